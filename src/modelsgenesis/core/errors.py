@@ -1,0 +1,25 @@
+"""The few typed errors. All but the missing extra are ValueErrors: something given was wrong, and the message says what to do."""
+
+
+class GenesisError(ValueError):
+    """Anything this package refuses; the command line prints it as one line."""
+
+
+class ShapeError(GenesisError):
+    """A size, a number of axes or a number of channels does not fit."""
+
+
+class DataError(GenesisError):
+    """A scan, a store or a table is not what it should be."""
+
+
+class WeightsError(GenesisError):
+    """A weights file is broken, hostile or of another network."""
+
+
+class TrainingError(GenesisError):
+    """A run cannot go on, or cannot be resumed, as asked."""
+
+
+class MissingExtraError(ImportError):
+    """An optional library is absent; the message holds the line that installs it."""

@@ -1,0 +1,38 @@
+"""The third interface: a learner says what the network sees, what it is asked, and how wrong it was."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from modelsgenesis.core.backbone import Backbone
+
+Sample = dict[str, np.ndarray[Any, Any]]
+Batch = dict[str, Tensor]
+
+
+class Learner(nn.Module, ABC):
+    """A way to teach a network, in pre-training and fine-tuning alike."""
+
+    backbone: Backbone
+
+    @abstractmethod
+    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Make of one sample what the network sees and its target; runs in a loader worker.
+
+        Args:
+            sample: "image", float32 (C, X, Y[, Z]) in [0, 1].
+            rng: the sample's own generator.
+        """
+
+    @abstractmethod
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Return {"total": scalar, named parts}, on the device; progress runs from 0 to 1."""
+
+    @abstractmethod
+    def restore(self, batch: Batch) -> Tensor:
+        """Return what the network answers for a batch of views, as (B, C, *space), for pictures and checks."""
+
+    def after_step(self, progress: float) -> None:  # noqa: B027  (most learners have nothing to do)
+        """Act after an optimiser step; a teacher follows its student here."""

@@ -1,0 +1,82 @@
+"""Things as data: an object is its class's name and the arguments that made it, so JSON can hold it."""
+
+import dataclasses
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import GenesisError
+
+PACKAGE = "modelsgenesis"
+
+
+def find(room: str, name: str, base: type) -> type:
+    """Find a class by the name of its file in a room, or by `package.module:Class` from outside.
+
+    Args:
+        room: a package of ours, such as "nets".
+        name: a file's name, dashes or underscores ("unet3d"), or "package.module:Class".
+        base: the interface that the class must fulfil.
+    Raises:
+        GenesisError: nothing of that name; the message lists what there is.
+    """
+    module_name, _, class_name = name.partition(":")
+    if not class_name:
+        module_name = f"{PACKAGE}.{room}.{name.replace('-', '_')}"
+        if name.replace("-", "_") not in members(room):
+            raise GenesisError(f"no {name!r} in {room}; there are: {', '.join(members(room))}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise GenesisError(f"{name}: cannot import {error.name}; is it installed here?") from error
+    classes = [
+        value
+        for key, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and (not class_name or key == class_name)
+    ]
+    if len(classes) != 1:
+        raise GenesisError(f"{name}: expected one {base.__name__} there, found {len(classes)}; use package.module:Class")
+    return classes[0]
+
+
+def members(room: str) -> list[str]:
+    """The names of the files in a room."""
+    folder = Path(__file__).parents[1] / room
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def describe(thing: Any) -> Any:
+    """Turn a value into what JSON can hold; dataclasses become {"class": "module:Name", their fields}."""
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        fields = {f.name: describe(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
+        return {"class": f"{type(thing).__module__}:{type(thing).__qualname__}", **fields}
+    if isinstance(thing, dict):
+        return {str(key): describe(value) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple)):
+        return [describe(value) for value in thing]
+    return thing
+
+
+def rebuild(data: Any) -> Any:
+    """Undo `describe`; lists come back as tuples, and only dataclasses of this package are made.
+
+    Raises:
+        GenesisError: the data name a class of another package, or not a dataclass.
+    """
+    if isinstance(data, dict) and "class" in data:
+        module_name, _, class_name = str(data["class"]).partition(":")
+        if module_name.split(".")[0] != PACKAGE:
+            raise GenesisError(f"{data['class']}: only classes of {PACKAGE} are rebuilt from a file")
+        kind = getattr(importlib.import_module(module_name), class_name, None)
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            raise GenesisError(f"{data['class']}: not a dataclass of {PACKAGE}")
+        return kind(**{key: rebuild(value) for key, value in data.items() if key != "class"})
+    if isinstance(data, dict):
+        return {key: rebuild(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return tuple(rebuild(value) for value in data)
+    return data
