@@ -1,0 +1,77 @@
+"""Normalisation layers that work in 2D and 3D alike and keep the state names of PyTorch's own."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+
+Norm = Literal["batch", "batch_stats", "instance", "group"]
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is free of the number of axes
+    """Batch norm for any number of axes; in training under several processes its statistics are theirs together.
+
+    Args:
+        channels: of the features.
+        always_batch_stats: normalise by the batch's own statistics in evaluation too, as the authors' PyTorch network
+            does; the same cube then gives other answers in other company.
+    """
+
+    def __init__(self, channels: int, *, always_batch_stats: bool = False) -> None:
+        super().__init__(channels)
+        self.always_batch_stats = always_batch_stats
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Every number of axes will do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, *space) -> the same."""
+        if self.training and distributed.is_initialized() and distributed.get_world_size() > 1:
+            return self._normalize_together(input)
+        if self.always_batch_stats:
+            momentum = self.momentum or 0.0
+            return functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps
+            )
+        return super().forward(input)
+
+    def _normalize_together(self, x: Tensor) -> Tensor:
+        """Normalise by the statistics of all processes' batches, which must be of one size."""
+        from torch.distributed.nn.functional import all_reduce
+
+        over = [0, *range(2, x.dim())]
+        count = x.numel() // x.shape[1] * distributed.get_world_size()
+        wide = x.float()
+        mean = all_reduce(wide.sum(over)) / count  # (C,)
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        centred = wide - mean.view(shape)
+        variance = all_reduce(centred.square().sum(over)) / count  # (C,)
+        with torch.no_grad():
+            self._follow(mean, variance * (count / (count - 1)))
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        momentum = self.momentum or 0.0
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
+
+
+def make_norm(norm: Norm, channels: int, axes: int) -> nn.Module:
+    """Make the layer of that name.
+
+    Raises:
+        ValueError: no norm of that name.
+    """
+    if norm in ("batch", "batch_stats"):
+        return BatchNorm(channels, always_batch_stats=norm == "batch_stats")
+    if norm == "instance":
+        kind = nn.InstanceNorm3d if axes == 3 else nn.InstanceNorm2d
+        return kind(channels, affine=True)
+    if norm == "group":
+        return nn.GroupNorm(max(1, channels // 8), channels)
+    raise ValueError(f"norm must be batch, batch_stats, instance or group, got {norm!r}")

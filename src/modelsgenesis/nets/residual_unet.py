@@ -1,0 +1,102 @@
+"""The residual-encoder U-Net of nnU-Net, the field's strongest convolutional backbone, behind our interface."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import MissingExtraError
+from modelsgenesis.nets.unet3d import Activation
+
+Strides = Sequence[int | Sequence[int]]
+
+
+class ResidualUNet(Backbone):
+    """A U-Net whose encoder is made of residual blocks; the defaults are nnU-Net's ResEnc-L without its patch size.
+
+    Args:
+        in_channels: of the image.
+        out_channels: of the answer.
+        features: channels of each stage, finest first.
+        strides: of each stage, one number or one an axis; the first is 1.
+        blocks: residual blocks of each encoder stage.
+        activation: after the last convolution; "identity" leaves the logits.
+        axes: of space, 2 or 3.
+    Raises:
+        MissingExtraError: dynamic-network-architectures is not installed.
+    Source: Isensee et al. 2024, nnU-Net Revisited; built by their package dynamic-network-architectures.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        features: Sequence[int] = (32, 64, 128, 256, 320, 320),
+        strides: Strides = (1, 2, 2, 2, 2, 2),
+        blocks: Sequence[int] = (1, 3, 4, 6, 6, 6),
+        activation: Activation = "sigmoid",
+        axes: int = 3,
+    ) -> None:
+        super().__init__()
+        if not len(features) == len(strides) == len(blocks):
+            raise ValueError(f"features, strides and blocks need one entry a stage, got {features}, {strides}, {blocks}")
+        self.in_channels, self.out_channels, self.activation, self.axes = in_channels, out_channels, activation, axes
+        self.features, self.strides, self.blocks = tuple(features), tuple(strides), tuple(blocks)
+        self.channels = tuple(features)
+        steps = [(step,) * axes if isinstance(step, int) else tuple(step) for step in strides]
+        self.stride = tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
+        self.network = _build(in_channels, out_channels, features, steps, blocks, axes)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> one feature a stage."""
+        return list(self.network.encoder(x))
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features -> (B, channels[0], *space)."""
+        decoder, x = self.network.decoder, features[-1]
+        for rise, stage, skip in zip(decoder.transpconvs, decoder.stages, features[-2::-1], strict=True):
+            x = stage(torch.cat((rise(x), skip), dim=1))
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, channels[0], *space) -> (B, out_channels, *space)."""
+        x = self.network.decoder.seg_layers[-1](x)
+        return x.sigmoid() if self.activation == "sigmoid" else x
+
+
+def _build(
+    in_channels: int,
+    out_channels: int,
+    features: Sequence[int],
+    strides: Sequence[Sequence[int]],
+    blocks: Sequence[int],
+    axes: int,
+) -> nn.Module:
+    try:
+        from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+    except ImportError as error:
+        line = "pip install --no-deps dynamic-network-architectures"
+        raise MissingExtraError(f"the residual-encoder U-Net needs dynamic-network-architectures: {line}") from error
+    network: nn.Module = ResidualEncoderUNet(
+        input_channels=in_channels,
+        n_stages=len(features),
+        features_per_stage=list(features),
+        conv_op=nn.Conv3d if axes == 3 else nn.Conv2d,
+        kernel_sizes=3,
+        strides=[list(step) for step in strides],
+        n_blocks_per_stage=list(blocks),
+        num_classes=out_channels,
+        n_conv_per_stage_decoder=1,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm3d if axes == 3 else nn.InstanceNorm2d,
+        norm_op_kwargs={"eps": 1e-5, "affine": True},
+        nonlin=nn.LeakyReLU,
+        nonlin_kwargs={"inplace": True},
+    )
+    network.apply(ResidualEncoderUNet.initialize)
+    # The deep-supervision heads are not used here, and DDP waits for the gradient of every parameter.
+    for unused in list(network.decoder.seg_layers)[:-1]:
+        unused.requires_grad_(False)
+    return network

@@ -1,0 +1,132 @@
+"""A network in one safetensors file: its description is in the header, so the file rebuilds alone."""
+
+import inspect
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import GenesisError, WeightsError
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.naming import find
+
+FORMAT = "modelsgenesis-1"
+MOST_PARAMETERS = 10**10  # of a network described in a header; more is refused before memory is taken
+
+
+def arguments_of(network: Backbone) -> dict[str, Any]:
+    """Read a network's constructor arguments off its attributes, which have their names."""
+    return {name: getattr(network, name) for name in inspect.signature(type(network)).parameters}
+
+
+def save_network(path: Path, network: Backbone, notes: dict[str, Any] | None = None) -> None:
+    """Write a network whole or not at all.
+
+    Args:
+        path: ends in .safetensors.
+        notes: what else the header should say: recipe, metrics, lineage; anything JSON holds.
+    Raises:
+        DataError: the disk is full or the folder cannot be written.
+    """
+    kind = type(network)
+    header = {
+        "format": FORMAT,
+        "network": json.dumps({"name": kind.__module__.rpartition(".")[2], "arguments": arguments_of(network)}),
+        "notes": json.dumps(notes or {}),
+    }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(network).items()}
+    with written_aside(path) as aside:
+        aside.write_bytes(save(state, metadata=header))
+
+
+def load_network(path: Path) -> Backbone:
+    """Rebuild a network from its file alone, in evaluation mode.
+
+    Raises:
+        WeightsError: the file is missing, broken, of another program, or its tensors are not the network's.
+    """
+    header = read_header(path)
+    if header.get("format") != FORMAT:
+        raise WeightsError(f"{path}: a safetensors file, but not one written by modelsgenesis; convert it first")
+    try:
+        described = json.loads(header["network"])
+        network = _build(described["name"], described["arguments"])
+        fill(network, load(path.read_bytes()))
+    except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError, GenesisError) as error:
+        raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
+    return network.eval()
+
+
+def distinct(network: Backbone) -> dict[str, Tensor]:
+    """The network's state with every tensor once; nnU-Net's modules know theirs by several names."""
+    state: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            state[name] = tensor
+    return state
+
+
+def fill(network: Backbone, state: dict[str, Tensor]) -> None:
+    """Copy tensors into a network, one for one.
+
+    Raises:
+        WeightsError: names or shapes differ from the network's.
+    """
+    own = distinct(network)
+    if missing := sorted(own.keys() - state.keys()):
+        raise WeightsError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+    if unknown := sorted(state.keys() - own.keys()):
+        raise WeightsError(f"{len(unknown)} tensors are not the network's, the first is {unknown[0]}")
+    for name, tensor in own.items():
+        if tensor.shape != state[name].shape:
+            raise WeightsError(f"{name} is {tuple(state[name].shape)}, but the network's is {tuple(tensor.shape)}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Read what a safetensors file says of itself, without its tensors.
+
+    Raises:
+        WeightsError: the file is missing or no safetensors file.
+    """
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > 100_000_000:
+                raise WeightsError(f"{path}: no safetensors file (its header claims {length} bytes)")
+            header = json.loads(file.read(length)).get("__metadata__", {})
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file; a finished run holds a model.safetensors") from error
+    except (OSError, struct.error, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+        raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
+    return dict(header)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Read the notes that `save_network` put beside the weights."""
+    return dict(json.loads(read_header(path).get("notes", "{}")))
+
+
+def _build(name: str, arguments: dict[str, Any]) -> Backbone:
+    """Make a network of ours; the check on its size runs on the meta device, which takes no memory."""
+    if ":" in name:
+        raise WeightsError(f"{name}: only networks of modelsgenesis.nets are rebuilt from a file")
+    kind = find("nets", name, Backbone)
+    with torch.device("meta"):
+        num_parameters = sum(parameter.numel() for parameter in kind(**arguments).parameters())
+    if num_parameters > MOST_PARAMETERS:
+        raise WeightsError(f"the network described has {num_parameters:.1e} parameters, more than {MOST_PARAMETERS:.0e}")
+    network = kind(**arguments)
+    if not isinstance(network, Backbone):
+        raise WeightsError(f"{name} is no backbone")
+    return network
