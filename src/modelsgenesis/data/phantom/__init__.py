@@ -1,0 +1,7 @@
+"""Made-up torsos in HU, for the demo and the tests: no two alike, every organ labelled, no patient behind them."""
+
+from modelsgenesis.data.phantom.anatomy import LABELS
+from modelsgenesis.data.phantom.files import write_phantoms
+from modelsgenesis.data.phantom.torso import Nodule, Phantom, torso
+
+__all__ = ["LABELS", "Nodule", "Phantom", "torso", "write_phantoms"]
