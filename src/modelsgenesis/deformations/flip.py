@@ -1,0 +1,51 @@
+"""Flip: plain augmentation. It moves content, so it is no deformation: image and target are flipped alike."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from modelsgenesis.core.deformation import Image
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.deformations._pixelwise import check_axes
+
+MOST = 3  # flips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """Reverse up to three axes; draw once, and apply that to the image and to its target.
+
+    Args:
+        p: the chance of a first flip, and of each further one after it.
+        faithful: choose among the array axes 0, 1, 2 as the authors' code does, so that channels may be reversed
+            and, in 3D, Z never is; otherwise among the axes of space.
+    """
+
+    p: float = 0.4
+    faithful: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise GenesisError(f"p is a probability in [0, 1], got {self.p}")
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+        """Draw the array axes to reverse; an axis drawn twice stays as it was."""
+        check_axes(shape)
+        axes = range(3) if self.faithful else range(1, len(shape))
+        reversed_axes: set[int] = set()
+        for _ in range(MOST):
+            if rng.random() >= self.p:
+                break
+            reversed_axes ^= {int(rng.choice(axes))}
+        return tuple(sorted(reversed_axes))
+
+    def apply(self, image: Image, drawn: tuple[int, ...]) -> Image:
+        """Return a reversed copy."""
+        if isinstance(image, np.ndarray):
+            return cast(Image, np.flip(image, drawn).copy())
+        return cast(Image, cast(Any, image).flip(drawn))
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        """Draw, then apply."""
+        return self.apply(image, self.draw(tuple(cast(Any, image).shape), rng))

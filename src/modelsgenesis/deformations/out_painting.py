@@ -1,0 +1,39 @@
+"""Out-painting: only a few windows of the image stay visible; the network draws what lies around them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelsgenesis.deformations._boxes import MOST, draw_box, goes_on
+from modelsgenesis.deformations._loop import Paint, run
+from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations._range import Array, Span
+from modelsgenesis.deformations.kernels.hashing import draw_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutPainting(PixelDeformation):
+    """Hide all but one to five large windows under noise.
+
+    Args:
+        shared_noise: the same noise in every channel.
+    """
+
+    shared_noise: bool = False
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Paint:
+        """Draw the windows that stay and the key of the noise."""
+        check_sides(shape, 4, "OutPainting")
+        size = shape[1:]
+
+        def side_of(side: int) -> int:
+            return side - int(rng.integers(3 * side // 7, 4 * side // 7, endpoint=True))
+
+        boxes = [draw_box(size, rng, side_of)]
+        while len(boxes) < MOST and goes_on(rng):
+            boxes.append(draw_box(size, rng, side_of))
+        return Paint(tuple(boxes), True, draw_key(rng), self.shared_noise)
+
+    def deform(self, array: Array, span: Span, drawn: Paint) -> Array:
+        """Paint."""
+        return run(array, span, None, None, drawn)
