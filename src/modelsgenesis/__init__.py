@@ -1,0 +1,55 @@
+"""Models Genesis: from unlabelled medical scans to networks that need fewer labels.
+
+Importing this is cheap; each name loads what it needs when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelsgenesis import deformations, recipes
+    from modelsgenesis.data.store import Store
+    from modelsgenesis.nets import ResidualUNet, UNet3D, load
+    from modelsgenesis.stages.demo import demo
+    from modelsgenesis.stages.prepare import prepare
+    from modelsgenesis.stages.pretrain import pretrain
+    from modelsgenesis.stages.report import report
+    from modelsgenesis.stages.show import show
+
+__all__ = [
+    "ResidualUNet",
+    "Store",
+    "UNet3D",
+    "deformations",
+    "demo",
+    "load",
+    "prepare",
+    "pretrain",
+    "recipes",
+    "report",
+    "show",
+]
+
+_HOMES = {
+    "ResidualUNet": "nets",
+    "Store": "data.store",
+    "UNet3D": "nets",
+    "demo": "stages.demo",
+    "load": "nets",
+    "prepare": "stages.prepare",
+    "pretrain": "stages.pretrain",
+    "report": "stages.report",
+    "show": "stages.show",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("deformations", "recipes"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

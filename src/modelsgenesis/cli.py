@@ -1,2 +1,100 @@
-"""Verbs."""
-def main() -> None: ...
+"""The command `genesis`: a verb is a stage, its arguments are the stage's own."""
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+VERBS = {
+    "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
+    "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
+    "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
+    "report": "RUN PAGE: one self-contained HTML page about a run",
+    "demo": "OUT: the whole line on made-up scans, in minutes",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; errors are one line on stderr, with --debug a traceback.
+
+    Returns:
+        The exit status: 0 done or stopped on request, 1 refused, 2 wrong usage, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"]
+    if not given or given[0] in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return 0
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"genesis {version('modelsgenesis')}\n")
+        return 0
+    verb, *rest = given
+    if verb not in VERBS:
+        sys.stderr.write(f"genesis: no verb {verb!r}; there are: {', '.join(VERBS)}\n")
+        return 2
+    return _run(verb, rest, debug=debug)
+
+
+def overview() -> str:
+    """The help of `genesis` itself, made without loading anything."""
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            "genesis: from unlabelled scans to networks that need fewer labels",
+            "",
+            *lines,
+            "",
+            "genesis VERB --help says the rest; --debug shows the traceback of an error; --version.",
+            "",
+        ]
+    )
+
+
+def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
+    import tyro
+
+    from modelsgenesis.core.errors import GenesisError, MissingExtraError
+
+    stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+    try:
+        made = tyro.cli(
+            _for_the_shell(stage),
+            prog=f"genesis {verb}",
+            args=arguments,
+            config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
+        )
+    except (GenesisError, MissingExtraError) as error:
+        if debug:
+            raise
+        sys.stderr.write(f"{verb}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    sys.stdout.write(f"{made}\n")
+    return 0
+
+
+def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
+    """The stage with its required arguments as plain words, since in Python they may be paths or objects too."""
+
+    @functools.wraps(stage)
+    def with_words(*args: Any, **settings: Any) -> Any:
+        return stage(*args, **settings)
+
+    signature = inspect.signature(stage, eval_str=True)
+    with_words.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            parameter.replace(annotation=str) if parameter.default is parameter.empty else parameter
+            for parameter in signature.parameters.values()
+        ]
+    )
+    with_words.__annotations__ = {
+        name: parameter.annotation for name, parameter in inspect.signature(with_words).parameters.items()
+    }
+    return with_words

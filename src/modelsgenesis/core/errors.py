@@ -1,4 +1,4 @@
-"""The few typed errors. All but the missing extra are ValueErrors: something given was wrong, and the message says what to do."""
+"""The few typed errors: all but the missing extra are ValueErrors, and say what was given and what to do."""
 
 
 class GenesisError(ValueError):

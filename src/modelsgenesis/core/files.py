@@ -27,11 +27,10 @@ def written_aside(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise DataError(f"{path}: could not be written ({reason(error)})") from error
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink()
 
 
 def reason(error: OSError) -> str:

@@ -34,5 +34,9 @@ class Learner(nn.Module, ABC):
     def restore(self, batch: Batch) -> Tensor:
         """Return what the network answers for a batch of views, as (B, C, *space), for pictures and checks."""
 
-    def after_step(self, progress: float) -> None:  # noqa: B027  (most learners have nothing to do)
+    def forward(self, batch: Batch, progress: float) -> Batch:
+        """The losses; called by the training loop, so that DDP sees every pass."""
+        return self.losses(batch, progress)
+
+    def after_step(self, progress: float) -> None:
         """Act after an optimiser step; a teacher follows its student here."""

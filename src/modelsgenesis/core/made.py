@@ -46,13 +46,17 @@ def read_certificate(folder: Path, verb: str) -> Made:
         DataError: there is none, so the folder is unfinished or something else; or another stage wrote it.
     """
     if not (folder / FILE).is_file():
-        raise DataError(f"{folder} is no finished folder of `genesis {verb}` (it has no {FILE}); run genesis {verb} first")
+        raise DataError(
+            f"{folder} is no finished folder of `genesis {verb}` (it has no {FILE}); run genesis {verb} first"
+        )
     try:
         made = Made(**read_json(folder / FILE))
     except TypeError as error:
         raise DataError(f"{folder / FILE}: not a birth certificate ({error})") from error
     if made.verb != verb:
-        raise DataError(f"{folder} was made by `genesis {made.verb}`, but a folder made by `genesis {verb}` is needed here")
+        raise DataError(
+            f"{folder} was made by `genesis {made.verb}`, but a folder made by `genesis {verb}` is needed here"
+        )
     return made
 
 

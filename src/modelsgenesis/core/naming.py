@@ -39,7 +39,9 @@ def find(room: str, name: str, base: type) -> type:
         and (not class_name or key == class_name)
     ]
     if len(classes) != 1:
-        raise GenesisError(f"{name}: expected one {base.__name__} there, found {len(classes)}; use package.module:Class")
+        raise GenesisError(
+            f"{name}: expected one {base.__name__} there, found {len(classes)}; use package.module:Class"
+        )
     return classes[0]
 
 

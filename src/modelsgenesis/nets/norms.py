@@ -38,19 +38,20 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
 
     def _normalize_together(self, x: Tensor) -> Tensor:
         """Normalise by the statistics of all processes' batches, which must be of one size."""
-        from torch.distributed.nn.functional import all_reduce
+        from torch.distributed.nn.functional import all_reduce  # the one whose gradients are reduced too
 
         over = [0, *range(2, x.dim())]
         count = x.numel() // x.shape[1] * distributed.get_world_size()
         wide = x.float()
-        mean = all_reduce(wide.sum(over)) / count  # (C,)
+        mean = all_reduce(wide.sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
         shape = (1, -1) + (1,) * (x.dim() - 2)
         centred = wide - mean.view(shape)
-        variance = all_reduce(centred.square().sum(over)) / count  # (C,)
+        variance = all_reduce(centred.square().sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
         with torch.no_grad():
             self._follow(mean, variance * (count / (count - 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+        normalized: Tensor = centred * scale.view(shape) + self.bias.view(shape)
+        return normalized.to(x.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,13 +42,15 @@ class ResidualUNet(Backbone):
     ) -> None:
         super().__init__()
         if not len(features) == len(strides) == len(blocks):
-            raise ValueError(f"features, strides and blocks need one entry a stage, got {features}, {strides}, {blocks}")
+            raise ValueError(
+                f"features, strides and blocks need one entry a stage, got {features}, {strides}, {blocks}"
+            )
         self.in_channels, self.out_channels, self.activation, self.axes = in_channels, out_channels, activation, axes
         self.features, self.strides, self.blocks = tuple(features), tuple(strides), tuple(blocks)
         self.channels = tuple(features)
         steps = [(step,) * axes if isinstance(step, int) else tuple(step) for step in strides]
         self.stride = tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
-        self.network = _build(in_channels, out_channels, features, steps, blocks, axes)
+        self.network: Any = _build(in_channels, out_channels, features, steps, blocks, axes)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, *space) -> one feature a stage."""
@@ -62,7 +65,7 @@ class ResidualUNet(Backbone):
 
     def head(self, x: Tensor) -> Tensor:
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
-        x = self.network.decoder.seg_layers[-1](x)
+        x = self.network.decoder.seg_layers[-1](x)  # the finest; the coarser ones are for deep supervision
         return x.sigmoid() if self.activation == "sigmoid" else x
 
 
@@ -73,13 +76,13 @@ def _build(
     strides: Sequence[Sequence[int]],
     blocks: Sequence[int],
     axes: int,
-) -> nn.Module:
+) -> Any:
     try:
         from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
     except ImportError as error:
         line = "pip install --no-deps dynamic-network-architectures"
         raise MissingExtraError(f"the residual-encoder U-Net needs dynamic-network-architectures: {line}") from error
-    network: nn.Module = ResidualEncoderUNet(
+    network: Any = ResidualEncoderUNet(
         input_channels=in_channels,
         n_stages=len(features),
         features_per_stage=list(features),

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save
 from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
@@ -45,6 +46,25 @@ def save_network(path: Path, network: Backbone, notes: dict[str, Any] | None = N
         aside.write_bytes(save(state, metadata=header))
 
 
+def load(source: str | Path) -> Backbone:
+    """Load the network of a run, or of a .safetensors file, in evaluation mode.
+
+    Args:
+        source: a run's folder (its best network is taken), or a file.
+    Raises:
+        WeightsError: there is no network there, or the file is broken.
+    Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / "model.safetensors"
+        if not path.is_file():
+            raise WeightsError(
+                f"{source}: no network in this folder; is it a run of `genesis pretrain` with a validation?"
+            )
+    return load_network(path)
+
+
 def load_network(path: Path) -> Backbone:
     """Rebuild a network from its file alone, in evaluation mode.
 
@@ -57,7 +77,7 @@ def load_network(path: Path) -> Backbone:
     try:
         described = json.loads(header["network"])
         network = _build(described["name"], described["arguments"])
-        fill(network, load(path.read_bytes()))
+        fill(network, read_tensors(path.read_bytes()))
     except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError, GenesisError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
     return network.eval()
@@ -125,7 +145,9 @@ def _build(name: str, arguments: dict[str, Any]) -> Backbone:
     with torch.device("meta"):
         num_parameters = sum(parameter.numel() for parameter in kind(**arguments).parameters())
     if num_parameters > MOST_PARAMETERS:
-        raise WeightsError(f"the network described has {num_parameters:.1e} parameters, more than {MOST_PARAMETERS:.0e}")
+        raise WeightsError(
+            f"the network described has {num_parameters:.1e} parameters, more than {MOST_PARAMETERS:.0e}"
+        )
     network = kind(**arguments)
     if not isinstance(network, Backbone):
         raise WeightsError(f"{name} is no backbone")

@@ -1,0 +1,32 @@
+"""Recipes: one file each, a function of the file's name that returns data."""
+
+import importlib
+
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.naming import members
+from modelsgenesis.recipes.any import any
+from modelsgenesis.recipes.chest_ct import chest_ct
+from modelsgenesis.recipes.chest_ct_official import chest_ct_official
+from modelsgenesis.recipes.recipe import Recipe
+from modelsgenesis.recipes.small import small
+
+__all__ = ["Recipe", "any", "chest_ct", "chest_ct_official", "find", "small"]
+
+
+def find(name: str) -> Recipe:
+    """Make the recipe of that name, or of `package.module:function` from outside.
+
+    Raises:
+        GenesisError: there is none; the message lists those there are.
+    """
+    module_name, _, function_name = name.partition(":")
+    if not function_name:
+        function_name = name.replace("-", "_")
+        known = [member for member in members("recipes") if member != "recipe"]
+        if function_name not in known:
+            raise GenesisError(f"no recipe {name!r}; there are: {', '.join(known).replace('_', '-')}")
+        module_name = f"{__name__}.{function_name}"
+    recipe = getattr(importlib.import_module(module_name), function_name)()
+    if not isinstance(recipe, Recipe):
+        raise GenesisError(f"{name} makes no Recipe but {type(recipe).__name__}")
+    return recipe

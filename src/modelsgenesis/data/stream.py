@@ -1,0 +1,97 @@
+"""Samples by number: the k-th cube of a run depends on the seed and k alone, whoever asks for it."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from modelsgenesis.core.learner import Sample
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.sampling import Cube
+
+Views = Callable[[Sample, np.random.Generator], Sample]
+
+
+class Sampler(Protocol):
+    """Cuts cubes."""
+
+    def sample(self, rng: np.random.Generator) -> Cube:
+        """Cut one."""
+        ...
+
+
+class CubeStream(Dataset[dict[str, Tensor]]):
+    """An endless row of samples: a cube cut at random, then the learner's views of it.
+
+    Args:
+        sampler: cuts cubes.
+        views: makes of a cube what the network sees and its target.
+        seed: of the run.
+        name: keeps training and validation apart.
+    """
+
+    def __init__(self, sampler: Sampler, views: Views, *, seed: int, name: str = "train") -> None:
+        self.sampler, self.views, self.seed, self.name = sampler, views, seed, name
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Make sample number `index`: {"name": (C, *space)}."""
+        rng = generator_for(self.seed, index, self.name)
+        cube = self.sampler.sample(rng)
+        views = self.views({"image": cube.image}, rng)
+        return {name: torch.from_numpy(np.ascontiguousarray(view)) for name, view in views.items()}
+
+
+class Range:
+    """The numbers of the samples of each batch of one process, as a batch sampler.
+
+    Args:
+        start: the first sample of all.
+        batches: how many batches every process gets.
+        batch_size: samples a batch and process.
+        rank: of this process.
+        world_size: how many processes there are; neighbouring batches go to neighbouring processes.
+    """
+
+    def __init__(self, start: int, batches: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self.start, self.batches, self.batch_size = start, batches, batch_size
+        self.rank, self.world_size = rank, world_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield lists of sample numbers."""
+        for batch in range(self.batches):
+            first = self.start + (batch * self.world_size + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
+
+    def __len__(self) -> int:
+        return self.batches
+
+
+def load_batches(
+    stream: CubeStream, numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
+) -> DataLoader[dict[str, Tensor]]:
+    """Read the batches of these numbers, in workers if asked for.
+
+    Args:
+        stream: of samples.
+        numbers: of the samples of each batch.
+        workers: processes that read ahead; 0 reads in this one.
+        pin: to copy to a GPU while it computes.
+    """
+    return DataLoader(
+        stream,
+        batch_sampler=numbers,
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=_leave_signals_to_parent,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _leave_signals_to_parent(_: int) -> None:
+    """Ctrl-C reaches the whole group; a worker that died of it would cost the run its last batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

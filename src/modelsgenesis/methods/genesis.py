@@ -1,0 +1,63 @@
+"""Models Genesis: deform a cube, restore it."""
+
+import numpy as np
+from torch import Tensor
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.learner import Batch, Learner, Sample
+from modelsgenesis.deformations import Flip, genesis
+
+
+class Genesis(Learner):
+    """Restore a cube from its deformed self, by mean squared error.
+
+    Args:
+        backbone: takes the deformed cube, answers with as many channels.
+        arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
+            that one alone (the papers' ablation).
+        flip_rate: of the flips that cube and target share, plain augmentation.
+        faithful: with the authors' quirks, for replication.
+    Raises:
+        GenesisError: no arm of that name.
+    Source: Zhou et al. 2019, section 2; 2021, section 3.
+    """
+
+    def __init__(self, backbone: Backbone, *, arm: str = "all", flip_rate: float = 0.4, faithful: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.flip = Flip(p=flip_rate, faithful=faithful)
+        self.deformation = genesis(arm=arm, faithful=faithful)
+
+    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """{"image"} -> {"deformed", "original"}, all float32 (C, *space) in [0, 1]."""
+        original = self.flip(sample["image"], rng)
+        return {"deformed": self.deformation(original, rng), "original": original}
+
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Mean squared error, and what it must be held against.
+
+        Returns:
+            "total", the mean squared error; "mae"; "unchanged" and "unchanged_mae", the errors of returning the
+            deformed cube as it came; "spread", the standard deviation of the answer within a cube over that of the
+            original: near 0 the network has collapsed to one grey value.
+        """
+        original, deformed = batch["original"], batch["deformed"]
+        restored = self.restore(batch).float()
+        error, unchanged = restored - original, deformed - original
+        return {
+            "total": error.square().mean(),
+            "mae": error.detach().abs().mean(),
+            "unchanged": unchanged.square().mean(),
+            "unchanged_mae": unchanged.abs().mean(),
+            "spread": _spread(restored.detach()) / _spread(original).clamp_min(1e-6),
+        }
+
+    def restore(self, batch: Batch) -> Tensor:
+        """The restored cubes, (B, C, *space)."""
+        restored: Tensor = self.backbone(batch["deformed"])
+        return restored
+
+
+def _spread(cubes: Tensor) -> Tensor:
+    """Mean over the batch of the standard deviation within a cube."""
+    return cubes.flatten(1).std(dim=1).mean()

@@ -1,0 +1,315 @@
+"""Pre-train a network on a store of unlabelled scans."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from modelsgenesis.core.backbone import Backbone, check_divides
+from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.made import FILE as CERTIFICATE
+from modelsgenesis.core.made import certify, fingerprint
+from modelsgenesis.core.naming import describe, find
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.sampling import CubeSampler
+from modelsgenesis.data.store import Scan, Store
+from modelsgenesis.data.stream import CubeStream, Range, load_batches
+from modelsgenesis.nets.saving import save_network
+from modelsgenesis.pictures.sheet import restoration_sheet
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.training.devices import Accelerator, make_fabric
+from modelsgenesis.training.loop import Materials, Training
+from modelsgenesis.training.plan import Optimizer, Precision
+from modelsgenesis.training.rehearsal import rehearse
+
+CUBES_AN_EPOCH = 32  # a training scan, as the papers count
+EXAMPLES = 3  # restorations on a sheet
+SETTINGS = "recipe.json"
+
+
+def pretrain(
+    recipe: Recipe | str,
+    store: str | Path,
+    into: str | Path,
+    *,
+    seed: int = 0,
+    size: tuple[int, ...] | None = None,
+    rule: str | None = None,
+    width: int | None = None,
+    arm: str | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    accumulate: int | None = None,
+    optimizer: Optimizer | None = None,
+    lr: float | None = None,
+    warmup_steps: int | None = None,
+    validate_every: int | None = None,
+    val_cubes: int | None = None,
+    patience: int | None = None,
+    precision: Precision | None = None,
+    compile: bool | None = None,
+    workers: int | None = None,
+    train_folds: tuple[int, ...] | None = None,
+    val_folds: tuple[int, ...] | None = None,
+    accelerator: Accelerator = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    dry_run: bool = False,
+) -> Path:
+    """Pre-train a network by restoring deformed cubes; run again, it goes on where it stopped.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
+    those of a run that was never stopped.
+
+    Args:
+        recipe: chest-ct, chest-ct-official, small, any, package.module:function, or a Recipe.
+        store: made by prepare.
+        into: the run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, sheets/, tensorboard/.
+        seed: of the cubes, the deformations and the first weights.
+        size: of the cubes in voxels, in place of the recipe's; so with every setting that follows.
+        rule: where cubes may lie: lung, not_mostly_air or anywhere.
+        width: of the network's first convolution.
+        arm: all (Models Genesis), none (auto-encoder), or one deformation alone.
+        steps: of the optimiser.
+        batch_size: cubes a step, over all processes.
+        accumulate: backward passes a step.
+        optimizer: adamw or sgd.
+        lr: peak learning rate.
+        warmup_steps: over which the learning rate rises.
+        validate_every: steps between validations.
+        val_cubes: held-out cubes.
+        patience: validations without a better one before the run stops.
+        precision: auto, 32-true or bf16-mixed.
+        compile: the network with torch.compile.
+        workers: loader processes a process.
+        train_folds: of the store.
+        val_folds: of the store, held out.
+        accelerator: auto, cpu or gpu.
+        devices: processes a machine; torchrun's and SLURM's own launch are noticed.
+        nodes: machines.
+        dry_run: measure a few steps, say what would happen, and write nothing.
+    Returns:
+        The run's folder.
+    Raises:
+        DataError: the store is unfinished, too small or of the wrong kind; the folder cannot be written.
+        ShapeError: the cubes do not fit the network.
+        TrainingError: the folder holds another run, or the training failed; the message says what to change.
+    """
+    into = Path(into)
+    opened = Store.open(Path(store))
+    recipe = (find_recipe(recipe) if isinstance(recipe, str) else recipe).but(
+        cubes={"size": size, "rule": rule},
+        plan={
+            "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
+            "warmup_steps": warmup_steps, "validate_every": validate_every, "val_cubes": val_cubes,
+            "patience": patience, "precision": precision, "compile": compile, "workers": workers,
+        },
+        backbone={"width": width},
+        method={"arm": arm},
+        folds={"train_folds": train_folds, "val_folds": val_folds},
+    )  # fmt: skip
+    training, held_out = split(opened, recipe)
+    console = Console(stderr=True)
+    recipe = _with_epoch(recipe, len(training))
+    learner = build_learner(recipe, opened, seed)
+    if not dry_run and _is_done(into, recipe, store, seed):
+        console.print(f"{into}: this run is done already")
+        return into
+    fabric = make_fabric(recipe.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
+    fabric.launch()
+    work = _Work(opened, recipe, learner, training, held_out, into, fabric, seed)
+    if dry_run:
+        rehearse(learner, recipe.plan, work.materials(), fabric=fabric, console=console)
+        return into
+    if fabric.is_global_zero:
+        write_json(into / SETTINGS, _settings(recipe, store, seed))
+        console.print(_greeting(recipe, training, held_out, work.samplers), highlight=False)
+    outcome = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console).run()
+    if outcome.stopped:
+        console.print(f"stopped by {outcome.stopped} at step {outcome.state.step}; the same command goes on from there")
+    elif fabric.is_global_zero:
+        save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
+        certify(into, "pretrain", _settings(recipe, store, seed), inputs=[Path(store)], seed=seed)
+    fabric.barrier()
+    return into
+
+
+def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
+    """Share out the scans by patient.
+
+    Returns:
+        The training scans, and the held-out ones: those of the recipe's folds, or of about a tenth of the patients.
+    Raises:
+        DataError: one of the two would be empty.
+    """
+    scans = store.scans
+    if recipe.val_folds is None:
+        patients = sorted({scan.patient for scan in scans}, key=lambda name: (_fold_of(scans, name), name))
+        held = set(patients[: max(1, round(len(patients) / 10))])
+        held_out = [scan for scan in scans if scan.patient in held]
+    else:
+        held_out = [scan for scan in scans if scan.fold in recipe.val_folds]
+        held = {scan.patient for scan in held_out}
+    training = [
+        scan
+        for scan in scans
+        if scan.patient not in held and (recipe.train_folds is None or scan.fold in recipe.train_folds)
+    ]
+    if not training or not held_out:
+        folds = ", ".join(f"fold {fold}: {sum(scan.fold == fold for scan in scans)}" for fold in store.folds)
+        raise DataError(
+            f"{len(training)} scans to train on and {len(held_out)} held out; both need one, of different patients. "
+            f" The store has {len(scans)} scans ({folds}); choose with --train-folds and --val-folds"
+        )
+    return training, held_out
+
+
+def _fold_of(scans: list[Scan], patient: str) -> int:
+    return min(scan.fold for scan in scans if scan.patient == patient)
+
+
+def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
+    """Make the network and the learner that teaches it, with weights drawn from the seed.
+
+    Raises:
+        ShapeError: the recipe's cubes do not fit the network.
+        DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
+    """
+    if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+        raise DataError(
+            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are no CT "
+            f"(the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare with --modality CT"
+        )
+    channels = {scan.shape[0] for scan in store.scans}
+    if len(channels) > 1:
+        raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
+    axes = len(recipe.cubes.size)
+    kind = find("nets", recipe.backbone, Backbone)
+    arguments = {"in_channels": channels.pop(), "axes": axes, **recipe.backbone_args}
+    arguments.setdefault("out_channels", arguments["in_channels"])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = kind(**arguments)
+        check_divides(recipe.cubes.size, backbone.stride, kind.__name__)
+        learner: Learner = find("methods", recipe.method, Learner)(backbone, **recipe.method_args)
+    return learner
+
+
+class _Work:
+    """What the training loop works on: the cubes of a store, seen through a learner, and the files of a run."""
+
+    def __init__(
+        self,
+        store: Store,
+        recipe: Recipe,
+        learner: Learner,
+        training: list[Scan],
+        held_out: list[Scan],
+        into: Path,
+        fabric: Fabric,
+        seed: int,
+    ) -> None:
+        self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
+        self.samplers = [CubeSampler(store, recipe.cubes, scans) for scans in (training, held_out)]
+        self.streams = [
+            CubeStream(sampler, learner.views, seed=seed, name=name)
+            for sampler, name in zip(self.samplers, ("train", "validation"), strict=True)
+        ]
+        on_gpu = fabric.device.type == "cuda"
+        self.workers = recipe.plan.workers if recipe.plan.workers is not None else 8 * on_gpu
+        self.pin = on_gpu
+
+    def materials(self) -> Materials:
+        """Hand out the batches and the keeping of files."""
+        return Materials(self._training, self._validation, self._keep_best, self._draw)
+
+    def notes(self, step: int, figures: dict[str, float]) -> dict[str, Any]:
+        """What a weights file says of its making."""
+        return {"recipe": describe(self.recipe), "seed": self.seed, "step": step, "figures": figures}
+
+    def _training(self, first: int, passes: int) -> Iterator[Batch]:
+        share = self.recipe.plan.share(self.fabric.world_size)
+        numbers = Range(first, passes, share, self.fabric.global_rank, self.fabric.world_size)
+        return iter(load_batches(self.streams[0], numbers, workers=self.workers, pin=self.pin))
+
+    def _validation(self) -> Iterator[Batch]:
+        share, count = self.recipe.plan.share(self.fabric.world_size), self.recipe.plan.val_cubes
+        batches = [list(range(first, min(first + share, count))) for first in range(0, count, share)]
+        mine = batches[self.fabric.global_rank :: self.fabric.world_size]
+        return iter(load_batches(self.streams[1], mine, workers=self.workers, pin=self.pin))
+
+    def _keep_best(self, step: int, figures: dict[str, float]) -> None:
+        save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, figures))
+
+    @torch.no_grad()
+    def _draw(self, step: int) -> None:
+        """Draw held-out cubes, deformed and restored: always the same, so that one sees the network learn."""
+        cubes = [self.samplers[1].sample(generator_for(self.seed, index, "validation")) for index in range(EXAMPLES)]
+        batch: Batch = torch.utils.data.default_collate([self.streams[1][index] for index in range(EXAMPLES)])
+        self.learner.eval()
+        on_device: Batch = self.fabric.to_device(batch)
+        restored = self.learner.restore(on_device).float().cpu()
+        self.learner.train()
+        restoration_sheet(
+            self.into / "sheets" / f"step-{step:07d}.png",
+            batch["original"].numpy(),
+            batch["deformed"].numpy(),
+            restored.numpy(),
+            spacing_mm=[cube.scan.spacing_mm for cube in cubes],
+            title=f"Held-out cubes after {step} steps",
+        )
+
+
+def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
+    """Put a number in place of "once an epoch"."""
+    if recipe.plan.validate_every is not None:
+        return recipe
+    steps = max(1, CUBES_AN_EPOCH * num_scans // recipe.plan.batch_size)
+    return recipe.but(plan={"validate_every": steps})
+
+
+def _settings(recipe: Recipe, store: str | Path, seed: int) -> dict[str, Any]:
+    """All that decides the weights."""
+    settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(Path(store)), "seed": seed}
+    settings["recipe"]["plan"].pop("workers")
+    return settings
+
+
+def _is_done(into: Path, recipe: Recipe, store: str | Path, seed: int) -> bool:
+    """Whether the folder holds this very run, finished.
+
+    Raises:
+        TrainingError: it holds a run with other settings.
+    """
+    if not (into / SETTINGS).is_file():
+        return False
+    there, asked = _flat(read_json(into / SETTINGS)), _flat(_settings(recipe, store, seed))
+    differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
+    if differing:
+        changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
+        raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
+    return (into / CERTIFICATE).is_file()
+
+
+def _flat(data: Any, name: str = "") -> dict[str, Any]:
+    """Nested settings as {"recipe.plan.lr": 0.001}."""
+    if not isinstance(data, dict):
+        return {name: data}
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{name}.{key}" if name else str(key))
+    return flat
+
+
+def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
+    lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
+    for sampler in samplers:
+        lines += [f"left out: {scan}: {why}" for scan, why in sampler.left_out.items()]
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""Where a run computes: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
+
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from modelsgenesis.training.plan import Precision
+
+Accelerator = Literal["auto", "cpu", "gpu"]
+
+
+def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
+    """Make the Fabric of a run, not yet launched.
+
+    Args:
+        precision: "auto" is bf16 where the device computes it fast.
+        accelerator: "auto" takes a GPU where there is one.
+        devices: processes a node, one a device; torchrun's own number wins.
+        nodes: machines.
+    """
+    if accelerator == "auto":
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    if TorchElasticEnvironment.detect():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    parallel = devices * nodes > 1
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if parallel else "auto",
+        precision=choose_precision(precision, accelerator),
+        plugins=SLURMEnvironment() if parallel and SLURMEnvironment.detect() else None,
+    )
+
+
+def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal["32-true", "bf16-mixed"]:
+    """Decide "auto": bf16 on GPUs that have it, and on CPUs with bf16 instructions, where it halves a step."""
+    if precision != "auto":
+        return precision
+    if accelerator == "gpu":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"

@@ -1,0 +1,108 @@
+"""What a run tells: log.csv, TensorBoard events and, on a terminal, a bar."""
+
+import csv
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import reason, written_aside
+
+FILE = "log.csv"
+
+
+class Journal:
+    """Writes a run's figures, from the first process only.
+
+    Args:
+        folder: of the run.
+        steps: the last step, for the bar.
+        start: steps already done; later lines of an interrupted run are cut away, since they will come again.
+        console: to tell the user; a bar on a terminal, a line a validation elsewhere.
+    """
+
+    def __init__(self, folder: Path, steps: int, *, start: int, console: Console) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.path = folder / FILE
+        self.columns = _cut_after(self.path, start)
+        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.console = console
+        bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
+        self.task = self.progress.add_task("pretrain", total=steps, completed=start)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        self.events.close()
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        """Add a line; figures that are not of this step (a validation's) are left empty.
+
+        Raises:
+            DataError: the disk is full or the folder cannot be written.
+        """
+        row = {"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
+        try:
+            if self.columns is None or not row.keys() <= set(self.columns):
+                self._widen([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns or []).writerow(row)
+            for name, value in figures.items():
+                self.events.add_scalar(_tag(name), value, step)
+        except OSError as error:
+            raise DataError(f"{self.path}: could not be written ({reason(error)})") from error
+        self._show(step, figures)
+
+    def _widen(self, columns: list[str]) -> None:
+        """Write the file again with more columns; happens at the first line and the first validation."""
+        rows = read_log(self.path)
+        with written_aside(self.path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self.columns = columns
+
+    def _show(self, step: int, figures: dict[str, float]) -> None:
+        loss, speed = figures.get("loss", math.nan), figures.get("cubes_per_s", math.nan)
+        self.progress.update(
+            self.task, completed=step, description=f"loss {loss:.4f}, {speed:.1f} cubes/s", refresh=False
+        )
+        if "val_total" in figures:
+            parts = ", ".join(f"{name} {figures[name]:.4f}" for name in figures if name.startswith("val_"))
+            self.console.print(f"step {step}: loss {loss:.4f}, {speed:.1f} cubes/s, {parts}", highlight=False)
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Read a log's lines; none when there is no log yet."""
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+
+
+def _cut_after(path: Path, step: int) -> list[str] | None:
+    """Cut away the lines after a step and return the columns, or None when there is no log."""
+    rows = read_log(path)
+    if not rows:
+        return None
+    columns = list(rows[0])
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row for row in rows if int(row["step"]) <= step)
+    return columns
+
+
+def _tag(name: str) -> str:
+    return f"validation/{name[4:]}" if name.startswith("val_") else f"train/{name}"

@@ -1,0 +1,255 @@
+"""The only optimiser step in the package, for every method that pre-trains or fine-tunes."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import Tensor, nn
+
+from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.training.journal import Journal
+from modelsgenesis.training.plan import Plan
+from modelsgenesis.training.schedule import learning_rate, since_best
+from modelsgenesis.training.state import State, load_state, save_state
+from modelsgenesis.training.stopping import StopRequest
+
+LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
+COLLAPSED = 0.05  # of the spread of the target: below it the answer is one grey value
+COLLAPSED_FOR = 3  # validations in a row, after the warm-up
+
+Batches = Iterator[Batch]
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What a run works on, given by the stage that starts it.
+
+    Attributes:
+        training: (first sample, backward passes) -> this process's batches.
+        validation: this process's share of the held-out batches, the same at every call.
+        keep_best: writes the network, given the step and its validation figures; called when they were the best so far.
+        after_validation: draws pictures and the like, given the step.
+    """
+
+    training: Callable[[int, int], Batches]
+    validation: Callable[[], Batches]
+    keep_best: Callable[[int, dict[str, float]], None]
+    after_validation: Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `stopped` names the signal, or is None when the run is done."""
+
+    state: State
+    stopped: str | None
+
+
+class Training:
+    """One run: made from its plan and its folder, it goes on where the folder left off.
+
+    Args:
+        learner: what is taught; its parameters move to the device.
+        plan: how.
+        materials: on what.
+        into: the run's folder.
+        fabric: where; launched.
+        seed: of everything random that a network does in training.
+        console: to tell the user.
+    Raises:
+        TrainingError: the checkpoint is broken, or the batch does not divide by the processes.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        plan: Plan,
+        materials: Materials,
+        into: Path,
+        *,
+        fabric: Fabric,
+        seed: int,
+        console: Console,
+    ) -> None:
+        plan.share(fabric.world_size)
+        self.learner, self.plan, self.materials, self.into = learner, plan, materials, into
+        self.fabric, self.seed, self.console = fabric, seed, console
+        optimizer = make_optimizer(learner, plan)
+        resumed = load_state(into)
+        self.state = resumed[0] if resumed else State()
+        if resumed:
+            learner.load_state_dict(resumed[1])
+        module: nn.Module = torch.compile(learner) if plan.compile else learner  # type: ignore[assignment]
+        self.model, self.optimizer = fabric.setup(module, optimizer)
+        if resumed:
+            self.optimizer.load_state_dict(resumed[2])
+        self.window = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.state.window.items()}
+
+    def run(self) -> Outcome:
+        """Train until the plan is done, patience is over or a signal comes.
+
+        Raises:
+            TrainingError: the loss is no number any more, or the answers collapsed to one grey value.
+            DataError: the disk is full or the folder cannot be written; the last good checkpoint is whole.
+        """
+        plan, state = self.plan, self.state
+        validate_every = plan.validate_every or plan.steps
+        passes = (plan.steps - state.step) * plan.accumulate
+        batches = self.materials.training(state.step * plan.batch_size, passes)
+        with StopRequest() as stop, self._journal() as journal:
+            while state.step < plan.steps and not self._out_of_patience():
+                self._step(batches)
+                due = state.step % validate_every == 0 or state.step == plan.steps
+                stopped = self._agree(stop.signal is not None)
+                if due or state.step % LOG_EVERY == 0:
+                    figures = self._take_window()
+                    figures |= self._validate() if due else {}
+                    if journal:
+                        journal.write(state.step, figures)
+                    if due:
+                        self._judge(figures)
+                if due or stopped:
+                    self._save()
+                if stopped:
+                    return Outcome(state, stop.signal or "a signal to another process")
+        return Outcome(state, None)
+
+    def _step(self, batches: Batches) -> None:
+        """One step of the optimiser."""
+        started = time.perf_counter()
+        plan, state = self.plan, self.state
+        progress = state.step / plan.steps
+        torch.manual_seed(hash((self.seed, state.step, self.fabric.global_rank)) % 2**63)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(plan, state.step, state.history)
+        for accumulated in range(1, plan.accumulate + 1):
+            batch = self.fabric.to_device(next(batches))
+            with self.fabric.no_backward_sync(self.model, enabled=accumulated < plan.accumulate):
+                parts = self.model(batch, progress)
+                self.fabric.backward(parts["total"] / plan.accumulate)
+            self._note({name: part.detach() / plan.accumulate for name, part in parts.items()})
+        if plan.clip_norm is not None:
+            norm = self.fabric.clip_gradients(
+                self.model, self.optimizer, max_norm=plan.clip_norm, error_if_nonfinite=False
+            )
+            self._note({"grad_norm": norm} if norm is not None else {})
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.after_step(progress)
+        state.step += 1
+        self._note({"steps": torch.tensor(1.0), "seconds": torch.tensor(time.perf_counter() - started)})
+
+    def _note(self, figures: dict[str, Tensor]) -> None:
+        """Add figures to the sums since the last line of the log; on the device, so that nothing waits for it."""
+        for name, value in figures.items():
+            before = self.window.get(name)
+            self.window[name] = value.double() if before is None else before.to(value.device) + value.double()
+
+    def _take_window(self) -> dict[str, float]:
+        """Means since the last line of the log, over all processes.
+
+        Raises:
+            TrainingError: one of them is no number.
+        """
+        names = sorted(self.window)
+        sums = torch.stack([self.window[name].to(self.fabric.device) for name in names])
+        means = dict(zip(names, self._mean(sums).tolist(), strict=True))
+        self.window = {}
+        steps, seconds = means.pop("steps"), means.pop("seconds")
+        if not math.isfinite(means["total"]):
+            raise TrainingError(
+                f"the loss is {means['total']} at step {self.state.step}: lower the learning rate (--lr), "
+                "lengthen the warm-up or clip the gradient; the last good checkpoint is kept"
+            )
+        self.state.time_s += seconds
+        figures = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
+        rate = learning_rate(self.plan, self.state.step - 1, self.state.history)
+        return {
+            "time_s": self.state.time_s,
+            "cubes_per_s": steps * self.plan.batch_size / seconds,
+            "lr": rate,
+            **figures,
+        }
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Mean figures over the held-out cubes of all processes."""
+        self.model.eval()
+        sums: dict[str, Tensor] = {}
+        for batch in self.materials.validation():
+            size = len(next(iter(batch.values())))
+            parts = self.model(self.fabric.to_device(batch), self.state.step / self.plan.steps)
+            for name, part in {**parts, "cubes": torch.ones_like(parts["total"])}.items():
+                sums[name] = sums.get(name, 0.0) + part.double() * size
+        self.model.train()
+        names = sorted(sums)
+        means = dict(zip(names, self._mean(torch.stack([sums[name] for name in names])).tolist(), strict=True))
+        cubes = means.pop("cubes")
+        return {f"val_{name}": value / cubes for name, value in means.items()}
+
+    def _judge(self, figures: dict[str, float]) -> None:
+        """Remember a validation, keep the network if it is the best, and stop a run that has collapsed.
+
+        Raises:
+            TrainingError: the answers have been one grey value for several validations.
+        """
+        state = self.state
+        state.history.append(figures["val_total"])
+        state.collapsed = state.collapsed + 1 if figures.get("val_spread", 1.0) < COLLAPSED else 0
+        if self.fabric.is_global_zero:
+            if since_best(state.history) == 0:
+                self.materials.keep_best(state.step, figures)
+            self.materials.after_validation(state.step)
+        if state.collapsed >= COLLAPSED_FOR and state.step > self.plan.warmup_steps:
+            raise TrainingError(
+                f"the restorations have been one grey value for {state.collapsed} validations (step {state.step}): "
+                "lower the learning rate (--lr), lengthen the warm-up, or use AdamW; start in a new folder"
+            )
+
+    def _save(self) -> None:
+        """Write the checkpoint; every process waits for it."""
+        if not all(math.isfinite(float(value)) for value in self.window.values()):
+            raise TrainingError(f"the loss is no number at step {self.state.step}; the last good checkpoint is kept")
+        self.state.window = {name: float(value) for name, value in self.window.items()}
+        if self.fabric.is_global_zero:
+            save_state(self.into, self.state, self.learner.state_dict(), self.optimizer.state_dict())
+        self.fabric.barrier()
+
+    def _agree(self, stopped: bool) -> bool:
+        """Whether any process was asked to stop."""
+        if self.fabric.world_size == 1:
+            return stopped
+        return bool(self._mean(torch.tensor(float(stopped), device=self.fabric.device)) > 0)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        reduced = self.fabric.all_reduce(values, reduce_op="mean")
+        if not isinstance(reduced, Tensor):
+            raise TypeError(f"all_reduce of a tensor gave {type(reduced).__name__}")
+        return reduced
+
+    def _out_of_patience(self) -> bool:
+        return self.plan.patience is not None and since_best(self.state.history) >= self.plan.patience
+
+    def _journal(self) -> "contextlib.AbstractContextManager[Journal | None]":
+        if not self.fabric.is_global_zero:
+            return contextlib.nullcontext()
+        return Journal(self.into, self.plan.steps, start=self.state.step, console=self.console)
+
+
+def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
+    """AdamW or SGD; norms and biases, which have one axis, get no weight decay."""
+    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": plan.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if plan.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=plan.lr)
+    return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum)

@@ -1,0 +1,65 @@
+"""A dry run: a few steps, measured, and what the whole run would take."""
+
+import math
+import resource
+import sys
+import time
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.table import Table
+
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.training.loop import Materials, make_optimizer
+from modelsgenesis.training.plan import Plan
+
+STEPS = 5  # measured, after one to warm up
+SHEET_BYTES = 300_000  # about, for the picture of a validation
+
+
+def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabric, console: Console) -> None:
+    """Do a few steps, write nothing, and print what the run would need."""
+    num_parameters = sum(parameter.numel() for parameter in learner.parameters())
+    seconds = _seconds_per_step(learner, plan, materials, fabric)
+    validations = math.ceil(plan.steps / (plan.validate_every or plan.steps))
+    passes = plan.steps + validations * plan.val_cubes / plan.batch_size / 3  # a forward pass is a third of a step
+    disk = num_parameters * 4 * 5 + validations * SHEET_BYTES  # best, last, and resume.pt with two moments
+    table = Table("what", "how much", title="A dry run: nothing is written")
+    table.add_row("device", f"{fabric.world_size} x {fabric.device}, {fabric._precision.precision}")
+    table.add_row("parameters", f"{num_parameters:,}")
+    table.add_row("peak memory a process", f"{_peak_bytes(fabric) / 2**30:.2f} GiB")
+    table.add_row("steps, at most", f"{plan.steps:,} of {plan.batch_size} cubes; {validations:,} validations")
+    table.add_row("speed", f"{plan.batch_size / seconds:.1f} cubes/s, {seconds:.3g} s a step")
+    table.add_row("time, at most", f"{passes * seconds / 3600:.2f} hours")
+    table.add_row("disk", f"{disk / 1e6:.1f} MB")
+    if fabric.is_global_zero:
+        console.print(table)
+
+
+def _seconds_per_step(learner: Learner, plan: Plan, materials: Materials, fabric: Fabric) -> float:
+    model, optimizer = fabric.setup(learner, make_optimizer(learner, plan))
+    batches = materials.training(0, (STEPS + 1) * plan.accumulate)
+    started = time.perf_counter()
+    for step in range(STEPS + 1):
+        if step == 1:
+            _wait(fabric)
+            started = time.perf_counter()
+        for _ in range(plan.accumulate):
+            fabric.backward(model(fabric.to_device(next(batches)), 0.0)["total"])
+        optimizer.step()
+        optimizer.zero_grad()
+    _wait(fabric)
+    return (time.perf_counter() - started) / STEPS
+
+
+def _wait(fabric: Fabric) -> None:
+    if fabric.device.type == "cuda":
+        torch.cuda.synchronize(fabric.device)
+
+
+def _peak_bytes(fabric: Fabric) -> float:
+    if fabric.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(fabric.device)
+    kilo = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo

@@ -1,0 +1,161 @@
+"""The loop learns, stops safely, goes on exactly, and does not hide failure."""
+
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.learner import Batch
+from modelsgenesis.methods.genesis import Genesis
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.training.journal import read_log
+from modelsgenesis.training.plan import Plan
+from modelsgenesis.training.state import load_state
+from tests.training.materials import make_training, weights
+
+PLAN = Plan(steps=40, batch_size=4, lr=5e-3, warmup_steps=5, validate_every=20, val_cubes=8, precision="32-true")
+
+
+class StopsAt(Genesis):
+    """A learner that is signalled at one step, as a user or a cluster would."""
+
+    def __init__(self, step: int, number: signal.Signals) -> None:
+        super().__init__(UNet3D(width=2))
+        self.step, self.number = step, number
+        self.seen = 0
+
+    def after_step(self, progress: float) -> None:
+        """Raise the signal once."""
+        self.seen += 1
+        if self.seen == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+class Broken(Genesis):
+    """A learner whose loss is no number from some step on."""
+
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Not a number in the second half."""
+        parts = super().losses(batch, progress)
+        return {**parts, "total": parts["total"] * float("nan")} if progress > 0.5 else parts
+
+
+class Grey(Genesis):
+    """A learner that answers one grey value."""
+
+    def restore(self, batch: Batch) -> torch.Tensor:
+        """Half grey everywhere."""
+        return super().restore(batch) * 0 + 0.5
+
+
+def test_network_learns_to_restore(tmp_path: Path) -> None:
+    """Forty steps lower the held-out error, and the log and the best network say so."""
+    training = make_training(tmp_path, PLAN)
+    outcome = training.run()
+    assert outcome.stopped is None
+    assert outcome.state.history[-1] < outcome.state.history[0]
+    rows = read_log(tmp_path / "log.csv")
+    assert [row["step"] for row in rows] == ["10", "20", "30", "40"]
+    assert float(rows[-1]["val_total"]) == pytest.approx(outcome.state.history[-1], rel=1e-4)
+    assert rows[0]["val_total"] == ""
+    assert torch.load(tmp_path / "best.pt")["step"] == 40
+
+
+@pytest.mark.parametrize("step", [1, 13, 20, 39])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, step: int, number: signal.Signals) -> None:
+    """A signal at any step saves; the run that goes on ends bit for bit as one that was never stopped."""
+    if number != signal.SIGTERM and step != 13:
+        pytest.skip("one step is enough for the other signals")
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole = make_training(tmp_path / "whole", PLAN)
+    whole.run()
+    torch.manual_seed(0)
+    outcome = make_training(tmp_path / "parts", PLAN, learner=StopsAt(step, number)).run()
+    assert (outcome.stopped, outcome.state.step) == (number.name, step)
+    rest = make_training(tmp_path / "parts", PLAN)
+    final = rest.run()
+    assert final.state.history == whole.state.history
+    assert torch.equal(weights(rest), weights(whole))
+    same = ("step", "loss", "val_total", "lr", "grad_norm")
+    logs = [[[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")]
+    assert logs[0] == logs[1]
+
+
+def test_accumulated_passes_give_the_step_of_the_whole_batch(tmp_path: Path) -> None:
+    """Two passes of two cubes are one of four where the norm does not mix cubes; tolerance 1e-5."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    few = Plan(**{**vars(PLAN), "steps": 3})
+    one = make_training(tmp_path / "one", few, norm="group")
+    two = make_training(tmp_path / "two", Plan(**{**vars(few), "accumulate": 2}), norm="group")
+    one.run()
+    two.run()
+    assert torch.allclose(weights(one), weights(two), atol=1e-5)
+
+
+def test_workers_do_not_change_the_weights(tmp_path: Path) -> None:
+    """Cubes depend on seed and number alone, so loader processes only read ahead."""
+    runs = []
+    for workers in (0, 2):
+        (tmp_path / str(workers)).mkdir()
+        runs.append(make_training(tmp_path / str(workers), Plan(**{**vars(PLAN), "steps": 6, "workers": workers})))
+        runs[-1].run()
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+
+
+def test_loss_that_is_no_number_stops_the_run_with_advice(tmp_path: Path) -> None:
+    """The last good checkpoint stays, from before the loss broke."""
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 30: lower the learning rate"):
+        make_training(tmp_path, PLAN, learner=Broken(UNet3D(width=2))).run()
+    kept = load_state(tmp_path)
+    assert kept is not None
+    assert kept[0].step == 20
+
+
+def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) -> None:
+    """Three validations in a row without contrast are a collapse."""
+    plan = Plan(**{**vars(PLAN), "validate_every": 5})
+    with pytest.raises(TrainingError, match="one grey value for 3 validations .step 15.: lower the learning rate"):
+        make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
+    """With no learning the first validation stays the best, and the run ends after its patience."""
+    plan = Plan(**{**vars(PLAN), "lr": 1e-12, "validate_every": 5, "patience": 2})
+    outcome = make_training(tmp_path, plan).run()
+    assert outcome.stopped is None
+    assert outcome.state.step <= 25
+
+
+def test_full_disk_is_named_and_leaves_the_last_checkpoint_whole(tmp_path: Path) -> None:
+    """A write beyond the allowed size fails as on a full disk; the older checkpoint still loads."""
+    make_training(tmp_path, Plan(**{**vars(PLAN), "steps": 20})).run()
+    before = (tmp_path / "resume.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    training = make_training(tmp_path, PLAN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"resume\.pt: could not be written"):
+            training.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "resume.pt").read_bytes() == before
+    kept = load_state(tmp_path)
+    assert kept is not None
+    assert kept[0].step == 20
+
+
+def test_broken_checkpoint_is_named(tmp_path: Path) -> None:
+    """A checkpoint cut off by hand says what to do."""
+    make_training(tmp_path, Plan(**{**vars(PLAN), "steps": 2})).run()
+    whole = (tmp_path / "resume.pt").read_bytes()
+    for length in (0, 10, len(whole) // 2):
+        (tmp_path / "resume.pt").write_bytes(whole[:length])
+        with pytest.raises(TrainingError, match="a broken checkpoint"):
+            make_training(tmp_path, PLAN)
