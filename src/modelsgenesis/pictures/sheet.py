@@ -22,7 +22,10 @@ from modelsgenesis.pictures.drawing import (
 )
 from modelsgenesis.pictures.locator import Locator, draw_locator
 from modelsgenesis.pictures.planes import Array, Plane, cut, names
+from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.pictures.windows import percentile_display
+
+__all__ = ["Locator", "Panel", "draw_sheet", "restoration_sheet"]
 
 LEFT, TOP, GAP, RIGHT, BOTTOM = 0.42, 0.92, 0.06, 0.62, 0.38  # inches
 
