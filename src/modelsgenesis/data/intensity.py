@@ -1,0 +1,84 @@
+"""From physical values to [0, 1], the only range a network sees: a window for CT, percentiles for the rest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.scan import Scan
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Clip to a window in Hounsfield units, then to [0, 1]: for CT.
+
+    Args:
+        low_hu: becomes 0.
+        high_hu: becomes 1.
+    Raises:
+        DataError: the window does not rise.
+    Source: Zhou et al. 2019 clip chest CT to [-1000, 1000] HU.
+    """
+
+    low_hu: float = -1000.0
+    high_hu: float = 1000.0
+
+    def __post_init__(self) -> None:
+        if not self.low_hu < self.high_hu:
+            given = f"({self.low_hu:g}, {self.high_hu:g})"
+            raise DataError(f"window_hu must rise, got {given}; swap the two numbers")
+
+    def limits(self, scan: Scan) -> tuple[float, float]:
+        """The values that become 0 and 1, in the scan's units; the same for every scan."""
+        return self.low_hu, self.high_hu
+
+    def scale(self, values: Values, scan: Scan) -> NDArray[np.float32]:
+        """(C, X, Y, Z) in HU -> the same shape, float32 in [0, 1]; `values` stay untouched."""
+        return _to_unit(values, *self.limits(scan))
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Clip to percentiles of the scan's own foreground, then to [0, 1]: for MRI and anything without fixed units.
+
+    Args:
+        low: percentile that becomes 0, in [0, 100].
+        high: percentile that becomes 1, in [0, 100].
+    Raises:
+        DataError: the percentiles do not rise or leave [0, 100].
+    """
+
+    low: float = 0.5
+    high: float = 99.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 100:
+            given = f"({self.low:g}, {self.high:g})"
+            raise DataError(f"percentiles must rise within 0..100, got {given}; the usual pair is (0.5, 99.5)")
+
+    def limits(self, scan: Scan) -> tuple[float, float]:
+        """The values that become 0 and 1, in the scan's units; from the manifest, no voxel is read.
+
+        A scan whose two percentiles coincide (nearly all its foreground is one value) uses its whole range instead.
+        """
+        known = sorted(scan.percentiles)
+        values = [scan.percentiles[p] for p in known]
+        low, high = (float(np.interp(p, known, values)) for p in (self.low, self.high))
+        return (low, high) if low < high else (scan.minimum, scan.maximum)
+
+    def scale(self, values: Values, scan: Scan) -> NDArray[np.float32]:
+        """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched."""
+        return _to_unit(values, *self.limits(scan))
+
+
+Intensity = Window | Percentiles
+
+
+def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:
+    scaled = np.subtract(values, np.float32(low), dtype=np.float32)
+    scaled *= np.float32(1.0 / (high - low))
+    return np.clip(scaled, np.float32(0), np.float32(1), out=scaled)

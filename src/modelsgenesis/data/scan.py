@@ -1,0 +1,129 @@
+"""One scan as the manifest knows it: everything but the voxels, and nothing that names a person."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+
+PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
+MODALITIES = ("CT", "MR", "XR", "unknown")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A prepared scan.
+
+    Attributes:
+        id: salted hash of the source's identity; names the file in `scans/`.
+        patient: salted hash of the patient.
+        series: salted hash of the series.
+        modality: one of MODALITIES; CT is in HU.
+        fold: of the patient, 0 or more.
+        shape: (C, X, Y, Z), axes in LPS.
+        spacing_mm: along X, Y, Z.
+        dtype: of the stored numbers; value = stored * slope + intercept.
+        minimum: least value of the scan, in its units.
+        maximum: greatest value.
+        foreground: values above this are foreground, in the scan's units.
+        percentiles: of the foreground, {percentile: value}.
+        num_cubes: above 1 for an official cube file: it holds that many arrays of `shape`.
+        cubes_per_scan: how many of those came from one scan; 1 otherwise.
+        sha256: of the source's bytes.
+        notes: what was repaired on the way in, in words without names.
+    """
+
+    id: str
+    patient: str
+    series: str
+    modality: str
+    fold: int
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    dtype: str
+    slope: float
+    intercept: float
+    minimum: float
+    maximum: float
+    foreground: float
+    percentiles: Mapping[float, float]
+    num_cubes: int
+    cubes_per_scan: int
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """(X, Y, Z), in voxels."""
+        return self.shape[1:]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON can hold it."""
+        data = dataclasses.asdict(self)
+        data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Scan":
+        """Undo `to_json`."""
+        percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
+        tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
+        return cls(**{**data, **tuples, "percentiles": percentiles})
+
+    def to_row(self) -> dict[str, str]:
+        """One row of the manifest; numbers keep every digit."""
+        data = self.to_json()
+        row = {name: _text(data[name]) for name in _PLAIN}
+        row["shape"] = " ".join(map(str, self.shape))
+        row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
+        row["notes"] = "; ".join(self.notes)
+        return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str]) -> "Scan":
+        """Undo `to_row`.
+
+        Raises:
+            DataError: a column is missing or holds something else.
+        """
+        try:
+            plain = {name: kind(row[name]) for name, kind in _PLAIN.items()}
+            return cls(
+                **plain,
+                shape=tuple(int(side) for side in row["shape"].split()),
+                spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
+                percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
+                notes=tuple(note for note in row["notes"].split("; ") if note),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
+
+
+_PLAIN: dict[str, Any] = {
+    "id": str,
+    "patient": str,
+    "series": str,
+    "modality": str,
+    "fold": int,
+    "dtype": str,
+    "slope": float,
+    "intercept": float,
+    "minimum": float,
+    "maximum": float,
+    "foreground": float,
+    "num_cubes": int,
+    "cubes_per_scan": int,
+    "sha256": str,
+}
+
+COLUMNS = (
+    *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
+    *("minimum", "maximum", "foreground"),
+    *(f"p{p:g}" for p in PERCENTILES),
+    *("num_cubes", "cubes_per_scan", "sha256", "notes"),
+)
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,149 @@
+"""The store: a folder of prepared scans, read cube by cube."""
+
+import csv
+import os
+from collections import OrderedDict
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError, ShapeError
+from modelsgenesis.core.made import read_certificate
+from modelsgenesis.data.arrays import StoredArray
+from modelsgenesis.data.occupancy import Occupancy
+from modelsgenesis.data.scan import Scan
+
+__all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
+
+MANIFEST = "manifest.csv"
+SCANS = "scans"
+MOST_OPEN = 32  # handles kept open in one process, so that memory does not grow with the store
+
+
+class Store:
+    """A finished folder of `genesis prepare`; make one with `Store.open`.
+
+    It may be pickled, and used in forked or spawned loader workers: files are opened when first read, in each process
+    anew, and at most MOST_OPEN are kept open.
+    """
+
+    def __init__(self, path: Path, scans: list[Scan]) -> None:
+        self.path, self.scans = path, scans
+        self._open: OrderedDict[str, tuple[StoredArray, Occupancy | None]] = OrderedDict()
+        self._process = os.getpid()
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Store":
+        """Open a store; reads the manifest, no voxels.
+
+        Raises:
+            DataError: the folder is missing, unfinished, not a store, or its manifest is broken.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder; make a store with: genesis prepare SCANS {path}")
+        read_certificate(path, "prepare")
+        scans = read_manifest(path / MANIFEST)
+        if not scans:
+            raise DataError(f"{path} holds no scan; see {path / 'problems.csv'} for why, then prepare again")
+        return cls(path, scans)
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds that occur, rising."""
+        return sorted({scan.fold for scan in self.scans})
+
+    def of_folds(self, folds: Collection[int]) -> list[Scan]:
+        """The scans of these folds.
+
+        Raises:
+            DataError: none is there.
+        """
+        chosen = [scan for scan in self.scans if scan.fold in folds]
+        if not chosen:
+            raise DataError(f"no scan in folds {sorted(folds)}; the store {self.path} has folds {self.folds}")
+        return chosen
+
+    def split(self, fraction: float) -> tuple[list[Scan], list[Scan]]:
+        """Hold out patients: (for training, held out).
+
+        Patients are taken in the order of their salted ids, which is random yet fixed; at least one patient is on
+        either side.
+
+        Args:
+            fraction: of the patients to hold out, in (0, 1).
+        Raises:
+            DataError: a fraction outside (0, 1), or a store of one patient.
+        """
+        if not 0 < fraction < 1:
+            raise DataError(f"the fraction of patients to hold out must be between 0 and 1, got {fraction:g}")
+        patients = sorted({scan.patient for scan in self.scans})
+        if len(patients) < 2:
+            raise DataError(f"{self.path} holds one patient only; nothing can be held out, add scans of another")
+        held = set(patients[: min(max(1, round(fraction * len(patients))), len(patients) - 1)])
+        return [s for s in self.scans if s.patient not in held], [s for s in self.scans if s.patient in held]
+
+    def read(self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], *, index: int = 0) -> NDArray[np.float32]:
+        """Cut a region, in physical units (HU for CT).
+
+        Args:
+            scan: one of `scans`.
+            lower: first voxel along X, Y, Z.
+            size: voxels along X, Y, Z.
+            index: which array of an official cube file; 0 for an ordinary scan.
+        Returns:
+            (C, *size), float32, its own memory.
+        Raises:
+            ShapeError: the region leaves the scan.
+            DataError: the file is missing or damaged.
+        """
+        if any(low < 0 or low + side > whole for low, side, whole in zip(lower, size, scan.size, strict=True)):
+            raise ShapeError(f"a region of {size} voxels from {lower} leaves scan {scan.id}, which has {scan.size}")
+        space = tuple(slice(low, low + side) for low, side in zip(lower, size, strict=True))
+        stored = self._handle(scan)[0].read((slice(index, index + 1), slice(0, scan.shape[0]), *space))[0]
+        values: NDArray[np.float32] = stored.astype(np.float32)
+        if scan.slope != 1.0:
+            values *= np.float32(scan.slope)
+        if scan.intercept != 0.0:
+            values += np.float32(scan.intercept)
+        return values
+
+    def occupancy(self, scan: Scan) -> Occupancy:
+        """The scan's coarse map, kept while its file is open."""
+        array, occupancy = self._handle(scan)
+        if occupancy is None:
+            occupancy = Occupancy.from_bytes(array.extra("occupancy"))
+            self._open[scan.id] = array, occupancy
+        return occupancy
+
+    def _handle(self, scan: Scan) -> tuple[StoredArray, Occupancy | None]:
+        if self._process != os.getpid():  # forked: a mapped file must not be shared between processes
+            self._open, self._process = OrderedDict(), os.getpid()
+        if scan.id not in self._open:
+            self._open[scan.id] = StoredArray(self.path / SCANS / f"{scan.id}.b2nd"), None
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(scan.id)
+        return self._open[scan.id]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "scans": self.scans}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+def read_manifest(path: Path) -> list[Scan]:
+    """Read a manifest.
+
+    Raises:
+        DataError: it is missing, not text, or a row is broken.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [Scan.from_row(row) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run genesis prepare again") from error
