@@ -52,18 +52,17 @@ def paint_spleen(body: Anatomy, canvas: Canvas, cavity: Array) -> None:
 
 def paint_stomach(body: Anatomy, canvas: Canvas, cavity: Array, rng: np.random.Generator) -> None:
     """Paint the stomach: a wall, what was eaten, and air that rises to the front."""
-    x, y, z = canvas.place
+    _, y, _ = canvas.place
     shape = ellipsoid(canvas.place, (46, -16, body.dome_left_mm - 40), (38, 46, 38))
     shape = both(shape, cavity)
     canvas.paint(shape, 45.0, LABEL_OF["stomach"])
-    canvas.paint(shape + 3.5, 18 + 14 * smooth_noise(rng, x.shape, canvas.spacing_mm, 7.0))
+    canvas.paint(shape + 3.5, 18 + 14 * smooth_noise(rng, y.shape, canvas.spacing_mm, 7.0))
     level = -16 - rng.uniform(0, 18)
     canvas.paint(both(shape + 3.5, y - np.float32(level)), -985.0)
 
 
 def paint_kidneys(body: Anatomy, canvas: Canvas, cavity: Array) -> None:
     """Paint the upper parts of both kidneys."""
-    x, y, z = canvas.place
     for side, height in ((-1, -138.0), (1, -126.0)):
         centre = (side * 56.0, body.spine_y_mm - 8, height)
         shape = both(ellipsoid(canvas.place, centre, (25, 28, 50)), cavity)

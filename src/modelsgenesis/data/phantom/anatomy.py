@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelsgenesis.data.phantom.canvas import Array, Canvas, smooth_noise
-from modelsgenesis.data.phantom.shapes import along, ellipsoid, oval
+from modelsgenesis.data.phantom.shapes import along, either, ellipsoid, oval
 
 LABELS = {
     1: "lung right", 2: "lung left", 3: "airways", 4: "pulmonary vessels", 5: "nodule", 6: "heart", 7: "aorta",
@@ -35,11 +35,11 @@ class Anatomy:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Anatomy":
         """Draw a body."""
-        half_width = rng.uniform(140, 160)
+        half_width = rng.uniform(148, 166)
         dome = rng.uniform(-62, -30)
         return cls(
             half_width_mm=half_width,
-            half_depth_mm=half_width * rng.uniform(0.66, 0.75),
+            half_depth_mm=half_width * rng.uniform(0.70, 0.79),
             fat_mm=rng.uniform(7, 20),
             wall_mm=rng.uniform(12, 16),
             dome_right_mm=dome,
@@ -73,8 +73,8 @@ def cage_at(body: Anatomy, z: Array) -> tuple[Array, Array, Array]:
     thick = body.fat_mm + body.wall_mm
     wide = along(z, {-150: 0.97, -80: 1.0, -20: 1.0, 20: 0.96, 60: 0.84, 85: 0.69, 105: 0.47, 116: 0.27, 125: 0.1})
     deep = along(z, {-150: 0.93, -60: 1.0, -20: 1.0, 20: 0.93, 60: 0.77, 85: 0.6, 105: 0.42, 116: 0.25, 125: 0.1})
-    middle = along(z, {-150: 0.0, 0: 0.0, 60: 9.0, 90: 17.0, 120: 24.0})
-    return wide * np.float32(body.half_width_mm - thick), deep * np.float32(body.half_depth_mm - thick), middle
+    middle = along(z, {-150: -6.0, 0: -6.0, 60: 3.0, 90: 12.0, 120: 20.0})
+    return wide * np.float32(body.half_width_mm - thick), deep * np.float32(body.half_depth_mm - thick - 5), middle
 
 
 def lay(body: Anatomy, canvas: Canvas, rng: np.random.Generator) -> Surfaces:
@@ -89,7 +89,7 @@ def lay(body: Anatomy, canvas: Canvas, rng: np.random.Generator) -> Surfaces:
     fat = body.fat_mm * (1 + 0.18 * uneven + 0.35 * np.clip(-z / 140, -0.5, 1) * (1 - y / body.half_depth_mm))
     muscle = skin + np.maximum(fat, 3.0)
     if body.breast_mm:
-        skin = np.minimum(skin, breasts(body, canvas))
+        skin = either(skin, breasts(body, canvas), 26.0)
     return Surfaces(skin=skin, muscle=muscle, cage=cage, dome=diaphragm(body, canvas, half_width, half_depth))
 
 
@@ -108,6 +108,6 @@ def diaphragm(body: Anatomy, canvas: Canvas, half_width: Array, half_depth: Arra
         u = (x - side * 0.45 * half_width) / (0.62 * half_width)
         v = (y + 0.18 * half_depth) / (1.15 * half_depth)
         out = u * u + v * v
-        domes.append(height - 16 * out - 34 * out * out)
+        domes.append(height - 18 * out - 46 * out * out)
     top = np.maximum(*domes)
     return (np.maximum(top, -132) - z) * np.float32(0.75)

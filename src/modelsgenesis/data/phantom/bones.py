@@ -1,5 +1,7 @@
 """Spine, ribs, breastbone and shoulder girdle: a hard shell around spongy bone."""
 
+from typing import Any
+
 import numpy as np
 
 from modelsgenesis.data.phantom.anatomy import LABEL_OF, Anatomy, Surfaces, cage_at
@@ -42,7 +44,7 @@ def paint_spine(body: Anatomy, canvas: Canvas, rng: np.random.Generator) -> None
     vertebra = both(column, slab(up, 9.6))
     canvas.paint(column, 85.0, LABEL_OF["spine"], box)  # discs
     canvas.paint(vertebra, CORTEX_HU - 180, LABEL_OF["spine"], box)
-    spongy = body.bone_hu + 14 * rng.standard_normal(x.shape, dtype=np.float32)
+    spongy = body.bone_hu + 30 * rng.standard_normal(x.shape, dtype=np.float32)
     canvas.paint(vertebra + 2.2, spongy, None, box)
     paint_arches(body, canvas, grow_range=(0.85, 1.18))
     canal = oval(x, y - np.float32(y0 + 23.5), np.full_like(x, 9.0), np.full_like(x, 8.0))
@@ -65,7 +67,7 @@ def paint_arches(body: Anatomy, canvas: Canvas, grow_range: tuple[float, float])
     paint_tubes(canvas, np.concatenate(segments), 1.6, body.bone_hu + 120, "spine")
 
 
-def rib_line(body: Anatomy, number: int, side: int, angles: Array, drop_mm: float) -> Array:
+def rib_line(body: Anatomy, number: int, side: int, angles: np.ndarray[Any, Any], drop_mm: float) -> Array:
     """Points along a rib, (n, 3) in mm: it leaves the spine, goes round the chest, and slopes down forwards.
 
     Args:

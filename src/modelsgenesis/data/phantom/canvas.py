@@ -6,7 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, Any]  # float32 throughout
 Box = tuple[slice, slice, slice]
 AIR_HU = -1000.0
 
@@ -98,7 +98,7 @@ class Canvas:
         index = (at[:, 0], at[:, 1], at[:, 2])
         grid = np.array(self.origin_mm) + at * self.spacing_mm
         bent = np.stack([axis[index] for axis in self.place], axis=1)
-        return (points_mm - (bent - grid)).astype(np.float32)
+        return np.asarray(points_mm - (bent - grid), np.float32)
 
     def coverage(self, segments: Array) -> Array:
         """How much of each voxel the tubes cover, float32 (X, Y, Z) in [0, 1].

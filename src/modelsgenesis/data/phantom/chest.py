@@ -26,13 +26,13 @@ class Nodule:
 
 def heart_axes(body: Anatomy) -> tuple[tuple[float, float, float], tuple[float, float, float], Array]:
     """Middle, half-lengths and own axes of the heart: its tip points to the left, forwards and down."""
-    long = np.array([0.72, -0.5, -0.48])
+    long = np.array([0.79, -0.46, -0.40])
     long /= np.linalg.norm(long)
     side = np.cross(long, [0.0, 0.0, 1.0])
     side /= np.linalg.norm(side)
     turn = np.stack([long, side, np.cross(long, side)]).astype(np.float32)
     z = max(body.dome_left_mm + 42, -30)
-    return (16.0, -0.24 * body.half_depth_mm, z), tuple(body.heart_scale * a for a in (60.0, 43.0, 42.0)), turn  # type: ignore[return-value]
+    return (22.0, -0.24 * body.half_depth_mm, z), tuple(body.heart_scale * a for a in (62.0, 39.0, 40.0)), turn  # type: ignore[return-value]
 
 
 def mediastinum(body: Anatomy, canvas: Canvas) -> Array:
@@ -43,7 +43,7 @@ def mediastinum(body: Anatomy, canvas: Canvas) -> Array:
     back = body.spine_y_mm
     middle = 0.5 * (back - 0.62 * body.half_depth_mm)
     half = along(z, {-150: 30, 0: 28, 25: 34, 45: 33, 70: 30, 95: 31, 120: 36})
-    waist = 1 - 0.42 * np.clip((middle - 6 - y) / 55, 0, 1) * along(z, {0: 0.8, 30: 1.0, 60: 0.7, 90: 0.1})
+    waist = 1 - 0.62 * np.clip((middle - y) / 55, 0, 1) * along(z, {0: 0.8, 30: 1.0, 60: 0.7, 90: 0.1})
     column = oval(x - 2, y - middle, half * waist, np.full_like(x, 0.5 * (back + 0.78 * body.half_depth_mm)))
     spine = oval(x, y - np.float32(back + 5), np.full_like(x, 24.0), np.full_like(x, 24.0))
     return either(either(column, sac, 9.0), spine, 8.0)
@@ -153,7 +153,7 @@ def paint_airways(body: Anatomy, canvas: Canvas) -> None:
         [path(ways["trachea"], [8.5, 8.5, 8]), path(ways["right"], [7, 5]), path(ways["left"], [6, 4.5])]
     )
     wall = lumen.copy()
-    wall[:, 6:] += 1.6
+    wall[:, 6:] += 1.2
     canvas.tubes(wall, 30.0)
     canvas.tubes(lumen, AIRWAY_HU, LABEL_OF["airways"])
 
@@ -167,11 +167,11 @@ def paint_lung_trees(body: Anatomy, canvas: Canvas, lungs: Array, rng: np.random
     for side, key in ((-1, "right"), (1, "left")):
         inside = (lungs < -3.5) & (side * canvas.place[0] > 0)
         hilum = np.array(ways[key][-1])
-        num = int(70 * near)
-        arteries = grow([tuple(hilum + (side * -14.0, -8, 8)), tuple(hilum + (side * 4.0, -6, 0))],
-                        targets_within(inside, num, rng, canvas.place), tip_mm=0.52)  # fmt: skip
-        veins = grow([tuple(left_heart + (side * 12.0, 4, 0)), tuple(hilum + (0, -6.0, -16))],
-                     targets_within(inside, int(0.75 * num), rng, canvas.place), tip_mm=0.5)  # fmt: skip
+        num = int(95 * near)
+        arteries = grow([hilum + np.array([side * -14, -8, 8]), hilum + np.array([side * 4, -6, 0])],
+                        targets_within(inside, num, rng, canvas.place), tip_mm=0.64)  # fmt: skip
+        veins = grow([left_heart + np.array([side * 12, 4, 0]), hilum + np.array([0, -6, -16])],
+                     targets_within(inside, int(0.75 * num), rng, canvas.place), tip_mm=0.6)  # fmt: skip
         blood = body.blood_hu + 0.75 * body.contrast_hu
         for tree in (arteries, veins):
             canvas.tubes(tree.segments(), blood, LABEL_OF["pulmonary vessels"], within=aerated)

@@ -1,9 +1,10 @@
 """A folder of made-up scans, as a hospital's folder would lie there."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.data.phantom.torso import Phantom, torso
@@ -43,13 +44,13 @@ def write_phantoms(
     return paths
 
 
-def write_nifti(path: Path, values: np.ndarray, phantom: Phantom) -> None:  # type: ignore[type-arg]
+def write_nifti(path: Path, values: np.ndarray[Any, Any], phantom: Phantom) -> None:
     """Write one volume (X, Y, Z), LPS, the middle of the scan at the origin."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
     image.SetSpacing(phantom.spacing_mm)
     image.SetOrigin([-0.5 * (n - 1) * step for n, step in zip(values.shape, phantom.spacing_mm, strict=True)])
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside:
         whole = aside.with_name(f".part-{path.name}")  # SimpleITK picks the format by the name's end
-        sitk.WriteImage(image, str(whole), useCompression=True)
+        SimpleITK.WriteImage(image, str(whole), useCompression=True)
         whole.replace(aside)

@@ -1,5 +1,6 @@
 """Signed distances in mm, negative inside; near enough for painting, exact only where said."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from modelsgenesis.data.phantom.canvas import Array
 Place = tuple[Array, Array, Array]
 
 
-def ellipsoid(place: Place, centre: tuple[float, ...], axes: tuple[float, ...], turn: Array | None = None) -> Array:
+def ellipsoid(place: Place, centre: Sequence[float], axes: Sequence[float], turn: Array | None = None) -> Array:
     """An ellipsoid, by the first-order distance.
 
     Args:
@@ -30,9 +31,9 @@ def ellipsoid(place: Place, centre: tuple[float, ...], axes: tuple[float, ...], 
 
 
 def oval(x: Array, y: Array, half_x: Array, half_y: Array) -> Array:
-    """A cylinder along z with a cross-section between an ellipse and a rectangle (|x|^2.5), half-lengths by height."""
+    """A cylinder along z, a little squarer than an ellipse (|x|^2.25), half-lengths by height."""
     u, v = np.abs(x) / half_x, np.abs(y) / half_y
-    inside = (u * u * np.sqrt(u) + v * v * np.sqrt(v)) ** np.float32(0.4)
+    inside = (u * u * np.sqrt(np.sqrt(u)) + v * v * np.sqrt(np.sqrt(v))) ** np.float32(1 / 2.25)
     radius = np.sqrt(x * x + y * y)
     distance: Array = radius - radius / np.maximum(inside, np.float32(1e-3))
     return np.maximum(distance, -np.minimum(half_x, half_y))
@@ -67,7 +68,7 @@ def along(z: Array, knots: dict[float, float]) -> Array:
     return np.asarray(profile, np.float32)
 
 
-def path(points: list[tuple[float, ...]], radii: list[float], *, steps: int = 6) -> Array:
+def path(points: Sequence[Sequence[float]], radii: Sequence[float], *, steps: int = 6) -> Array:
     """Tube segments (n, 8) along a smooth curve through points in mm, the radius in mm changing along it.
 
     Source: Catmull and Rom 1974, the spline through its points.

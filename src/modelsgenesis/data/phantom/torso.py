@@ -11,7 +11,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.phantom.abdomen import paint_abdomen
 from modelsgenesis.data.phantom.anatomy import Anatomy, Surfaces, lay
 from modelsgenesis.data.phantom.bones import paint_bones
-from modelsgenesis.data.phantom.canvas import AIR_HU, Array, Canvas, smooth_noise
+from modelsgenesis.data.phantom.canvas import AIR_HU, Canvas, smooth_noise
 from modelsgenesis.data.phantom.chest import FAT_HU, Nodule, paint_chest
 
 FIELD_MM = (352.0, 282.0, 288.0)
@@ -43,7 +43,7 @@ def torso(
     """Make up the CT of a torso, from the shoulders to the kidneys.
 
     Args:
-        seed: a body; the same seed gives the same anatomy at every size.
+        seed: a body; the same seed gives the same build at every size, though not the same voxels.
         size: voxels along x, y, z; 160 x 128 x 96 takes about a second.
         spacing_mm: between voxels; by default what makes the size hold 352 x 282 x 288 mm, the whole torso.
     Raises:
@@ -51,8 +51,7 @@ def torso(
     Example: >>> torso(0).values.shape
     (1, 160, 128, 96)
     """
-    if spacing_mm is None:
-        spacing_mm = tuple(mm / n for mm, n in zip(FIELD_MM, size, strict=True))  # type: ignore[assignment]
+    spacing_mm = spacing_mm or (FIELD_MM[0] / size[0], FIELD_MM[1] / size[1], FIELD_MM[2] / size[2])
     if len(size) != 3 or min(size) < LEAST_SIDE or min(spacing_mm) <= 0:
         raise ShapeError(
             f"a torso needs three sides of at least {LEAST_SIDE} voxels and a positive spacing, got size {size} and "
@@ -76,6 +75,7 @@ def blank(size: tuple[int, int, int], spacing_mm: tuple[float, float, float], rn
     axes = [np.arange(n, dtype=np.float32) * step + o for n, step, o in zip(size, spacing_mm, origin, strict=True)]
     grid = np.meshgrid(*axes, indexing="ij")
     bend = [amount * smooth_noise(rng, size, spacing_mm, 75.0) for amount in (3.5, 3.0, 4.0)]
+    bend[1] += 12 * (grid[2] / 120) ** 2 - 4  # the thoracic spine curves backwards
     x, y, z = (np.asarray(g + b, np.float32) for g, b in zip(grid, bend, strict=True))
     return Canvas(
         values=np.full(size, AIR_HU, np.float32),
@@ -92,10 +92,12 @@ def paint_wall(body: Anatomy, canvas: Canvas, surfaces: Surfaces, rng: np.random
     canvas.paint(surfaces.skin, 20.0)
     canvas.paint(surfaces.skin + 2.0, -104 + 7 * smooth_noise(rng, size, spacing, 9.0))
     canvas.paint(surfaces.muscle, 54 + 5 * smooth_noise(rng, size, spacing, 9.0))
-    sheets = np.abs(smooth_noise(rng, size, spacing, 26.0) + 0.05 * (surfaces.cage - 18))
-    outside = np.minimum(surfaces.cage - 9, -surfaces.muscle - 2)
-    streaks = np.maximum((sheets - 0.13) * 16, -outside)
-    canvas.paint(streaks, FAT_HU + 15)
+    between = np.minimum(surfaces.cage - 10, -surfaces.muscle - 2.5)  # outside the ribs, inside the outer layer
+    uneven = smooth_noise(rng, size, spacing, 34.0)
+    inner = np.abs(surfaces.cage - 14 + 8 * uneven) - 1.2
+    outer = np.abs(surfaces.cage - 32 - 13 * uneven) - 1.6
+    pockets = (0.8 - smooth_noise(rng, size, spacing, 28.0)) * 14
+    canvas.paint(np.maximum(np.minimum(np.minimum(inner, outer), pockets), -between), FAT_HU + 12)
 
 
 def paint_table(body: Anatomy, canvas: Canvas) -> None:
@@ -103,8 +105,9 @@ def paint_table(body: Anatomy, canvas: Canvas) -> None:
     size = canvas.values.shape
     x = np.arange(size[0], dtype=np.float32)[:, None] * canvas.spacing_mm[0] + canvas.origin_mm[0]
     y = np.arange(size[1], dtype=np.float32)[None, :] * canvas.spacing_mm[1] + canvas.origin_mm[1]
-    off = np.abs(y - (body.half_depth_mm + 14 - (x / 42) ** 2))
-    share = np.clip(1.2 - off / canvas.edge_mm, 0, 1) * (np.abs(x) < 190)
+    below = y - (body.half_depth_mm + 9 - (x / 42) ** 2)
+    off = np.minimum(np.abs(below), np.abs(below - 13))
+    share = np.clip(1.1 - off / canvas.edge_mm, 0, 1)
     table = AIR_HU + 620 * share[:, :, None]
     np.maximum(canvas.values, table, out=canvas.values)
 
@@ -118,4 +121,5 @@ def scan(canvas: Canvas, surfaces: Surfaces, rng: np.random.Generator) -> np.nda
     grain = ndimage.gaussian_filter1d(grain, 0.6, axis=1, truncate=2.5)
     depth = np.clip(-surfaces.skin, 0, 90)
     values += rng.uniform(12, 34) * (0.55 + depth / 90) * grain
-    return np.clip(np.rint(values), -1024, 3071).astype(np.int16)
+    counted: np.ndarray[Any, np.dtype[np.int16]] = np.clip(np.rint(values), -1024, 3071).astype(np.int16)
+    return counted

@@ -1,6 +1,8 @@
 """Branching trees that fill an organ: vessels and airways, thinner at every fork by Murray's law."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ class Tree:
         return np.column_stack([starts, ends, before, radius[chosen]]).astype(np.float32)
 
 
-def grow(roots_mm: list[tuple[float, ...]], targets_mm: Array, *, tip_mm: float, power: float = 2.7) -> Tree:
+def grow(roots_mm: Sequence[Any], targets_mm: Array, *, tip_mm: float, power: float = 2.7) -> Tree:
     """Grow a tree that reaches every target.
 
     Targets are joined one by one, the nearest to the root first, each to the node that makes the way from the root
@@ -75,7 +77,9 @@ def murray(parent: np.ndarray[tuple[int], np.dtype[np.int64]], tip_mm: float, po
     return np.asarray(tip_mm * flow ** (1 / power), np.float32)
 
 
-def targets_within(inside: Array, num: int, rng: np.random.Generator, place: tuple[Array, Array, Array]) -> Array:
+def targets_within(
+    inside: np.ndarray[Any, np.dtype[np.bool_]], num: int, rng: np.random.Generator, place: tuple[Array, Array, Array]
+) -> Array:
     """Draw points spread evenly over a region, (num, 3) in mm.
 
     Args:
