@@ -1,11 +1,11 @@
 """The command `genesis`: a verb is a stage, its arguments are the stage's own."""
 
-import functools
 import importlib
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 VERBS = {
     "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
@@ -61,6 +61,7 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
 
     from modelsgenesis.core.errors import GenesisError, MissingExtraError
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
     try:
         made = tyro.cli(
@@ -76,6 +77,9 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        sys.stderr.close()
+        return 141
     sys.stdout.write(f"{made}\n")
     return 0
 
@@ -83,18 +87,20 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
 def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
     """The stage with its required arguments as plain words, since in Python they may be paths or objects too."""
 
-    @functools.wraps(stage)
     def with_words(*args: Any, **settings: Any) -> Any:
         return stage(*args, **settings)
 
+    import tyro
+
     signature = inspect.signature(stage, eval_str=True)
-    with_words.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[
-            parameter.replace(annotation=str) if parameter.default is parameter.empty else parameter
-            for parameter in signature.parameters.values()
-        ]
-    )
-    with_words.__annotations__ = {
-        name: parameter.annotation for name, parameter in inspect.signature(with_words).parameters.items()
-    }
+    parameters = [
+        parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+        if parameter.default is parameter.empty
+        else parameter
+        for name, parameter in signature.parameters.items()
+    ]
+    # Not functools.wraps: it would lead tyro back to the annotations of the stage.
+    with_words.__doc__ = stage.__doc__
+    with_words.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    with_words.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return with_words

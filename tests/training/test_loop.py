@@ -65,12 +65,12 @@ def test_network_learns_to_restore(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "best.pt")["step"] == 40
 
 
-@pytest.mark.parametrize("step", [1, 13, 20, 39])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, step: int, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [*((signal.SIGTERM, step) for step in (1, 13, 20, 39)), (signal.SIGUSR1, 13), (signal.SIGINT, 13)],
+)
+def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, number: signal.Signals, step: int) -> None:
     """A signal at any step saves; the run that goes on ends bit for bit as one that was never stopped."""
-    if number != signal.SIGTERM and step != 13:
-        pytest.skip("one step is enough for the other signals")
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     whole = make_training(tmp_path / "whole", PLAN)
@@ -127,10 +127,10 @@ def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) ->
 
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     """With no learning the first validation stays the best, and the run ends after its patience."""
-    plan = Plan(**{**vars(PLAN), "lr": 1e-12, "validate_every": 5, "patience": 2})
-    outcome = make_training(tmp_path, plan).run()
+    plan = Plan(**{**vars(PLAN), "lr": 1e-12, "validate_every": 5, "patience": 1})
+    outcome = make_training(tmp_path, plan, norm="group").run()
     assert outcome.stopped is None
-    assert outcome.state.step <= 25
+    assert outcome.state.step == 10
 
 
 def test_full_disk_is_named_and_leaves_the_last_checkpoint_whole(tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ class Genesis(Learner):
         """Mean squared error, and what it must be held against.
 
         Returns:
-            "total", the mean squared error; "mae"; "unchanged" and "unchanged_mae", the errors of returning the
-            deformed cube as it came; "spread", the standard deviation of the answer within a cube over that of the
-            original: near 0 the network has collapsed to one grey value.
+            "total", the mean squared error, and "mae", the mean absolute one; the same of the deformed cube returned as
+            it came, "unchanged" and "unchanged_mae"; "grey", the squared error of each cube's own mean everywhere;
+            "spread", the standard deviation within a cube of the answer over that of the original: near 0 the network
+            has collapsed to one grey value.
         """
         original, deformed = batch["original"], batch["deformed"]
         restored = self.restore(batch).float()
@@ -49,6 +50,7 @@ class Genesis(Learner):
             "mae": error.detach().abs().mean(),
             "unchanged": unchanged.square().mean(),
             "unchanged_mae": unchanged.abs().mean(),
+            "grey": original.flatten(1).var(dim=1, correction=0).mean(),
             "spread": _spread(restored.detach()) / _spread(original).clamp_min(1e-6),
         }
 

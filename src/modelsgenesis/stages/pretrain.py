@@ -21,7 +21,7 @@ from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
 from modelsgenesis.nets.saving import save_network
-from modelsgenesis.pictures.sheet import restoration_sheet
+from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.training.devices import Accelerator, make_fabric

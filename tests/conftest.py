@@ -1,0 +1,29 @@
+"""Made-up scans that several rooms' tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy import ndimage
+
+import modelsgenesis as mg
+
+
+def write_blobs(path: Path, seed: int, size: tuple[int, int, int] = (40, 44, 36)) -> None:
+    """Write a CT-like volume of smooth tissue blobs in air, in HU, with 2 mm voxels."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.standard_normal(size), 3)
+    values = np.clip(smooth / smooth.std() * 400 - 300, -1024, 1500).astype(np.int16)
+    image = sitk.GetImageFromArray(values.transpose(2, 1, 0))
+    image.SetSpacing((2.0, 2.0, 2.0))
+    sitk.WriteImage(image, str(path))
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of four small made-up CT scans, of four patients."""
+    folder = tmp_path_factory.mktemp("blobs")
+    for number in range(4):
+        write_blobs(folder / f"scan{number}.nii.gz", number)
+    return mg.prepare(folder, folder.parent / "blob-store", modality="CT", workers=1, salt="test")
