@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.pictures.drawing import INK, PALE, save
@@ -96,6 +97,9 @@ def draw_errors(axes: Axes, log: Log) -> None:
     axes.plot(steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is")
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):  # type: ignore[operator]
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
 
 

@@ -42,19 +42,18 @@ def frame(figure: Figure, left: float, title: str, footnote: str) -> None:
     text(figure, left, float(figure.get_size_inches()[1]) - 0.14, footnote, size=7.5, color=PALE)
 
 
-def show(axes: Axes, picture: Array, kind: str, display: tuple[float, float], spread: float) -> None:
+def show(axes: Axes, picture: Array, kind: str, limits: tuple[float, float]) -> None:
     """Draw a picture that fills its axes.
 
     Args:
         axes: to fill.
         picture: (rows, columns).
-        kind: "image", grey between the display limits, or "difference", coloured between -spread and spread.
-        display: values shown black and white.
-        spread: the difference with full colour.
+        kind: "image" in grey, "difference" in colour.
+        limits: values shown black and white, or in full blue and full red.
     """
-    colours, low, high = (DIFFERENCES, -spread, spread) if kind == "difference" else ("gray", *display)
+    colours = DIFFERENCES if kind == "difference" else "gray"
     style: dict[str, Any] = {"interpolation": "bilinear", "interpolation_stage": "data", "aspect": "auto"}
-    axes.imshow(picture, cmap=colours, norm=Normalize(low, high), **style)
+    axes.imshow(picture, cmap=colours, norm=Normalize(*limits), **style)
 
 
 def write_letters(axes: Axes, plane: Plane) -> None:

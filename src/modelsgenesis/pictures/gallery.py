@@ -62,7 +62,7 @@ def draw_gallery(
             text(figure, left, top + LINE * (line + 1), words, size=7, color=PALE)
         axes = place(figure, left, top + LINE * (lines - 1) + 0.07, panel_inches, tall)
         cutting = cut(panel.values, plane, spacing_mm)
-        show(axes, cutting.picture, "image", display, 0.0)
+        show(axes, cutting.picture, "image", panel.display or display)
         if number == 0:
             write_letters(axes, cutting)
             scale_bar(axes, wide_mm)

@@ -19,24 +19,21 @@ class Locator:
     """The whole scan, to show where the cube was cut.
 
     Attributes:
-        values: (X, Y, Z) or (X, Y), in the units of the panels; may be thinned out.
-        spacing_mm: between its voxels.
+        sections: through the middle of the cube, one for each row of the sheet: (X, Y, 1), (X, 1, Z) and (1, Y, Z),
+            or the whole (X, Y) image; in the units of the panels.
+        spacing_mm: between voxels.
         lower_mm: the cube's lowest corner, from the scan's.
         size_mm: the cube's sides.
     """
 
-    values: Array
+    sections: Sequence[Array]
     spacing_mm: tuple[float, ...]
     lower_mm: tuple[float, ...]
     size_mm: tuple[float, ...]
 
     def planes(self, names: Sequence[str]) -> list[Plane]:
         """The scan's planes through the middle of the cube."""
-        at = []
-        for axis, step in enumerate(self.spacing_mm):
-            middle = self.lower_mm[axis] + 0.5 * self.size_mm[axis]
-            at.append(int(np.clip(middle / step, 0, self.values.shape[axis] - 1)))
-        return [cut(self.values, name, self.spacing_mm, tuple(at)) for name in names]
+        return [cut(values, name, self.spacing_mm) for name, values in zip(names, self.sections, strict=True)]
 
     def column_inches(self, names: Sequence[str], heights: Sequence[float]) -> float:
         """How wide a column the planes need when each is as high as its row, within bounds."""
@@ -70,6 +67,6 @@ def draw_locator(
         scale = min(column / wide, height / tall)
         inset = 0.5 * (column - wide * scale), 0.5 * (height - tall * scale)
         axes = place(figure, left + inset[0], top + inset[1], wide * scale, tall * scale)
-        show(axes, plane.picture, "image", display, 0.0)
+        show(axes, plane.picture, "image", display)
         write_letters(axes, plane)
         axes.add_patch(locator.outline(plane, axes))

@@ -100,7 +100,8 @@ def draw_four(
         plane = cut(values, name, spacing_mm)
         left = start + number * (wide + GAP)
         axes = place(figure, left, top, wide, wide * plane.size_mm[1] / plane.size_mm[0])
-        show(axes, plane.picture, "difference" if column == "error" else "image", display, spread)
+        kind = "difference" if column == "error" else "image"
+        show(axes, plane.picture, kind, (-spread, spread) if column == "error" else display)
         if number == 0:
             write_letters(axes, plane)
             scale_bar(axes, plane.size_mm[0])

@@ -22,10 +22,7 @@ from modelsgenesis.pictures.drawing import (
 )
 from modelsgenesis.pictures.locator import Locator, draw_locator
 from modelsgenesis.pictures.planes import Array, Plane, cut, names
-from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.pictures.windows import percentile_display
-
-__all__ = ["Locator", "Panel", "draw_sheet", "restoration_sheet"]
 
 LEFT, TOP, GAP, RIGHT, BOTTOM = 0.42, 0.92, 0.06, 0.62, 0.38  # inches
 
@@ -39,12 +36,14 @@ class Panel:
         values: (X, Y, Z) or (X, Y).
         kind: an image is grey between the sheet's display limits; a difference is blue below and red above 0.
         note: a few words or a number under the title.
+        display: values shown black and white, where they are not the sheet's.
     """
 
     title: str
     values: Array
     kind: Literal["image", "difference"] = "image"
     note: str = ""
+    display: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ def draw_sheet(
         text(figure, start, TOP - raised, panel.title, weight="bold", size=8.5)
         text(figure, start, TOP - 0.08, panel.note, color=PALE, size=7.5)
         planes = [cut(panel.values, name, spacing_mm) for name in rows.names]
-        draw_column(figure, planes, panel.kind, rows, start, (panel_inches, scale), display, spread, marked=not number)
+        limits = (-spread, spread) if panel.kind == "difference" else panel.display or display
+        draw_column(figure, planes, panel.kind, rows, start, (panel_inches, scale), limits, marked=not number)
     if spread:
         colour_bar(figure, width - RIGHT + 0.12, TOP, min(1.5, 0.7 * sum(rows.heights)), spread)
     return save(figure, path)
@@ -122,8 +122,7 @@ def draw_column(
     rows: Rows,
     start: float,
     inches: tuple[float, float],
-    display: tuple[float, float],
-    spread: float,
+    limits: tuple[float, float],
     *,
     marked: bool,
 ) -> None:
@@ -132,7 +131,7 @@ def draw_column(
     for plane, top, height in zip(planes, rows.tops, rows.heights, strict=True):
         wide = plane.size_mm[0] * scale
         axes = place(figure, start + 0.5 * (column - wide), top, wide, height)
-        show(axes, plane.picture, kind, display, spread)
+        show(axes, plane.picture, kind, limits)
         if marked:
             write_letters(axes, plane)
             name = {"rotation": 90, "ha": "right", "va": "center", "color": PALE, "size": 8}
