@@ -3,6 +3,7 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,12 +22,13 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
 
-def rewrite_header(file: Path, **changes: str) -> None:
-    """Change what a safetensors file says of itself."""
+def describe_as(file: Path, network: dict[str, Any]) -> None:
+    """Change what a weights file says of its network."""
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
-    header["__metadata__"].update(changes)
+    described = json.loads(header["__metadata__"]["modelsgenesis"])
+    header["__metadata__"]["modelsgenesis"] = json.dumps({**described, "network": network})
     packed = json.dumps(header).encode()
     file.write_bytes(struct.pack("<Q", len(packed)) + packed + content[8 + length :])
 
@@ -60,27 +62,27 @@ def test_file_cut_off_at_any_place_is_refused(file: Path) -> None:
 def test_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:
     """Tensors of another program have no description of a network."""
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(WeightsError, match="not one written by modelsgenesis"):
+    with pytest.raises(WeightsError, match="not one that this version of modelsgenesis wrote"):
         load_network(tmp_path / "foreign.safetensors")
 
 
 def test_class_from_outside_is_never_imported(file: Path) -> None:
     """A header that names a module of the attacker's choice is refused."""
-    rewrite_header(file, network=json.dumps({"name": "os:system", "arguments": {}}))
+    describe_as(file, {"name": "os:system", "arguments": {}})
     with pytest.raises(WeightsError, match="only networks of"):
         load_network(file)
 
 
 def test_absurd_network_is_refused_before_memory_is_taken(file: Path) -> None:
     """A width of a million would be petabytes."""
-    rewrite_header(file, network=json.dumps({"name": "unet3d", "arguments": {"width": 10**6}}))
+    describe_as(file, {"name": "unet3d", "arguments": {"width": 10**6}})
     with pytest.raises(WeightsError, match="parameters, more than"):
         load_network(file)
 
 
 def test_tensors_of_another_width_are_refused(file: Path) -> None:
     """The first tensor that does not fit is named with both shapes."""
-    rewrite_header(file, network=json.dumps({"name": "unet3d", "arguments": {"width": 3}}))
+    describe_as(file, {"name": "unet3d", "arguments": {"width": 3}})
     with pytest.raises(WeightsError, match=r"down\.0\.0\.weight is \(2, .* network's is \(3,"):
         load_network(file)
 

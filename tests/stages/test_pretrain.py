@@ -96,8 +96,7 @@ def test_killed_run_goes_on_to_the_same_weights(finished: Path, small_store: Pat
     done = run(command(small_store, into))
     assert done.returncode == 0, done.stderr
     for name in ("last.safetensors", "model.safetensors"):
-        ours, theirs = load_file(into / name), load_file(finished / name)
-        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+        assert (into / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from modelsgenesis.core.errors import GenesisError, WeightsError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.naming import find
 
-FORMAT = "modelsgenesis-1"
+KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
+FORMAT = 1
 MOST_PARAMETERS = 10**10  # of a network described in a header; more is refused before memory is taken
 
 
@@ -36,11 +37,8 @@ def save_network(path: Path, network: Backbone, notes: dict[str, Any] | None = N
         DataError: the disk is full or the folder cannot be written.
     """
     kind = type(network)
-    header = {
-        "format": FORMAT,
-        "network": json.dumps({"name": kind.__module__.rpartition(".")[2], "arguments": arguments_of(network)}),
-        "notes": json.dumps(notes or {}),
-    }
+    described = {"name": kind.__module__.rpartition(".")[2], "arguments": arguments_of(network)}
+    header = {KEY: json.dumps({"format": FORMAT, "network": described, "notes": notes or {}})}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(network).items()}
     with written_aside(path) as aside:
         aside.write_bytes(save(state, metadata=header))
@@ -73,12 +71,11 @@ def load_network(path: Path) -> Backbone:
     """
     header = read_header(path)
     if header.get("format") != FORMAT:
-        raise WeightsError(f"{path}: a safetensors file, but not one written by modelsgenesis; convert it first")
+        raise WeightsError(f"{path}: a safetensors file, but not one that this version of modelsgenesis wrote")
     try:
-        described = json.loads(header["network"])
-        network = _build(described["name"], described["arguments"])
+        network = _build(header["network"]["name"], header["network"]["arguments"])
         fill(network, read_tensors(path.read_bytes()))
-    except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError, GenesisError) as error:
+    except (KeyError, TypeError, SafetensorError, RuntimeError, GenesisError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
     return network.eval()
 
@@ -113,8 +110,8 @@ def fill(network: Backbone, state: dict[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-def read_header(path: Path) -> dict[str, str]:
-    """Read what a safetensors file says of itself, without its tensors.
+def read_header(path: Path) -> dict[str, Any]:
+    """Read our description in a safetensors file, without its tensors; empty when another program wrote it.
 
     Raises:
         WeightsError: the file is missing or no safetensors file.
@@ -125,16 +122,17 @@ def read_header(path: Path) -> dict[str, str]:
             if length > 100_000_000:
                 raise WeightsError(f"{path}: no safetensors file (its header claims {length} bytes)")
             header = json.loads(file.read(length)).get("__metadata__", {})
+            described = json.loads(header.get(KEY, "{}"))
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; a finished run holds a model.safetensors") from error
     except (OSError, struct.error, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
         raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
-    return dict(header)
+    return dict(described)
 
 
 def read_notes(path: Path) -> dict[str, Any]:
     """Read the notes that `save_network` put beside the weights."""
-    return dict(json.loads(read_header(path).get("notes", "{}")))
+    return dict(read_header(path).get("notes", {}))
 
 
 def _build(name: str, arguments: dict[str, Any]) -> Backbone:

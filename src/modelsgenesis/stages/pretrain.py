@@ -54,7 +54,7 @@ def pretrain(
     val_cubes: int | None = None,
     patience: int | None = None,
     precision: Precision | None = None,
-    compile: bool | None = None,
+    compile: bool = False,
     workers: int | None = None,
     train_folds: tuple[int, ...] | None = None,
     val_folds: tuple[int, ...] | None = None,
@@ -109,7 +109,7 @@ def pretrain(
         plan={
             "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
             "warmup_steps": warmup_steps, "validate_every": validate_every, "val_cubes": val_cubes,
-            "patience": patience, "precision": precision, "compile": compile, "workers": workers,
+            "patience": patience, "precision": precision, "compile": compile or None, "workers": workers,
         },
         backbone={"width": width},
         method={"arm": arm},
