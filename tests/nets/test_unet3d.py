@@ -8,7 +8,7 @@ from modelsgenesis.nets import UNet3D
 
 
 def test_official_settings_have_the_official_number_of_parameters() -> None:
-    """Width 32, batch statistics and transposed convolutions are the authors' PyTorch network: 19,073,665 parameters."""
+    """Width 32, batch statistics and transposed convolutions: the authors' PyTorch network has 19,073,665."""
     network = UNet3D(width=32, norm="batch_stats", up="transposed")
     assert sum(parameter.numel() for parameter in network.parameters()) == 19_073_665
 

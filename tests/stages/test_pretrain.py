@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 import modelsgenesis as mg
-from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError
+from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.made import lineage
 from modelsgenesis.data.store import Store
 from modelsgenesis.nets.saving import read_notes
@@ -100,7 +100,7 @@ def test_killed_run_goes_on_to_the_same_weights(finished: Path, small_store: Pat
 
 
 def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path) -> None:
-    """Two processes under gloo share each batch and its norm's statistics; tolerance 1e-4 of a tensor's greatest weight.
+    """Two processes under gloo share batches and statistics of norms; tolerance 1e-4 of a tensor's greatest weight.
 
     By SGD, since AdamW turns the rounding noise of gradients that are 0 in theory (biases before a norm) into steps.
     """

@@ -27,7 +27,9 @@ class Waves:
         return Cube(image=(0.5 + 0.5 * wave[None]).astype(np.float32), scan=None, lower=(0, 0, 0))  # type: ignore[arg-type]
 
 
-def make_training(into: Path, plan: Plan, *, norm: str = "batch", devices: int = 1, learner: Genesis | None = None) -> Training:
+def make_training(
+    into: Path, plan: Plan, *, norm: str = "batch", devices: int = 1, learner: Genesis | None = None
+) -> Training:
     """A run of a tiny network on waves, ready to start or to go on."""
     torch.manual_seed(0)
     learner = learner or Genesis(UNet3D(width=2, norm=norm))  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.materials import make_training, weights
 
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
@@ -15,7 +16,6 @@ from modelsgenesis.nets import UNet3D
 from modelsgenesis.training.journal import read_log
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.state import load_state
-from tests.training.materials import make_training, weights
 
 PLAN = Plan(steps=40, batch_size=4, lr=5e-3, warmup_steps=5, validate_every=20, val_cubes=8, precision="32-true")
 
@@ -83,7 +83,9 @@ def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, number: signal.S
     assert final.state.history == whole.state.history
     assert torch.equal(weights(rest), weights(whole))
     same = ("step", "loss", "val_total", "lr", "grad_norm")
-    logs = [[[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")]
+    logs = [
+        [[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")
+    ]
     assert logs[0] == logs[1]
 
 
@@ -121,7 +123,7 @@ def test_loss_that_is_no_number_stops_the_run_with_advice(tmp_path: Path) -> Non
 def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) -> None:
     """Three validations in a row without contrast are a collapse."""
     plan = Plan(**{**vars(PLAN), "validate_every": 5})
-    with pytest.raises(TrainingError, match="one grey value for 3 validations .step 15.: lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
         make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
 
 

@@ -1,0 +1,63 @@
+"""The command line: help at once, errors in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from modelsgenesis.cli import VERBS, main
+
+
+def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
+    """Neither torch nor SimpleITK nor matplotlib is imported for the overview, nor by importing the package."""
+    code = (
+        "import sys, modelsgenesis\nfrom modelsgenesis.cli import main\nmain(['--help'])\n"
+        "heavy = {'torch', 'SimpleITK', 'matplotlib', 'numba', 'numpy', 'tyro'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """genesis --version prints it."""
+    from importlib.metadata import version
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"genesis {version('modelsgenesis')}\n"
+
+
+def test_unknown_verb_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, as for any wrong usage."""
+    assert main(["trian"]) == 2
+    assert "no verb 'trian'; there are: prepare, show, pretrain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each stage's docstring becomes its help, with its required words in capitals."""
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    assert stopped.value.code == 0
+    assert f"genesis {verb}" in capsys.readouterr().out
+
+
+def test_error_is_one_line_and_debug_shows_the_traceback(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused input is no crash."""
+    assert main(["pretrain", "small", f"{tmp_path}/none", f"{tmp_path}/run"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pretrain: ")
+    assert error.count("\n") == 1
+    with pytest.raises(ValueError, match="none"):
+        main(["pretrain", "small", f"{tmp_path}/none", f"{tmp_path}/run", "--debug"])
+
+
+def test_public_names_are_few_and_all_there() -> None:
+    """At most 25, and each loads."""
+    import modelsgenesis as mg
+
+    assert len(mg.__all__) <= 25
+    assert all(getattr(mg, name) is not None for name in mg.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'; it has"):
+        _ = mg.nothing
