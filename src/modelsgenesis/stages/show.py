@@ -105,6 +105,31 @@ def show(
     return draw_sample(opened, recipe, seen, Path(into), sample=sample, seed=seed, window=window)
 
 
+def telling_sample(
+    recipe: Recipe | str, store: str | Path, *, run: str | Path | None = None, seed: int | None = None, among: int = 16
+) -> int:
+    """The sample of the first few with the most to see: the greatest entropy of its grey values.
+
+    Args:
+        recipe: as for `show`.
+        store: made by prepare.
+        run: as for `show`.
+        seed: as for `show`.
+        among: how many samples are looked at.
+    """
+    opened = Store.open(store)
+    recipe, seed = settings(recipe, run, seed)
+    sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
+    return max(range(among), key=lambda number: entropy(sampler.sample(generator_for(seed, number, STREAM)).image))
+
+
+def entropy(image: Array) -> float:
+    """Entropy of the grey values of an image in [0, 1], in bits."""
+    counts, _ = np.histogram(image, bins=64, range=(0, 1))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
 def settings(recipe: Recipe | str, run: str | Path | None, seed: int | None) -> tuple[Recipe, int]:
     """The recipe and the seed, those of the run when it was made with a recipe of this name."""
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe

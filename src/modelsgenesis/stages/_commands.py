@@ -1,0 +1,93 @@
+"""From a birth certificate back to the command that made the folder."""
+
+import importlib
+import inspect
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.made import Made
+from modelsgenesis.core.naming import describe
+from modelsgenesis.recipes import find
+
+UNSAID = {"class", "name", "backbone", "method"}  # settings that no option of the command line changes
+
+
+def command(folder: str, made: Made) -> str:
+    """Write the command line that makes a folder anew.
+
+    Args:
+        folder: that was made.
+        made: its certificate.
+    Example: >>> command("store", certificate)
+    'genesis prepare scans store --folds 5'
+    """
+    words = ["genesis", made.verb]
+    arguments = dict(made.arguments)
+    recipe = arguments.pop("recipe", None)
+    if isinstance(recipe, Mapping):
+        words.append(str(recipe.get("name")))
+    words += [*made.inputs, folder]
+    options = recipe_options(recipe) if isinstance(recipe, Mapping) else stage_options(made.verb, arguments)
+    if made.seed:
+        options["seed"] = made.seed
+    for name, value in options.items():
+        words += spell(name, value)
+    return shlex.join(words)
+
+
+def spell(name: str, value: Any) -> list[str]:
+    """One option as words."""
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [flag, *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
+
+
+def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in which a recipe differs from the published one of its name."""
+    try:
+        known = describe(find(str(recipe.get("name"))))
+    except GenesisError:
+        return {}
+    there, usual = flat(recipe), flat(known)
+    return {
+        name: value
+        for name, value in there.items()
+        if name not in UNSAID and value is not None and plain(value) != plain(usual.get(name))
+    }
+
+
+def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a stage that are not its defaults."""
+    stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name in defaults and value is not None and value is not False and plain(value) != plain(defaults[name])
+    }
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without their nesting; the options of the command line are named after the innermost name."""
+    flattened: dict[str, Any] = {}
+    for name, value in settings.items():
+        flattened |= flat(value) if isinstance(value, Mapping) else {name: value}
+    return flattened
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would give it back."""
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def relative(path: str) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,243 @@
+"""One self-contained page about a run: `genesis report RUN PAGE`."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.made import Made, lineage, package_version
+from modelsgenesis.data.store import Store
+from modelsgenesis.nets.saving import load
+from modelsgenesis.pictures.curves import UNCHANGED, VALIDATION, Log, draw_curves
+from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
+from modelsgenesis.stages._commands import command
+from modelsgenesis.stages.show import show, telling_sample
+
+MOST_SHEETS = 4
+HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore
+TITLE = "Models Genesis, pre-trained on unlabelled scans"
+PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run achieved.
+
+    Attributes:
+        parameters: of the network.
+        steps: of the optimiser.
+        time_s: spent training.
+        cubes_per_s: median over the log.
+        error: mean squared error on held-out patients at the best validation; NaN before the first.
+        unchanged: the same of the deformed cubes left as they are.
+        best_step: when that was.
+    """
+
+    parameters: int
+    steps: int
+    time_s: float
+    cubes_per_s: float
+    error: float
+    unchanged: float
+    best_step: int
+
+    @property
+    def ratio(self) -> float:
+        """Which share of the error is left."""
+        return self.error / self.unchanged if self.unchanged > 0 else float("nan")
+
+
+def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> Path:
+    """Write a page about a run: sheet, curves, restorations, numbers, lineage, and the commands that made it.
+
+    The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere.
+
+    Args:
+        run: made by pretrain, finished or not.
+        into: the HTML file, or a folder that gets report.html.
+        sample: which sample of training the sheet shows; by default the one of the first sixteen with most to see.
+    Returns:
+        The page's path.
+    Raises:
+        DataError: the folder is no run, or has no log yet.
+    """
+    run, into = Path(run), Path(into)
+    into = into if into.suffix.lower() in (".html", ".htm") else into / "report.html"
+    if not (run / "recipe.json").is_file():
+        raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
+    settings = read_json(run / "recipe.json")
+    log = Log.read(run / "log.csv")
+    chain = lineage(run)
+    figures = measure(run, log)
+    page = Page(TITLE, lead(settings["recipe"], store_of(run, chain)))
+    page.figures(headline(figures))
+    with tempfile.TemporaryDirectory() as folder:
+        page.section("What the network sees, and what it restores", *sheet(run, settings, chain, sample, Path(folder)))
+        curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate and speed by step")
+        page.section("How it learned", paragraph(CURVES, "caption"), curves)
+    page.section("Restorations of held-out cubes over time", *restorations(run))
+    page.section("The run in numbers", pairs(numbers(figures, settings)))
+    page.section("Where it comes from", *origins(chain))
+    page.section("Use it", code(USE.format(run=run)))
+    return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}. Method: {PAPER}.")
+
+
+CURVES = (
+    "Validation is on patients the network never trained on, with the same cubes and the same deformations every time. "
+    "The dashed line is the error of handing the deformed cube back unchanged: what a network that learned nothing "
+    "could always do."
+)
+USE = """import modelsgenesis as mg
+
+network = mg.load("{run}")              # in evaluation mode; the file holds its own description
+features = network.encode(cubes)        # (B, 1, X, Y, Z) in [0, 1] -> features, finest first
+restored = network(cubes)"""
+
+
+def lead(recipe: dict[str, Any], store: Store | None) -> str:
+    """Say in two sentences what this is."""
+    scans = f"{len(store.scans)} unlabelled scans" if store else "unlabelled scans"
+    return (
+        f"A 3D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
+        f"restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
+    )
+
+
+def measure(run: Path, log: Log) -> Figures:
+    """Read what a run achieved off its log and its network."""
+    step, error = log.points(VALIDATION)
+    _, unchanged = log.points(UNCHANGED)
+    best = int(np.argmin(error)) if len(error) else -1
+    missing = float("nan")
+    speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
+    has_network = (run / "model.safetensors").is_file()
+    return Figures(
+        parameters=sum(p.numel() for p in load(run).parameters()) if has_network else 0,
+        steps=int(log.columns["step"].max()),
+        time_s=float(time_s[-1]) if len(time_s) else missing,
+        cubes_per_s=float(np.median(speed)) if len(speed) else missing,
+        error=float(error[best]) if len(error) else missing,
+        unchanged=float(unchanged[min(best, len(unchanged) - 1)]) if len(error) and len(unchanged) else missing,
+        best_step=int(step[best]) if len(error) else 0,
+    )
+
+
+def headline(figures: Figures) -> list[tuple[str, str, str]]:
+    """The numbers on top of the page."""
+    if not np.isfinite(figures.error):
+        return [(f"{figures.steps:,}", "steps, no validation yet", "")]
+    mood = "good" if figures.ratio < HALF else "bad" if figures.ratio >= 1 else ""
+    return [
+        (f"{100 * figures.ratio:.0f} %", "of the error of leaving the deformed cubes as they are is left", mood),
+        (f"{figures.error:.4f}", f"mean squared error on held-out patients, best at step {figures.best_step:,}", ""),
+        (f"{figures.unchanged:.4f}", "the same for the deformed cubes, left as they are", ""),
+        (f"{figures.parameters / 1e6:.1f} M", "parameters", ""),
+        (duration(figures.time_s), f"of training, {figures.steps:,} steps", ""),
+        (f"{figures.cubes_per_s:.0f}", "cubes a second, median", ""),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if not np.isfinite(seconds):
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def sheet(
+    run: Path, settings: dict[str, Any], chain: list[tuple[str, Made]], sample: int | None, folder: Path
+) -> list[str]:
+    """The sheet of one sample of training with what the network makes of it now."""
+    store = store_of(run, chain)
+    if store is None:
+        return [paragraph("The store is no longer where the run found it, so no sample can be drawn.", "caption")]
+    recipe = settings["recipe"]["name"]
+    try:
+        number = telling_sample(recipe, store.path, run=run) if sample is None else sample
+        drawn = show(recipe, store.path, folder / "sheet.png", run=run, sample=number)
+    except GenesisError as error:
+        return [paragraph(f"No sample could be drawn: {error}", "caption")]
+    words = (
+        "One sample of training in three planes, as a radiologist looks at them: the patient's right on the picture's "
+        "left. Each deformation alone, what the network was given, and what the trained network makes of it."
+    )
+    return [
+        paragraph(words, "caption"),
+        picture(drawn, "original, deformations, restoration and error in three planes"),
+    ]
+
+
+def store_of(run: Path, chain: list[tuple[str, Made]]) -> Store | None:
+    """The store a run learned from, where its certificate names it or beside the run; None when it has moved away."""
+    named = [Path(path) for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
+    for folder in (*named, *(run.parent / path.name for path in named)):
+        try:
+            return Store.open(folder)
+        except DataError:
+            continue
+    return None
+
+
+def restorations(run: Path) -> list[str]:
+    """The sheets that training left, the first and the last among them, the last one open."""
+    sheets = sorted((run / "sheets").glob("*.png"))
+    if not sheets:
+        return [paragraph("There was no validation yet.", "caption")]
+    chosen = sorted({round(at) for at in np.linspace(0, len(sheets) - 1, MOST_SHEETS)})
+    parts = [paragraph("The same cubes at every validation, from patients the network never trained on.", "caption")]
+    for number in reversed(chosen):
+        words = step_of(sheets[number])
+        parts.append(folded(words, picture(sheets[number], words), unfolded=number in (chosen[0], chosen[-1])))
+    return parts
+
+
+def step_of(sheet: Path) -> str:
+    """The name of a sheet in words."""
+    digits = "".join(letter for letter in sheet.stem if letter.isdigit())
+    return f"after {int(digits):,} steps" if digits else sheet.stem
+
+
+def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
+    """What is worth looking up: the outcome, then the recipe."""
+    recipe = settings["recipe"]
+    plan, cubes = recipe["plan"], recipe["cubes"]
+    network = ", ".join(f"{name} {value}" for name, value in recipe["backbone_args"].items())
+    intensity = {name: value for name, value in cubes["intensity"].items() if name != "class"}
+    said = {
+        "error on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
+        "error of the deformed cubes left as they are": f"{figures.unchanged:.5f}",
+        "ratio of the two": f"{figures.ratio:.3f}",
+        "parameters": f"{figures.parameters:,}",
+        "steps and time": f"{figures.steps:,} of {plan['steps']:,} steps, {duration(figures.time_s)}",
+        "speed": f"{figures.cubes_per_s:.1f} cubes a second",
+        "recipe": recipe["name"],
+        "network": f"{recipe['backbone']} ({network})" if network else recipe["backbone"],
+        "method": recipe["method"],
+        "cubes": " x ".join(str(side) for side in cubes["size"]) + f" voxels, rule {cubes['rule']}",
+        "intensities": ", ".join(f"{name} {value:g}" for name, value in intensity.items()),
+        "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} cubes a step",
+        "seed": str(settings["seed"]),
+    }
+    return {name: value.replace("nan", "unknown") for name, value in said.items()}
+
+
+def origins(chain: list[tuple[str, Made]]) -> list[str]:
+    """The lineage from the run back to its sources, and the commands in the order they were given."""
+    if not chain:
+        return [paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]
+    rows = []
+    for folder, made in chain:
+        sources = ", ".join(f"{path} ({seal[:12]})" if seal else path for path, seal in made.inputs.items())
+        code_version = made.version + (f" at {made.commit[:10]}" if made.commit else "")
+        rows.append((folder, f"genesis {made.verb}", sources, made.finished, code_version))
+    head = ("folder", "made by", "from (SHA-256 of its certificate)", "finished (UTC)", "version")
+    commands = "\n".join(command(folder, made) for folder, made in reversed(chain))
+    return [table(rows, head), paragraph("The commands that make it again:", "caption"), code(commands)]
