@@ -44,8 +44,7 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[
     for name, data in extra.items():
         array.schunk.vlmeta[name] = data
     with written_aside(path) as aside:
-        aside.unlink(missing_ok=True)
-        array.save(urlpath=str(aside), contiguous=True)
+        aside.write_bytes(array.to_cframe())
 
 
 def chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:

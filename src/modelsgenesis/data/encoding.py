@@ -23,9 +23,10 @@ class Encoding:
         if values.dtype == np.dtype(self.dtype) and self.slope == 1.0 and self.intercept == 0.0:
             return values
         if self.dtype == "int16":
-            rounded = np.rint(values) if values.dtype.kind == "f" else values
-            return np.clip(rounded, -32768, 32767).astype(np.int16)
-        scaled = (values.astype(np.float64) - self.intercept) / self.slope
+            rounded = np.rint(values) if values.dtype.kind == "f" else values.astype(np.int32)
+            hu: NDArray[Any] = np.clip(rounded, -32768, 32767).astype(np.int16)
+            return hu
+        scaled: NDArray[Any] = (values.astype(np.float64) - self.intercept) / self.slope
         return scaled.astype(np.float16)
 
 

@@ -63,4 +63,5 @@ def _mean_of_cells(plane: NDArray[np.float32], cells: tuple[int, ...]) -> NDArra
     starts = [np.arange(count) * step for count in cells]
     sums = np.add.reduceat(np.add.reduceat(plane, starts[0], axis=0), starts[1], axis=1)
     widths = [np.minimum(step, side - start) for side, start in zip(plane.shape, starts, strict=True)]
-    return np.rint(sums / np.outer(*widths) * 255).astype(np.uint8)
+    means: NDArray[np.uint8] = np.rint(sums / np.outer(*widths) * 255).astype(np.uint8)
+    return means

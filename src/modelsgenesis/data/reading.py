@@ -1,16 +1,140 @@
-"""Reading a source into a volume, by SimpleITK."""
+"""Reading a source into a volume: SimpleITK does it, what it mends silently is checked here."""
+
+import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
+from modelsgenesis.data.completeness import check_gzip, check_length
+from modelsgenesis.data.dicom import Series
+from modelsgenesis.data.headers import (
+    EXPORT_AGAIN,
+    MAX_VOXELS,
+    check_size,
+    check_spacing,
+    read_claims,
+    read_header,
+    read_nifti_header,
+)
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.resampling import resample, straighten
+from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry, Volume
 
+OBLIQUE_DEGREES = 10.0
+SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16)  # kept; anything wider is read as float32
 
-def read_volume(source: Source) -> Volume:
-    """Read a source."""
-    image = sitk.ReadImage(str(source.path))
+
+def read_volume(
+    source: Source, *, spacing_mm: tuple[float, float, float] | None = None, max_voxels: int = MAX_VOXELS
+) -> Volume:
+    """Read one scan, turned to LPS.
+
+    Args:
+        source: from `find_sources`; of kind "image", "dicom" or "npy".
+        spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
+        max_voxels: more are refused before memory is taken.
+    Returns:
+        Volume: (1, X, Y, Z); modality as given, or "" when neither the table nor the header knows it.
+    Raises:
+        UnreadableError: it cannot be read as a grey 3D volume.
+    """
+    try:
+        if source.kind == "dicom" and source.dicom is not None:
+            image, notes = _read_series(source.dicom, max_voxels)
+        elif source.kind == "npy":
+            image, notes = _read_npy(source.path, max_voxels)
+        else:
+            image, notes = _read_image(source, max_voxels), []
+    except MemoryError as error:
+        raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
+    except PermissionError as error:
+        raise UnreadableError("no permission to read the file", "change its permissions") from error
+    except OSError as error:
+        raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    values = geometry.to_lps(sitk.GetArrayFromImage(image).T)[np.newaxis]
-    modality = source.modality or ("CT" if values.min() < -500 else "MR")
-    return Volume(values, tuple(geometry.spacing_mm[axis] for axis in geometry.order), modality, geometry)
+    if geometry.oblique_degrees > OBLIQUE_DEGREES:
+        notes.append(f"its axes lie {geometry.oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
+    if spacing_mm is not None:
+        image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), max_voxels)
+    turned = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    values = turned.to_lps(sitk.GetArrayViewFromImage(image).T)[np.newaxis]
+    spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
+    return Volume(values, spacing, source.modality, geometry, tuple(notes), memory=image)
+
+
+def _read_image(source: Source, max_voxels: int) -> sitk.Image:
+    nifti = read_nifti_header(source.path) if ending_of(source.path) in (".nii", ".nii.gz", ".hdr") else None
+    header = read_header(source.path, source.files, max_voxels)
+    if nifti is not None:
+        check_spacing(nifti.pixdim_mm)
+        if not source.path.name.lower().endswith(".gz"):
+            check_length(source.files, nifti)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(source.path))
+    if header.pixel not in SMALL:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    image = _execute(reader)
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    if nifti is not None and source.path.name.lower().endswith(".gz"):
+        check_gzip(source.path, nifti, sitk.GetArrayViewFromImage(image))
+    return image
+
+
+def _read_series(series: Series, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    first = read_claims(series.files[0])
+    check_size((*first.size[:2], len(series.files)), max_voxels)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([str(file) for file in series.files])
+    if not series.whole:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    elif series.bits <= 15 and first.pixel not in SMALL:
+        reader.SetOutputPixelType(sitk.sitkInt16)
+    image = _execute(reader)
+    return straighten(image, series.step_mm), list(series.notes)
+
+
+def _read_npy(path: Path, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    array = open_npy(path)
+    check_size(array.shape, max_voxels)
+    if array.ndim != 3:
+        raise UnreadableError(f"{array.ndim} axes {array.shape}", "save one volume, (X, Y, Z), a file")
+    if array.dtype.itemsize > 2 or array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    return image, ["a .npy file has no spacing and no orientation: 1 mm and (X, Y, Z) in LPS are assumed"]
+
+
+def open_npy(path: Path) -> NDArray[Any]:
+    """Map a .npy file of numbers into memory; nothing is read yet.
+
+    Raises:
+        UnreadableError: it is cut off, absurdly large, or holds no numbers.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OverflowError) as error:
+        raise UnreadableError("a .npy file that is cut off, damaged or holds no numbers", "save it again") from error
+    if array.dtype.kind not in "iufb" or array.dtype.itemsize > 8:
+        raise UnreadableError(f"a .npy file of {array.dtype}", "save integers or floats")
+    if math.prod(array.shape) == 0:
+        raise UnreadableError(f"a .npy file of no voxels {array.shape}", "save it again")
+    if array.dtype.kind == "b":
+        return np.asarray(array.astype(np.uint8))
+    return np.asarray(array)
+
+
+def _execute(reader: Any) -> sitk.Image:
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        if "allocate" in str(error):
+            raise UnreadableError(
+                "it does not fit into memory", "use a machine with more, or fewer --workers"
+            ) from error
+        raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error

@@ -1,7 +1,7 @@
 """Cubes cut at random straight from the store, at training time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class CubeSpec:
     """
 
     size: tuple[int, ...] = (64, 64, 32)
-    intensity: Intensity = Window()
+    intensity: Intensity = field(default_factory=Window)
     rule: str = "lung"
 
     def __post_init__(self) -> None:

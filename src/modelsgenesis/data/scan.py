@@ -30,6 +30,7 @@ class Scan:
         percentiles: of the foreground, {percentile: value}.
         num_cubes: above 1 for an official cube file: it holds that many arrays of `shape`.
         cubes_per_scan: how many of those came from one scan; 1 otherwise.
+        source_bytes: size of the source; a source of another size is prepared anew.
         sha256: of the source's bytes.
         notes: what was repaired on the way in, in words without names.
     """
@@ -50,6 +51,7 @@ class Scan:
     percentiles: Mapping[float, float]
     num_cubes: int
     cubes_per_scan: int
+    source_bytes: int
     sha256: str
     notes: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ _PLAIN: dict[str, Any] = {
     "foreground": float,
     "num_cubes": int,
     "cubes_per_scan": int,
+    "source_bytes": int,
     "sha256": str,
 }
 
@@ -121,7 +124,7 @@ COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground"),
     *(f"p{p:g}" for p in PERCENTILES),
-    *("num_cubes", "cubes_per_scan", "sha256", "notes"),
+    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "notes"),
 )
 
 

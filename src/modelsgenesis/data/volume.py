@@ -41,15 +41,24 @@ class Geometry:
         x, y, z = (bool(cosines[space, axis] < 0) for space, axis in enumerate(self.order))
         return x, y, z
 
+    @property
+    def oblique_degrees(self) -> float:
+        """The greatest angle between one of the file's axes and the axis of LPS it is taken for."""
+        cosines = np.abs(np.array(self.direction).reshape(3, 3))
+        least = min(float(cosines[space, axis]) for space, axis in enumerate(self.order))
+        return float(np.degrees(np.arccos(min(1.0, least))))
+
     def to_lps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Turn (..., *file's axes) into (..., X, Y, Z) in LPS; a view, nothing is copied."""
         front = range(values.ndim - 3)
         turned = values.transpose(*front, *(len(front) + axis for axis in self.order))
-        return turned[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        x, y, z = (slice(None, None, -1 if flip else 1) for flip in self.flips)
+        return turned[..., x, y, z]
 
     def from_lps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Undo `to_lps`: put an array such as a mask back into the file's own axes; a view."""
-        unflipped = values[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        x, y, z = (slice(None, None, -1 if flip else 1) for flip in self.flips)
+        unflipped = values[..., x, y, z]
         front = range(values.ndim - 3)
         return unflipped.transpose(*front, *(len(front) + self.order.index(axis) for axis in range(3)))
 
@@ -61,13 +70,15 @@ class Volume:
     Attributes:
         values: (C, X, Y, Z), LPS; HU for CT.
         spacing_mm: along X, Y, Z.
-        modality: one of scan.MODALITIES.
-        geometry: of the source's file.
+        modality: one of scan.MODALITIES, or "" when nobody said.
+        geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
+        memory: what owns the memory of `values`, kept alive with them.
     """
 
     values: NDArray[Any]
     spacing_mm: tuple[float, ...]
     modality: str
     geometry: Geometry
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    memory: Any = field(default=None, repr=False)

@@ -1,15 +1,37 @@
 """From a folder of scans to a store: `genesis prepare SCANS STORE`."""
 
-import csv
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.files import written_aside
-from modelsgenesis.core.made import certify
-from modelsgenesis.data.preparing import prepare_scan
-from modelsgenesis.data.scan import COLUMNS
-from modelsgenesis.data.sources import find_sources
-from modelsgenesis.data.store import MANIFEST
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.made import FILE, certify
+from modelsgenesis.data.doubles import drop_doubles
+from modelsgenesis.data.headers import MAX_VOXELS
+from modelsgenesis.data.keeping import (
+    PROBLEMS,
+    begin_store,
+    find_done,
+    is_current,
+    only_one,
+    remove_leftovers,
+    stored_ids,
+    write_manifest,
+    write_problems,
+)
+from modelsgenesis.data.preparing import Settings, name_scan, prepare_scan
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.scan import Scan
+from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.store import SCANS
+from modelsgenesis.data.tables import read_table
+from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
+
+LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
 def prepare(
@@ -21,14 +43,142 @@ def prepare(
     workers: int | None = None,
     folds: int = 10,
     salt: str | None = None,
+    max_voxels: int = MAX_VOXELS,
+    quiet: bool = False,
 ) -> Path:
-    """Prepare scans."""
+    """Turn scans of any format into a store that training reads: LPS, chunked, without names.
+
+    What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
+    takes in new scans. `STORE/salt` is secret: delete it, and problems.csv, before the store is shared.
+
+    Args:
+        source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or a CSV with the column `image` (and, if
+            known, patient, modality, fold).
+        into: the store's folder.
+        spacing: to resample to, in mm along X, Y and Z; each scan's own by default.
+        modality: of every scan; by default the CSV, the header or the values tell.
+        workers: processes; one a core by default, 0 works in this process.
+        folds: how many groups patients are dealt to.
+        salt: a secret text that ids are made with; a random one, kept in the store, by default.
+        max_voxels: a scan of more is refused.
+        quiet: no progress.
+    Returns:
+        `into`.
+    Raises:
+        DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
+    """
     source, into = Path(source), Path(into)
-    (into / "scans").mkdir(parents=True, exist_ok=True)
-    scans = [prepare_scan(one, into, salt=salt or "salt", folds=folds) for one in find_sources(source)]
-    with written_aside(into / MANIFEST) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id))
-    certify(into, "prepare", {"folds": folds}, inputs=[source])
+    _check(source, spacing, folds, workers)
+    common = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
+    secret = begin_store(into, common, salt)
+    settings = Settings(secret, folds, spacing, modality or "", max_voxels)
+    with only_one(into):
+        (into / SCANS).mkdir(exist_ok=True)
+        remove_leftovers(into)
+        workers = usable_cores() if workers is None else workers
+        sources, problems = _find(source, into, workers)
+        root = source if source.is_dir() else source.parent
+        do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
+        scans: list[Scan] = []
+        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), quiet):
+            if isinstance(result, Scan):
+                scans.append(result)
+                problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
+            else:
+                problems.append(result)
+        scans += _orphans(into, {scan.id for scan in scans}, problems)
+        write_problems(into, problems)
+        if not scans:
+            raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
+        if write_manifest(into, scans) or not (into / FILE).is_file():
+            certify(into, "prepare", {**common, "max_voxels": max_voxels, "scans": len(scans)}, inputs=[source])
     return into
+
+
+def _check(source: Path, spacing: tuple[float, ...] | None, folds: int, workers: int | None) -> None:
+    if not source.exists():
+        raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
+    if spacing is not None and min(spacing) <= 0:
+        raise DataError(f"spacing must be positive, got {spacing}; it is in mm, along X, Y and Z")
+    if folds < 1:
+        raise DataError(f"there must be at least one fold, got {folds}; ten is usual")
+    if workers is not None and workers < 0:
+        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+
+
+def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Problem]]:
+    mapper = map_in_processes(workers)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        sources, problems = read_table(source, mapper=mapper)
+    else:
+        sources, problems = find_sources(source, skip=into, mapper=mapper)
+    if not sources:
+        write_problems(into, problems)
+        raise DataError(
+            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or a CSV that names them"
+            + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+        )
+    sources, doubles = drop_doubles(sources)
+    return sources, [*problems, *doubles]
+
+
+def _each(
+    sources: list[Source], into: Path, settings: Settings, do: Callable[[Source], Scan | Problem], workers: int
+) -> Iterator[tuple[Source, Scan | Problem]]:
+    """Yield each source with its scan, from the store where it is there already, or with its problem."""
+    undone = []
+    for source in sources:
+        names = name_scan(source, settings)
+        scan = find_done(into, names.id)
+        if scan is not None and is_current(scan, source, names, settings):
+            yield source, scan
+        else:
+            undone.append(source)
+    for source, result in work_through(do, undone, workers):
+        died = Problem(source.path, "the process that read it died", "is there enough memory? Try --workers 1")
+        yield source, died if result is None else result
+
+
+def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
+    try:
+        return prepare_scan(source, into, settings, root)
+    except UnreadableError as error:
+        return error.at(source.path)
+    except MemoryError:
+        return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
+
+
+def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:
+    """The scans of the store whose sources are no longer there; they stay, and are named."""
+    scans = []
+    for id_ in stored_ids(into):
+        scan = None if id_ in known else find_done(into, id_)
+        if scan is not None:
+            scans.append(scan)
+            what = "a scan in the store whose source is gone or cannot be prepared any more"
+            remedy = "keep it, or delete this file and run again"
+            problems.append(Problem(into / SCANS / f"{id_}.b2nd", what, remedy, "warning"))
+    return scans
+
+
+def _with_progress(
+    done: Iterable[tuple[Source, Scan | Problem]], total: int, quiet: bool
+) -> Iterator[tuple[Source, Scan | Problem]]:
+    """Pass results on and show how many there are: a bar on a terminal, a line now and then elsewhere."""
+    console = Console(stderr=True, quiet=quiet)
+    columns = (
+        TextColumn("preparing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[wrong]}"),
+    )
+    num_wrong = 0
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        bar = progress.add_task("preparing", total=total, wrong="")
+        for count, (source, result) in enumerate(done, start=1):
+            num_wrong += isinstance(result, Problem)
+            progress.update(bar, advance=1, wrong=f"{num_wrong} not prepared" if num_wrong else "")
+            if not console.is_terminal and (count % LINE_EVERY == 0 or count == total):
+                console.print(f"prepare: {count} of {total} scans, {num_wrong} not prepared")
+            yield source, result

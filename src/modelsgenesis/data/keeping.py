@@ -1,0 +1,141 @@
+"""A store under construction: its salt, its settings, what is done, its tables."""
+
+import contextlib
+import csv
+import fcntl
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json, write_json, written_aside
+from modelsgenesis.data import problems as problems_room
+from modelsgenesis.data import scan as scan_room
+from modelsgenesis.data.arrays import StoredArray
+from modelsgenesis.data.preparing import Names, Settings, count_bytes
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.scan import Scan
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store import MANIFEST, SCANS
+
+SALT = "salt"
+SETTINGS = "settings.json"
+PROBLEMS = "problems.csv"
+
+
+def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> str:
+    """Make the folder, or check that what is there was begun in the same way.
+
+    The salt is secret: whoever has it and a list of patients can tell who is in the store. It is kept, readable by its
+    owner alone, so that the next run gives the same ids; delete it before the store is shared.
+
+    Args:
+        into: the store's folder.
+        settings: what all its scans have in common.
+        salt: given, or None to make or reuse one.
+    Returns:
+        The salt.
+    Raises:
+        DataError: the folder is something else, or was begun with other settings or another salt.
+    """
+    if salt == "":
+        raise DataError("an empty salt hides nobody; give a long secret text, or leave --salt out")
+    if not (into / SETTINGS).is_file():
+        if into.exists() and (not into.is_dir() or any(path.name != SALT for path in into.iterdir())):
+            raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
+        with written_aside(into / SALT) as aside:
+            aside.touch(mode=0o600)
+            aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
+        write_json(into / SETTINGS, dict(settings))
+    begun = read_json(into / SETTINGS)
+    for name, value in settings.items():
+        if begun.get(name) != value:
+            raise DataError(
+                f"{into} was begun with {name} = {begun.get(name)}, not {value}; use that, or another folder"
+            )
+    return _read_salt(into, salt)
+
+
+def _read_salt(into: Path, salt: str | None) -> str:
+    try:
+        kept = (into / SALT).read_text(encoding="utf-8")
+    except OSError as error:
+        if salt is None:
+            raise DataError(
+                f"{into / SALT} is gone, so scans would get other ids; give the same --salt, or a new folder"
+            ) from error
+        return salt
+    if salt is not None and salt != kept:
+        raise DataError(f"{into} was begun with another salt; leave --salt out, or use another folder")
+    return kept
+
+
+@contextlib.contextmanager
+def only_one(into: Path) -> Iterator[None]:
+    """Hold a store for this process alone; the hold ends with the process, however it ends.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    with open(into / SETTINGS, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"another genesis prepare works on {into}; wait until it is done") from error
+        yield
+
+
+def find_done(into: Path, id_: str) -> Scan | None:
+    """The record of a scan that is in the store, whole; None when it is not."""
+    path = into / SCANS / f"{id_}.b2nd"
+    if not path.is_file():
+        return None
+    try:
+        return Scan.from_json(StoredArray(path).record())
+    except (DataError, KeyError, TypeError, ValueError):  # damaged: to be made again
+        return None
+
+
+def is_current(scan: Scan, source: Source, names: Names, settings: Settings) -> bool:
+    """Whether a scan in the store is what this source would give, as far as can be told without reading it."""
+    modality = settings.modality or source.modality
+    return (
+        scan.patient == names.patient
+        and scan.fold == names.fold
+        and scan.modality == (modality or scan.modality)
+        and scan.source_bytes == count_bytes(source)
+    )
+
+
+def stored_ids(into: Path) -> list[str]:
+    """Ids of all files in `scans/`."""
+    return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
+
+
+def remove_leftovers(into: Path) -> None:
+    """Delete what a killed process left half-written."""
+    for folder in (into, into / SCANS):
+        for path in folder.glob(".*.part"):
+            path.unlink(missing_ok=True)
+
+
+def write_manifest(into: Path, scans: Iterable[Scan]) -> bool:
+    """Write the manifest, in the order of ids; say whether it changed."""
+    rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
+    return _write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+
+
+def write_problems(into: Path, problems: Iterable[Problem]) -> None:
+    """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
+    _write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+
+
+def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> bool:
+    before = path.read_bytes() if path.is_file() else b""
+    with written_aside(path) as aside:
+        with open(aside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return aside.read_bytes() != before

@@ -1,0 +1,82 @@
+"""Resampling an image to another spacing, and straightening a tilted stack of slices."""
+
+import math
+
+import numpy as np
+import SimpleITK as sitk
+
+from modelsgenesis.data.headers import check_size
+
+
+def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
+    """Resample by linear interpolation; where voxels grow twofold or more, whole ones are averaged first.
+
+    Args:
+        image: 3D.
+        spacing_mm: along the image's own axes.
+        max_voxels: more are refused before memory is taken.
+    Raises:
+        UnreadableError: the result would be too large or flat.
+    """
+    shrink = [
+        min(max(1, int(wanted / step)), side)
+        for wanted, step, side in zip(spacing_mm, image.GetSpacing(), image.GetSize(), strict=True)
+    ]
+    extent_mm = [step * side for step, side in zip(image.GetSpacing(), image.GetSize(), strict=True)]
+    size = [max(1, round(extent / step)) for extent, step in zip(extent_mm, spacing_mm, strict=True)]
+    check_size(tuple(size), max_voxels)
+    if max(shrink) > 1:
+        image = sitk.BinShrink(image, shrink)
+    frame = np.array(image.GetDirection()).reshape(3, 3)
+    first = (np.array(spacing_mm) - np.array(image.GetSpacing())) / 2  # borders, not first centres, coincide
+    origin = np.array(image.GetOrigin()) + frame @ first
+    # Half a voxel beyond the last centre there is nothing to interpolate: the nearest value is right, not zero.
+    return sitk.Resample(
+        image,
+        size,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        origin.tolist(),
+        spacing_mm,
+        image.GetDirection(),
+        0.0,
+        image.GetPixelID(),
+        True,
+    )
+
+
+def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
+    """Give a stack of slices its true step; when the gantry was tilted, resample to upright slices.
+
+    Args:
+        image: a series as SimpleITK stacks it: it takes the slices for upright.
+        step_mm: from a slice to the next, in LPS.
+    """
+    frame = np.array(image.GetDirection()).reshape(3, 3)
+    normal, step = np.cross(frame[:, 0], frame[:, 1]), np.array(step_mm)
+    height = float(step @ normal)
+    image.SetSpacing((*image.GetSpacing()[:2], float(np.linalg.norm(step))))
+    drift = step - height * normal
+    if np.linalg.norm(drift) < 1e-2 * height:
+        image.SetDirection(np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist())
+        image.SetSpacing((*image.GetSpacing()[:2], height))
+        return image
+    image.SetDirection(np.column_stack([frame[:, 0], frame[:, 1], step / np.linalg.norm(step)]).ravel().tolist())
+    return _upright(image, frame, normal, drift * (image.GetSize()[2] - 1), height)
+
+
+def _upright(
+    image: sitk.Image, frame: np.ndarray, normal: np.ndarray, drift_mm: np.ndarray, height_mm: float
+) -> sitk.Image:
+    """Resample a sheared image to a box that holds all of it."""
+    in_plane = [float(drift_mm @ frame[:, axis]) for axis in range(2)]
+    size, spacing = list(image.GetSize()), [*image.GetSpacing()[:2], height_mm]
+    origin = np.array(image.GetOrigin())
+    for axis, moved in enumerate(in_plane):
+        size[axis] += math.ceil(abs(moved) / spacing[axis])
+        origin = origin + min(0.0, moved) * frame[:, axis]
+    upright = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist()
+    least = float(sitk.GetArrayViewFromImage(image).min())
+    return sitk.Resample(
+        image, size, sitk.Transform(), sitk.sitkLinear, origin.tolist(), spacing, upright, least, image.GetPixelID()
+    )

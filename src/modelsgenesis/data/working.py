@@ -1,0 +1,146 @@
+"""Work through many tasks in processes of their own; one that dies costs one task."""
+
+import contextlib
+import functools
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import SimpleITK as sitk
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+BATCH = 200
+WORTH_IT = 2000  # tasks of a millisecond each, below which processes take longer to start
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def work_through(
+    do: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Iterator[tuple[Task, Result | None]]:
+    """Yield (task, result) as they are done, in any order; the result is None when the process died of the task.
+
+    A process may be killed by the system for want of memory, or by a fault of a decoder. It is not known then which of
+    the tasks under way was to blame: each is done again alone.
+
+    Args:
+        do: a function of a module, so that other processes find it.
+        tasks: its arguments.
+        workers: processes; 0 works in this one, where a death is this one's.
+    """
+    waiting = deque(tasks)
+    if workers == 0:
+        yield from ((task, do(task)) for task in waiting)
+        return
+    while waiting:
+        suspects = yield from _until_one_dies(do, waiting, min(workers, len(waiting)))
+        for task in suspects:
+            yield task, _alone(do, task)
+
+
+def _until_one_dies(
+    do: Callable[[Task], Result], waiting: deque[Task], workers: int
+) -> Generator[tuple[Task, Result | None], None, list[Task]]:
+    """Do tasks until none waits or a process dies; return those that were under way when it did."""
+    running: dict[Future[Result], Task] = {}
+    suspects: list[Task] = []
+    with _pool(workers) as pool:
+        while (waiting and not suspects) or running:
+            while waiting and not suspects and len(running) <= workers:
+                task = waiting.popleft()
+                try:
+                    running[_submit(pool, do, task)] = task
+                except BrokenProcessPool:
+                    suspects.append(task)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    suspects.append(task)
+                else:
+                    yield task, future.result()
+    return suspects
+
+
+def _alone(do: Callable[[Task], Result], task: Task) -> Result | None:
+    with _pool(1) as pool:
+        try:
+            return _submit(pool, do, task).result()
+        except BrokenProcessPool:
+            return None
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, do: Callable[[Task], Result], task: Task) -> Future[Result]:
+    """Submit a task to a process that does not import the caller's script.
+
+    A spawned process would import it, and a script of five lines without `if __name__ == "__main__"` would start over.
+    """
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    try:
+        main.__dict__.pop("__file__", None)
+        main.__spec__ = None
+        return pool.submit(do, task)
+    finally:
+        vars(main).update(kept)
+
+
+def _begin() -> None:
+    """Prepare a worker: one thread, no noise, and no life after its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    # NIfTI, MetaIO and GDCM complain on stderr, with the paths of patients; what matters is in problems.csv.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def map_in_processes(workers: int) -> Callable[[Callable[[Task], Result], Iterable[Task]], list[Result]]:
+    """Make a function that does what `map` does, in processes where there is enough to do.
+
+    Args:
+        workers: processes; 0 works in this one.
+    """
+
+    def mapper(do: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+        every = list(tasks)
+        if workers < 2 or len(every) < WORTH_IT:
+            return [do(task) for task in every]
+        batches = [tuple(every[start : start + BATCH]) for start in range(0, len(every), BATCH)]
+        done = dict(work_through(functools.partial(_do_each, do), batches, workers))
+        # A batch whose process died is done here; nothing in reading a header should kill anybody.
+        return [result for batch in batches for result in done[batch] or _do_each(do, batch)]
+
+    return mapper
+
+
+def _do_each(do: Callable[[Task], Result], tasks: tuple[Task, ...]) -> list[Result]:
+    return [do(task) for task in tasks]
