@@ -1,7 +1,5 @@
 """Drawing the boxes of the two paintings."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 MARGIN = 3  # voxels between a box and every border
@@ -9,19 +7,28 @@ AGAIN = 0.95  # the chance that one more box is tried
 MOST = 5  # boxes
 
 Box = tuple[int, ...]  # low corner, then end corner
+Sides = tuple[tuple[int, int], ...]  # for each axis of space, the least and the greatest side of a box
 
 
-def draw_box(size: tuple[int, ...], rng: np.random.Generator, draw_side: Callable[[int], int]) -> Box:
-    """Draw one box, uniformly placed, MARGIN voxels inside every border or as far as a short side allows."""
-    sides = tuple(draw_side(side) for side in size)
-    margins = tuple(min(MARGIN, (whole - side) // 2) for whole, side in zip(size, sides, strict=True))
-    low = tuple(
-        int(rng.integers(margin, whole - side - margin, endpoint=True))
-        for whole, side, margin in zip(size, sides, margins, strict=True)
-    )
-    return (*low, *(start + side for start, side in zip(low, sides, strict=True)))
+def draw_boxes(size: tuple[int, ...], sides: Sides, num_sure: int, rng: np.random.Generator) -> tuple[Box, ...]:
+    """Draw up to five boxes, uniform in side and place, MARGIN voxels inside every border or as a short side allows.
 
-
-def goes_on(rng: np.random.Generator) -> bool:
-    """Whether one more box is tried."""
-    return bool(rng.random() < AGAIN)
+    Args:
+        size: sides of the image.
+        sides: least and greatest side of a box on each axis, both included.
+        num_sure: this many are drawn without trying.
+        rng: all of it is drawn at once, so that the count of numbers taken does not depend on them.
+    """
+    axes = len(size)
+    numbers = rng.random((MOST, 1 + 2 * axes)).tolist()
+    boxes: list[Box] = []
+    for again, *rest in numbers:
+        if len(boxes) >= num_sure and again >= AGAIN:
+            break
+        box_sides = [least + int(u * (most - least + 1)) for u, (least, most) in zip(rest[:axes], sides, strict=True)]
+        lows = []
+        for u, whole, side in zip(rest[axes:], size, box_sides, strict=True):
+            margin = min(MARGIN, (whole - side) // 2)
+            lows.append(margin + int(u * (whole - side - 2 * margin + 1)))
+        boxes.append((*lows, *(low + side for low, side in zip(lows, box_sides, strict=True))))
+    return tuple(boxes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.deformations._range import Array, Span
-from modelsgenesis.deformations.kernels.bezier import NUM_LEVELS, NUM_POINTS, bezier_table
+from modelsgenesis.deformations.kernels.bezier import bezier_table
 from modelsgenesis.deformations.kernels.fused import deform
 from modelsgenesis.deformations.kernels.hashing import halves
 
@@ -16,6 +16,7 @@ class Windows(NamedTuple):
 
     key: int  # of the windows' sides, places and permutations
     num_windows: int
+    seen: tuple[tuple[int, ...], ...] = ()  # boxes outside which it need not act, for all is hidden there
 
 
 class Curve(NamedTuple):
@@ -51,8 +52,7 @@ def run(array: Array, span: Span, windows: Windows | None, curve: Curve | None, 
     channels, *sides = array.shape
     size = (1, *sides) if len(sides) == 2 else tuple(sides)
     out = np.empty((channels, array[0].size), np.float32)
-    table = np.empty(0, np.float32) if curve is None else bezier_table(*curve, NUM_LEVELS, NUM_POINTS)
-    boxes = box_table(paint, size, len(sides))
+    table = np.empty((2, 0), np.float32) if curve is None else bezier_table(*curve, span.low, span.high)
     deform(
         array.reshape(channels, -1),
         out,
@@ -60,9 +60,10 @@ def run(array: Array, span: Span, windows: Windows | None, curve: Curve | None, 
         greatest_sides(size),
         0 if windows is None else windows.num_windows,
         halves(0 if windows is None else windows.key),
+        box_table(() if windows is None else windows.seen, size, len(sides)),
         table,
         span,
-        boxes,
+        box_table(() if paint is None else paint.boxes, size, len(sides)),
         paint is not None and paint.keep,
         halves(0 if paint is None else paint.key),
         paint is not None and paint.shared,
@@ -70,14 +71,14 @@ def run(array: Array, span: Span, windows: Windows | None, curve: Curve | None, 
     return out.reshape(array.shape)
 
 
-def box_table(paint: Paint | None, size: tuple[int, ...], axes: int) -> Array:
+def box_table(boxes: tuple[tuple[int, ...], ...], size: tuple[int, ...], axes: int) -> Array:
     """The boxes as int64 (N, 6): low corner and end corner on three axes.
 
     Raises:
         ShapeError: a box drawn for another image reaches out of this one.
     """
-    table = np.empty((0 if paint is None else len(paint.boxes), 6), np.int64)
-    for index, box in enumerate(() if paint is None else paint.boxes):
+    table = np.empty((len(boxes), 6), np.int64)
+    for index, box in enumerate(boxes):
         low, end = box[: len(box) // 2], box[len(box) // 2 :]
         if len(low) != axes or any(stop > side for stop, side in zip(end, size[-axes:], strict=True)):
             raise ShapeError(f"the painting was drawn for another image than one of sides {size[-axes:]}; draw again")

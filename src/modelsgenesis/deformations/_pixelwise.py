@@ -57,7 +57,9 @@ class PixelDeformation(Deformation):
 def check_axes(shape: tuple[int, ...]) -> None:
     """Refuse what is not (C, X, Y) or (C, X, Y, Z)."""
     if len(shape) not in (3, 4):
-        raise ShapeError(f"an image is (C, X, Y) or (C, X, Y, Z), got shape {tuple(shape)}; add the channel axis in front")
+        raise ShapeError(
+            f"an image is (C, X, Y) or (C, X, Y, Z), got shape {tuple(shape)}; add the channel axis in front"
+        )
 
 
 def check_sides(shape: tuple[int, ...], least: int, name: str) -> None:

@@ -1,7 +1,7 @@
 """The paper's recipe: shuffle, map, then paint, each with its rate, in one walk over the cube."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from modelsgenesis.deformations.local_shuffling import LocalShuffling
 from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
 
-ARMS = ("all", "none", "non_linear", "local_shuffling", "out_painting", "in_painting")
+Arm = Literal["all", "none", "non_linear", "local_shuffling", "out_painting", "in_painting"]
 
 
 class Plan(NamedTuple):
@@ -33,15 +33,15 @@ class Genesis(PixelDeformation):
     p_non_linear: float = 0.9
     p_painting: float = 0.9
     p_out_painting: float = 0.8
-    arm: str = "all"
+    arm: Arm = "all"
     faithful: bool = False
     num_windows: int | None = None
     shared_noise: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.arm not in ARMS:
-            raise GenesisError(f"no arm {self.arm!r}; there are: {', '.join(ARMS)}")
+        if self.arm not in get_args(Arm):
+            raise GenesisError(f"no arm {self.arm!r}; there are: {', '.join(get_args(Arm))}")
         for p in (self.p_local_shuffling, self.p_non_linear, self.p_painting, self.p_out_painting):
             if not 0 <= p <= 1:
                 raise GenesisError(f"a rate is a probability in [0, 1], got {p}")
@@ -49,12 +49,17 @@ class Genesis(PixelDeformation):
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Plan:
         """Decide which laws act, and draw those."""
         happens = self._chances(rng)
-        painting = OutPainting if "out_painting" in happens else InPainting
-        return Plan(
-            LocalShuffling(num_windows=self.num_windows).draw(shape, rng) if "local_shuffling" in happens else None,
-            NonLinear().draw(shape, rng) if "non_linear" in happens else None,
-            painting(shared_noise=self.shared_noise).draw(shape, rng) if happens & {"out_painting", "in_painting"} else None,
-        )
+        windows = curve = paint = None
+        if "local_shuffling" in happens:
+            windows = LocalShuffling(num_windows=self.num_windows).draw(shape, rng)
+        if "non_linear" in happens:
+            curve = NonLinear().draw(shape, rng)
+        if "out_painting" in happens:
+            paint = OutPainting(shared_noise=self.shared_noise).draw(shape, rng)
+            windows = windows and windows._replace(seen=paint.boxes)
+        elif "in_painting" in happens:
+            paint = InPainting(shared_noise=self.shared_noise).draw(shape, rng)
+        return Plan(windows, curve, paint)
 
     def _chances(self, rng: np.random.Generator) -> set[str]:
         if self.arm != "all":
@@ -77,7 +82,7 @@ def genesis(
     p_non_linear: float = 0.9,
     p_painting: float = 0.9,
     p_out_painting: float = 0.8,
-    arm: str = "all",
+    arm: Arm = "all",
     faithful: bool = False,
     range: Range = (0.0, 1.0),
     num_windows: int | None = None,

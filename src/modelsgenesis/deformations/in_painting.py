@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelsgenesis.deformations._boxes import MOST, Box, draw_box, goes_on
+from modelsgenesis.deformations._boxes import draw_boxes
 from modelsgenesis.deformations._loop import Paint, run
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
 from modelsgenesis.deformations._range import Array, Span
@@ -24,15 +24,9 @@ class InPainting(PixelDeformation):
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Paint:
         """Draw the boxes to hide and the key of the noise."""
         check_sides(shape, 4, "InPainting")
-        size = shape[1:]
-
-        def side_of(side: int) -> int:
-            return max(1, int(rng.integers(side // 6, side // 3, endpoint=True)))
-
-        boxes: list[Box] = []
-        while len(boxes) < MOST and goes_on(rng):
-            boxes.append(draw_box(size, rng, side_of))
-        return Paint(tuple(boxes), False, draw_key(rng), self.shared_noise)
+        sides = tuple((max(1, side // 6), max(1, side // 3)) for side in shape[1:])
+        boxes = draw_boxes(shape[1:], sides, 0, rng)
+        return Paint(boxes, False, draw_key(rng), self.shared_noise)
 
     def deform(self, array: Array, span: Span, drawn: Paint) -> Array:
         """Paint."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelsgenesis.deformations._boxes import MOST, draw_box, goes_on
+from modelsgenesis.deformations._boxes import draw_boxes
 from modelsgenesis.deformations._loop import Paint, run
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
 from modelsgenesis.deformations._range import Array, Span
@@ -24,15 +24,9 @@ class OutPainting(PixelDeformation):
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Paint:
         """Draw the windows that stay and the key of the noise."""
         check_sides(shape, 4, "OutPainting")
-        size = shape[1:]
-
-        def side_of(side: int) -> int:
-            return side - int(rng.integers(3 * side // 7, 4 * side // 7, endpoint=True))
-
-        boxes = [draw_box(size, rng, side_of)]
-        while len(boxes) < MOST and goes_on(rng):
-            boxes.append(draw_box(size, rng, side_of))
-        return Paint(tuple(boxes), True, draw_key(rng), self.shared_noise)
+        sides = tuple((side - 4 * side // 7, side - 3 * side // 7) for side in shape[1:])
+        boxes = draw_boxes(shape[1:], sides, 1, rng)
+        return Paint(boxes, True, draw_key(rng), self.shared_noise)
 
     def deform(self, array: Array, span: Span, drawn: Paint) -> Array:
         """Paint."""

@@ -1,5 +1,7 @@
 """Shuffle, map and paint in one walk over the image: the loop under the four laws and the paper's recipe."""
 
+from typing import Any
+
 import numpy as np
 
 from modelsgenesis.deformations.kernels.compiling import compiled, inlined
@@ -10,8 +12,76 @@ TAIL = np.float32(1 / 128)  # of the unit range, for the grey levels beyond eith
 ONE, ZERO = np.float32(1), np.float32(0)
 
 
+@compiled
+def deform(
+    image: Any,
+    out: Any,
+    size: Any,
+    most: Any,
+    num_windows: Any,
+    shuffle_key: Any,
+    shuffle_boxes: Any,
+    table: Any,
+    span: Any,
+    boxes: Any,
+    keep: Any,
+    noise_key: Any,
+    shared: Any,
+) -> None:
+    """Shuffle, map and paint `image` into `out`.
+
+    Args:
+        image, out: float32 (C, voxels).
+        size: sides (X, Y, Z).
+        most: greatest sides of a shuffling window.
+        num_windows: of the shuffling; 0 for none.
+        shuffle_key, noise_key: (low, high) halves of the drawn keys.
+        table: of the non-linear map, (2, levels); (2, 0) for none.
+        span: told low and high, least and greatest of the image.
+        shuffle_boxes: int64 (N, 6), where to shuffle; everywhere when N is 0.
+        boxes: int64 (N, 6), low corner and end corner.
+        keep: paint outside the boxes (out-painting) or inside them (in-painting, or no painting when N is 0).
+        shared: the same noise in every channel.
+    """
+    if num_windows > 0:
+        out[:] = image
+        shuffle(image, out, size, most, num_windows, shuffle_key, shuffle_boxes)
+        image = out
+    for channel in range(image.shape[0]):
+        first = 0 if shared else channel * image.shape[1]
+        x = 0
+        while x < size[0]:
+            x_end = next_edge(boxes, 0, x, size[0])
+            y = 0
+            while y < size[1]:
+                y_end = next_edge(boxes, 1, y, size[1])
+                z = 0
+                while z < size[2]:
+                    inside, z_end = run_end(boxes, x, y, z, size[2])
+                    block = (x, x_end, y, y_end, z, z_end)
+                    if inside == keep:
+                        show(image[channel], out[channel], size, block, table, span)
+                    else:
+                        paint(out[channel], size, block, first, noise_key, span)
+                    z = z_end
+                y = y_end
+            x = x_end
+
+
 @inlined
-def run_end(boxes, x, y, z, num_z):  # type: ignore[no-untyped-def]
+def next_edge(boxes: Any, axis: Any, at: Any, side: Any) -> Any:
+    """The next place along an axis, after `at`, where a box begins or ends."""
+    end = side
+    for box in range(boxes.shape[0]):
+        if at < boxes[box, axis] < end:
+            end = boxes[box, axis]
+        if at < boxes[box, axis + 3] < end:
+            end = boxes[box, axis + 3]
+    return end
+
+
+@inlined
+def run_end(boxes: Any, x: Any, y: Any, z: Any, num_z: Any) -> Any:
     """Whether voxel (x, y, z) is inside a box, and where along z the answer may next change."""
     inside, end = False, num_z
     for box in range(boxes.shape[0]):
@@ -24,68 +94,55 @@ def run_end(boxes, x, y, z, num_z):  # type: ignore[no-untyped-def]
     return inside, end
 
 
+@compiled
+def paint(out: Any, size: Any, block: Any, first: Any, key: Any, span: Any) -> None:
+    """Fill a block of voxels with noise, uniform in the range; voxel k of the image gets number first + k."""
+    low, width = span[0], np.float32(span[1] - span[0])
+    for x in range(block[0], block[1]):
+        for y in range(block[2], block[3]):
+            row = (x * size[1] + y) * size[2]
+            run = out[row + block[4] : row + block[5]]
+            begin = first + row + block[4]
+            for i in range(run.size):
+                run[i] = low + width * unit(bits(np.uint32(begin + i), key[0], key[1]))
+
+
+@compiled
+def show(image: Any, out: Any, size: Any, block: Any, table: Any, span: Any) -> None:
+    """Write a block of voxels of the image, mapped by the table if there is one; `out` may be `image`."""
+    low, scale = span[0], np.float32(table.shape[1] - 1) / np.float32(span[1] - span[0])
+    beyond = span[2] < span[0] or span[3] > span[1]
+    for x in range(block[0], block[1]):
+        for y in range(block[2], block[3]):
+            row = (x * size[1] + y) * size[2]
+            source, run = image[row + block[4] : row + block[5]], out[row + block[4] : row + block[5]]
+            if table.shape[1] == 0:
+                for i in range(run.size):
+                    run[i] = source[i]
+            elif beyond:
+                for i in range(run.size):
+                    run[i] = looked_up(table, to_unit(source[i], span) * np.float32(table.shape[1] - 1))
+            else:
+                for i in range(run.size):
+                    run[i] = looked_up(table, (source[i] - low) * scale)
+
+
 @inlined
-def to_unit(value, low, high, least, greatest):  # type: ignore[no-untyped-def]
+def to_unit(value: Any, span: Any) -> Any:
     """Place a grey level in [0, 1]: the told range linearly, what lies beyond it in a thin tail at its end."""
+    low, high, least, greatest = span
     start = TAIL if least < low else ZERO
     stop = ONE - TAIL if greatest > high else ONE
     if value < low:
-        return start * (value - least) / (low - least)
+        return start * ((value - least) / (low - least))
     if value > high:
-        return stop + (ONE - stop) * (value - high) / (greatest - high)
+        return stop + (ONE - stop) * ((value - high) / (greatest - high))
     return start + (stop - start) * ((value - low) / (high - low))
 
 
 @inlined
-def looked_up(table, place):  # type: ignore[no-untyped-def]
-    """Read the table between its entries, at a place in [0, 1]."""
-    at = place * np.float32(table.size - 1)
-    level = min(int(at), table.size - 2)
-    part = at - np.float32(level)
-    return table[level] + part * (table[level + 1] - table[level])
-
-
-@compiled
-def deform(image, out, size, most, num_windows, shuffle_key, table, span, boxes, keep, noise_key, shared):  # type: ignore[no-untyped-def]
-    """Shuffle, map and paint `image` into `out`.
-
-    Args:
-        image, out: float32 (C, voxels).
-        size: sides (X, Y, Z).
-        most: greatest sides of a shuffling window.
-        num_windows: of the shuffling; 0 for none.
-        shuffle_key, noise_key: (low, high) halves of the drawn keys.
-        table: of the non-linear map; empty for none.
-        span: told low and high, least and greatest of the image.
-        boxes: int64 (N, 6), low corner and end corner.
-        keep: paint outside the boxes (out-painting) or inside them (in-painting, or no painting when N is 0).
-        shared: the same noise in every channel.
-    """
-    low, high, least, greatest = span
-    if num_windows > 0:
-        out[:] = np.float32(np.nan)
-        shuffle(image, out, size, most, num_windows, shuffle_key[0], shuffle_key[1])
-    num_voxels = size[0] * size[1] * size[2]
-    for channel in range(image.shape[0]):
-        first = 0 if shared else channel * num_voxels
-        for x in range(size[0]):
-            for y in range(size[1]):
-                row = (x * size[1] + y) * size[2]
-                z = 0
-                while z < size[2]:
-                    inside, end = run_end(boxes, x, y, z, size[2])
-                    if inside == keep:
-                        for at in range(row + z, row + end):
-                            value = image[channel, at]
-                            if num_windows > 0 and not np.isnan(out[channel, at]):
-                                value = out[channel, at]
-                            if table.size > 0:
-                                value = low + (high - low) * looked_up(
-                                    table, to_unit(value, low, high, least, greatest)
-                                )
-                            out[channel, at] = value
-                    else:
-                        for at in range(row + z, row + end):
-                            noise = unit(bits(np.uint32(first + at), noise_key[0], noise_key[1]))
-                            out[channel, at] = low + (high - low) * noise
-                    z = end
+def looked_up(table: Any, at: Any) -> Any:
+    """Read the table between its entries."""
+    whole = np.int32(at)
+    level = np.uint32(whole)  # unsigned, so that no negative index need be thought of
+    return table[0, level] + (at - np.float32(whole)) * table[1, level]

@@ -14,6 +14,7 @@ from modelsgenesis.deformations.kernels.compiling import inlined
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B
 A, B = np.uint32(FIRST), np.uint32(SECOND)
 S15, S16, S8 = np.uint32(15), np.uint32(16), np.uint32(8)
+WEYL = np.uint32(0x9E3779B9)  # odd, near 2^32 / golden ratio: its multiples spread evenly
 TO_UNIT = np.float32(2.0**-24)
 
 
