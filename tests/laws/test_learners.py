@@ -60,7 +60,7 @@ def test_losses_are_finite_and_fall(learner: Learner) -> None:
         parts["total"].backward()
         optimizer.step()
         optimizer.zero_grad()
-        totals.append(float(parts["total"]))
+        totals.append(parts["total"].item())
     assert totals[-1] < 0.75 * totals[0]
 
 
