@@ -5,7 +5,7 @@ from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.deformations import Flip, genesis
+from modelsgenesis.deformations import Arm, Flip, genesis
 
 
 class Genesis(Learner):
@@ -22,7 +22,7 @@ class Genesis(Learner):
     Source: Zhou et al. 2019, section 2; 2021, section 3.
     """
 
-    def __init__(self, backbone: Backbone, *, arm: str = "all", flip_rate: float = 0.4, faithful: bool = False) -> None:
+    def __init__(self, backbone: Backbone, *, arm: Arm = "all", flip_rate: float = 0.4, faithful: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.flip = Flip(p=flip_rate, faithful=faithful)

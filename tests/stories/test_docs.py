@@ -1,0 +1,36 @@
+"""Every code block of the README and the docs does what it says, on made-up scans."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_blobs
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The code blocks of a page, in order, with training cut to a few steps so that it takes seconds."""
+    text = re.sub(r"(--steps |steps=)\d+", r"\g<1>4", page.read_text(encoding="utf-8"))
+    return BLOCK.findall(text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
+    """One after the other in one folder, as a reader would, with scans/ at hand."""
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        write_blobs(tmp_path / "scans" / f"ct-{number}.nii.gz", number, size=(72, 72, 72))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for language, code in blocks(page):
+        command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
