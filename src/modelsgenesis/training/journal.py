@@ -80,7 +80,9 @@ class Journal:
         )
         if "val_total" in figures:
             parts = ", ".join(f"{name} {figures[name]:.4f}" for name in figures if name.startswith("val_"))
-            self.console.print(f"step {step}: loss {loss:.4f}, {speed:.1f} cubes/s, {parts}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"step {step}: loss {loss:.4f}, {speed:.1f} cubes/s, {parts}", highlight=False, soft_wrap=True
+            )
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
