@@ -4,7 +4,6 @@ import importlib
 import inspect
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import GenesisError
@@ -65,9 +64,10 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a stage that are not its defaults."""
     stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
+    said = {name.removesuffix("_mm"): value for name, value in arguments.items()}
     return {
         name: value
-        for name, value in arguments.items()
+        for name, value in said.items()
         if name in defaults and value is not None and value is not False and plain(value) != plain(defaults[name])
     }
 
@@ -83,11 +83,3 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A value as JSON would give it back."""
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def relative(path: str) -> str:
-    """A path as short as it can be said from here."""
-    try:
-        return str(Path(path).resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return path

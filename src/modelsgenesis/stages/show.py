@@ -6,7 +6,7 @@ import itertools
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.stages.pretrain import build_learner, split
 
-ALONE = ("local_shuffling", "non_linear", "out_painting", "in_painting")
+Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
+ALONE: tuple[Law, ...] = get_args(Law)
 WORDS = {
     "non_linear": "non-linear",
     "out_painting": "out-painting",

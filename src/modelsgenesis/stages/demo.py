@@ -1,0 +1,118 @@
+"""The whole line on made-up scans: `genesis demo OUT`."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.phantom import write_phantoms
+from modelsgenesis.data.sampling import CubeSampler
+from modelsgenesis.data.store import Store
+from modelsgenesis.recipes import Recipe, small
+from modelsgenesis.stages.prepare import prepare
+from modelsgenesis.stages.pretrain import build_learner, pretrain
+from modelsgenesis.stages.report import report
+from modelsgenesis.stages.show import show, telling_sample
+from modelsgenesis.training.devices import make_fabric
+from modelsgenesis.training.loop import make_optimizer
+
+SCANS = 12
+VALIDATIONS = 6
+LEAST_BETWEEN = 15  # steps from one validation to the next
+VAL_CUBES = 24
+LEAST_STEPS, MOST_STEPS = 90, 3000  # fewer steps would show nothing
+TRIAL_STEPS = 3  # measured, after one to warm up
+SHARE = 0.85  # of the time goes to steps; validations and their sheets take the rest
+
+
+def demo(
+    into: str | Path,
+    *,
+    seconds: float = 120.0,
+    seed: int = 0,
+    steps: int | None = None,
+    scans: int = SCANS,
+    size: tuple[int, int, int] = (160, 128, 96),
+) -> Path:
+    """Walk the whole line on made-up scans: prepare, show, pretrain for a while, report.
+
+    This stage alone calls its siblings, each through its public function, because the line is what it shows. Run
+    again, it goes on where it was stopped.
+
+    Args:
+        into: a folder: scans/, store/, sheet.png, run/ and report.html.
+        seconds: about how long to train on this machine; the number of steps is measured once and then kept.
+        seed: of the scans and of the run.
+        steps: of training, in place of the time.
+        scans: how many made-up torsos.
+        size: their voxels along x, y, z.
+    Returns:
+        The report's path.
+    Raises:
+        DataError: fewer than two scans, no time to train, or a folder that cannot be written.
+    """
+    if scans < 2 or not seconds > 0:
+        raise DataError(f"a demo needs at least 2 scans and some seconds, got {scans} scans and {seconds:g} seconds")
+    into, console = Path(into), Console(stderr=True)
+
+    def say(words: str) -> None:
+        console.print(words, highlight=False)
+
+    say(f"1/5 making up {scans} torsos in {into / 'scans'}")
+    write_phantoms(into, scans, seed=seed, size=size)
+    say(f"2/5 preparing them into {into / 'store'}")
+    store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
+    recipe = timed_recipe(into / "run", store, seconds, seed, steps)
+    say(f"3/5 showing what the network will see in {into / 'sheet.png'}")
+    show(recipe, store, into / "sheet.png", seed=seed, sample=telling_sample(recipe, store, seed=seed))
+    say(f"4/5 pre-training for {recipe.plan.steps} steps, about {seconds:.0f} seconds")
+    run = pretrain(recipe, store, into / "run", seed=seed)
+    say("5/5 writing the report")
+    return report(run, into / "report.html")
+
+
+def timed_recipe(run: Path, store: Path, seconds: float, seed: int, steps: int | None = None) -> Recipe:
+    """The small recipe with as many steps as fit the time, or as many as the run was begun with."""
+    recipe = small()
+    if steps is None and (run / "recipe.json").is_file():
+        steps = int(read_json(run / "recipe.json")["recipe"]["plan"]["steps"])
+    elif steps is None:
+        steps = round(SHARE * seconds / seconds_a_step(recipe, store, seed))
+        steps = min(max(steps, LEAST_STEPS), MOST_STEPS)
+    plan = replace(
+        recipe.plan,
+        steps=steps,
+        warmup_steps=max(1, steps // 10),
+        validate_every=max(LEAST_BETWEEN, math.ceil(steps / VALIDATIONS)),
+        val_cubes=VAL_CUBES,
+    )
+    return replace(recipe, plan=plan)
+
+
+def seconds_a_step(recipe: Recipe, store: Path, seed: int) -> float:
+    """Measure a few steps of training that leave nothing behind."""
+    opened = Store.open(store)
+    sampler = CubeSampler(opened, recipe.cubes)
+    learner = build_learner(recipe, opened, seed)
+    fabric = make_fabric(recipe.plan.precision)
+    model, optimizer = fabric.setup(learner, make_optimizer(learner, recipe.plan))
+    started = time.perf_counter()
+    for step in range(TRIAL_STEPS + 1):
+        if step == 1:
+            started = time.perf_counter()
+        samples = []
+        for index in range(recipe.plan.batch_size):
+            rng = generator_for(seed, index, "trial")
+            samples.append(learner.views({"image": sampler.sample(rng).image}, rng))
+        batch = {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+        fabric.backward(model(fabric.to_device(batch), 0.0)["total"])
+        optimizer.step()
+        optimizer.zero_grad()
+    return (time.perf_counter() - started) / TRIAL_STEPS
