@@ -89,6 +89,8 @@ def read_slice(path: Path) -> Slice | Problem:
 
 
 def _describe(path: Path, header: pydicom.Dataset) -> Slice:
+    if "SeriesInstanceUID" not in header and "Modality" not in header:
+        raise UnreadableError("a DICOM file whose header is damaged", "export it again")
     if "SeriesInstanceUID" not in header or "Rows" not in header or header.get("Modality") in NO_IMAGES:
         kind = header.get("Modality") or "no modality"
         raise UnreadableError(f"a DICOM file without an image to learn from ({kind})", "nothing to do: leave it out")

@@ -43,6 +43,7 @@ class NiftiHeader:
         data_offset: where the voxels begin.
         scaled: whether values are rescaled when read.
         swapped: whether the bytes are in big-endian order.
+        floats: the dtype of the stored numbers when they are floats, which may be NaN; "" otherwise.
     """
 
     pixdim_mm: tuple[float, ...]
@@ -50,6 +51,7 @@ class NiftiHeader:
     data_offset: int
     scaled: bool
     swapped: bool
+    floats: str
 
 
 def read_header(path: Path, files: tuple[Path, ...], max_voxels: int) -> Header:
@@ -131,11 +133,11 @@ def read_nifti_header(path: Path) -> NiftiHeader:
     for order in "<>":
         if head[344:347] in (b"n+1", b"ni1") and struct.unpack(f"{order}i", head[:4]) == (348,):
             dim = struct.unpack(f"{order}8h", head[40:56])
-            bits = struct.unpack(f"{order}h", head[72:74])[0]
+            kind, bits = struct.unpack(f"{order}2h", head[70:74])
             pixdim = struct.unpack(f"{order}8f", head[76:108])
             offset, slope, intercept = struct.unpack(f"{order}3f", head[108:120])
         elif head[4:7] in (b"n+2", b"ni2") and struct.unpack(f"{order}i", head[:4]) == (540,):
-            bits = struct.unpack(f"{order}h", head[14:16])[0]
+            kind, bits = struct.unpack(f"{order}2h", head[12:16])
             dim = struct.unpack(f"{order}8q", head[16:80])
             pixdim = struct.unpack(f"{order}8d", head[104:168])
             offset, slope, intercept = struct.unpack(f"{order}q2d", head[168:192])
@@ -145,7 +147,8 @@ def read_nifti_header(path: Path) -> NiftiHeader:
         scaled = slope not in (0, 1) or (slope == 1 and intercept != 0)
         inside = head[344:346] == b"n+" or head[4:6] == b"n+"
         whole = (int(offset) if inside else 0) + num_voxels * bits // 8
-        return NiftiHeader(pixdim[1:4], whole, int(offset), bool(scaled), order == ">")
+        floats = {16: f"{order}f4", 64: f"{order}f8"}.get(kind, "")
+        return NiftiHeader(pixdim[1:4], whole, int(offset), bool(scaled), order == ">", floats)
     raise UnreadableError("its NIfTI header is damaged", EXPORT_AGAIN)
 
 

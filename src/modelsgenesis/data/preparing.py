@@ -85,10 +85,10 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     volume = read_volume(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
-    if not source.forced:
-        refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     modality = settings.modality or volume.modality or guess_modality(sample)
     summary = summarise(values, sample, modality)
+    if not source.forced:
+        refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     encoding = choose_encoding(modality, summary.minimum, summary.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),

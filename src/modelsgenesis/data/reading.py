@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.data.completeness import check_gzip, check_length
+from modelsgenesis.data.completeness import check_whole
 from modelsgenesis.data.dicom import Series
 from modelsgenesis.data.headers import (
     EXPORT_AGAIN,
@@ -62,9 +62,9 @@ def read_volume(
     if spacing_mm is not None:
         image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), max_voxels)
     turned = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    values = turned.to_lps(sitk.GetArrayViewFromImage(image).T)[np.newaxis]
+    values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
-    return Volume(values, spacing, source.modality, geometry, tuple(notes), memory=image)
+    return Volume(values, spacing, source.modality, geometry, tuple(notes))
 
 
 def _read_image(source: Source, max_voxels: int) -> sitk.Image:
@@ -72,8 +72,6 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     header = read_header(source.path, source.files, max_voxels)
     if nifti is not None:
         check_spacing(nifti.pixdim_mm)
-        if not source.path.name.lower().endswith(".gz"):
-            check_length(source.files, nifti)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(source.path))
     if header.pixel not in SMALL:
@@ -81,9 +79,19 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     image = _execute(reader)
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
-    if nifti is not None and source.path.name.lower().endswith(".gz"):
-        check_gzip(source.path, nifti, sitk.GetArrayViewFromImage(image))
+    if nifti is not None:
+        missing = check_whole(source.files, nifti, sitk.GetArrayViewFromImage(image))
+        return _with_nan(image, missing) if missing.size else image
     return image
+
+
+def _with_nan(image: sitk.Image, places: NDArray[Any]) -> sitk.Image:
+    """Put NaN back where SimpleITK put zero; the caller decides what a missing voxel becomes."""
+    values = sitk.GetArrayFromImage(image)
+    values.reshape(-1)[places] = np.nan
+    mended = sitk.GetImageFromArray(values)
+    mended.CopyInformation(image)
+    return mended
 
 
 def _read_series(series: Series, max_voxels: int) -> tuple[sitk.Image, list[str]]:
@@ -127,6 +135,14 @@ def open_npy(path: Path) -> NDArray[Any]:
     if array.dtype.kind == "b":
         return np.asarray(array.astype(np.uint8))
     return np.asarray(array)
+
+
+class _Voxels:
+    """The voxels of an image as an array without a copy; SimpleITK's own view does not keep the image alive."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
 
 
 def _execute(reader: Any) -> sitk.Image:

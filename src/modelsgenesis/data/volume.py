@@ -1,6 +1,6 @@
 """A volume in memory: values in LPS, and the way back to the file's own axes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,6 @@ class Volume:
         modality: one of scan.MODALITIES, or "" when nobody said.
         geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
-        memory: what owns the memory of `values`, kept alive with them.
     """
 
     values: NDArray[Any]
@@ -81,4 +80,3 @@ class Volume:
     modality: str
     geometry: Geometry
     notes: tuple[str, ...] = ()
-    memory: Any = field(default=None, repr=False)

@@ -1,0 +1,195 @@
+"""Bad input: each a clear line in problems.csv, never a crash, never a silent drop."""
+
+import csv
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from tests.data.scan_files import edit, make_ct, make_image, put, write_ct
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.store import Store
+from modelsgenesis.stages.prepare import prepare
+
+
+def problems_of(source: Path, into: Path, **options: object) -> list[dict[str, str]]:
+    """Prepare in this process and return the problems."""
+    prepare(source, into, workers=0, quiet=True, salt="test", **options)
+    with open(into / "problems.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def cut(count: int) -> Callable[[bytearray], None]:
+    """Remove the last bytes of a file."""
+    return lambda data: data.__delitem__(slice(-count, None))
+
+
+def replaced(path: Path, before: bytes, after: bytes) -> Path:
+    """Replace a text in a file."""
+    data = path.read_bytes()
+    assert before in data
+    path.write_bytes(data.replace(before, after))
+    return path
+
+
+def save(image: sitk.Image, path: Path) -> None:
+    """Write an image."""
+    sitk.WriteImage(image, str(path))
+
+
+def flip_bytes_inside(data: bytearray) -> None:
+    """Damage the middle of a file."""
+    middle = len(data) // 2
+    data[middle : middle + 8] = bytes(8)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut.nii": (lambda p: edit(write_ct(p), cut(100)), "cut off"),
+    "cut.nii.gz": (lambda p: edit(write_ct(p), cut(500)), "cut off"),
+    "tail.nii.gz": (lambda p: edit(write_ct(p), cut(3)), "cut off"),
+    "damaged.nii.gz": (lambda p: edit(write_ct(p), flip_bytes_inside), "damaged"),
+    "header_only.nii": (lambda p: edit(write_ct(p), cut(2 * 24 * 20 * 18 + 200)), "not a NIfTI"),
+    "cut.nrrd": (lambda p: edit(write_ct(p), cut(100)), "cannot be read"),
+    "cut.mha": (lambda p: edit(write_ct(p), cut(100)), "cannot be read"),
+    "cut.npy": (lambda p: (np.save(p, make_ct()), edit(p, cut(100))), "cut off"),
+    "empty.nii.gz": (lambda p: p.write_bytes(b""), "empty"),
+    "empty.dcm": (lambda p: p.write_bytes(b""), "empty"),
+    "noise.nii.gz": (lambda p: p.write_bytes(bytes(range(256)) * 9), "not a gzipped NIfTI"),
+    "noise.nrrd": (lambda p: p.write_bytes(bytes(range(256)) * 9), "not a NRRD"),
+    "plain.nii.gz": (lambda p: write_ct(p.parent / "x.nii").rename(p), "a NIfTI file by content"),
+    "really_nrrd.nii": (lambda p: write_ct(p.parent / "x.nrrd").rename(p), "a NRRD file by content"),
+    "no_ending": (lambda p: write_ct(p.parent / "x.nii").rename(p), "whose name does not say so"),
+    "flat.nii.gz": (lambda p: save(make_image(np.full((9, 9, 9), 7, np.int16)), p), "every voxel is 7"),
+    "nan.nii.gz": (lambda p: save(make_image(np.full((9, 9, 9), np.nan, np.float32)), p), "NaN"),
+    "flat2d.nii.gz": (lambda p: save(sitk.GetImageFromArray(np.eye(9, dtype=np.int16)), p), "2D"),
+    "one_slice.nrrd": (lambda p: save(make_image(make_ct()[:, :, :1]), p), "2D"),
+    "film.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 4, 24, 20, 9, 2, 1, 1, 1)), "4D"),
+    "film.npy": (lambda p: np.save(p, np.ones((2, 5, 5, 5))), "4D"),
+    "words.npy": (lambda p: np.save(p, np.array(["a", "b"])), "save integers or floats"),
+    "colour.nrrd": (
+        lambda p: save(sitk.GetImageFromArray(np.ones((9, 9, 9, 3), np.uint8), isVector=True), p),
+        "3 values a voxel",
+    ),
+    "zero_spacing.nii": (lambda p: edit(write_ct(p), put("<f", 80, 0.0)), "spacing is 0"),
+    "negative_spacing.nii": (lambda p: edit(write_ct(p), put("<f", 80, -2.0)), "spacing is -2"),
+    "nan_spacing.nii": (lambda p: edit(write_ct(p), put("<f", 80, float("nan"))), "spacing is nan"),
+    "zero_spacing.mha": (lambda p: replaced(write_ct(p), b"Spacing = 2 2 3", b"Spacing = 0 2 3"), "spacing is 0"),
+    "negative_spacing.mha": (lambda p: replaced(write_ct(p), b"Spacing = 2 2 3", b"Spacing = 2 2 -3"), "x -3 mm"),
+    "zero_spacing.nrrd": (lambda p: replaced(write_ct(p), b"(2,0,0)", b"(0,0,0)"), "spacing is 0"),
+    "zero_size.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 0, 20, 18, 1, 1, 1, 1)), "header"),
+    "huge.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 32767, 32767, 32767, 1, 1, 1, 1)), "claims"),
+    "large.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 999, 999, 999, 1, 1, 1, 1)), "claims"),
+    "huge.mha": (lambda p: replaced(write_ct(p), b"= 24 20 18", b"= 99999 99999 99999"), "claims"),
+    "large.nrrd": (lambda p: replaced(write_ct(p), b"sizes: 24 20 18", b"sizes: 999 999 999"), "claims"),
+    "no_voxels.mhd": (lambda p: (write_ct(p), p.with_suffix(".raw").unlink()), "are not there"),
+    "labels.nii.gz": (lambda p: save(make_image((make_ct() > 0).astype(np.uint8)), p), "a label map"),
+    "picture.png": (lambda p: p.write_bytes(b"\x89PNG"), "2D picture"),
+    "scans.zip": (lambda p: p.write_bytes(b"PK"), "archive"),
+    "old.mgz": (lambda p: p.write_bytes(b"\x1f\x8b"), "not read here"),
+    "bat_32_64x64x32_0.npy": (lambda p: np.save(p, np.ones((4, 8, 8, 8)) * 3), "values in"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.filterwarnings("ignore")
+def test_bad_file_is_one_clear_line_and_the_rest_goes_on(tmp_path: Path, name: str) -> None:
+    """The problem names the file, what is wrong and what to do; the good scan beside it is prepared."""
+    folder = tmp_path / "scans"
+    write_ct(folder / "good.nii.gz", seed=1)
+    make, words = BAD[name]
+    make(folder / name)
+    (problem,) = problems_of(folder, tmp_path / "store")
+    assert Path(problem["path"]).name == name
+    assert problem["severity"] == "error"
+    assert words in problem["problem"] + problem["remedy"]
+    assert problem["remedy"]
+    assert len(list((tmp_path / "store" / "scans").iterdir())) == 1
+
+
+def test_gzip_checksum_is_checked_in_other_byte_order_too(tmp_path: Path) -> None:
+    """A rescaled file cannot be checked in memory, so it is unpacked again; a whole one passes."""
+    path = write_ct(tmp_path / "scans" / "a.nii")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<2f", data, 112, 2.0, 1.0)
+    path.unlink()
+    whole = gzip.compress(bytes(data))
+    (tmp_path / "scans" / "whole.nii.gz").write_bytes(whole)
+    (tmp_path / "scans" / "cut.nii.gz").write_bytes(whole[:-400])
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert problem["path"].endswith("cut.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nii", "a.nii.gz", "a.mha"])
+def test_missing_values_are_replaced_with_a_warning(tmp_path: Path, name: str) -> None:
+    """NaN and infinities become the least finite value, in NIfTI too, where SimpleITK would make them 0."""
+    values = make_ct().astype(np.float32)
+    values[0, 0, 0], values[1, 1, 1] = np.nan, np.inf
+    (tmp_path / "scans").mkdir()
+    save(make_image(values), tmp_path / "scans" / name)
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert problem["severity"] == "warning"
+    assert "2 voxels are NaN or infinite" in problem["problem"]
+    store = Store.open(tmp_path / "store")
+    read = store.read(store.scans[0], (0, 0, 0), (2, 2, 2))[0]
+    assert read[0, 0, 0] == read[1, 1, 1] == make_ct().reshape(-1)[1:].min()
+
+
+def test_empty_folder_within_is_a_warning(tmp_path: Path) -> None:
+    """A folder without a file may be a failed copy."""
+    write_ct(tmp_path / "scans" / "a.nii.gz")
+    (tmp_path / "scans" / "nothing").mkdir()
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert problem["severity"] == "warning"
+    assert "empty" in problem["problem"]
+
+
+def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    """An empty source is an error with advice, and no store."""
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(DataError, match="no scan in"):
+        prepare(tmp_path / "scans", tmp_path / "store", workers=0, quiet=True)
+    assert not (tmp_path / "store" / "made.json").exists()
+    with pytest.raises(DataError, match="spelled right"):
+        prepare(tmp_path / "nowhere", tmp_path / "store", workers=0, quiet=True)
+
+
+def test_folder_of_bad_scans_only_is_refused_but_explained(tmp_path: Path) -> None:
+    """When nothing can be prepared, problems.csv is written all the same."""
+    (tmp_path / "scans").mkdir()
+    save(make_image(np.full((9, 9, 9), 7, np.int16)), tmp_path / "scans" / "flat.nii.gz")
+    with pytest.raises(DataError, match=r"problems\.csv says why"):
+        prepare(tmp_path / "scans", tmp_path / "store", workers=0, quiet=True)
+    assert "every voxel" in (tmp_path / "store" / "problems.csv").read_text()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    """Permissions are a problem of their own."""
+    write_ct(tmp_path / "scans" / "a.nii.gz")
+    write_ct(tmp_path / "scans" / "b.nii.gz", seed=2).chmod(0)
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert "no permission" in problem["problem"]
+
+
+def test_two_scans_with_one_id_and_copies_are_named(tmp_path: Path) -> None:
+    """A row twice in a CSV, and a file that is a byte-for-byte copy, are each a line."""
+    write_ct(tmp_path / "scans" / "a.nii.gz")
+    (tmp_path / "scans" / "b.nii.gz").write_bytes((tmp_path / "scans" / "a.nii.gz").read_bytes())
+    write_ct(tmp_path / "scans" / "c.nii.gz", seed=3)
+    table = tmp_path / "scans.csv"
+    table.write_text("image\nscans/a.nii.gz\nscans/a.nii.gz\nscans/b.nii.gz\nscans/c.nii.gz\n")
+    found = {problem["problem"].split(":")[0] for problem in problems_of(table, tmp_path / "store")}
+    assert found == {"two scans with one id", f"byte for byte the same as {tmp_path / 'scans' / 'a.nii.gz'}"}
+
+
+def test_label_map_named_in_a_csv_is_taken(tmp_path: Path) -> None:
+    """The remedy that problems.csv gives works."""
+    (tmp_path / "scans").mkdir()
+    save(make_image((make_ct() > -500).astype(np.uint8)), tmp_path / "scans" / "mask.nii.gz")
+    (tmp_path / "scans.csv").write_text("image\nscans/mask.nii.gz\n")
+    assert problems_of(tmp_path / "scans.csv", tmp_path / "store") == []

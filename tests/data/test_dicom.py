@@ -1,0 +1,211 @@
+"""DICOM series: put in order, repaired where it is safe, refused where it is not."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import JPEG2000Lossless, RLELossless
+from tests.data.scan_files import make_ct, write_series, write_slice
+
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import find_sources
+
+SIZE = (32, 28, 12)
+VALUES = make_ct(size=SIZE)
+
+
+def only(folder: Path) -> tuple:
+    """The volume of the only series of a folder, and its source."""
+    (source,), problems = find_sources(folder)
+    assert problems == []
+    return read_volume(source), source
+
+
+def only_problem(folder: Path) -> Problem:
+    """The only problem of a folder without a scan."""
+    sources, (problem,) = find_sources(folder)
+    assert sources == []
+    return problem
+
+
+def test_series_is_read_in_hu_in_order(tmp_path: Path) -> None:
+    """Slices are ordered by position, not by name; slope, intercept, spacing and modality are the header's."""
+    write_series(tmp_path, VALUES)
+    volume, source = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert volume.spacing_mm == (0.5, 0.5, 2.0)
+    assert (volume.modality, source.patient) == ("CT", "SECRET-ID-42")
+
+
+def test_series_from_head_to_feet_is_turned(tmp_path: Path) -> None:
+    """A stack whose positions fall gives the same LPS volume."""
+    write_series(tmp_path, VALUES[:, :, ::-1], step_mm=(0, 0, -2))
+    np.testing.assert_array_equal(only(tmp_path)[0].values[0], VALUES)
+
+
+def test_sagittal_series_is_turned(tmp_path: Path) -> None:
+    """Slices along x, rows along y and columns down: the volume is in LPS all the same."""
+    values = VALUES.transpose(1, 2, 0)[:, ::-1]  # (y, from above down, x)
+    plane = [0, 1, 0, 0, 0, -1]
+    write_series(tmp_path, values, step_mm=(3, 0, 0), ImageOrientationPatient=plane)
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert volume.spacing_mm == (3, 0.5, 0.5)
+
+
+def test_several_series_in_one_folder_are_apart(tmp_path: Path) -> None:
+    """SeriesInstanceUID decides; names and folders do not matter."""
+    other = make_ct(1, SIZE)
+    write_series(tmp_path / "x", VALUES)
+    write_series(tmp_path / "y", other, SeriesInstanceUID="1.2.3")
+    for number, path in enumerate(sorted((tmp_path / "y").iterdir())):
+        path.rename(tmp_path / "x" / f"IM{number}")
+    (tmp_path / "y").rmdir()
+    sources, problems = find_sources(tmp_path)
+    assert problems == []
+    volumes = {source.series: read_volume(source).values[0] for source in sources}
+    np.testing.assert_array_equal(volumes["1.2.3"], other)
+    assert len(volumes) == 2
+
+
+def test_rescaling_is_honoured_slice_by_slice(tmp_path: Path) -> None:
+    """Each slice has its own slope and intercept; fractions are kept."""
+    stored = np.arange(100, 100 + 32 * 28).reshape(32, 28)
+    wanted = []
+    for number, (slope, intercept) in enumerate([(1, -1024), (2, 0), (0.25, -7.5)]):
+        hu = stored * slope + intercept
+        write_slice(
+            tmp_path / f"{number}.dcm", hu, (0, 0, 2.0 * number), RescaleSlope=slope, RescaleIntercept=intercept
+        )
+        wanted.append(hu)
+    np.testing.assert_allclose(only(tmp_path)[0].values[0], np.stack(wanted, axis=-1))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_compressed_copies_read_the_same(tmp_path: Path, syntax: str) -> None:
+    """RLE and JPEG 2000, written by pydicom."""
+    for path in write_series(tmp_path, make_ct(size=(64, 64, 4))):
+        file = pydicom.dcmread(path)
+        file.compress(syntax, generate_instance_uid=False)
+        file.save_as(path)
+    np.testing.assert_array_equal(only(tmp_path)[0].values[0], make_ct(size=(64, 64, 4)))
+
+
+def test_jpeg_lossless_copies_read_the_same(tmp_path: Path) -> None:
+    """JPEG lossless, what most scanners' archives hold, written by GDCM."""
+    values = make_ct(size=(64, 64, 4))
+    for path in write_series(tmp_path, values):
+        image = sitk.ReadImage(str(path))
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.KeepOriginalImageUIDOn()
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.SetFileName(str(path))
+        stored = sitk.Cast(image, sitk.sitkInt16)
+        for key in image.GetMetaDataKeys():
+            stored.SetMetaData(key, image.GetMetaData(key))
+        writer.Execute(stored)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_array_equal(only(tmp_path)[0].values[0], values)
+
+
+def test_missing_slice_is_refused(tmp_path: Path) -> None:
+    """A gap would squeeze the patient."""
+    write_series(tmp_path, VALUES)[5].unlink()
+    problem = only_problem(tmp_path)
+    assert "about 1 slices are missing: a gap of 4.00 mm" in problem.problem
+
+
+def test_duplicate_slices_are_left_out_with_a_note(tmp_path: Path) -> None:
+    """Copies of files change nothing."""
+    paths = write_series(tmp_path, VALUES)
+    for path in paths[2:4]:
+        (tmp_path / f"copy_of_{path.name}").write_bytes(path.read_bytes())
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert volume.notes == ("2 duplicate slices were left out",)
+
+
+def test_two_volumes_under_one_series_are_refused(tmp_path: Path) -> None:
+    """Phases or echoes at the same places cannot be told apart safely."""
+    write_series(tmp_path / "a", VALUES)
+    write_series(tmp_path / "b", make_ct(1, SIZE))
+    assert "2 volumes under one DICOM series" in only_problem(tmp_path).problem
+
+
+def test_localizer_in_the_series_is_left_out_with_a_note(tmp_path: Path) -> None:
+    """A scout of another plane does not spoil the volume."""
+    write_series(tmp_path, VALUES)
+    write_slice(tmp_path / "scout.dcm", VALUES[..., 0], (0, 0, 0), ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert "another size or orientation" in volume.notes[0]
+
+
+def test_tilted_gantry_is_straightened(tmp_path: Path) -> None:
+    """A rod that is upright in the patient is upright in the volume, although slices were shifted."""
+    tilt = np.radians(20)
+    slices, step = 12, 2.0
+    drift = step * np.tan(tilt)  # of a slice against the one below, along y
+    rod = np.full((32, 64, slices), -1000, np.int16)
+    for number in range(slices):
+        at = round(16 + (20 - number * drift) / 0.5)
+        rod[14:18, at - 1 : at + 2, number] = 500
+    write_series(tmp_path, rod, step_mm=(0, drift, step))
+    volume, _ = only(tmp_path)
+    assert "tilted by 20.0 degrees" in volume.notes[0]
+    assert volume.spacing_mm == pytest.approx((0.5, 0.5, 2.0))
+    centres = [np.average(np.arange(plane.shape[1]), weights=plane.sum(axis=0) + 1e-6)
+               for plane in (volume.values[0] > 0).transpose(2, 0, 1).astype(float)]  # fmt: skip
+    assert np.ptp(centres) <= 1.0
+    assert volume.values.min() == -1000
+
+
+def test_uneven_steps_are_noted(tmp_path: Path) -> None:
+    """Steps that differ by more than a tenth, without a gap, are averaged and said."""
+    for number, z in enumerate([0, 2, 4, 6.5, 8.5, 10.5]):
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], (0, 0, z))
+    volume, _ = only(tmp_path)
+    assert "uneven" in volume.notes[0]
+    assert volume.spacing_mm[2] == pytest.approx(2.1)
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"SamplesPerPixel": 3}, "colour"),
+        ({"NumberOfFrames": 5}, "several frames"),
+        ({"Modality": "SEG"}, "without an image to learn from"),
+        ({"ImagePositionPatient": None}, "2D"),
+    ],
+)
+def test_other_dicom_is_refused(tmp_path: Path, tags: dict[str, object], words: str) -> None:
+    """What is no grey volume is said to be none."""
+    for path in write_series(tmp_path, VALUES[..., :3], **tags):
+        assert path.exists()
+    sources, problems = find_sources(tmp_path)
+    assert sources == []
+    assert all(words in problem.problem for problem in problems)
+    assert problems
+
+
+def test_single_slice_and_damaged_header_are_refused(tmp_path: Path) -> None:
+    """One position is no volume; a header that breaks off is said to be damaged."""
+    write_slice(tmp_path / "one.dcm", VALUES[..., 0], (0, 0, 0))
+    assert "single position" in only_problem(tmp_path).problem
+    path = tmp_path / "one.dcm"
+    path.write_bytes(path.read_bytes()[:300])
+    assert "damaged" in only_problem(tmp_path).problem
+
+
+def test_cut_off_slice_is_refused(tmp_path: Path) -> None:
+    """Voxels that are missing from one file spoil the series, clearly."""
+    path = write_series(tmp_path, VALUES)[3]
+    path.write_bytes(path.read_bytes()[:-600])
+    (source,), _ = find_sources(tmp_path)
+    with pytest.raises(ValueError, match="cut off"):
+        read_volume(source)
