@@ -130,7 +130,9 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(plan, state.step, state.history)
         for accumulated in range(1, plan.accumulate + 1):
+            asked = time.perf_counter()
             batch = self.fabric.to_device(next(batches))
+            self._note({"waiting": torch.tensor(time.perf_counter() - asked)})
             with self.fabric.no_backward_sync(self.model, enabled=accumulated < plan.accumulate):
                 parts = self.model(batch, progress)
                 self.fabric.backward(parts["total"] / plan.accumulate)
@@ -162,7 +164,7 @@ class Training:
         sums = torch.stack([self.window[name].to(self.fabric.device) for name in names])
         means = dict(zip(names, self._mean(sums).tolist(), strict=True))
         self.window = {}
-        steps, seconds = means.pop("steps"), means.pop("seconds")
+        steps, seconds, waiting = means.pop("steps"), means.pop("seconds"), means.pop("waiting")
         if not math.isfinite(means["total"]):
             raise TrainingError(
                 f"the loss is {means['total']} at step {self.state.step}: lower the learning rate (--lr), "
@@ -171,12 +173,8 @@ class Training:
         self.state.time_s += seconds
         figures = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
         rate = learning_rate(self.plan, self.state.step - 1, self.state.history)
-        return {
-            "time_s": self.state.time_s,
-            "cubes_per_s": steps * self.plan.batch_size / seconds,
-            "lr": rate,
-            **figures,
-        }
+        speed = {"cubes_per_s": steps * self.plan.batch_size / seconds, "waiting": waiting / seconds}
+        return {"time_s": self.state.time_s, **speed, "lr": rate, **figures}
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
