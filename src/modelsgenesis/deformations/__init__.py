@@ -1,29 +1,53 @@
 """Pixel-level deformations: they change what a voxel shows, never where it is."""
 
 from modelsgenesis.core.deformation import Deformation
+from modelsgenesis.deformations._gallery import gallery
+from modelsgenesis.deformations._pixel_level import check_pixel_level
 from modelsgenesis.deformations._pixelwise import PixelDeformation
 from modelsgenesis.deformations._range import Percentiles
+from modelsgenesis.deformations.bias_field import BiasField
+from modelsgenesis.deformations.block_mask import BlockMask
+from modelsgenesis.deformations.blur import Blur
 from modelsgenesis.deformations.compose import Compose, OneOf, Sometimes
 from modelsgenesis.deformations.flip import Flip
+from modelsgenesis.deformations.gamma import Gamma
 from modelsgenesis.deformations.genesis import Arm, Genesis, genesis
+from modelsgenesis.deformations.gibbs import Gibbs
 from modelsgenesis.deformations.in_painting import InPainting
 from modelsgenesis.deformations.local_shuffling import LocalShuffling
+from modelsgenesis.deformations.low_dose import LowDose
+from modelsgenesis.deformations.motion import Motion
+from modelsgenesis.deformations.noise import Noise
 from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
+from modelsgenesis.deformations.patch_swap import PatchSwap
+from modelsgenesis.deformations.slice_thickness import SliceThickness
 
 __all__ = [
     "Arm",
+    "BiasField",
+    "BlockMask",
+    "Blur",
     "Compose",
     "Deformation",
     "Flip",
+    "Gamma",
     "Genesis",
+    "Gibbs",
     "InPainting",
     "LocalShuffling",
+    "LowDose",
+    "Motion",
+    "Noise",
     "NonLinear",
     "OneOf",
     "OutPainting",
+    "PatchSwap",
     "Percentiles",
     "PixelDeformation",
+    "SliceThickness",
     "Sometimes",
+    "check_pixel_level",
+    "gallery",
     "genesis",
 ]

@@ -1,5 +1,8 @@
 """Drawing the boxes of the two paintings."""
 
+from collections.abc import Callable
+from itertools import count
+
 import numpy as np
 
 MARGIN = 3  # voxels between a box and every border
@@ -32,3 +35,8 @@ def draw_boxes(size: tuple[int, ...], sides: Sides, num_sure: int, rng: np.rando
             lows.append(margin + int(u * (whole - side - 2 * margin + 1)))
         boxes.append((*lows, *(low + side for low, side in zip(lows, box_sides, strict=True))))
     return tuple(boxes)
+
+
+def least_side(greatest_box: Callable[[int], int]) -> int:
+    """The least side of an image that holds its greatest box and both margins, from 6 on."""
+    return next(side for side in count(6) if all(greatest_box(s) + 2 * MARGIN <= s for s in range(side, side + 21)))

@@ -44,6 +44,16 @@ class Span(NamedTuple):
     least: np.float32  # of the image
     greatest: np.float32
 
+    def to_unit(self, array: Array) -> Array:
+        """Bring the told range to [0, 1], in a new array."""
+        return np.asarray((array - self.low) / (self.high - self.low), dtype=np.float32)
+
+    def from_unit(self, unit: Array) -> Array:
+        """Bring [0, 1] back to the told range, and what is now beyond both it and the image to the nearer end."""
+        grey = self.low + unit * (self.high - self.low)
+        least, greatest = min(self.low, self.least), max(self.high, self.greatest)
+        return np.asarray(np.clip(grey, least, greatest), dtype=np.float32)
+
 
 def check_range(range: Range) -> None:
     """Refuse a range that does not rise."""
@@ -66,3 +76,9 @@ def span_of(array: Array, range: Range) -> Span:
         raise DataError("the image holds NaN or infinity; replace them before deforming, for example by the air value")
     low, high = range.of(array) if isinstance(range, Percentiles) else range
     return Span(np.float32(low), np.float32(high), least, greatest)
+
+
+def check_interval(name: str, interval: tuple[float, float], least: float, greatest: float = math.inf) -> None:
+    """Refuse a setting that is no rising pair within [least, greatest]."""
+    if len(interval) != 2 or not least <= interval[0] <= interval[1] <= greatest:
+        raise GenesisError(f"{name} must be a pair that rises within [{least:g}, {greatest:g}], got {interval}")

@@ -20,6 +20,7 @@ def deform(
     most: Any,
     num_windows: Any,
     shuffle_key: Any,
+    grid: Any,
     shuffle_boxes: Any,
     table: Any,
     span: Any,
@@ -38,6 +39,7 @@ def deform(
         shuffle_key, noise_key: (low, high) halves of the drawn keys.
         table: of the non-linear map, (2, levels); (2, 0) for none.
         span: told low and high, least and greatest of the image.
+        grid: where the grid of tiles begins; negative for windows placed at random.
         shuffle_boxes: int64 (N, 6), where to shuffle; everywhere when N is 0.
         boxes: int64 (N, 6), low corner and end corner.
         keep: paint outside the boxes (out-painting) or inside them (in-painting, or no painting when N is 0).
@@ -45,7 +47,7 @@ def deform(
     """
     if num_windows > 0:
         out[:] = image
-        shuffle(image, out, size, most, num_windows, shuffle_key, shuffle_boxes)
+        shuffle(image, out, size, most, num_windows, shuffle_key, grid, shuffle_boxes)
         image = out
     for channel in range(image.shape[0]):
         first = 0 if shared else channel * image.shape[1]

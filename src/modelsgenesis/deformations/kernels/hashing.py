@@ -7,6 +7,8 @@ Source: the "lowbias32" mixer found by C. Wellons' search for integer hashes (pu
 counter with the key's low half and once more with its high half.
 """
 
+from typing import Any
+
 import numpy as np
 
 from modelsgenesis.deformations.kernels.compiling import inlined
@@ -21,6 +23,11 @@ TO_UNIT = np.float32(2.0**-24)
 def draw_key(rng: np.random.Generator) -> int:
     """Draw the 64-bit key of one noise or permutation."""
     return int(rng.integers(0, 2**64, dtype=np.uint64))
+
+
+def generator_of(key: int) -> np.random.Generator:
+    """NumPy's counter-based generator of a drawn key, for noise that is not uniform."""
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 def halves(key: int) -> tuple[np.uint32, np.uint32]:
@@ -45,7 +52,7 @@ def bits(counter: np.uint32, low: np.uint32, high: np.uint32) -> np.uint32:
 
 
 @inlined
-def below(bound: np.uint64, random: np.uint32) -> np.int64:
+def below(bound: Any, random: np.uint32) -> np.int64:
     """Turn 32 random bits into an integer in 0..bound-1; its odds are even to bound / 2^32."""
     return np.int64((np.uint64(random) * np.uint64(bound)) >> np.uint64(32))
 

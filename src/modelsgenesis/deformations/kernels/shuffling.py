@@ -22,7 +22,7 @@ DRAWS = 6  # of a window: three sides, three places
 
 
 @compiled
-def shuffle(image: Any, out: Any, size: Any, most: Any, num_windows: Any, key: Any, boxes: Any) -> None:
+def shuffle(image: Any, out: Any, size: Any, most: Any, num_windows: Any, key: Any, grid: Any, boxes: Any) -> None:
     """Write into `out`, a copy of `image`, the voxels that some window covers.
 
     Args:
@@ -30,6 +30,7 @@ def shuffle(image: Any, out: Any, size: Any, most: Any, num_windows: Any, key: A
         size, most: sides of the image and greatest sides of a window, (X, Y, Z).
         num_windows: how many.
         key: the drawn key, (low, high).
+        grid: where the grid of tiles begins on each axis; negative for windows placed at random.
         boxes: int64 (N, 6), the parts of `out` to shuffle; all of it when N is 0. Out-painting hides the rest anyway.
     """
     most_voxels = most[0] * most[1] * most[2]
@@ -42,7 +43,10 @@ def shuffle(image: Any, out: Any, size: Any, most: Any, num_windows: Any, key: A
     partner, own = np.empty(batch * most_voxels + 16, np.uint32), np.empty(batch * most_voxels + 16, np.uint32)
     for last in range(num_windows - 1, -1, -batch):
         num = min(batch, last + 1)
-        place(number, side, low, size, most, last, num, key)
+        if grid[0] < 0:
+            place(number, side, low, size, most, last, num, key)
+        else:
+            place_tiles(number, side, low, size, most, last, num, grid)
         if boxes.shape[0] > 0:
             num = drop_unseen(number, side, low, num, boxes)
         cover(source, covered, side, low, offset, start, size, most[2], num)
@@ -79,6 +83,21 @@ def place(number: Any, side: Any, low: Any, size: Any, most: Any, last: Any, num
             chosen = 1 + below(most[axis], bits(counter, key[0], salted))
             side[axis, j] = chosen
             low[axis, j] = below(size[axis] - chosen + 1, bits(np.uint32(counter + np.uint32(3)), key[0], salted))
+
+
+@compiled
+def place_tiles(number: Any, side: Any, low: Any, size: Any, tile: Any, last: Any, num: Any, grid: Any) -> None:
+    """Write the sides and places of the tiles last, last - 1, ... of a grid, in the order of their voxels."""
+    for j in range(num):
+        number[j] = last - j
+        rest = last - j
+        for axis in range(2, -1, -1):
+            leading = 1 if grid[axis] > 0 else 0  # a tile cut short by the border
+            tiles = leading + (size[axis] - grid[axis] + tile[axis] - 1) // tile[axis]
+            begin = grid[axis] + (rest % tiles - leading) * tile[axis]
+            rest //= tiles
+            low[axis, j] = max(begin, 0)
+            side[axis, j] = min(begin + tile[axis], size[axis]) - max(begin, 0)
 
 
 @compiled
