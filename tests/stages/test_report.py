@@ -52,14 +52,23 @@ def test_figures_are_those_of_the_log(tiny_run):
 
 
 def test_headline_judges_the_ratio():
-    """Below half of the error of doing nothing is good, above all of it is bad, before a validation there is none."""
-    figures = {"parameters": 10, "steps": 5, "time_s": 1.0, "cubes_per_s": 2.0, "unchanged": 0.1, "best_step": 5}
+    """Below half the error of doing nothing, and better than one grey, is good; above all of it is bad."""
+    figures = {
+        "parameters": 10,
+        "steps": 5,
+        "time_s": 1.0,
+        "cubes_per_s": 2.0,
+        "unchanged": 0.1,
+        "grey": 0.05,
+        "best_step": 5,
+    }
     assert headline(Figures(error=0.02, **figures))[0] == (
         "20 %",
         "of the error of leaving the deformed cubes as they are is left",
         "good",
     )
     assert headline(Figures(error=0.2, **figures))[0][2] == "bad"
+    assert headline(Figures(error=0.049, **{**figures, "grey": 0.04}))[0][2] == ""  # one grey value would be as good
     assert headline(Figures(error=float("nan"), **figures)) == [("5", "steps, no validation yet", "")]
 
 

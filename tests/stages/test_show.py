@@ -16,8 +16,8 @@ from modelsgenesis.pictures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
 from modelsgenesis.stages.pretrain import build_learner, split
 from modelsgenesis.stages.show import (
+    detail,
     display_of,
-    entropy,
     flipped_axes,
     gallery,
     legible,
@@ -115,13 +115,13 @@ def test_drowned_panels_are_shown_over_the_full_range():
     assert legible(Panel("same", original), original, (0.0, 0.5)).display is None
 
 
-def test_telling_sample_has_the_most_grey_values(small_store, tiny_recipe):
-    """No other of the samples looked at has a greater entropy."""
+def test_telling_sample_has_the_most_detail(small_store, tiny_recipe):
+    """No other of the samples looked at changes more from voxel to voxel."""
     store = Store.open(small_store)
     sampler = sampler_of(store, tiny_recipe)
-    scores = [entropy(sampler.sample(generator_for(0, k, "train")).image) for k in range(6)]
+    scores = [detail(sampler.sample(generator_for(0, k, "train")).image) for k in range(6)]
     assert telling_sample(tiny_recipe, small_store, among=6) == int(np.argmax(scores))
-    assert entropy(np.zeros(8)) == 0
+    assert detail(np.zeros((1, 4, 4, 4))) == 0
 
 
 def test_show_is_public(small_store, tiny_recipe, tmp_path):

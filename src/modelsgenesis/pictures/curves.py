@@ -15,6 +15,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.pictures.drawing import INK, PALE, save
 
 BLUE, RUST, TEAL = "#1f6fb4", "#c2502e", "#3a8f7d"
+GREY = ("val_grey",)
 UNCHANGED = ("val_unchanged", "val_baseline", "unchanged")
 VALIDATION = ("val_total", "val_loss")
 
@@ -86,7 +87,7 @@ def draw_curves(log: Log, path: Path | str) -> Path:
 
 
 def draw_errors(axes: Axes, log: Log) -> None:
-    """Draw training and validation error, and that of returning the deformed cube unchanged."""
+    """Draw training and validation error, and those of two answers that know nothing: the input, and one grey."""
     dress(axes, "mean squared error")
     steps, values = log.points(("loss",))
     axes.plot(steps, values, color=BLUE, alpha=0.25, lw=0.8)
@@ -95,6 +96,8 @@ def draw_errors(axes: Axes, log: Log) -> None:
     axes.plot(steps, values, color=RUST, lw=1.6, marker="o", ms=3.5, label="held-out patients")
     steps, values = log.points(UNCHANGED)
     axes.plot(steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is")
+    steps, values = log.points(GREY)
+    axes.plot(steps, values, color=PALE, lw=1.1, ls=(0, (1, 2)), label="each cube's own mean" if len(values) else None)
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):  # type: ignore[operator]
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

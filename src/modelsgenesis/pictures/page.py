@@ -27,6 +27,7 @@ section { background: var(--paper); border: 1px solid var(--line); border-radius
 .figure.good b { color: #1c7a4a; } .figure.bad b { color: #b23a1f; }
 .figure span { color: var(--pale); font-size: 13.5px; line-height: 1.35; display: block; }
 img { display: block; width: 100%; height: auto; margin: 10px 0 4px; }
+img.narrow { max-width: 1040px; }
 .caption { color: var(--pale); font-size: 14px; }
 table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 th { text-align: left; color: var(--pale); font-weight: 600; }
@@ -95,10 +96,11 @@ def paragraph(text: str, kind: str = "") -> str:
     return f'<p class="{escape(kind)}">{escape(text)}</p>'
 
 
-def picture(path: Path | str, description: str) -> str:
-    """A PNG inside the page."""
+def picture(path: Path | str, description: str, *, narrow: bool = False) -> str:
+    """A PNG inside the page, as wide as its section unless narrow."""
     data = base64.b64encode(Path(path).read_bytes()).decode("ascii")
-    return f'<img alt="{escape(description)}" src="data:image/png;base64,{data}">'
+    kind = "narrow" if narrow else "wide"
+    return f'<img class="{kind}" alt="{escape(description)}" src="data:image/png;base64,{data}">'
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:

@@ -12,7 +12,7 @@ from modelsgenesis.core.files import read_json
 from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
 from modelsgenesis.nets.saving import load
-from modelsgenesis.pictures.curves import UNCHANGED, VALIDATION, Log, draw_curves
+from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.show import show, telling_sample
@@ -34,6 +34,7 @@ class Figures:
         cubes_per_s: median over the log.
         error: mean squared error on held-out patients at the best validation; NaN before the first.
         unchanged: the same of the deformed cubes left as they are.
+        grey: the same of answering each cube's own mean everywhere; NaN where the log does not say.
         best_step: when that was.
     """
 
@@ -43,6 +44,7 @@ class Figures:
     cubes_per_s: float
     error: float
     unchanged: float
+    grey: float
     best_step: int
 
     @property
@@ -77,7 +79,7 @@ def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> P
     page.figures(headline(figures))
     with tempfile.TemporaryDirectory() as folder:
         page.section("What the network sees, and what it restores", *sheet(run, settings, chain, sample, Path(folder)))
-        curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate and speed by step")
+        curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
         page.section("How it learned", paragraph(CURVES, "caption"), curves)
     page.section("Restorations of held-out cubes over time", *restorations(run))
     page.section("The run in numbers", pairs(numbers(figures, settings)))
@@ -88,13 +90,13 @@ def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> P
 
 CURVES = (
     "Validation is on patients the network never trained on, with the same cubes and the same deformations every time. "
-    "The dashed line is the error of handing the deformed cube back unchanged: what a network that learned nothing "
-    "could always do."
+    "The dashed line is the error of handing the deformed cube back unchanged, what "
+    "a network that learned nothing could always do; the dotted line that of one grey value, each cube's own mean."
 )
 USE = """import modelsgenesis as mg
 
-network = mg.load("{run}")              # in evaluation mode; the file holds its own description
-features = network.encode(cubes)        # (B, 1, X, Y, Z) in [0, 1] -> features, finest first
+network = mg.load("{run}")  # in evaluation mode; the file describes its own network
+features = network.encode(cubes)  # float32 (B, 1, X, Y, Z) in [0, 1] -> features, finest first
 restored = network(cubes)"""
 
 
@@ -110,7 +112,7 @@ def lead(recipe: dict[str, Any], store: Store | None) -> str:
 def measure(run: Path, log: Log) -> Figures:
     """Read what a run achieved off its log and its network."""
     step, error = log.points(VALIDATION)
-    _, unchanged = log.points(UNCHANGED)
+    unchanged, grey = log.points(UNCHANGED)[1], log.points(GREY)[1]
     best = int(np.argmin(error)) if len(error) else -1
     missing = float("nan")
     speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
@@ -122,6 +124,7 @@ def measure(run: Path, log: Log) -> Figures:
         cubes_per_s=float(np.median(speed)) if len(speed) else missing,
         error=float(error[best]) if len(error) else missing,
         unchanged=float(unchanged[min(best, len(unchanged) - 1)]) if len(error) and len(unchanged) else missing,
+        grey=float(grey[0]) if len(grey) else missing,
         best_step=int(step[best]) if len(error) else 0,
     )
 
@@ -130,11 +133,13 @@ def headline(figures: Figures) -> list[tuple[str, str, str]]:
     """The numbers on top of the page."""
     if not np.isfinite(figures.error):
         return [(f"{figures.steps:,}", "steps, no validation yet", "")]
-    mood = "good" if figures.ratio < HALF else "bad" if figures.ratio >= 1 else ""
+    mood = "good" if figures.ratio < HALF and not figures.error >= figures.grey else "bad" if figures.ratio >= 1 else ""
+    grey = (f"{figures.grey:.4f}", "the same for each cube's own mean grey everywhere", "")
     return [
         (f"{100 * figures.ratio:.0f} %", "of the error of leaving the deformed cubes as they are is left", mood),
         (f"{figures.error:.4f}", f"mean squared error on held-out patients, best at step {figures.best_step:,}", ""),
         (f"{figures.unchanged:.4f}", "the same for the deformed cubes, left as they are", ""),
+        *([grey] if np.isfinite(figures.grey) else []),
         (f"{figures.parameters / 1e6:.1f} M", "parameters", ""),
         (duration(figures.time_s), f"of training, {figures.steps:,} steps", ""),
         (f"{figures.cubes_per_s:.0f}", "cubes a second, median", ""),
@@ -195,7 +200,9 @@ def restorations(run: Path) -> list[str]:
     parts = [paragraph("The same cubes at every validation, from patients the network never trained on.", "caption")]
     for number in reversed(chosen):
         words = step_of(sheets[number])
-        parts.append(folded(words, picture(sheets[number], words), unfolded=number in (chosen[0], chosen[-1])))
+        parts.append(
+            folded(words, picture(sheets[number], words, narrow=True), unfolded=number in (chosen[0], chosen[-1]))
+        )
     return parts
 
 
@@ -214,7 +221,8 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     said = {
         "error on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
         "error of the deformed cubes left as they are": f"{figures.unchanged:.5f}",
-        "ratio of the two": f"{figures.ratio:.3f}",
+        "error of each cube's own mean, everywhere": f"{figures.grey:.5f}",
+        "ratio to the cubes left as they are": f"{figures.ratio:.3f}",
         "parameters": f"{figures.parameters:,}",
         "steps and time": f"{figures.steps:,} of {plan['steps']:,} steps, {duration(figures.time_s)}",
         "speed": f"{figures.cubes_per_s:.1f} cubes a second",
@@ -240,4 +248,4 @@ def origins(chain: list[tuple[str, Made]]) -> list[str]:
         rows.append((folder, f"genesis {made.verb}", sources, made.finished, code_version))
     head = ("folder", "made by", "from (SHA-256 of its certificate)", "finished (UTC)", "version")
     commands = "\n".join(command(folder, made) for folder, made in reversed(chain))
-    return [table(rows, head), paragraph("The commands that make it again:", "caption"), code(commands)]
+    return [table(rows, head), paragraph("The commands that made it:", "caption"), code(commands)]
