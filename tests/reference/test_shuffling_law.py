@@ -135,7 +135,7 @@ def test_tiled_grid_begins_anywhere() -> None:
 
 
 def test_shuffling_only_what_is_seen_is_the_same_law() -> None:
-    """Inside the boxes that out-painting keeps, as many voxels change as when all is shuffled, within half a percent."""
+    """Inside the boxes that out-painting keeps, as many voxels change as when all is shuffled (within 0.5 %)."""
     image = np.arange(64 * 64 * 32, dtype=np.float32).reshape(1, 64, 64, 32)
     law, painting = LocalShuffling(range=(0.0, 131071.0)), OutPainting()
     changed: list[list[float]] = [[], []]

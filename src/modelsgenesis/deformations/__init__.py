@@ -11,7 +11,7 @@ from modelsgenesis.deformations.blur import Blur
 from modelsgenesis.deformations.compose import Compose, OneOf, Sometimes
 from modelsgenesis.deformations.flip import Flip
 from modelsgenesis.deformations.gamma import Gamma
-from modelsgenesis.deformations.genesis import Arm, Genesis, genesis
+from modelsgenesis.deformations.genesis import Arm, Genesis
 from modelsgenesis.deformations.gibbs import Gibbs
 from modelsgenesis.deformations.in_painting import InPainting
 from modelsgenesis.deformations.local_shuffling import LocalShuffling
@@ -22,6 +22,8 @@ from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
 from modelsgenesis.deformations.patch_swap import PatchSwap
 from modelsgenesis.deformations.slice_thickness import SliceThickness
+
+genesis = Genesis  # a recipe is called like a function: genesis(arm="none")
 
 __all__ = [
     "Arm",

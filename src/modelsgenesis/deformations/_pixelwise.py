@@ -84,13 +84,11 @@ def like(out: Array, image: Image) -> Image:
         return cast(Image, out if image.dtype == np.float32 else cast_within(out, image))
     import torch
 
-    tensor = cast("Tensor", image)
-    if tensor.dtype == torch.float32:
-        return cast(Image, torch.from_numpy(out).to(tensor.device))
-    result = torch.from_numpy(out)
+    tensor, result = cast("Tensor", image), torch.from_numpy(out)
     if not tensor.is_floating_point():
         result = result.round()
-    return cast(Image, result.to(tensor.device, tensor.dtype))
+    result = result.to(tensor.device, tensor.dtype)
+    return cast(Image, result if type(tensor) is torch.Tensor else torch.empty_like(tensor).copy_(result))
 
 
 def cast_within(out: Array, image: Array) -> Array:

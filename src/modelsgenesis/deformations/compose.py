@@ -1,12 +1,13 @@
 """Putting deformations together: one after another, sometimes, or one of several."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from modelsgenesis.core.deformation import Deformation, Image
 from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.deformations.flip import Flip
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Compose(Deformation):
 
     def apply(self, image: Image, drawn: list[Any]) -> Image:
         """Apply every part."""
+        if not self.parts:
+            return copied(image)
         for part, decided in zip(self.parts, drawn, strict=True):
             image = part.apply(image, decided)
         return image
@@ -56,7 +59,7 @@ class Sometimes(Deformation):
 
     def apply(self, image: Image, drawn: tuple[Any] | None) -> Image:
         """Apply the part, or nothing."""
-        return image if drawn is None else self.part.apply(image, drawn[0])
+        return copied(image) if drawn is None else self.part.apply(image, drawn[0])
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,17 @@ class OneOf(Deformation):
 
 
 def check_parts(parts: tuple[Deformation, ...], name: str) -> None:
-    """Refuse what is no deformation."""
+    """Refuse what is no tuple of deformations."""
+    if not isinstance(parts, tuple):
+        raise GenesisError(f"{name} takes a tuple of deformations, got {parts!r}; put them in parentheses")
     for part in parts:
+        if isinstance(part, Flip):
+            raise GenesisError(f"{name} takes deformations, but Flip moves content; flip image and target alike")
         if not isinstance(part, Deformation):
             raise GenesisError(f"{name} takes deformations, got {part!r}")
+
+
+def copied(image: Image) -> Image:
+    """A copy of an array or tensor."""
+    result: Image = image.copy() if isinstance(image, np.ndarray) else cast(Any, image).clone()
+    return result

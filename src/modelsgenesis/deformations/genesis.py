@@ -80,6 +80,3 @@ class Genesis(PlannedDeformation):
     def plan(self, drawn: Plan) -> Plan:
         """All of it."""
         return drawn
-
-
-genesis = Genesis  # a recipe is called like a function: genesis(arm="none")
