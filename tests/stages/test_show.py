@@ -7,6 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 import modelsgenesis as mg
+from modelsgenesis import deformations
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
@@ -78,7 +79,9 @@ def test_run_of_the_same_recipe_gives_its_own_settings(tiny_recipe, tiny_run):
 
 def test_gallery_shows_every_deformation(small_store, tiny_recipe, tmp_path):
     """The list is a picture of all members, the paper's four among them."""
-    assert {"local_shuffling", "non_linear", "out_painting", "in_painting"} <= gallery().keys()
+    first = ["local_shuffling", "non_linear", "out_painting", "in_painting", "genesis"]
+    assert [*gallery()][:5] == first
+    assert gallery().keys() == deformations.gallery().keys()
     drawn = show(tiny_recipe, small_store, tmp_path / "list.png", list=True)
     assert imread(drawn).shape[0] > 200
 

@@ -232,17 +232,9 @@ def draw_list(
 
 
 def gallery() -> dict[str, Deformation]:
-    """Every deformation by name, and last the paper's recipe of them."""
-    listed = getattr(deformations, "gallery", None)
-    if listed is not None:
-        return dict(listed())
-    four = (
-        deformations.LocalShuffling(),
-        deformations.NonLinear(),
-        deformations.OutPainting(),
-        deformations.InPainting(),
-    )
-    return dict(zip((*ALONE, "genesis"), (*four, deformations.genesis()), strict=True))
+    """Every deformation by name: the paper's four and their recipe, then the others."""
+    there = deformations.gallery()
+    return {name: there[name] for name in (*ALONE, "genesis")} | there
 
 
 def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
