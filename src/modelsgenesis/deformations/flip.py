@@ -8,6 +8,8 @@ import numpy as np
 from modelsgenesis.core.deformation import Image
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.deformations._pixelwise import check_axes
+from modelsgenesis.deformations._range import Array
+from modelsgenesis.deformations.kernels.flipping import flip
 
 MOST = 3  # flips
 
@@ -32,20 +34,31 @@ class Flip:
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
         """Draw the array axes to reverse; an axis drawn twice stays as it was."""
         check_axes(shape)
-        axes = range(3) if self.faithful else range(1, len(shape))
+        first, num = (0, 3) if self.faithful else (1, len(shape) - 1)
         reversed_axes: set[int] = set()
-        for _ in range(MOST):
-            if rng.random() >= self.p:
+        for goes_on, choice in rng.random((MOST, 2)).tolist():
+            if goes_on >= self.p:
                 break
-            reversed_axes ^= {int(rng.choice(axes))}
+            reversed_axes ^= {first + int(choice * num)}
         return tuple(sorted(reversed_axes))
 
     def apply(self, image: Image, drawn: tuple[int, ...]) -> Image:
         """Return a reversed copy."""
         if isinstance(image, np.ndarray):
-            return cast(Image, np.flip(image, drawn).copy())
+            return cast(Image, flipped(image, drawn))
         return cast(Image, cast(Any, image).flip(drawn))
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Draw, then apply."""
         return self.apply(image, self.draw(tuple(cast(Any, image).shape), rng))
+
+
+def flipped(image: Array, axes: tuple[int, ...]) -> Array:
+    """A copy of an array with some axes reversed; float32, as cubes are, by a compiled loop."""
+    if image.dtype != np.float32 or not image.flags.c_contiguous:
+        return np.flip(image, axes).copy()
+    out = np.empty_like(image)
+    lead = (1,) * (4 - image.ndim)
+    turned = tuple(axis - len(lead) in axes for axis in range(4))
+    flip(image.reshape(*lead, *image.shape), out.reshape(*lead, *image.shape), turned)
+    return out

@@ -49,6 +49,8 @@ def deform(
         out[:] = image
         shuffle(image, out, size, most, num_windows, shuffle_key, grid, shuffle_boxes)
         image = out
+        if table.shape[1] == 0 and boxes.shape[0] == 0:
+            return
     for channel in range(image.shape[0]):
         first = 0 if shared else channel * image.shape[1]
         x = 0

@@ -17,7 +17,7 @@ from modelsgenesis.deformations.kernels.hashing import WEYL, below, bits, mixed
 
 SALT = np.uint32(0x85EBCA6B)  # so that a key's windows and its permutations are different numbers
 FIFTEEN, SIXTEENS = np.uint32(15), np.uint32(0xFFFFFFF0)  # loops that may run over are rounded up to 16, one register
-BATCH_WINDOWS, BATCH_VOXELS = 64, 8192
+BATCH_WINDOWS, BATCH_VOXELS = 128, 16384
 DRAWS = 6  # of a window: three sides, three places
 
 
