@@ -1,5 +1,6 @@
 """Chunked, compressed arrays on disk: one Blosc2 file a scan, with the scan's record and occupancy inside."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 
-CHUNK_SIDE = 64  # what is addressed; 64x64x64 int16 is 512 KiB
-BLOCK_SIDE = 16  # what is decompressed; small, since a random cube cuts through its outermost blocks
+# Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
+CHUNK = (128, 64, 64)  # what is addressed; 1 MiB of int16
+PLANES = 8
+BLOCK = (16, 16, 32)  # what is decompressed; small, since a random cube cuts through its outermost blocks
 
 
 def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
@@ -28,8 +31,8 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    chunks = tuple(min(CHUNK_SIDE, side) for side in shape[2:])
-    blocks = tuple(min(BLOCK_SIDE, side) for side in chunks)
+    chunks = tuple(min(most, side) for most, side in zip(CHUNK, shape[2:], strict=True))
+    blocks = tuple(min(most, side) for most, side in zip(BLOCK, chunks, strict=True))
     array = blosc2.empty(
         shape,
         dtype=np.dtype(dtype),
@@ -40,16 +43,30 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[
         ),
     )
     for slices, values in parts:
-        array[slices] = np.ascontiguousarray(values)
+        array[slices] = _in_order(values)
     for name, data in extra.items():
         array.schunk.vlmeta[name] = data
     with written_aside(path) as aside:
-        aside.write_bytes(array.to_cframe())
+        aside.unlink(missing_ok=True)
+        try:
+            array.save(urlpath=str(aside), contiguous=True)
+        except RuntimeError as error:
+            raise OSError(errno.EIO, "Blosc2 could not write it; is the disk full?") from error
+
+
+def _in_order(values: NDArray[Any]) -> NDArray[Any]:
+    """Copy to the order of the file; a few planes at a time, six times faster where the source runs the other way."""
+    if values.flags.c_contiguous:
+        return values
+    ordered = np.empty(values.shape, values.dtype)
+    for low in range(0, values.shape[-1], PLANES):
+        ordered[..., low : low + PLANES] = values[..., low : low + PLANES]
+    return ordered
 
 
 def chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     """Name the chunks of an array (N, C, X, Y, Z) in the order of its file."""
-    sides = (1, 1, *(min(CHUNK_SIDE, side) for side in shape[2:]))
+    sides = (1, 1, *(min(most, side) for most, side in zip(CHUNK, shape[2:], strict=True)))
     counts = [-(-whole // side) for whole, side in zip(shape, sides, strict=True)]
     for index in np.ndindex(*counts):
         yield tuple(
@@ -58,11 +75,15 @@ def chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
 
 
 class StoredArray:
-    """A handle of one stored array, memory-mapped, read-only, on one thread."""
+    """A handle of one stored array, read-only, on one thread.
+
+    Not memory-mapped: that reads a fifth faster, but every page once touched counts as resident, and a loader's memory
+    would grow with the store.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
-            self._array: Any = blosc2.open(str(path), mode="r", mmap_mode="r", dparams=blosc2.DParams(nthreads=1))
+            self._array: Any = blosc2.open(str(path), mode="r", dparams=blosc2.DParams(nthreads=1))
         except (RuntimeError, OSError, ValueError) as error:
             raise DataError(f"{path}: missing or damaged; delete it and run genesis prepare again") from error
         self.path = path

@@ -47,7 +47,7 @@ def _checksum_agrees(path: Path, header: NiftiHeader, values: NDArray[Any]) -> b
     if not own or length != header.num_bytes % 2**32:
         return False
     front = zlib.crc32(nifti_bytes(path, header.data_offset))
-    return zlib.crc32(memoryview(values.data).cast("B"), front) == checksum
+    return bool(zlib.crc32(memoryview(values.data).cast("B"), front) == checksum)
 
 
 def _look_through(path: Path, header: NiftiHeader, zipped: bool) -> NDArray[np.int64]:

@@ -22,17 +22,16 @@ class Occupancy:
     tissue: NDArray[np.uint8]
     foreground: NDArray[np.uint8]
 
-    def to_bytes(self) -> bytes:
-        """Both maps as bytes, their shape in front."""
-        head = json.dumps(self.tissue.shape).encode()
-        return head + b"\n" + self.tissue.tobytes() + self.foreground.tobytes()
+    def to_extras(self) -> dict[str, bytes]:
+        """Each map as bytes, its shape in front; a rule needs one of them only."""
+        maps = {"tissue": self.tissue, "foreground": self.foreground}
+        return {name: json.dumps(cells.shape).encode() + b"\n" + cells.tobytes() for name, cells in maps.items()}
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Occupancy":
-        """Undo `to_bytes`."""
-        head, _, body = data.partition(b"\n")
-        maps = np.frombuffer(body, np.uint8).reshape(2, *json.loads(head))
-        return cls(maps[0], maps[1])
+
+def cells_from(data: bytes) -> NDArray[np.uint8]:
+    """Undo `Occupancy.to_extras` for one map."""
+    head, _, body = data.partition(b"\n")
+    return np.frombuffer(body, np.uint8).reshape(json.loads(head))
 
 
 def map_occupancy(values: NDArray[np.generic], foreground: float) -> Occupancy:
@@ -49,11 +48,15 @@ def map_occupancy(values: NDArray[np.generic], foreground: float) -> Occupancy:
     for low in range(0, values.shape[2], CELL_SIDE):
         slab = np.asarray(values[::2, ::2, low : low + CELL_SIDE + 1])  # one voxel more: the next one in z
         here = slab[..., :CELL_SIDE]
-        hard = (slab > TISSUE_HU).astype(np.float32)
-        following = np.concatenate([hard[..., 1:], hard[..., -1:]], axis=-1)
-        score = np.maximum(hard, 0.5 * following)[..., : here.shape[-1]]
-        tissue[..., low // CELL_SIDE] = _mean_of_cells(score.mean(axis=-1), cells[:2])
-        filled[..., low // CELL_SIDE] = _mean_of_cells((here > foreground).mean(axis=-1, dtype=np.float32), cells[:2])
+        depth = here.shape[-1]
+        hard = (slab > TISSUE_HU).view(np.uint8)
+        score = hard[..., :depth] * np.uint8(2)  # in halves
+        score[..., : slab.shape[-1] - 1] |= hard[..., 1:]
+        # Tissue counts two whether or not tissue follows: 2 | 1 is 3.
+        halves = np.minimum(score, 2).sum(axis=-1, dtype=np.uint8)
+        above = (here > foreground).view(np.uint8).sum(axis=-1, dtype=np.uint8)
+        tissue[..., low // CELL_SIDE] = _mean_of_cells(halves / np.float32(2 * depth), cells[:2])
+        filled[..., low // CELL_SIDE] = _mean_of_cells(above / np.float32(depth), cells[:2])
     return Occupancy(tissue, filled)
 
 

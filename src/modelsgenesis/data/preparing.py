@@ -105,7 +105,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     )
     occupancy = map_occupancy(values[0], summary.foreground)
     parts = ((slices, encoding.encode(values[slices[1:]])[np.newaxis]) for slices in chunks_of((1, *scan.shape)))
-    _write(scan, into, parts, {"occupancy": occupancy.to_bytes()})
+    _write(scan, into, parts, occupancy.to_extras())
     return scan
 
 

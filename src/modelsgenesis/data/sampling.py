@@ -101,9 +101,15 @@ class CubeSampler:
     def _draw_place(self, scan: Scan, rng: np.random.Generator) -> tuple[int, ...]:
         if scan.num_cubes > 1:  # its makers chose the places already
             return draw_place(RULES["anywhere"].spans(scan.size, self.spec.size), self.spec.size, None, 1.0, rng)
-        wrong = None if self._rule.wrong is None else self._rule.wrong(self.store.occupancy(scan))
         spans = self._rule.spans(scan.size, self.spec.size)
-        return draw_place(spans, self.spec.size, wrong, self._limits[scan.id], rng)
+        return draw_place(spans, self.spec.size, self._wrong(scan), self._limits[scan.id], rng)
+
+    def _wrong(self, scan: Scan) -> NDArray[np.uint8] | None:
+        """What a cube may have little of, in cells; None when any place is good."""
+        if not self._rule.cells:
+            return None
+        cells = self.store.occupancy(scan, self._rule.cells)
+        return 255 - cells if self._rule.inverted else cells
 
     def _admit(self, scan: Scan) -> bool:
         """Whether a scan gives cubes; if not, say why in `left_out`."""
@@ -112,10 +118,8 @@ class CubeSampler:
                 f"it has {scan.size} voxels, fewer than the cube's {self.spec.size}; use a smaller --size"
             )
             return False
-        if scan.num_cubes > 1 or self._rule.wrong is None:
-            self._limits[scan.id] = 1.0
-            return True
-        limit = self._rule.limit(self.store.occupancy(scan), scan.size, self.spec.size)
+        wrong = None if scan.num_cubes > 1 else self._wrong(scan)
+        limit = 1.0 if wrong is None else self._rule.limit(wrong, scan.size, self.spec.size)
         if limit is None:
             self.left_out[scan.id] = self._rule.lacks
             return False

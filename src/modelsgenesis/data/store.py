@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data.arrays import StoredArray
-from modelsgenesis.data.occupancy import Occupancy
+from modelsgenesis.data.occupancy import cells_from
 from modelsgenesis.data.scan import Scan
 
 __all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
 
 MANIFEST = "manifest.csv"
 SCANS = "scans"
-MOST_OPEN = 32  # handles kept open in one process, so that memory does not grow with the store
+MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 
 
 class Store:
@@ -32,7 +32,7 @@ class Store:
 
     def __init__(self, path: Path, scans: list[Scan]) -> None:
         self.path, self.scans = path, scans
-        self._open: OrderedDict[str, tuple[StoredArray, Occupancy | None]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[StoredArray, dict[str, NDArray[np.uint8]]]] = OrderedDict()
         self._process = os.getpid()
 
     @classmethod
@@ -111,19 +111,18 @@ class Store:
             values += np.float32(scan.intercept)
         return values
 
-    def occupancy(self, scan: Scan) -> Occupancy:
-        """The scan's coarse map, kept while its file is open."""
-        array, occupancy = self._handle(scan)
-        if occupancy is None:
-            occupancy = Occupancy.from_bytes(array.extra("occupancy"))
-            self._open[scan.id] = array, occupancy
-        return occupancy
+    def occupancy(self, scan: Scan, name: str) -> NDArray[np.uint8]:
+        """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""
+        array, maps = self._handle(scan)
+        if name not in maps:
+            maps[name] = cells_from(array.extra(name))
+        return maps[name]
 
-    def _handle(self, scan: Scan) -> tuple[StoredArray, Occupancy | None]:
+    def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         if self._process != os.getpid():  # forked: a mapped file must not be shared between processes
             self._open, self._process = OrderedDict(), os.getpid()
         if scan.id not in self._open:
-            self._open[scan.id] = StoredArray(self.path / SCANS / f"{scan.id}.b2nd"), None
+            self._open[scan.id] = StoredArray(self.path / SCANS / f"{scan.id}.b2nd"), {}
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         self._open.move_to_end(scan.id)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.scan import PERCENTILES
 
-MOST_SAMPLED = 2_000_000  # voxels that percentiles are taken from
+MOST_SAMPLED = 1_000_000  # voxels that percentiles are taken from
 BACKGROUND = 0.05  # of the way from the minimum to the 99th percentile
 AIR_HU = -1000.0
 CT_REACHES_HU = -200  # no MRI goes below, and next to no CT stays above
@@ -33,12 +33,13 @@ class Summary:
 
 
 def sample_of(values: NDArray[Any]) -> NDArray[Any]:
-    """At most two million voxels, evenly spread, sorted."""
+    """At most a million voxels, evenly spread, sorted."""
     space = values.shape[-3:]
     step = max(1, int(np.ceil((values.size / MOST_SAMPLED) ** (1 / 3))))
     while values.size // np.prod([min(step, side) for side in space]) > MOST_SAMPLED:
         step += 1
-    return np.sort(values[..., ::step, ::step, ::step], axis=None)
+    # "stable" is a radix sort for 16 bits, ten times the speed of the other.
+    return np.sort(values[..., ::step, ::step, ::step], axis=None, kind="stable" if values.itemsize <= 2 else None)
 
 
 def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> Summary:
