@@ -19,8 +19,8 @@ from modelsgenesis.deformations import (
     OneOf,
     OutPainting,
     Sometimes,
+    apply_batch,
 )
-from modelsgenesis.deformations._batch import apply_batch
 
 PAINT = OneOf((OutPainting(), InPainting(), Gamma()), (2, 1, 1))
 RECIPE = Compose((Sometimes(LocalShuffling(), 0.5), Sometimes(NonLinear(), 0.9), PAINT))

@@ -8,8 +8,7 @@ import torch
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.deformations import Compose, Flip
-from modelsgenesis.deformations._batch import apply_batch
+from modelsgenesis.deformations import Compose, Flip, apply_batch
 
 IMAGE = np.arange(2 * 4 * 5 * 6, dtype=np.float32).reshape(2, 4, 5, 6)
 

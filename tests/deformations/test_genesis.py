@@ -18,9 +18,9 @@ from modelsgenesis.deformations import (
     LocalShuffling,
     NonLinear,
     OutPainting,
+    apply_batch,
     genesis,
 )
-from modelsgenesis.deformations._batch import apply_batch
 
 CUBE = np.random.default_rng(0).random((2, 32, 40, 24), dtype=np.float32)
 

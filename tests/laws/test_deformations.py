@@ -13,8 +13,7 @@ from modelsgenesis.core.deformation import Deformation
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.naming import describe, members, rebuild
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.deformations import Percentiles, check_pixel_level, gallery
-from modelsgenesis.deformations._batch import apply_batch
+from modelsgenesis.deformations import Percentiles, apply_batch, check_pixel_level, gallery
 
 GALLERY = gallery()
 SHAPES = [(1, 24, 20, 16), (3, 12, 31, 9), (1, 8, 8, 8), (2, 40, 33), (1, 8, 8)]

@@ -1,5 +1,7 @@
 """Pixel-level deformations: they change what a voxel shows, never where it is."""
 
+from typing import TYPE_CHECKING, Any
+
 from modelsgenesis.core.deformation import Deformation
 from modelsgenesis.deformations._gallery import gallery
 from modelsgenesis.deformations._pixel_level import check_pixel_level
@@ -22,6 +24,9 @@ from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
 from modelsgenesis.deformations.patch_swap import PatchSwap
 from modelsgenesis.deformations.slice_thickness import SliceThickness
+
+if TYPE_CHECKING:
+    from modelsgenesis.deformations._batch import apply_batch
 
 genesis = Genesis  # a recipe is called like a function: genesis(arm="none")
 
@@ -49,7 +54,17 @@ __all__ = [
     "PixelDeformation",
     "SliceThickness",
     "Sometimes",
+    "apply_batch",
     "check_pixel_level",
     "gallery",
     "genesis",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `apply_batch`, and torch with it, when first asked for."""
+    if name != "apply_batch":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from modelsgenesis.deformations._batch import apply_batch
+
+    return apply_batch
