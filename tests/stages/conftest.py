@@ -12,7 +12,7 @@ from modelsgenesis.recipes import Recipe, small
 def tiny_recipe() -> Recipe:
     """The small recipe, made tiny."""
     plan = {"steps": 6, "batch_size": 2, "validate_every": 3, "val_cubes": 2, "warmup_steps": 1, "precision": "32-true"}
-    return small().but(cubes={"size": (16, 16, 16)}, backbone={"width": 2}, plan=plan)
+    return small().but(cubes={"size": (16, 16, 16)}, backbone_args={"width": 2}, plan=plan)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from modelsgenesis.data.store import Store
 from modelsgenesis.data.stream import CubeStream
 from modelsgenesis.pictures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
-from modelsgenesis.stages.pretrain import build_learner, split
+from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.stages.show import (
     detail,
     display_of,

@@ -20,7 +20,8 @@ class ResidualUNet(Backbone):
     Args:
         in_channels: of the image.
         out_channels: of the answer.
-        features: channels of each stage, finest first.
+        width: channels of the first stage; they double from stage to stage, up to ten times the width.
+        features: channels of each stage, finest first, in place of those that follow from the width.
         strides: of each stage, one number or one an axis; the first is 1.
         blocks: residual blocks of each encoder stage.
         activation: after the last convolution; "identity" leaves the logits.
@@ -34,19 +35,23 @@ class ResidualUNet(Backbone):
         self,
         in_channels: int = 1,
         out_channels: int = 1,
-        features: Sequence[int] = (32, 64, 128, 256, 320, 320),
+        width: int = 32,
+        features: Sequence[int] | None = None,
         strides: Strides = (1, 2, 2, 2, 2, 2),
         blocks: Sequence[int] = (1, 3, 4, 6, 6, 6),
         activation: Activation = "sigmoid",
         axes: int = 3,
     ) -> None:
         super().__init__()
+        features = (
+            tuple(min(width * 2**stage, 10 * width) for stage in range(len(strides))) if features is None else features
+        )
         if not len(features) == len(strides) == len(blocks):
             raise ValueError(
                 f"features, strides and blocks need one entry a stage, got {features}, {strides}, {blocks}"
             )
         self.in_channels, self.out_channels, self.activation, self.axes = in_channels, out_channels, activation, axes
-        self.features, self.strides, self.blocks = tuple(features), tuple(strides), tuple(blocks)
+        self.width, self.features, self.strides, self.blocks = width, tuple(features), tuple(strides), tuple(blocks)
         self.channels = tuple(features)
         steps = [(step,) * axes if isinstance(step, int) else tuple(step) for step in strides]
         self.stride = tuple(math.prod(step[axis] for step in steps) for axis in range(axes))

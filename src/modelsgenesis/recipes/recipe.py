@@ -1,11 +1,19 @@
-"""A recipe: how to pre-train a model, whole, as data."""
+"""A recipe: how to pre-train a model, whole, as data; and what it takes to follow one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
 
+import torch
+
+from modelsgenesis.core.backbone import Backbone, check_divides
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.naming import find
+from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.training.plan import Plan
 
 Settings = Mapping[str, Any]
@@ -40,22 +48,86 @@ class Recipe:
     def but(
         self,
         *,
+        backbone: str | None = None,
         cubes: Settings = MappingProxyType({}),
         plan: Settings = MappingProxyType({}),
-        backbone: Settings = MappingProxyType({}),
-        method: Settings = MappingProxyType({}),
+        backbone_args: Settings = MappingProxyType({}),
+        method_args: Settings = MappingProxyType({}),
         folds: Settings = MappingProxyType({}),
     ) -> Self:
-        """The same recipe with some settings changed; those that are None stay."""
+        """The same recipe with some settings changed; those that are None stay, but not those of another backbone."""
+        kept = self.backbone_args if backbone in (None, self.backbone) else {}
         return replace(
             self,
+            backbone=backbone or self.backbone,
             cubes=replace(self.cubes, **_given(cubes)),
             plan=replace(self.plan, **_given(plan)),
-            backbone_args={**self.backbone_args, **_given(backbone)},
-            method_args={**self.method_args, **_given(method)},
+            backbone_args={**kept, **_given(backbone_args)},
+            method_args={**self.method_args, **_given(method_args)},
             **_given(folds),
         )
 
 
 def _given(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
+    """Share out the scans by patient.
+
+    Returns:
+        The training scans, and the held-out ones: those of the recipe's folds, or of about a tenth of the patients.
+    Raises:
+        DataError: one of the two would be empty.
+    """
+    scans = store.scans
+    if recipe.val_folds is None:
+        patients = sorted({scan.patient for scan in scans}, key=lambda name: (_fold_of(scans, name), name))
+        held = set(patients[: max(1, round(len(patients) / 10))])
+        held_out = [scan for scan in scans if scan.patient in held]
+    else:
+        held_out = [scan for scan in scans if scan.fold in recipe.val_folds]
+        held = {scan.patient for scan in held_out}
+    training = [
+        scan
+        for scan in scans
+        if scan.patient not in held and (recipe.train_folds is None or scan.fold in recipe.train_folds)
+    ]
+    if not training or not held_out:
+        folds = ", ".join(f"fold {fold}: {sum(scan.fold == fold for scan in scans)}" for fold in store.folds)
+        raise DataError(
+            f"{len(training)} scans to train on and {len(held_out)} held out; both need one, of different patients. "
+            f"The store has {len(scans)} scans ({folds}); choose with --train-folds and --val-folds"
+        )
+    return training, held_out
+
+
+def _fold_of(scans: list[Scan], patient: str) -> int:
+    return min(scan.fold for scan in scans if scan.patient == patient)
+
+
+def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
+    """Make the network and the learner that teaches it, with weights drawn from the seed.
+
+    Raises:
+        ShapeError: the recipe's cubes do not fit the network.
+        DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
+    """
+    if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+        raise DataError(
+            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are not "
+            f"CT (the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare with --modality CT"
+        )
+    channels = {scan.shape[0] for scan in store.scans}
+    if len(channels) > 1:
+        raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
+    axes = len(recipe.cubes.size)
+    kind = find("nets", recipe.backbone, Backbone)
+    arguments = {"in_channels": channels.pop(), "axes": axes, **recipe.backbone_args}
+    arguments.setdefault("out_channels", arguments["in_channels"])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = kind(**arguments)
+        check_divides(recipe.cubes.size, backbone.stride, kind.__name__)
+        learner: Learner = find("methods", recipe.method, Learner)(backbone, **recipe.method_args)
+    return learner

@@ -1,34 +1,32 @@
 """The whole line on made-up scans: `genesis demo OUT`."""
 
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
-from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.phantom import write_phantoms
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Store
+from modelsgenesis.data.stream import CubeStream, Range, load_batches
 from modelsgenesis.recipes import Recipe, small
+from modelsgenesis.recipes.recipe import build_learner
 from modelsgenesis.stages.prepare import prepare
-from modelsgenesis.stages.pretrain import build_learner, pretrain
+from modelsgenesis.stages.pretrain import pretrain
 from modelsgenesis.stages.report import report
 from modelsgenesis.stages.show import show, telling_sample
 from modelsgenesis.training.devices import make_fabric
-from modelsgenesis.training.loop import make_optimizer
+from modelsgenesis.training.rehearsal import STEPS
+from modelsgenesis.training.rehearsal import seconds_a_step as time_steps
 
 SCANS = 12
 VALIDATIONS = 6
 LEAST_BETWEEN = 15  # steps from one validation to the next
 VAL_CUBES = 24
 LEAST_STEPS, MOST_STEPS = 90, 3000  # fewer steps would show nothing
-TRIAL_STEPS = 3  # measured, after one to warm up
 SHARE = 0.85  # of the time goes to steps; validations and their sheets take the rest
 
 
@@ -97,22 +95,9 @@ def timed_recipe(run: Path, store: Path, seconds: float, seed: int, steps: int |
 
 
 def seconds_a_step(recipe: Recipe, store: Path, seed: int) -> float:
-    """Measure a few steps of training that leave nothing behind."""
+    """Measure a few steps of a network that is then thrown away."""
     opened = Store.open(store)
-    sampler = CubeSampler(opened, recipe.cubes)
     learner = build_learner(recipe, opened, seed)
-    fabric = make_fabric(recipe.plan.precision)
-    model, optimizer = fabric.setup(learner, make_optimizer(learner, recipe.plan))
-    started = time.perf_counter()
-    for step in range(TRIAL_STEPS + 1):
-        if step == 1:
-            started = time.perf_counter()
-        samples = []
-        for index in range(recipe.plan.batch_size):
-            rng = generator_for(seed, index, "trial")
-            samples.append(learner.views({"image": sampler.sample(rng).image}, rng))
-        batch = {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
-        fabric.backward(model(fabric.to_device(batch), 0.0)["total"])
-        optimizer.step()
-        optimizer.zero_grad()
-    return (time.perf_counter() - started) / TRIAL_STEPS
+    stream = CubeStream(CubeSampler(opened, recipe.cubes), learner.views, seed=seed, name="trial")
+    batches = load_batches(stream, Range(0, STEPS + 1, recipe.plan.batch_size))
+    return time_steps(learner, recipe.plan, iter(batches), make_fabric(recipe.plan.precision))

@@ -8,15 +8,13 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from modelsgenesis.core.backbone import Backbone, check_divides
-from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import certify, fingerprint
-from modelsgenesis.core.naming import describe, find
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
@@ -24,6 +22,7 @@ from modelsgenesis.nets.saving import save_network
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision
@@ -42,6 +41,7 @@ def pretrain(
     seed: int = 0,
     size: tuple[int, ...] | None = None,
     rule: str | None = None,
+    backbone: str | None = None,
     width: int | None = None,
     arm: str | None = None,
     steps: int | None = None,
@@ -75,6 +75,7 @@ def pretrain(
         seed: of the cubes, the deformations and the first weights.
         size: of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: where cubes may lie: lung, not_mostly_air or anywhere.
+        backbone: unet3d or residual-unet, or package.module:Class.
         width: of the network's first convolution.
         arm: all (Models Genesis), none (auto-encoder), or one deformation alone.
         steps: of the optimiser.
@@ -111,8 +112,9 @@ def pretrain(
             "warmup_steps": warmup_steps, "validate_every": validate_every, "val_cubes": val_cubes,
             "patience": patience, "precision": precision, "compile": compile or None, "workers": workers,
         },
-        backbone={"width": width},
-        method={"arm": arm},
+        backbone=backbone,
+        backbone_args={"width": width},
+        method_args={"arm": arm},
         folds={"train_folds": train_folds, "val_folds": val_folds},
     )  # fmt: skip
     training, held_out = split(opened, recipe)
@@ -139,67 +141,6 @@ def pretrain(
         certify(into, "pretrain", _settings(recipe, store, seed), inputs=[Path(store)], seed=seed)
     fabric.barrier()
     return into
-
-
-def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
-    """Share out the scans by patient.
-
-    Returns:
-        The training scans, and the held-out ones: those of the recipe's folds, or of about a tenth of the patients.
-    Raises:
-        DataError: one of the two would be empty.
-    """
-    scans = store.scans
-    if recipe.val_folds is None:
-        patients = sorted({scan.patient for scan in scans}, key=lambda name: (_fold_of(scans, name), name))
-        held = set(patients[: max(1, round(len(patients) / 10))])
-        held_out = [scan for scan in scans if scan.patient in held]
-    else:
-        held_out = [scan for scan in scans if scan.fold in recipe.val_folds]
-        held = {scan.patient for scan in held_out}
-    training = [
-        scan
-        for scan in scans
-        if scan.patient not in held and (recipe.train_folds is None or scan.fold in recipe.train_folds)
-    ]
-    if not training or not held_out:
-        folds = ", ".join(f"fold {fold}: {sum(scan.fold == fold for scan in scans)}" for fold in store.folds)
-        raise DataError(
-            f"{len(training)} scans to train on and {len(held_out)} held out; both need one, of different patients. "
-            f" The store has {len(scans)} scans ({folds}); choose with --train-folds and --val-folds"
-        )
-    return training, held_out
-
-
-def _fold_of(scans: list[Scan], patient: str) -> int:
-    return min(scan.fold for scan in scans if scan.patient == patient)
-
-
-def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
-    """Make the network and the learner that teaches it, with weights drawn from the seed.
-
-    Raises:
-        ShapeError: the recipe's cubes do not fit the network.
-        DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
-    """
-    if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
-        raise DataError(
-            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are no CT "
-            f"(the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare with --modality CT"
-        )
-    channels = {scan.shape[0] for scan in store.scans}
-    if len(channels) > 1:
-        raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
-    axes = len(recipe.cubes.size)
-    kind = find("nets", recipe.backbone, Backbone)
-    arguments = {"in_channels": channels.pop(), "axes": axes, **recipe.backbone_args}
-    arguments.setdefault("out_channels", arguments["in_channels"])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = kind(**arguments)
-        check_divides(recipe.cubes.size, backbone.stride, kind.__name__)
-        learner: Learner = find("methods", recipe.method, Learner)(backbone, **recipe.method_args)
-    return learner
 
 
 class _Work:

@@ -29,7 +29,7 @@ from modelsgenesis.pictures.sheet import Panel, draw_sheet
 from modelsgenesis.pictures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
-from modelsgenesis.stages.pretrain import build_learner, split
+from modelsgenesis.recipes.recipe import build_learner, split
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
 ALONE: tuple[Law, ...] = get_args(Law)

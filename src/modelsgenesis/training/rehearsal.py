@@ -4,13 +4,14 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Iterator
 
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 
-from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.training.loop import Materials, make_optimizer
 from modelsgenesis.training.plan import Plan
 
@@ -21,7 +22,7 @@ SHEET_BYTES = 300_000  # about, for the picture of a validation
 def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabric, console: Console) -> None:
     """Do a few steps, write nothing, and print what the run would need."""
     num_parameters = sum(parameter.numel() for parameter in learner.parameters())
-    seconds = _seconds_per_step(learner, plan, materials, fabric)
+    seconds = seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), fabric)
     validations = math.ceil(plan.steps / (plan.validate_every or plan.steps))
     passes = plan.steps + validations * plan.val_cubes / plan.batch_size / 3  # a forward pass is a third of a step
     disk = num_parameters * 4 * 5 + validations * SHEET_BYTES  # best, last, and resume.pt with two moments
@@ -37,9 +38,16 @@ def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabr
         console.print(table)
 
 
-def _seconds_per_step(learner: Learner, plan: Plan, materials: Materials, fabric: Fabric) -> float:
+def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: Fabric) -> float:
+    """Measure a few steps, which do change the learner's weights.
+
+    Args:
+        learner: what is taught.
+        plan: how.
+        batches: enough for STEPS + 1 steps.
+        fabric: where.
+    """
     model, optimizer = fabric.setup(learner, make_optimizer(learner, plan))
-    batches = materials.training(0, (STEPS + 1) * plan.accumulate)
     started = time.perf_counter()
     for step in range(STEPS + 1):
         if step == 1:
