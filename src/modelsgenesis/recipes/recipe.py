@@ -116,7 +116,7 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
         raise DataError(
             f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are not "
-            f"CT (the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare with --modality CT"
+            f"CT (the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare --modality CT"
         )
     channels = {scan.shape[0] for scan in store.scans}
     if len(channels) > 1:
