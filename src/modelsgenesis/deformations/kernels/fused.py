@@ -51,6 +51,14 @@ def deform(
         image = out
         if table.shape[1] == 0 and boxes.shape[0] == 0:
             return
+    show_and_paint(image, out, size, table, span, boxes, keep, noise_key, shared)
+
+
+@compiled
+def show_and_paint(
+    image: Any, out: Any, size: Any, table: Any, span: Any, boxes: Any, keep: Any, noise_key: Any, shared: Any
+) -> None:
+    """Cut the image by the boxes' faces into blocks, and show or paint each; the arguments are those of `deform`."""
     for channel in range(image.shape[0]):
         first = 0 if shared else channel * image.shape[1]
         x = 0
