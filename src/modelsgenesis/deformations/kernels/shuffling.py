@@ -105,15 +105,18 @@ def cover(
     source: Any, covered: Any, side: Any, low: Any, offset: Any, start: Any, size: Any, most_z: Any, num: Any
 ) -> None:
     """List the voxels of every window of the batch, one window after another."""
-    at = np.uint32(0)
+    at = 0
     for j in range(num):
-        section = np.uint32(side[1, j] * side[2, j])
-        first = start[np.uint32(side[1, j] * (most_z + 1) + side[2, j])]
+        section = int(side[1, j] * side[2, j])
+        first = int(start[side[1, j] * (most_z + 1) + side[2, j]])
+        rounded = int((np.uint32(section) + FIFTEEN) & SIXTEENS)
+        offsets = offset[first : first + rounded]
         corner = np.uint32((low[0, j] * size[1] + low[1, j]) * size[2] + low[2, j])
         for _ in range(side[0, j]):
-            for i in range((section + FIFTEEN) & SIXTEENS):
-                source[np.uint32(at + np.uint32(i))] = np.uint32(corner + offset[np.uint32(first + np.uint32(i))])
-            at = np.uint32(at + section)
+            run = source[at : at + rounded]
+            for i in range(run.size):
+                run[i] = np.uint32(corner + offsets[i])
+            at += section
             corner = np.uint32(corner + size[1] * size[2])
         covered[j] = section * side[0, j]
 
@@ -137,18 +140,20 @@ def claim(free: Any, source: Any, covered: Any, target: Any, claimed: Any, num: 
 @compiled
 def pair(partner: Any, own: Any, number: Any, covered: Any, claimed: Any, num: Any, key: Any) -> None:
     """For every claimed voxel of the batch, list the two entries of `source` that its step exchanges."""
-    begin, end = np.uint32(0), np.uint32(0)
     for j in range(num):
-        stream = bits(number[j], key[0], key[1])
-        for i in range((claimed[j] + FIFTEEN) & SIXTEENS):
+        number[j] = bits(number[j], key[0], key[1])  # a stream of its own for each window
+    begin, end = 0, 0
+    for j in range(num):
+        stream, voxels, base = number[j], covered[j], np.uint32(begin)
+        rounded = int((claimed[j] + FIFTEEN) & SIXTEENS)
+        own_run, partner_run = own[end : end + rounded], partner[end : end + rounded]
+        for i in range(partner_run.size):
             step = np.uint32(i)
             random = mixed(np.uint32(stream + np.uint32(step * WEYL)))
-            own[np.uint32(end + step)] = np.uint32(begin + step)
-            partner[np.uint32(end + step)] = np.uint32(
-                begin + step + np.uint32(below(np.uint32(covered[j] - step), random))
-            )
-        begin = np.uint32(begin + covered[j])
-        end = np.uint32(end + claimed[j])
+            own_run[i] = np.uint32(base + step)
+            partner_run[i] = np.uint32(base + step + np.uint32(below(np.uint32(voxels - step), random)))
+        begin += int(voxels)
+        end += int(claimed[j])
 
 
 @compiled
