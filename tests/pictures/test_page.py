@@ -1,7 +1,12 @@
 """Pages that hold all they show."""
 
 import base64
+import io
+import re
 from html.parser import HTMLParser
+
+import numpy as np
+from PIL import Image
 
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 
@@ -31,7 +36,7 @@ class Balance(HTMLParser):
 
 def full_page(tmp_path) -> str:
     """A page with one of everything."""
-    (tmp_path / "dot.png").write_bytes(b"\x89PNG dot")
+    Image.new("RGB", (40, 30), (10, 120, 240)).save(tmp_path / "dot.png")
     page = Page("A <title>", 'A "lead" & more')
     page.figures([("31 %", "of <something>", "good"), ("7", "others", "")])
     page.section("Heading", paragraph("words"), picture(tmp_path / "dot.png", "a dot"))
@@ -46,7 +51,7 @@ def test_page_is_whole_and_loads_nothing(tmp_path):
     balance.feed(text)
     assert balance.wrong == []
     assert balance.open == []
-    assert all(address.startswith("data:image/png;base64,") for address in balance.loaded)
+    assert all(address.startswith("data:image/webp;base64,") for address in balance.loaded)
     assert "<script" not in text
     assert "http" not in text
 
@@ -61,5 +66,8 @@ def test_text_is_escaped(tmp_path):
 
 
 def test_pictures_travel_inside(tmp_path):
-    """The bytes of a picture are in the page."""
-    assert base64.b64encode(b"\x89PNG dot").decode() in full_page(tmp_path)
+    """A picture decoded from the page has its size and, to a few grey values, its colour."""
+    data = re.findall(r"data:image/webp;base64,([^\"]+)", full_page(tmp_path))
+    with Image.open(io.BytesIO(base64.b64decode(data[0]))) as opened:
+        assert opened.size == (40, 30)
+        assert np.allclose(np.asarray(opened).mean((0, 1)), (10, 120, 240), atol=6)

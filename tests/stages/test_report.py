@@ -24,7 +24,7 @@ def page(tiny_run, tmp_path_factory) -> str:
 
 def test_page_holds_everything_inside(page):
     """Sheet, curves and restorations are in the page; nothing is loaded from elsewhere, no script runs."""
-    assert page.count("data:image/png;base64,") == 2 + 2  # the sheet, the curves, two validations
+    assert page.count("data:image/webp;base64,") == 2 + 2  # the sheet, the curves, two validations
     assert "<script" not in page
     assert 'src="http' not in page
     assert "after 6 steps" in page
@@ -83,7 +83,7 @@ def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
     assert "steps, no validation yet" in text
     assert "no birth certificate yet" in text
     assert "There was no validation yet" in text
-    assert text.count("data:image/png;base64,") == 1
+    assert text.count("data:image/webp;base64,") == 1
 
 
 def test_other_folders_are_refused(tmp_path):

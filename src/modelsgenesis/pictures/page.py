@@ -2,11 +2,16 @@
 
 import base64
 import html
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 from modelsgenesis.core.files import written_aside
+
+QUALITY = 92  # of WebP, at which a sheet takes a fifth of its PNG and no eye sees it
 
 STYLE = """
 :root { --ink: #1b2430; --pale: #5d6a7a; --line: #e1e6ec; --paper: #ffffff; --ground: #f4f6f8; --accent: #1f6fb4; }
@@ -97,10 +102,13 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def picture(path: Path | str, description: str, *, narrow: bool = False) -> str:
-    """A PNG inside the page, as wide as its section unless narrow."""
-    data = base64.b64encode(Path(path).read_bytes()).decode("ascii")
+    """A picture inside the page, as wide as its section unless narrow."""
+    packed = io.BytesIO()
+    with Image.open(path) as opened:
+        opened.convert("RGB").save(packed, "WEBP", quality=QUALITY)
+    data = base64.b64encode(packed.getvalue()).decode("ascii")
     kind = "narrow" if narrow else "wide"
-    return f'<img class="{kind}" alt="{escape(description)}" src="data:image/png;base64,{data}">'
+    return f'<img class="{kind}" alt="{escape(description)}" src="data:image/webp;base64,{data}">'
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
