@@ -2,7 +2,8 @@
 
 Run: python benchmarks/cubes.py
 Prints, from one run: milliseconds for a 64x64x32 int16 cube on one thread, by rule; the ratio to Blosc2's own read of
-the same regions; the same with 100 scans; resident memory with 1 and 100 copies of a scan.
+the same regions, memory-mapped; the same with 100 scans; resident memory with 1 and 100 copies of a scan. Times are of
+the processor, so that a busy machine does not blur them.
 """
 
 import argparse
@@ -59,9 +60,9 @@ def time_cubes(sampler: CubeSampler, count: int) -> np.ndarray:
     """Milliseconds of each of some cubes."""
     times = []
     for index in range(count):
-        begin = time.perf_counter()
+        begin = time.process_time()
         sampler.sample(generator_for(0, index))
-        times.append((time.perf_counter() - begin) * 1000)
+        times.append((time.process_time() - begin) * 1000)
     return np.array(times)
 
 
@@ -70,13 +71,13 @@ def time_bare(path: Path, sampler: CubeSampler, count: int) -> tuple[np.ndarray,
     array = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
     bare, whole = [], []
     for index in range(count):
-        begin = time.perf_counter()
+        begin = time.process_time()
         cube = sampler.sample(generator_for(0, index))
-        middle = time.perf_counter()
+        middle = time.process_time()
         space = tuple(slice(low, low + side) for low, side in zip(cube.lower, CUBE, strict=True))
         array[(slice(0, 1), slice(0, 1), *space)]
         whole.append((middle - begin) * 1000)
-        bare.append((time.perf_counter() - middle) * 1000)
+        bare.append((time.process_time() - middle) * 1000)
     return np.array(bare), np.array(whole)
 
 

@@ -176,6 +176,15 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
     assert "no permission" in problem["problem"]
 
 
+def test_uncompressed_twin_is_not_read_in_place_of_a_gzipped_file(tmp_path: Path) -> None:
+    """Given b.nii.gz, SimpleITK reads b.nii where there is one: refused, or one scan would count twice."""
+    write_ct(tmp_path / "scans" / "b.nii", seed=1)
+    write_ct(tmp_path / "scans" / "b.nii.gz", seed=2)
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert problem["path"].endswith(".nii.gz")
+    assert "in its place" in problem["problem"]
+
+
 def test_two_scans_with_one_id_and_copies_are_named(tmp_path: Path) -> None:
     """A row twice in a CSV, and a file that is a byte-for-byte copy, are each a line."""
     write_ct(tmp_path / "scans" / "a.nii.gz")

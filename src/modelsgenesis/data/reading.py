@@ -68,6 +68,12 @@ def read_volume(
 
 
 def _read_image(source: Source, max_voxels: int) -> sitk.Image:
+    if ending_of(source.path) == ".nii.gz" and source.path.with_suffix("").exists():
+        # The NIfTI library looks for the uncompressed name first, whichever it was given.
+        raise UnreadableError(
+            "a file of the same name without .gz lies beside it, and SimpleITK would read that one in its place",
+            "remove or rename one of the two",
+        )
     nifti = read_nifti_header(source.path) if ending_of(source.path) in (".nii", ".nii.gz", ".hdr") else None
     header = read_header(source.path, source.files, max_voxels)
     if nifti is not None:
