@@ -76,13 +76,14 @@ def run_batch(images: Tensor, range: Range, plans: list[Plan]) -> Tensor:
     if not bool(torch.isfinite(values).all()):
         raise DataError("the batch holds NaN or infinity; replace them before deforming, for example by the air value")
     span = spans(values, range)
-    plain = span[0] >= span[1]  # of one grey level, and a range read off it: nothing to deform
-    span[1] = torch.where(plain, span[0] + 1, span[1])
-    out = shuffled(values, plans, size, tuple(images.shape[2:]))
-    out = mapped(out, plans, span)
-    out = painted(out, plans, span, size, tuple(images.shape[2:]))
-    out = torch.where(plain[:, None, None], values, out).view(images.shape)
-    return out.to(images.dtype) if images.is_floating_point() else out.round().to(images.dtype)
+    sides = tuple(images.shape[2:])
+    flat = span[0] >= span[1]  # one grey level, and the range is read off the image: nothing to deform
+    span[1] = torch.where(flat, span[0] + 1, span[1])
+    out = painted(mapped(shuffled(values, plans, size, sides), plans, span), plans, span, size, sides)
+    if isinstance(range, Percentiles):
+        out = torch.where(flat[:, None, None], values, out)
+    out = out if images.is_floating_point() else out.round()
+    return out.to(images.dtype).view(images.shape)
 
 
 def spans(values: Tensor, range: Range) -> Tensor:

@@ -107,14 +107,18 @@ def bezier_tables(curves: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Te
 
 def mapped(images: Tensor, tables: tuple[Tensor, Tensor], span: Tensor) -> Tensor:
     """Map float32 (B, C, V) by tables, in ranges `span` (4, B): low, high, least, greatest."""
-    low, high, least, greatest = (end[:, None, None] for end in span)
+    low, high, least, greatest = span[:, :, None, None].unbind(0)
     last = NUM_LEVELS - 1
-    start, stop = torch.where(least < low, TAIL.item(), 0.0), torch.where(greatest > high, 1 - TAIL.item(), 1.0)
-    place = start + (stop - start) * ((images - low) / (high - low))
-    place = torch.where(images < low, start * ((images - least) / (low - least)), place)
-    place = torch.where(images > high, stop + (1 - stop) * ((images - high) / (greatest - high)), place)
+    at = (images - low) * (last / (high - low))
     beyond = (least < low) | (greatest > high)
-    at = torch.where(beyond, place * last, (images - low) * (last / (high - low))).flatten(1)  # (B, C * V)
+    if bool(beyond.any()):
+        start = torch.where(least < low, TAIL.item(), 0.0)
+        stop = torch.where(greatest > high, 1 - TAIL.item(), 1.0)
+        place = start + (stop - start) * ((images - low) / (high - low))
+        place = torch.where(images < low, start * ((images - least) / (low - least)), place)
+        place = torch.where(images > high, stop + (1 - stop) * ((images - high) / (greatest - high)), place)
+        at = torch.where(beyond, place * last, at)
+    at = at.flatten(1)  # (B, C * V)
     whole = at.int()
     level = whole.long().clamp(0, last)
     grey, step = tables
