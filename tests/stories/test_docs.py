@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import write_blobs
 
 ROOT = Path(__file__).parents[2]
