@@ -65,7 +65,7 @@ def test_a_spatial_transform_is_refused_with_an_explanation(name: str) -> None:
         PatchSwap(num_swaps=5),
         *(genesis(p_local_shuffling=1, law=law) for law in ("exact", "tiled")),
     ],
-    ids=str,
+    ids=["added", "zeros", "shuffling", "tiled", "swap", "genesis", "genesis-tiled"],
 )
 def test_a_pixel_level_one_passes(deformation: Deformation) -> None:
     """Shuffling scatters and swapping moves a little, but the image stays where it is."""
