@@ -76,7 +76,7 @@ def test_class_from_outside_is_never_imported(file: Path) -> None:
 def test_absurd_network_is_refused_before_memory_is_taken(file: Path) -> None:
     """A width of a million would be petabytes."""
     describe_as(file, {"name": "unet3d", "arguments": {"width": 10**6}})
-    with pytest.raises(WeightsError, match="parameters, more than"):
+    with pytest.raises(WeightsError, match="parameters are described, but the file has"):
         load_network(file)
 
 

@@ -19,7 +19,6 @@ from modelsgenesis.core.naming import find
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
 FORMAT = 1
-MOST_PARAMETERS = 10**10  # of a network described in a header; more is refused before memory is taken
 
 
 def arguments_of(network: Backbone) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def load_network(path: Path) -> Backbone:
     if header.get("format") != FORMAT:
         raise WeightsError(f"{path}: a safetensors file, but not one that this version of modelsgenesis wrote")
     try:
-        network = _build(header["network"]["name"], header["network"]["arguments"])
+        network = _build(header["network"]["name"], header["network"]["arguments"], path.stat().st_size)
         fill(network, read_tensors(path.read_bytes()))
     except (KeyError, TypeError, SafetensorError, RuntimeError, GenesisError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
@@ -135,17 +134,15 @@ def read_notes(path: Path) -> dict[str, Any]:
     return dict(read_header(path).get("notes", {}))
 
 
-def _build(name: str, arguments: dict[str, Any]) -> Backbone:
-    """Make a network of ours; the check on its size runs on the meta device, which takes no memory."""
+def _build(name: str, arguments: dict[str, Any], num_bytes: int) -> Backbone:
+    """Make a network of ours, if the file can hold its weights; first on the meta device, which takes no memory."""
     if ":" in name:
         raise WeightsError(f"{name}: only networks of modelsgenesis.nets are rebuilt from a file")
     kind = find("nets", name, Backbone)
     with torch.device("meta"):
         num_parameters = sum(parameter.numel() for parameter in kind(**arguments).parameters())
-    if num_parameters > MOST_PARAMETERS:
-        raise WeightsError(
-            f"the network described has {num_parameters:.1e} parameters, more than {MOST_PARAMETERS:.0e}"
-        )
+    if num_parameters > num_bytes:
+        raise WeightsError(f"{num_parameters:.1e} parameters are described, but the file has {num_bytes:.1e} bytes")
     network = kind(**arguments)
     if not isinstance(network, Backbone):
         raise WeightsError(f"{name} is no backbone")
