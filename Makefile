@@ -21,12 +21,13 @@ demo: install
 
 test: install check
 
+# One thread a process: two test processes of two threads each would wait for each other on two cores.
 check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not slow and not gpu" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not gpu" --cov --cov-report=term
 
 format:
 	$(BIN)/ruff format .
