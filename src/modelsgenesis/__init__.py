@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelsgenesis import deformations, recipes
     from modelsgenesis.data.store import Store
-    from modelsgenesis.nets import ResidualUNet, UNet3D, load
+    from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
     from modelsgenesis.stages.prepare import prepare
     from modelsgenesis.stages.pretrain import pretrain
     from modelsgenesis.stages.report import report
     from modelsgenesis.stages.show import show
+    from modelsgenesis.weights import load
 
 __all__ = [
     "ResidualUNet",
@@ -35,7 +36,7 @@ _HOMES = {
     "Store": "data.store",
     "UNet3D": "nets",
     "demo": "stages.demo",
-    "load": "nets",
+    "load": "weights",
     "prepare": "stages.prepare",
     "pretrain": "stages.pretrain",
     "report": "stages.report",

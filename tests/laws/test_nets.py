@@ -8,8 +8,9 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import ResidualUNet, UNet3D, load_network, save_network
-from modelsgenesis.nets.saving import distinct
+from modelsgenesis.nets import ResidualUNet, UNet3D
+from modelsgenesis.weights import load_network, save_network
+from modelsgenesis.weights.files import distinct
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     "unet": lambda: UNet3D(width=4),

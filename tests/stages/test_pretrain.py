@@ -18,8 +18,8 @@ import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.made import lineage
 from modelsgenesis.data.store import Store
-from modelsgenesis.nets.saving import read_notes
 from modelsgenesis.recipes.recipe import split
+from modelsgenesis.weights.files import read_notes
 
 FAST = {"steps": 12, "batch_size": 4, "size": (16, 16, 16), "width": 2, "validate_every": 4, "val_cubes": 4}
 FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4 --precision 32-true"

@@ -1,5 +1,4 @@
 from modelsgenesis.nets.residual_unet import ResidualUNet
-from modelsgenesis.nets.saving import load, load_network, save_network
 from modelsgenesis.nets.unet3d import UNet3D
 
-__all__ = ["ResidualUNet", "UNet3D", "load", "load_network", "save_network"]
+__all__ = ["ResidualUNet", "UNet3D"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.nets.norms import Norm, make_norm
+from modelsgenesis.nets._norms import Norm, make_norm
 
 Up = Literal["transposed", "nearest"]
 Activation = Literal["sigmoid", "identity"]

@@ -18,7 +18,6 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
-from modelsgenesis.nets.saving import save_network
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
@@ -27,6 +26,7 @@ from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision
 from modelsgenesis.training.rehearsal import rehearse
+from modelsgenesis.weights.files import save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 EXAMPLES = 3  # restorations on a sheet

@@ -11,11 +11,11 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
-from modelsgenesis.nets.saving import load
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.show import show, telling_sample
+from modelsgenesis.weights.files import load
 
 MOST_SHEETS = 4
 HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore

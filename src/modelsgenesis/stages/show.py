@@ -21,7 +21,6 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import Cube, CubeSampler
 from modelsgenesis.data.store import Scan, Store
-from modelsgenesis.nets.saving import load
 from modelsgenesis.pictures.gallery import draw_gallery
 from modelsgenesis.pictures.locator import Locator
 from modelsgenesis.pictures.planes import Array
@@ -30,6 +29,7 @@ from modelsgenesis.pictures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.weights.files import load
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
 ALONE: tuple[Law, ...] = get_args(Law)

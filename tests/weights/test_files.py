@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, WeightsError
-from modelsgenesis.nets import UNet3D, load_network, save_network
-from modelsgenesis.nets.saving import read_notes
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.weights import load_network, save_network
+from modelsgenesis.weights.files import read_notes
 
 
 @pytest.fixture

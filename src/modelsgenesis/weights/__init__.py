@@ -1,0 +1,3 @@
+from modelsgenesis.weights.files import load, load_network, save_network
+
+__all__ = ["load", "load_network", "save_network"]
