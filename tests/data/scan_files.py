@@ -58,7 +58,7 @@ def write_slice(path: Path, values: np.ndarray, position_mm: tuple[float, ...], 
     meta.MediaStorageSOPInstanceUID = tags.get("SOPInstanceUID", generate_uid())
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    slope, intercept = float(tags.get("RescaleSlope") or 1), float(tags.get("RescaleIntercept", -1024))
+    slope, intercept = float(tags.get("RescaleSlope") or 1), float(tags.get("RescaleIntercept", -1024) or 0)
     stored = np.rint((values.T - intercept) / slope).astype(np.uint16)
     usual = {
         "SOPClassUID": CTImageStorage,

@@ -81,6 +81,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero_spacing.mha": (lambda p: replaced(write_ct(p), b"Spacing = 2 2 3", b"Spacing = 0 2 3"), "spacing is 0"),
     "negative_spacing.mha": (lambda p: replaced(write_ct(p), b"Spacing = 2 2 3", b"Spacing = 2 2 -3"), "x -3 mm"),
     "zero_spacing.nrrd": (lambda p: replaced(write_ct(p), b"(2,0,0)", b"(0,0,0)"), "spacing is 0"),
+    "nan_spacing.nrrd": (lambda p: replaced(write_ct(p), b"(2,0,0)", b"(nan,nan,nan)"), "no spacing along one axis"),
+    "no_spacing.nrrd": (lambda p: replaced(write_ct(p), b"(0,2,0)", b"none"), "no spacing along one axis"),
     "zero_size.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 0, 20, 18, 1, 1, 1, 1)), "header"),
     "huge.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 32767, 32767, 32767, 1, 1, 1, 1)), "claims"),
     "large.nii": (lambda p: edit(write_ct(p), put("<8h", 40, 3, 999, 999, 999, 1, 1, 1, 1)), "claims"),

@@ -120,6 +120,42 @@ def test_missing_slice_is_refused(tmp_path: Path) -> None:
     assert "about 1 slices are missing: a gap of 4.00 mm" in problem.problem
 
 
+@pytest.mark.parametrize("steps_mm", [(8, 16), (16, 8), (8, 16, 16), (5, 5, 10, 10)])
+def test_missing_slice_is_refused_in_short_series_too(tmp_path: Path, steps_mm: tuple[int, ...]) -> None:
+    """A gap does not pass as the usual step because there are few others."""
+    for number, z in enumerate(np.cumsum((0, *steps_mm))):
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], (0, 0, float(z)))
+    assert "slices are missing" in only_problem(tmp_path).problem
+
+
+@pytest.mark.parametrize("spacing_mm", [[0, 0], [0.5, 0], [-0.5, 0.5]])
+def test_impossible_pixel_spacing_is_refused(tmp_path: Path, spacing_mm: list[float]) -> None:
+    """SimpleITK would read 1 mm; it is one line a series."""
+    write_series(tmp_path, VALUES[..., :4], PixelSpacing=spacing_mm)
+    assert "zero, negative or not a number" in only_problem(tmp_path).problem
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("tag", ["PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope"])
+def test_numbers_that_are_none_are_a_damaged_header(tmp_path: Path, tag: str) -> None:
+    """NaN compares with nothing, so it would pass every later check."""
+    path = write_series(tmp_path, VALUES[..., :4])[0]
+    file = pydicom.dcmread(path)
+    with pydicom.config.disable_value_validation():
+        file[tag].value = "nan" if tag == "RescaleSlope" else ["nan"] * len(file[tag].value)
+        file.save_as(path)
+    _, (problem,) = find_sources(tmp_path)
+    assert (problem.path, problem.problem) == (path, "a DICOM file whose header is damaged")
+
+
+def test_ct_without_rescaling_is_noted(tmp_path: Path) -> None:
+    """Its stored values may be no HU; nobody can tell, so it is said."""
+    write_series(tmp_path, VALUES + 1024, RescaleSlope=None, RescaleIntercept=None)
+    volume, _ = only(tmp_path)
+    assert volume.notes == ("a CT without rescale slope and intercept: its values are taken for HU as they are",)
+    np.testing.assert_array_equal(volume.values[0], VALUES + 1024)
+
+
 def test_duplicate_slices_are_left_out_with_a_note(tmp_path: Path) -> None:
     """Copies of files change nothing."""
     paths = write_series(tmp_path, VALUES)

@@ -1,5 +1,6 @@
 """DICOM series: slices grouped by SeriesInstanceUID, put in order, and checked before a voxel is read."""
 
+import math
 import struct
 import warnings
 from collections import defaultdict
@@ -13,6 +14,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
+from modelsgenesis.data.headers import check_spacing
 from modelsgenesis.data.problems import Problem, UnreadableError
 
 MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
@@ -41,6 +43,7 @@ class Slice:
     plane: tuple[float, ...]  # row and column cosines, pixel spacing, rows, columns: equal within a volume
     slope: float
     intercept: float
+    rescaled: bool  # whether the header says slope and intercept
     bits: int  # stored
     colour: bool
     frames: int
@@ -97,6 +100,9 @@ def _describe(path: Path, header: pydicom.Dataset) -> Slice:
     if not all(header.get(tag) for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")):
         raise UnreadableError("a DICOM image without position, orientation or spacing: 2D", "leave it out")
     plane = (*header.ImageOrientationPatient, *header.PixelSpacing, header.Rows, header.Columns)
+    slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    if not all(math.isfinite(float(number)) for number in (*plane, *header.ImagePositionPatient, slope, intercept)):
+        raise UnreadableError("a DICOM file whose header is damaged", "export it again")
     return Slice(
         path,
         series=str(header.SeriesInstanceUID),
@@ -106,8 +112,9 @@ def _describe(path: Path, header: pydicom.Dataset) -> Slice:
         modality=MODALITIES.get(str(header.get("Modality")), "unknown"),
         position_mm=tuple(float(number) for number in header.ImagePositionPatient),
         plane=tuple(round(float(number), 4) for number in plane),
-        slope=float(header.get("RescaleSlope") or 1),
-        intercept=float(header.get("RescaleIntercept") or 0),
+        slope=slope,
+        intercept=intercept,
+        rescaled="RescaleSlope" in header and "RescaleIntercept" in header,
         bits=int(header.get("BitsStored") or 16) - int(header.get("PixelRepresentation") or 0),
         colour=int(header.get("SamplesPerPixel") or 1) > 1,
         frames=int(header.get("NumberOfFrames") or 1),
@@ -117,8 +124,9 @@ def _describe(path: Path, header: pydicom.Dataset) -> Slice:
 def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
     """Make volumes of slices.
 
-    Refused: colour, several frames a file, a single position, missing slices, several volumes under one UID. Repaired
-    with a note: duplicate slices, slices of another plane (a localizer), uneven steps, a tilted gantry.
+    Refused: colour, several frames a file, an impossible spacing, a single position, missing slices, several volumes
+    under one UID. Repaired with a note: duplicate slices, slices of another plane (a localizer), uneven steps, a tilted
+    gantry. Noted: a CT that does not say how to reach HU.
     """
     groups: dict[str, list[Slice]] = defaultdict(list)
     for one in slices:
@@ -146,6 +154,9 @@ def arrange(folder: Path, members: list[Slice]) -> Series:
         raise UnreadableError("a DICOM file of several frames", "convert it, for example with dcm2niix")
     notes: list[str] = []
     members = _one_plane(members, notes)
+    check_spacing(members[0].plane[6:8])
+    if members[0].modality == "CT" and not all(one.rescaled for one in members):
+        notes.append("a CT without rescale slope and intercept: its values are taken for HU as they are")
     normal = np.cross(members[0].plane[:3], members[0].plane[3:6])
     members = _one_a_place(members, normal, notes)
     if len(members) < 2:
@@ -200,7 +211,8 @@ def _one_a_place(members: list[Slice], normal: NDArray[Any], notes: list[str]) -
 
 
 def _check_steps(steps_mm: NDArray[Any], notes: list[str]) -> None:
-    usual = float(np.median(steps_mm))
+    # Not the median: where two of four slices are missing, that is the gap itself.
+    usual = float(np.quantile(steps_mm, 0.25, method="lower"))
     widest = float(steps_mm.max())
     if widest > GAP * usual:
         missing = round(float(np.sum(np.rint(steps_mm / usual) - 1)))

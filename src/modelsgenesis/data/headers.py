@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -112,6 +113,17 @@ def check_spacing(spacing_mm: tuple[float, ...]) -> None:
     if not all(math.isfinite(step) and step > 0 for step in spacing_mm):
         given = " x ".join(f"{step:g}" for step in spacing_mm)
         raise UnreadableError(f"its spacing is {given} mm: zero, negative or not a number", "correct its header")
+
+
+def check_nrrd_spacing(path: Path) -> None:
+    """Refuse a NRRD of fewer than three axes with a known spacing; SimpleITK would take 1 mm for the others."""
+    with open(path, "rb") as file:
+        head = file.read(65536).split(b"\n\n")[0]
+    found = re.search(rb"^(?:space directions|spacings):(.*)$", head, re.IGNORECASE | re.MULTILINE)
+    given = found[1].decode("latin-1").strip() if found else ""
+    axes = re.findall(r"\([^)]*\)|[^\s()]+", given.lower())
+    if axes and sum("nan" not in axis and axis != "none" for axis in axes) < 3:
+        raise UnreadableError(f"its header gives no spacing along one axis: {given}", "correct its header")
 
 
 def check_plausible(num_voxels: int, files: tuple[Path, ...]) -> None:

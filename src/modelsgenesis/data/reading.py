@@ -13,6 +13,7 @@ from modelsgenesis.data.dicom import Series
 from modelsgenesis.data.headers import (
     EXPORT_AGAIN,
     MAX_VOXELS,
+    check_nrrd_spacing,
     check_size,
     check_spacing,
     read_claims,
@@ -78,6 +79,8 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     header = read_header(source.path, source.files, max_voxels)
     if nifti is not None:
         check_spacing(nifti.pixdim_mm)
+    if ending_of(source.path) in (".nrrd", ".nhdr"):
+        check_nrrd_spacing(source.path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(source.path))
     if header.pixel not in SMALL:
