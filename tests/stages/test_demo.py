@@ -1,11 +1,16 @@
 """genesis demo: the whole line on made-up scans."""
 
 import json
+import os
+import shutil
+import signal
+import threading
 
 import pytest
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.made import lineage
+from modelsgenesis.core.naming import describe
 from modelsgenesis.stages.demo import demo, seconds_a_step, timed_recipe
 
 
@@ -40,7 +45,8 @@ def test_steps_are_measured_once_and_then_kept(out, tmp_path, tiny_recipe):
     """The plan of a run that was begun decides; a new one fits the time."""
     assert timed_recipe(out / "run", out / "store", 1e6, 0).plan.steps == 2
     assert 0 < seconds_a_step(tiny_recipe, out / "store", 0) < 60
-    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": {"plan": {"steps": 77}}}))
+    begun = {"recipe": describe(tiny_recipe.but(plan={"steps": 77})), "seed": 0}
+    (tmp_path / "recipe.json").write_text(json.dumps(begun))
     plan = timed_recipe(tmp_path, out / "store", 1.0, 0).plan
     assert (plan.steps, plan.warmup_steps, plan.validate_every) == (77, 7, 15)
 
@@ -51,3 +57,45 @@ def test_impossible_demos_are_refused(tmp_path):
         demo(tmp_path, scans=1)
     with pytest.raises(DataError, match="at least 2 scans and some seconds"):
         demo(tmp_path, seconds=0)
+
+
+def test_demo_stopped_in_training_stops_there(out, tmp_path, capsys):
+    """A signal ends the demo without a report; the same command goes on."""
+    into = tmp_path / "stopped"
+    shutil.copytree(out / "scans", into / "scans")
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    done = threading.Event()
+    asking = threading.Thread(target=ask_to_stop, args=(into / "run" / "recipe.json", done))
+    asking.start()
+    try:
+        assert demo(into, steps=500, scans=3, size=(48, 40, 36)) == into / "run"
+    finally:
+        done.set()
+        asking.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert not (into / "report.html").exists()
+    said = capsys.readouterr().err
+    assert "the same command goes on" in said.partition("4/5")[2]
+    assert "5/5" not in said
+
+
+def ask_to_stop(begun, done):
+    """Once a run has begun, send it the signal that a cluster sends."""
+    while not done.wait(0.1):
+        if begun.exists():
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_scans_of_another_demo_are_refused(out):
+    """Scans of another size, seed or number are not taken for the ones asked for."""
+    with pytest.raises(DataError, match=r"has size \(48, 40, 36\), asked for \(64, 40, 36\)"):
+        demo(out, steps=2, scans=3, size=(64, 40, 36))
+    with pytest.raises(DataError, match=r"torso-002.nii.gz of another demo"):
+        demo(out, steps=2, scans=2, size=(48, 40, 36))
+
+
+def test_demo_of_no_steps_is_refused_before_anything_is_made(tmp_path):
+    """Nothing is written."""
+    with pytest.raises(DataError, match="at least 1 step of training, got 0"):
+        demo(tmp_path, steps=0)
+    assert not any(tmp_path.iterdir())

@@ -78,6 +78,7 @@ def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
     half.mkdir()
     shutil.copy(tiny_run / "recipe.json", half)
     lines = (tiny_run / "log.csv").read_text().splitlines()
+    rewrite(half, **{"from": None})
     (half / "log.csv").write_text("step,loss\n" + "".join(f"{k},0.5\n" for k in range(len(lines))))
     text = report(half, tmp_path / "half.html").read_text(encoding="utf-8")
     assert "steps, no validation yet" in text
@@ -117,3 +118,70 @@ def test_published_recipe_needs_no_options():
 def test_durations_read_like_people_say_them(seconds, words):
     """Seconds, minutes or hours."""
     assert duration(seconds) == words
+
+
+@pytest.fixture
+def half_run(tiny_run, tmp_path):
+    """A run that was stopped after three steps."""
+    half = shutil.copytree(tiny_run, tmp_path / "half")
+    (half / "made.json").unlink()
+    lines = (half / "log.csv").read_text().splitlines()
+    (half / "log.csv").write_text("\n".join(lines[:2]) + "\n")
+    return half
+
+
+def rewrite(run, **changes):
+    """Change a run's settings."""
+    settings = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps({**settings, **changes}))
+
+
+def test_unfinished_run_says_how_far_it_came(half_run, small_store):
+    """Step, steps and time so far are on the page, and the sheet, since the settings name the store."""
+    rewrite(half_run, **{"from": str(small_store)})
+    text = report(half_run, half_run).read_text(encoding="utf-8")
+    assert "This run is not finished" in text
+    assert "step 3 of 6" in text
+    assert "original, deformations, restoration and error in three planes" in text
+    assert "no longer" not in text
+
+
+def test_unfinished_run_without_its_network_still_gets_a_sheet(half_run, small_store):
+    """Before the first validation there is no network, but what it will see can be drawn."""
+    rewrite(half_run, **{"from": str(small_store)})
+    (half_run / "model.safetensors").unlink()
+    text = report(half_run, half_run).read_text(encoding="utf-8")
+    assert "there is no trained network yet" in text
+    assert "No sample could be drawn" not in text
+
+
+def test_store_that_was_never_named_is_not_said_to_have_moved(half_run):
+    """An unfinished run of an older version does not say where its store is."""
+    rewrite(half_run, **{"from": None})
+    text = report(half_run, half_run).read_text(encoding="utf-8")
+    assert "The store is not named by this unfinished run" in text
+    rewrite(half_run, **{"from": "moved/away"})
+    assert "no longer where the run found it" in report(half_run, half_run).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("settings", ["{}", "[]", '{"recipe": {}, "seed": 0}', '{"recipe": null, "seed": 0}'])
+def test_settings_that_are_none_are_refused(tiny_run, tmp_path, settings):
+    """A recipe.json of something else is said to be no run's."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "recipe.json").write_text(settings)
+    with pytest.raises(DataError, match="not the settings of a run"):
+        report(run, tmp_path / "page.html")
+
+
+def test_run_without_a_log_is_refused_with_a_remedy(half_run, tmp_path):
+    """No Errno, but what to do."""
+    (half_run / "log.csv").unlink()
+    with pytest.raises(DataError, match=r"has not come to its first steps; go on with genesis pretrain"):
+        report(half_run, tmp_path / "page.html")
+
+
+def test_report_is_html_only(tiny_run, tmp_path):
+    """A name that promises another format is refused."""
+    with pytest.raises(DataError, match=r"ends in .html or a folder, got page.pdf"):
+        report(tiny_run, tmp_path / "page.pdf")
+    assert not (tmp_path / "page.pdf").exists()

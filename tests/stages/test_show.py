@@ -1,6 +1,7 @@
 """genesis show: what the network saw, as a radiologist looks at it."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from matplotlib.image import imread
 import modelsgenesis as mg
 from modelsgenesis import deformations
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.stream import CubeStream
 from modelsgenesis.pictures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
+from modelsgenesis.recipes import small
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.stages.show import (
     detail,
@@ -114,7 +117,7 @@ def test_drowned_panels_are_shown_over_the_full_range():
     original, bright = np.full((4, 4, 4), 0.1), np.full((4, 4, 4), 0.9)
     shown = legible(Panel("non-linear", bright, note="alone"), original, (0.0, 0.5))
     assert shown.display == (0.0, 1.0)
-    assert shown.note == "alone, full range"
+    assert (shown.note, shown.mark) == ("alone", "full range")
     assert legible(Panel("same", original), original, (0.0, 0.5)).display is None
 
 
@@ -130,3 +133,22 @@ def test_telling_sample_has_the_most_detail(small_store, tiny_recipe):
 def test_show_is_public(small_store, tiny_recipe, tmp_path):
     """mg.show makes the folder that its picture goes to."""
     assert mg.show(tiny_recipe, small_store, tmp_path / "new" / "sheet.png", sample=1).is_file()
+
+
+def test_run_of_something_else_is_refused(small_store, tmp_path):
+    """A recipe.json without a recipe is no run's, whatever else the folder holds."""
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(DataError, match="not the settings of a run"):
+        show("small", small_store, tmp_path / "a.png", run=tmp_path)
+    recipe = describe(small())
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": {**recipe, "flavour": 1}, "seed": 0}))
+    with pytest.raises(DataError, match="not a recipe of this version"):
+        settings("small", tmp_path, None)
+
+
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet", "sheet.pdf"])
+def test_pictures_are_png_only(small_store, tiny_recipe, tmp_path, name):
+    """A name that promises another format is refused, and nothing is written."""
+    with pytest.raises(DataError, match=f"ends in .png, got {name}"):
+        show(tiny_recipe, small_store, tmp_path / name)
+    assert not any(tmp_path.iterdir())

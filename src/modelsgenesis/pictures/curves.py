@@ -40,6 +40,10 @@ class Log:
         try:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{path}: not there, so the run has not come to its first steps; go on with genesis pretrain first"
+            ) from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path}: cannot be read as a log ({error})") from error
         names = {name for row in rows for name in row if name}

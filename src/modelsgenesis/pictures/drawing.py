@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.pictures.planes import Array, Plane
 
@@ -95,7 +96,19 @@ def colour_bar(figure: Figure, left: float, top: float, height: float, spread: f
 
 def save(figure: Figure, path: Path | str) -> Path:
     """Write a figure as PNG, whole or not at all, without the versions that would change its bytes."""
-    path = Path(path)
+    path = png(path)
     with written_aside(path) as aside:
         figure.savefig(aside, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return path
+
+
+def png(path: Path | str) -> Path:
+    """The path of a picture.
+
+    Raises:
+        DataError: its name promises another format.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise DataError(f"pictures are written as PNG, so give a name that ends in .png, got {path.name}")
     return path

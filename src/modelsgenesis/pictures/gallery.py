@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.pictures.drawing import PALE, frame, place, save, scale_bar, show, text, write_letters
+from modelsgenesis.pictures.drawing import ON_PICTURE, PALE, frame, place, save, scale_bar, show, text, write_letters
 from modelsgenesis.pictures.planes import cut
 from modelsgenesis.pictures.sheet import Panel
 from modelsgenesis.pictures.windows import percentile_display
@@ -63,6 +63,7 @@ def draw_gallery(
         axes = place(figure, left, top + LINE * (lines - 1) + 0.07, panel_inches, tall)
         cutting = cut(panel.values, plane, spacing_mm)
         show(axes, cutting.picture, "image", panel.display or display)
+        axes.text(0.03, 0.03, panel.mark, transform=axes.transAxes, va="bottom", size=6.5, **ON_PICTURE)
         if number == 0:
             write_letters(axes, cutting)
             scale_bar(axes, wide_mm)

@@ -37,6 +37,7 @@ class Panel:
         kind: an image is grey between the sheet's display limits; a difference is blue below and red above 0.
         note: a few words or a number under the title.
         display: values shown black and white, where they are not the sheet's.
+        mark: how it is shown, set apart from the note: after it on a sheet, in the picture's corner in a gallery.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Panel:
     kind: Literal["image", "difference"] = "image"
     note: str = ""
     display: tuple[float, float] | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,14 @@ def draw_sheet(
     width = left + (panel_inches + GAP) * len(panels) + RIGHT
     figure = Figure(figsize=(width, rows.tops[-1] + rows.heights[-1] + BOTTOM), facecolor="white")
     frame(figure, LEFT, title, footnote)
-    raised = 0.24 if any(panel.note for panel in panels) else 0.08
+    raised = 0.24 if any(panel.note or panel.mark for panel in panels) else 0.08
     if locator:
         text(figure, LEFT, TOP - raised, "where in the scan", weight="bold", size=8.5)
         draw_locator(figure, locator, rows.names, rows.tops, rows.heights, LEFT, display)
     for number, panel in enumerate(panels):
         start = left + number * (panel_inches + GAP)
         text(figure, start, TOP - raised, panel.title, weight="bold", size=8.5)
-        text(figure, start, TOP - 0.08, panel.note, color=PALE, size=7.5)
+        text(figure, start, TOP - 0.08, ", ".join(filter(None, (panel.note, panel.mark))), color=PALE, size=7.5)
         planes = [cut(panel.values, name, spacing_mm) for name in rows.names]
         limits = (-spread, spread) if panel.kind == "difference" else panel.display or display
         draw_column(figure, planes, panel.kind, rows, start, (panel_inches, scale), limits, marked=not number)

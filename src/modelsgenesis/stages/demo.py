@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.data.phantom import write_phantoms
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Store
@@ -17,7 +17,7 @@ from modelsgenesis.recipes.recipe import build_learner
 from modelsgenesis.stages.prepare import prepare
 from modelsgenesis.stages.pretrain import pretrain
 from modelsgenesis.stages.report import report
-from modelsgenesis.stages.show import show, telling_sample
+from modelsgenesis.stages.show import recipe_of, show, telling_sample
 from modelsgenesis.training.devices import make_fabric
 from modelsgenesis.training.rehearsal import STEPS
 from modelsgenesis.training.rehearsal import seconds_a_step as time_steps
@@ -52,19 +52,24 @@ def demo(
         scans: how many made-up torsos.
         size: their voxels along x, y, z.
     Returns:
-        The report's path.
+        The report's path, or the run's folder when a signal stopped the training.
     Raises:
-        DataError: fewer than two scans, no time to train, or a folder that cannot be written.
+        DataError: fewer than two scans, no time or no step to train; the folder holds another demo, or cannot be
+            written.
     """
     if scans < 2 or not seconds > 0:
         raise DataError(f"a demo needs at least 2 scans and some seconds, got {scans} scans and {seconds:g} seconds")
+    if steps is not None and steps < 1:
+        raise DataError(f"a demo needs at least 1 step of training, got {steps}")
     into, console = Path(into), Console(stderr=True)
 
     def say(words: str) -> None:
         console.print(words, highlight=False)
 
     say(f"1/5 making up {scans} torsos in {into / 'scans'}")
-    write_phantoms(into, scans, seed=seed, size=size)
+    paths = write_phantoms(into, scans, seed=seed, size=size)
+    if left := sorted({*(into / "scans").iterdir()} - {*paths}):
+        raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
     say(f"2/5 preparing them into {into / 'store'}")
     store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
     recipe = timed_recipe(into / "run", store, seconds, seed, steps)
@@ -72,6 +77,9 @@ def demo(
     show(recipe, store, into / "sheet.png", seed=seed, sample=telling_sample(recipe, store, seed=seed))
     say(f"4/5 pre-training for {recipe.plan.steps} steps, about {seconds:.0f} seconds")
     run = pretrain(recipe, store, into / "run", seed=seed)
+    if not (run / CERTIFICATE).is_file():
+        say(f"stopped before the report; the same command goes on, and {run} holds what there is")
+        return run
     say("5/5 writing the report")
     return report(run, into / "report.html")
 
@@ -80,7 +88,7 @@ def timed_recipe(run: Path, store: Path, seconds: float, seed: int, steps: int |
     """The small recipe with as many steps as fit the time, or as many as the run was begun with."""
     recipe = small()
     if steps is None and (run / "recipe.json").is_file():
-        steps = int(read_json(run / "recipe.json")["recipe"]["plan"]["steps"])
+        steps = recipe_of(run).plan.steps
     elif steps is None:
         steps = round(SHARE * seconds / seconds_a_step(recipe, store, seed))
         steps = min(max(steps, LEAST_STEPS), MOST_STEPS)

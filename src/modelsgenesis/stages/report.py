@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._commands import command
-from modelsgenesis.stages.show import show, telling_sample
+from modelsgenesis.stages.show import recipe_of, settings_of, show, telling_sample
 from modelsgenesis.weights.files import load
 
 MOST_SHEETS = 4
@@ -65,17 +65,20 @@ def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> P
     Returns:
         The page's path.
     Raises:
-        DataError: the folder is no run, or has no log yet.
+        DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
     """
     run, into = Path(run), Path(into)
-    into = into if into.suffix.lower() in (".html", ".htm") else into / "report.html"
-    if not (run / "recipe.json").is_file():
-        raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
-    settings = read_json(run / "recipe.json")
+    if into.suffix.lower() != ".html":
+        if into.suffix and not into.is_dir():
+            raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
+        into = into / "report.html"
+    settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
     figures = measure(run, log)
-    page = Page(TITLE, lead(settings["recipe"], store_of(run, chain)))
+    page = Page(TITLE, lead(settings["recipe"], store_of(run, settings, chain)))
+    if not (run / CERTIFICATE).is_file():
+        page.section("This run is not finished", paragraph(so_far(figures, settings["recipe"]["plan"]["steps"])))
     page.figures(headline(figures))
     with tempfile.TemporaryDirectory() as folder:
         page.section("What the network sees, and what it restores", *sheet(run, settings, chain, sample, Path(folder)))
@@ -161,18 +164,21 @@ def sheet(
     run: Path, settings: dict[str, Any], chain: list[tuple[str, Made]], sample: int | None, folder: Path
 ) -> list[str]:
     """The sheet of one sample of training with what the network makes of it now."""
-    store = store_of(run, chain)
+    store = store_of(run, settings, chain)
     if store is None:
-        return [paragraph("The store is no longer where the run found it, so no sample can be drawn.", "caption")]
-    recipe = settings["recipe"]["name"]
+        where = "no longer where the run found it" if places(settings, chain) else "not named by this unfinished run"
+        return [paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
+    network = run if (run / "model.safetensors").is_file() else None
     try:
+        recipe = recipe_of(run)
         number = telling_sample(recipe, store.path, run=run) if sample is None else sample
-        drawn = show(recipe, store.path, folder / "sheet.png", run=run, sample=number)
+        drawn = show(recipe, store.path, folder / "sheet.png", run=network, sample=number, seed=settings["seed"])
     except GenesisError as error:
         return [paragraph(f"No sample could be drawn: {error}", "caption")]
     words = (
         "One sample of training in three planes, as a radiologist looks at them: the patient's right on the picture's "
-        "left. Each deformation alone, what the network was given, and what the trained network makes of it."
+        "left. Each deformation alone, what the network was given"
+        + (", and what the trained network makes of it." if network else "; there is no trained network yet.")
     )
     return [
         paragraph(words, "caption"),
@@ -180,9 +186,23 @@ def sheet(
     ]
 
 
-def store_of(run: Path, chain: list[tuple[str, Made]]) -> Store | None:
-    """The store a run learned from, where its certificate names it or beside the run; None when it has moved away."""
-    named = [Path(path) for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
+def so_far(figures: Figures, steps: int) -> str:
+    """Say how far an unfinished run has come."""
+    return (
+        f"It has come to step {figures.steps:,} of {steps:,}, after {duration(figures.time_s)} of training. "
+        "The numbers below are those so far; the same genesis pretrain command goes on from there."
+    )
+
+
+def places(settings: dict[str, Any], chain: list[tuple[str, Made]]) -> list[Path]:
+    """Where a run says that its store is: its certificate, or its settings while it has none."""
+    inputs = [path for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
+    return [Path(path) for path in (*inputs, settings.get("from")) if isinstance(path, str)]
+
+
+def store_of(run: Path, settings: dict[str, Any], chain: list[tuple[str, Made]]) -> Store | None:
+    """The store a run learned from, where the run names it or beside the run; None when it has moved away."""
+    named = places(settings, chain)
     for folder in (*named, *(run.parent / path.name for path in named)):
         try:
             return Store.open(folder)

@@ -21,6 +21,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import Cube, CubeSampler
 from modelsgenesis.data.store import Scan, Store
+from modelsgenesis.pictures.drawing import png
 from modelsgenesis.pictures.gallery import draw_gallery
 from modelsgenesis.pictures.locator import Locator
 from modelsgenesis.pictures.planes import Array
@@ -40,6 +41,7 @@ WORDS = {
     "genesis": "Models Genesis, all together",
 }
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
+SETTINGS = {"name", "cubes", "plan", "backbone", "backbone_args", "method"}  # of every run's recipe
 STREAM = "train"  # the name under which pretrain draws its samples
 
 
@@ -93,17 +95,18 @@ def show(
     Returns:
         The PNG's path.
     Raises:
-        DataError: the store is unfinished or gives no such cube; an unknown window.
+        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png.
         ShapeError: the run's network cannot take such cubes.
     """
+    into = png(into)
     opened = Store.open(store)
     recipe, seed = settings(recipe, run, seed)
     recipe = recipe.but(cubes={"size": size, "rule": rule})
     sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
     if list:
-        return draw_list(opened, recipe, sampler, Path(into), sample=sample, seed=seed, window=window)
+        return draw_list(opened, recipe, sampler, into, sample=sample, seed=seed, window=window)
     seen = replay(opened, recipe, sampler, sample=sample, seed=seed, run=run)
-    return draw_sample(opened, recipe, seen, Path(into), sample=sample, seed=seed, window=window)
+    return draw_sample(opened, recipe, seen, into, sample=sample, seed=seed, window=window)
 
 
 def telling_sample(
@@ -134,11 +137,41 @@ def settings(recipe: Recipe | str, run: str | Path | None, seed: int | None) -> 
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if run is None or not (Path(run) / "recipe.json").is_file():
         return recipe, seed or 0
-    made = read_json(Path(run) / "recipe.json")
-    own = rebuild(made["recipe"])
-    if isinstance(own, Recipe) and own.name == recipe.name:
-        recipe = own
-    return recipe, int(made.get("seed", 0)) if seed is None else seed
+    made = settings_of(Path(run))
+    own = recipe_of(Path(run))
+    return own if own.name == recipe.name else recipe, int(made["seed"]) if seed is None else seed
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """All that a run was begun with, from its recipe.json.
+
+    Raises:
+        DataError: the folder is no run of pretrain.
+    """
+    if not (run / "recipe.json").is_file():
+        raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
+    made = read_json(run / "recipe.json")
+    recipe = made.get("recipe") if isinstance(made, dict) else None
+    if not isinstance(recipe, dict) or not recipe.keys() >= SETTINGS or not isinstance(made.get("seed"), int):
+        raise DataError(
+            f"{run / 'recipe.json'}: not the settings of a run; give the folder of a run of genesis pretrain"
+        )
+    return made
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run was begun with.
+
+    Raises:
+        DataError: the folder is no run of pretrain, or of another version.
+    """
+    try:
+        recipe = rebuild(settings_of(run)["recipe"])
+    except (TypeError, ImportError) as error:
+        raise DataError(f"{run / 'recipe.json'}: not a recipe of this version ({error})") from error
+    if not isinstance(recipe, Recipe):
+        raise DataError(f"{run / 'recipe.json'}: holds no recipe; give the folder of a run of genesis pretrain")
+    return recipe
 
 
 def replay(
@@ -280,7 +313,7 @@ def legible(panel: Panel, original: Array, display: tuple[float, float]) -> Pane
     drowned, before = (float(np.mean((values < low) | (values > high))) for values in (panel.values, original))
     if drowned < before + DROWNED:
         return panel
-    return dataclasses.replace(panel, display=(0.0, 1.0), note=f"{panel.note}{', ' if panel.note else ''}full range")
+    return dataclasses.replace(panel, display=(0.0, 1.0), mark="full range")
 
 
 def summary(deformation: Deformation) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.data.phantom.torso import Phantom, torso
 
@@ -30,18 +31,37 @@ def write_phantoms(
         with_labels: write the label maps as well.
     Returns:
         The scans' paths.
+    Raises:
+        DataError: a file that is there has another size.
     """
     folder = Path(folder)
     paths = [folder / "scans" / f"torso-{seed + k:03d}.nii.gz" for k in range(num)]
     for k, path in enumerate(paths):
         twin = folder / "labels" / path.name
         if path.exists() and (twin.exists() or not with_labels):
+            check_size(path, size)
             continue
         phantom = torso(seed + k, size, spacing_mm)
         if with_labels:
             write_nifti(twin, phantom.labels, phantom)
         write_nifti(path, phantom.values[0], phantom)
     return paths
+
+
+def check_size(path: Path, size: tuple[int, int, int]) -> None:
+    """Refuse a scan that is there in another size.
+
+    Raises:
+        DataError: it has another size, or cannot be read.
+    """
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise DataError(f"{path}: cannot be read; remove it, and it is made anew") from error
+    if (there := reader.GetSize()) != tuple(size):
+        raise DataError(f"{path} has size {there}, asked for {tuple(size)}; use that size or another folder")
 
 
 def write_nifti(path: Path, values: np.ndarray[Any, Any], phantom: Phantom) -> None:
