@@ -24,6 +24,7 @@ from modelsgenesis.stages.show import (
     display_of,
     flipped_axes,
     gallery,
+    interest,
     legible,
     locate,
     replay,
@@ -121,12 +122,24 @@ def test_drowned_panels_are_shown_over_the_full_range():
     assert legible(Panel("same", original), original, (0.0, 0.5)).display is None
 
 
-def test_telling_sample_has_the_most_detail(small_store, tiny_recipe):
-    """No other of the samples looked at changes more from voxel to voxel."""
+def test_telling_sample_has_the_most_to_see(small_store, tiny_recipe):
+    """No other of the samples looked at is of more interest."""
     store = Store.open(small_store)
     sampler = sampler_of(store, tiny_recipe)
-    scores = [detail(sampler.sample(generator_for(0, k, "train")).image) for k in range(6)]
-    assert telling_sample(tiny_recipe, small_store, among=6) == int(np.argmax(scores))
+    scores = [interest(sampler.sample(generator_for(0, k, "train")).image) for k in range(6)]
+    assert telling_sample(tiny_recipe, small_store, among=6) == scores.index(max(scores))
+
+
+def test_lung_with_vessels_is_of_more_interest_than_a_chest_wall():
+    """A cube within the body beats one that is half air, however sharp its edge; and texture beats flat tissue."""
+    rng = np.random.default_rng(0)
+    wall = np.zeros((1, 16, 16, 16))
+    wall[:, 8:] = 0.52 + 0.05 * rng.random((1, 8, 16, 16))
+    lung = np.full((1, 16, 16, 16), 0.07)
+    lung[:, 12:] = 0.52
+    vessels = np.where(rng.random(lung.shape) < 0.02, 0.5, lung)
+    assert interest(vessels) > interest(lung) > interest(wall)
+    assert interest(np.zeros((1, 4, 4, 4))) == (False, 0.0)
     assert detail(np.zeros((1, 4, 4, 4))) == 0
 
 

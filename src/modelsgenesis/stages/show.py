@@ -41,6 +41,7 @@ WORDS = {
     "genesis": "Models Genesis, all together",
 }
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
+EMPTY, LITTLE = 0.01, 0.05  # of the range, as the air around a patient; of the voxels
 SETTINGS = {"name", "cubes", "plan", "backbone", "backbone_args", "method"}  # of every run's recipe
 STREAM = "train"  # the name under which pretrain draws its samples
 
@@ -112,7 +113,7 @@ def show(
 def telling_sample(
     recipe: Recipe | str, store: str | Path, *, run: str | Path | None = None, seed: int | None = None, among: int = 16
 ) -> int:
-    """The sample of the first few with the most to see: the greatest change from voxel to voxel.
+    """The sample of the first few with the most to see, such as lung, its vessels and some wall.
 
     Args:
         recipe: as for `show`.
@@ -124,7 +125,12 @@ def telling_sample(
     opened = Store.open(store)
     recipe, seed = settings(recipe, run, seed)
     sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
-    return max(range(among), key=lambda number: detail(sampler.sample(generator_for(seed, number, STREAM)).image))
+    return max(range(among), key=lambda number: interest(sampler.sample(generator_for(seed, number, STREAM)).image))
+
+
+def interest(image: Array) -> tuple[bool, float]:
+    """How much there is to see: first that little of it is empty, then fine detail in what is dark and bright."""
+    return bool(np.mean(image <= EMPTY) < LITTLE), detail(image) * float(image.std())
 
 
 def detail(image: Array) -> float:
