@@ -14,6 +14,7 @@ import pytest
 from tests.data.scan_files import make_ct, write_ct, write_series
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import sha256
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.working import work_through
@@ -155,14 +156,56 @@ def test_store_begun_otherwise_is_not_mixed(scans: Path, tmp_path: Path) -> None
         quietly(scans, scans)
 
 
-@pytest.mark.parametrize(
-    "options", [{"folds": 0}, {"workers": -1}, {"spacing": (0.0, 1.0, 1.0)}, {"salt": ""}], ids=lambda o: next(iter(o))
-)
+@pytest.mark.parametrize("left", [[".salt.part"], ["salt", ".settings.json.part"], ["salt"]])
+def test_killed_before_it_was_begun_is_begun_again(scans: Path, tmp_path: Path, left: list[str]) -> None:
+    """What a kill in the first milliseconds leaves is no other folder's content."""
+    (tmp_path / "store").mkdir()
+    for name in left:
+        (tmp_path / "store" / name).write_text("half")
+    store = quietly(scans, tmp_path / "store")
+    assert contents(store) == contents(quietly(scans, tmp_path / "whole"))
+
+
+def test_certificate_always_belongs_to_the_manifest(scans: Path, tmp_path: Path) -> None:
+    """Killed between the two, copied from elsewhere or broken, it is written anew; a right one stays."""
+    store = quietly(scans, tmp_path / "store")
+    stale = (store / "made.json").read_text()
+    write_ct(scans / "new.nii.gz", 11)
+    quietly(scans, store)
+    for text in (stale, stale.replace('"prepare"', '"pretrain"'), "{"):
+        (store / "made.json").write_text(text)
+        arguments = read_certificate(quietly(scans, store), "prepare").arguments
+        assert arguments["scans"] == 5
+        assert arguments["manifest_sha256"] == sha256(store / "manifest.csv")
+
+
+IMPOSSIBLE: list[dict[str, object]] = [
+    {"folds": 0},
+    {"workers": -1},
+    {"spacing": (0.0, 1.0, 1.0)},
+    {"spacing": (float("inf"), 1.0, 1.0)},
+    {"spacing": (1.0, float("nan"), 1.0)},
+    {"max_voxels": 0},
+    {"salt": ""},
+]
+
+
+@pytest.mark.parametrize("options", IMPOSSIBLE, ids=str)
 def test_impossible_arguments_are_refused(scans: Path, tmp_path: Path, options: dict[str, object]) -> None:
     """Before anything is written."""
     with pytest.raises(DataError):
         quietly(scans, tmp_path / "store", **options)
     assert not (tmp_path / "store" / "settings.json").exists()
+
+
+def test_empty_word_is_not_the_current_folder(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unset variable of a shell script must not scatter a store over the folder it runs in."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for source, into in (("", "store"), (str(scans), "")):
+        with pytest.raises(DataError, match="empty"):
+            quietly(source, into)
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_store_inside_the_source_does_not_feed_itself(scans: Path) -> None:
@@ -213,6 +256,21 @@ def die_of_two(number: int) -> int:
     return number * number
 
 
+def test_last_line_counts_every_problem(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused while looking or while reading; without a problem nothing is said of the table."""
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal does not break the path
+    (scans / "empty.nii").touch()
+    prepare(scans, tmp_path / "store", workers=0)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"prepare: 4 scans in the store, 2 problems: {tmp_path / 'store' / 'problems.csv'}"
+    (scans / "empty.nii").unlink()
+    (scans / "cut.nii").unlink()
+    prepare(scans, tmp_path / "store", workers=0)
+    assert capsys.readouterr().err.splitlines()[-1] == "prepare: 4 scans in the store"
+
+
 def test_process_that_dies_costs_one_task() -> None:
     """The others are done, whichever were under way when it died."""
     assert dict(work_through(die_of_two, range(6), 2)) == {0: 0, 1: 1, 2: None, 3: 9, 4: 16, 5: 25}
@@ -227,6 +285,6 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "4 not prepared" not in done.stderr
-    assert "prepare: 5 of 5 scans, 1 not prepared" in done.stderr
+    problems = tmp_path / "store" / "problems.csv"
+    assert done.stderr.splitlines()[-1] == f"prepare: 4 scans in the store, 1 problem: {problems}"
     assert len(manifest(tmp_path / "store")) == 4

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json, written_aside
+from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data import scan as scan_room
 from modelsgenesis.data.arrays import StoredArray
@@ -42,17 +43,18 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
     if salt == "":
         raise DataError("an empty salt hides nobody; give a long secret text, or leave --salt out")
     if not (into / SETTINGS).is_file():
-        if into.exists() and (not into.is_dir() or any(path.name != SALT for path in into.iterdir())):
+        begun = {SALT, f".{SALT}.part", f".{SETTINGS}.part"}  # all that a kill before this point leaves
+        if into.exists() and (not into.is_dir() or any(path.name not in begun for path in into.iterdir())):
             raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
         with written_aside(into / SALT) as aside:
             aside.touch(mode=0o600)
             aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
         write_json(into / SETTINGS, dict(settings))
-    begun = read_json(into / SETTINGS)
+    before = read_json(into / SETTINGS)
     for name, value in settings.items():
-        if begun.get(name) != value:
+        if before.get(name) != value:
             raise DataError(
-                f"{into} was begun with {name} = {begun.get(name)}, not {value}; use that, or another folder"
+                f"{into} was begun with {name} = {before.get(name)}, not {value}; use that, or another folder"
             )
     return _read_salt(into, salt)
 
@@ -120,10 +122,18 @@ def remove_leftovers(into: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_manifest(into: Path, scans: Iterable[Scan]) -> bool:
-    """Write the manifest, in the order of ids; say whether it changed."""
+def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
+    """Write the manifest, in the order of ids."""
     rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
-    return _write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+    _write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+
+
+def is_certified(into: Path, arguments: Mapping[str, Any]) -> bool:
+    """Whether the store has a certificate of these arguments; one of an earlier manifest does not count."""
+    try:
+        return read_certificate(into, "prepare").arguments == arguments
+    except DataError:  # none, damaged, or of another stage: to be made again
+        return False
 
 
 def write_problems(into: Path, problems: Iterable[Problem]) -> None:
@@ -131,11 +141,8 @@ def write_problems(into: Path, problems: Iterable[Problem]) -> None:
     _write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
 
 
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> bool:
-    before = path.read_bytes() if path.is_file() else b""
-    with written_aside(path) as aside:
-        with open(aside, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        return aside.read_bytes() != before
+def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,6 +1,7 @@
 """From a folder of scans to a store: `genesis prepare SCANS STORE`."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.made import FILE, certify
+from modelsgenesis.core.files import sha256
+from modelsgenesis.core.made import certify
 from modelsgenesis.data.doubles import drop_doubles
 from modelsgenesis.data.headers import MAX_VOXELS
 from modelsgenesis.data.keeping import (
     PROBLEMS,
     begin_store,
     find_done,
+    is_certified,
     is_current,
     only_one,
     remove_leftovers,
@@ -27,7 +30,7 @@ from modelsgenesis.data.preparing import Settings, name_scan, prepare_scan
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.store import SCANS
+from modelsgenesis.data.store import MANIFEST, SCANS
 from modelsgenesis.data.tables import read_table
 from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
 
@@ -49,7 +52,8 @@ def prepare(
     """Turn scans of any format into a store that training reads: LPS, chunked, without names.
 
     What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
-    takes in new scans. `STORE/salt` is secret: delete it, and problems.csv, before the store is shared.
+    takes in new scans. Before a store is shared, delete `STORE/salt`, which is secret, and look at problems.csv and
+    made.json: they name sources by path.
 
     Args:
         source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or a CSV with the column `image` (and, if
@@ -67,10 +71,13 @@ def prepare(
     Raises:
         DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
     """
+    if not str(source) or not str(into):
+        raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
     source, into = Path(source), Path(into)
-    _check(source, spacing, folds, workers)
+    _check(source, spacing, folds, workers, max_voxels)
     common = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
     secret = begin_store(into, common, salt)
+    console = Console(stderr=True, quiet=quiet)
     settings = Settings(secret, folds, spacing, modality or "", max_voxels)
     with only_one(into):
         (into / SCANS).mkdir(exist_ok=True)
@@ -80,7 +87,7 @@ def prepare(
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
         scans: list[Scan] = []
-        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), quiet):
+        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), console):
             if isinstance(result, Scan):
                 scans.append(result)
                 problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
@@ -90,20 +97,33 @@ def prepare(
         write_problems(into, problems)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
-        if write_manifest(into, scans) or not (into / FILE).is_file():
-            certify(into, "prepare", {**common, "max_voxels": max_voxels, "scans": len(scans)}, inputs=[source])
+        write_manifest(into, scans)
+        found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
+        arguments = {**common, "max_voxels": max_voxels, **found}
+        if not is_certified(into, arguments):
+            certify(into, "prepare", arguments, inputs=[source])
+    console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)
     return into
 
 
-def _check(source: Path, spacing: tuple[float, ...] | None, folds: int, workers: int | None) -> None:
+def _check(source: Path, spacing: tuple[float, ...] | None, folds: int, workers: int | None, max_voxels: int) -> None:
     if not source.exists():
         raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
-    if spacing is not None and min(spacing) <= 0:
-        raise DataError(f"spacing must be positive, got {spacing}; it is in mm, along X, Y and Z")
+    if spacing is not None and not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise DataError(f"spacing must be positive and finite, got {spacing}; it is in mm, along X, Y and Z")
     if folds < 1:
         raise DataError(f"there must be at least one fold, got {folds}; ten is usual")
     if workers is not None and workers < 0:
         raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+    if max_voxels < 1:
+        raise DataError(f"max_voxels must be 1 or more, got {max_voxels}; {MAX_VOXELS} is usual")
+
+
+def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
+    line = f"prepare: {num_scans} {'scan' if num_scans == 1 else 'scans'} in the store"
+    if num_problems:
+        line += f", {num_problems} {'problem' if num_problems == 1 else 'problems'}: {into / PROBLEMS}"
+    return line
 
 
 def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Problem]]:
@@ -162,10 +182,9 @@ def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]
 
 
 def _with_progress(
-    done: Iterable[tuple[Source, Scan | Problem]], total: int, quiet: bool
+    done: Iterable[tuple[Source, Scan | Problem]], total: int, console: Console
 ) -> Iterator[tuple[Source, Scan | Problem]]:
     """Pass results on and show how many there are: a bar on a terminal, a line now and then elsewhere."""
-    console = Console(stderr=True, quiet=quiet)
     columns = (
         TextColumn("preparing"),
         BarColumn(),
@@ -174,11 +193,11 @@ def _with_progress(
         TextColumn("{task.fields[wrong]}"),
     )
     num_wrong = 0
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as progress:
         bar = progress.add_task("preparing", total=total, wrong="")
         for count, (source, result) in enumerate(done, start=1):
             num_wrong += isinstance(result, Problem)
             progress.update(bar, advance=1, wrong=f"{num_wrong} not prepared" if num_wrong else "")
-            if not console.is_terminal and (count % LINE_EVERY == 0 or count == total):
+            if not console.is_terminal and count % LINE_EVERY == 0:
                 console.print(f"prepare: {count} of {total} scans, {num_wrong} not prepared")
             yield source, result
