@@ -1,4 +1,4 @@
-"""The store: opened cheaply, split by patient, read in any process."""
+"""The store: opened cheaply, read in any process."""
 
 import json
 import multiprocessing
@@ -71,27 +71,6 @@ def test_region_outside_is_refused(path: Path) -> None:
     for lower, size in (((-1, 0, 0), (4, 4, 4)), ((0, 0, 28), (4, 4, 4))):
         with pytest.raises(ShapeError, match="leaves scan"):
             store.read(store.scans[0], lower, size)
-
-
-def test_folds_are_by_patient(path: Path) -> None:
-    """Each scan is in one fold, and asking for an empty one says which there are."""
-    store = Store.open(path)
-    assert sum(len(store.of_folds([fold])) for fold in store.folds) == 5
-    with pytest.raises(DataError, match="has folds"):
-        store.of_folds([99])
-
-
-def test_split_holds_out_whole_patients(path: Path) -> None:
-    """At least one patient on either side, none on both, the same every time."""
-    store = Store.open(path)
-    for fraction, held_out in ((0.01, 1), (0.4, 2), (0.99, 4)):
-        train, held = store.split(fraction)
-        assert len(held) == held_out
-        assert not {scan.patient for scan in train} & {scan.patient for scan in held}
-        assert len(train) + len(held) == 5
-        assert store.split(fraction) == (train, held)
-    with pytest.raises(DataError, match="between 0 and 1"):
-        store.split(1.0)
 
 
 def test_missing_and_unfinished_stores_are_refused(path: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import os
 from collections import OrderedDict
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,36 +54,6 @@ class Store:
     def folds(self) -> list[int]:
         """The folds that occur, rising."""
         return sorted({scan.fold for scan in self.scans})
-
-    def of_folds(self, folds: Collection[int]) -> list[Scan]:
-        """The scans of these folds.
-
-        Raises:
-            DataError: none is there.
-        """
-        chosen = [scan for scan in self.scans if scan.fold in folds]
-        if not chosen:
-            raise DataError(f"no scan in folds {sorted(folds)}; the store {self.path} has folds {self.folds}")
-        return chosen
-
-    def split(self, fraction: float) -> tuple[list[Scan], list[Scan]]:
-        """Hold out patients: (for training, held out).
-
-        Patients are taken in the order of their salted ids, which is random yet fixed; at least one patient is on
-        either side.
-
-        Args:
-            fraction: of the patients to hold out, in (0, 1).
-        Raises:
-            DataError: a fraction outside (0, 1), or a store of one patient.
-        """
-        if not 0 < fraction < 1:
-            raise DataError(f"the fraction of patients to hold out must be between 0 and 1, got {fraction:g}")
-        patients = sorted({scan.patient for scan in self.scans})
-        if len(patients) < 2:
-            raise DataError(f"{self.path} holds one patient only; nothing can be held out, add scans of another")
-        held = set(patients[: min(max(1, round(fraction * len(patients))), len(patients) - 1)])
-        return [s for s in self.scans if s.patient not in held], [s for s in self.scans if s.patient in held]
 
     def read(self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], *, index: int = 0) -> NDArray[np.float32]:
         """Cut a region, in physical units (HU for CT).
