@@ -30,5 +30,5 @@ def test_neighbouring_indices_are_independent() -> None:
 @pytest.mark.parametrize(("seed", "index"), [(-1, 0), (0, -1)])
 def test_negative_numbers_are_refused(seed: int, index: int) -> None:
     """The error shows both."""
-    with pytest.raises(ValueError, match=f"seed {seed} and index {index}"):
+    with pytest.raises(ValueError, match=f"seed {seed} and sample {index}"):
         generator_for(seed, index)

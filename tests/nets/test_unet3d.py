@@ -62,8 +62,10 @@ def test_wrong_number_of_channels_or_axes_is_refused() -> None:
         UNet3D(width=4)(torch.rand(1, 1, 16, 16))
 
 
-@pytest.mark.parametrize("argument", [{"norm": "layer"}, {"up": "linear"}, {"activation": "tanh"}, {"axes": 4}])
+@pytest.mark.parametrize(
+    "argument", [{"norm": "layer"}, {"up": "linear"}, {"activation": "tanh"}, {"axes": 4}, {"width": 0}]
+)
 def test_unknown_settings_are_refused(argument: dict[str, object]) -> None:
     """An unknown word is named."""
     with pytest.raises(ValueError, match="must be"):
-        UNet3D(width=4, **argument)  # type: ignore[arg-type]
+        UNet3D(**{"width": 4, **argument})  # type: ignore[arg-type]

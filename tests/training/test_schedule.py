@@ -46,7 +46,19 @@ def test_since_best_counts_from_the_first_best() -> None:
     assert [since_best(history) for history in ([], [1.0], [1.0, 1.0], [3, 1, 2, 2])] == [0, 0, 1, 2]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"lr": 0.0}, {"batch_size": 0}, {"validate_every": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"batch_size": 0},
+        {"validate_every": 0},
+        {"warmup_steps": -1},
+        {"workers": -1},
+        {"patience": 0},
+    ],
+)
 def test_senseless_numbers_are_refused(wrong: dict[str, float]) -> None:
     """The error names the setting and the number."""
     (name,) = wrong

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import inspect
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from modelsgenesis.core.errors import GenesisError
@@ -26,10 +27,7 @@ def find(room: str, name: str, base: type) -> type:
         module_name = f"{PACKAGE}.{room}.{name.replace('-', '_')}"
         if name.replace("-", "_") not in members(room):
             raise GenesisError(f"no {name!r} in {room}; there are: {', '.join(members(room))}")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise GenesisError(f"{name}: cannot import {error.name}; is it installed here?") from error
+    module = load_module(module_name)
     classes = [
         value
         for key, value in vars(module).items()
@@ -43,6 +41,18 @@ def find(room: str, name: str, base: type) -> type:
             f"{name}: expected one {base.__name__} there, found {len(classes)}; use package.module:Class"
         )
     return classes[0]
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by its name.
+
+    Raises:
+        GenesisError: it is not there.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise GenesisError(f"cannot import {name} (no {error.name}); is it installed and spelled right?") from error
 
 
 def members(room: str) -> list[str]:

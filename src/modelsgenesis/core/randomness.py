@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+from modelsgenesis.core.errors import GenesisError
+
 
 def generator_for(seed: int, index: int, stream: str = "") -> np.random.Generator:
     """Make the generator of one sample: the same whatever the worker, process or GPU that asks.
@@ -13,12 +15,12 @@ def generator_for(seed: int, index: int, stream: str = "") -> np.random.Generato
         index: the sample's number, 0 or more.
         stream: what the draws are for, so that training and validation never share theirs.
     Raises:
-        ValueError: a negative seed or index.
+        GenesisError: a negative seed or index.
     Source: Salmon et al. 2011, Philox; keys are hashed by NumPy's SeedSequence.
     Example: >>> generator_for(0, 12345).random() == generator_for(0, 12345).random()
     True
     """
     if seed < 0 or index < 0:
-        raise ValueError(f"seed and index must be 0 or more, got seed {seed} and index {index}")
+        raise GenesisError(f"seed and sample must be 0 or more, got seed {seed} and sample {index}")
     entropy = (seed, index, zlib.crc32(stream.encode()))
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))

@@ -1,6 +1,6 @@
 """Normalisation layers that work in 2D and 3D alike and keep the state names of PyTorch's own."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, distributed, nn
@@ -38,15 +38,13 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
 
     def _normalize_together(self, x: Tensor) -> Tensor:
         """Normalise by the statistics of all processes' batches, which must be of one size."""
-        from torch.distributed.nn.functional import all_reduce  # the one whose gradients are reduced too
-
         over = [0, *range(2, x.dim())]
         count = x.numel() // x.shape[1] * distributed.get_world_size()
         wide = x.float()
-        mean = all_reduce(wide.sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
+        mean = _Total.apply(wide.sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
         shape = (1, -1) + (1,) * (x.dim() - 2)
         centred = wide - mean.view(shape)
-        variance = all_reduce(centred.square().sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
+        variance = _Total.apply(centred.square().sum(over)) / count  # type: ignore[no-untyped-call]  # (C,)
         with torch.no_grad():
             self._follow(mean, variance * (count / (count - 1)))
         scale = self.weight * torch.rsqrt(variance + self.eps)
@@ -60,6 +58,24 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
         momentum = self.momentum or 0.0
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance, momentum)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _total(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _total(gradient)
+
+
+def _total(values: Tensor) -> Tensor:
+    values = values.clone()
+    distributed.all_reduce(values)
+    return values
 
 
 def make_norm(norm: Norm, channels: int, axes: int) -> nn.Module:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.nets._norms import Norm, make_norm
 
 Up = Literal["transposed", "nearest"]
@@ -40,6 +41,8 @@ class UNet3D(Backbone):
         axes: int = 3,
     ) -> None:
         super().__init__()
+        if width < 1:
+            raise ShapeError(f"width must be 1 or more, got {width}")
         if axes not in (2, 3):
             raise ValueError(f"axes must be 2 or 3, got {axes}")
         if activation not in ("sigmoid", "identity"):

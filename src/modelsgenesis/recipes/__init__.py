@@ -1,9 +1,7 @@
 """Recipes: one file each, a function of the file's name that returns data."""
 
-import importlib
-
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.core.naming import members
+from modelsgenesis.core.naming import load_module, members
 from modelsgenesis.recipes.any import any
 from modelsgenesis.recipes.chest_ct import chest_ct
 from modelsgenesis.recipes.chest_ct_official import chest_ct_official
@@ -26,7 +24,8 @@ def find(name: str) -> Recipe:
         if function_name not in known:
             raise GenesisError(f"no recipe {name!r}; there are: {', '.join(known).replace('_', '-')}")
         module_name = f"{__name__}.{function_name}"
-    recipe = getattr(importlib.import_module(module_name), function_name)()
+    make = getattr(load_module(module_name), function_name, None)
+    recipe = make() if callable(make) else None
     if not isinstance(recipe, Recipe):
-        raise GenesisError(f"{name} makes no Recipe but {type(recipe).__name__}")
+        raise GenesisError(f"{name} is no function that makes a Recipe")
     return recipe

@@ -1,5 +1,6 @@
 """Pre-train a network on a store of unlabelled scans."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import FILE as CERTIFICATE
-from modelsgenesis.core.made import certify, fingerprint
+from modelsgenesis.core.made import certify, fingerprint, read_certificate
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
@@ -24,13 +25,16 @@ from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.plan import Optimizer, Precision
+from modelsgenesis.training.plan import Optimizer, Precision, Schedule
 from modelsgenesis.training.rehearsal import rehearse
+from modelsgenesis.training.state import FILE as RESUME
 from modelsgenesis.weights.files import save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
+MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 SETTINGS = "recipe.json"
+FROM = "from"  # the store's path beside the settings; a run may go on after the store was moved
 
 
 def pretrain(
@@ -49,7 +53,10 @@ def pretrain(
     accumulate: int | None = None,
     optimizer: Optimizer | None = None,
     lr: float | None = None,
+    weight_decay: float | None = None,
+    schedule: Schedule | None = None,
     warmup_steps: int | None = None,
+    clip_norm: float | None = None,
     validate_every: int | None = None,
     val_cubes: int | None = None,
     patience: int | None = None,
@@ -83,7 +90,10 @@ def pretrain(
         accumulate: backward passes a step.
         optimizer: adamw or sgd.
         lr: peak learning rate.
-        warmup_steps: over which the learning rate rises.
+        weight_decay: of the convolutions' weights.
+        schedule: of the learning rate: cosine, plateau, halving or constant.
+        warmup_steps: over which it rises.
+        clip_norm: the gradient's greatest norm.
         validate_every: steps between validations.
         val_cubes: held-out cubes.
         patience: validations without a better one before the run stops.
@@ -103,42 +113,49 @@ def pretrain(
         ShapeError: the cubes do not fit the network.
         TrainingError: the folder holds another run, or the training failed; the message says what to change.
     """
-    into = Path(into)
-    opened = Store.open(Path(store))
-    recipe = (find_recipe(recipe) if isinstance(recipe, str) else recipe).but(
+    changed = (find_recipe(recipe) if isinstance(recipe, str) else recipe).but(
         cubes={"size": size, "rule": rule},
         plan={
             "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
-            "warmup_steps": warmup_steps, "validate_every": validate_every, "val_cubes": val_cubes,
-            "patience": patience, "precision": precision, "compile": compile or None, "workers": workers,
+            "weight_decay": weight_decay, "schedule": schedule, "warmup_steps": warmup_steps, "clip_norm": clip_norm,
+            "validate_every": validate_every, "val_cubes": val_cubes, "patience": patience, "precision": precision,
+            "compile": compile or None, "workers": workers,
         },
         backbone=backbone,
         backbone_args={"width": width},
-        method_args={"arm": arm},
+        method_args={"arm": arm.replace("-", "_") if arm else None},
         folds={"train_folds": train_folds, "val_folds": val_folds},
     )  # fmt: skip
-    training, held_out = split(opened, recipe)
+    fabric = make_fabric(changed.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
+    return _follow(changed, Path(store), Path(into), seed, fabric, dry_run=dry_run)
+
+
+def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, *, dry_run: bool) -> Path:
+    """Do as the recipe says."""
     console = Console(stderr=True)
+    opened = Store.open(store)
+    training, held_out = split(opened, recipe)
     recipe = _with_epoch(recipe, len(training))
     learner = build_learner(recipe, opened, seed)
-    if not dry_run and _is_done(into, recipe, store, seed):
+    if not dry_run and _is_done(into, _settings(recipe, store, seed)):
         console.print(f"{into}: this run is done already")
         return into
-    fabric = make_fabric(recipe.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
     fabric.launch()
     work = _Work(opened, recipe, learner, training, held_out, into, fabric, seed)
     if dry_run:
         rehearse(learner, recipe.plan, work.materials(), fabric=fabric, console=console)
         return into
+    run = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console)
     if fabric.is_global_zero:
-        write_json(into / SETTINGS, _settings(recipe, store, seed))
+        write_json(into / SETTINGS, {**_settings(recipe, store, seed), FROM: str(store)})
         console.print(_greeting(recipe, training, held_out, work.samplers), highlight=False)
-    outcome = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console).run()
-    if outcome.stopped:
-        console.print(f"stopped by {outcome.stopped} at step {outcome.state.step}; the same command goes on from there")
+    outcome = run.run()
+    if fabric.is_global_zero and outcome.stopped:
+        step = f"step {outcome.state.step} of {recipe.plan.steps}"
+        console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        certify(into, "pretrain", _settings(recipe, store, seed), inputs=[Path(store)], seed=seed)
+        certify(into, "pretrain", _settings(recipe, store, seed), inputs=[store], seed=seed)
     fabric.barrier()
     return into
 
@@ -181,10 +198,10 @@ class _Work:
         return iter(load_batches(self.streams[0], numbers, workers=self.workers, pin=self.pin))
 
     def _validation(self) -> Iterator[Batch]:
-        share, count = self.recipe.plan.share(self.fabric.world_size), self.recipe.plan.val_cubes
-        batches = [list(range(first, min(first + share, count))) for first in range(0, count, share)]
-        mine = batches[self.fabric.global_rank :: self.fabric.world_size]
-        return iter(load_batches(self.streams[1], mine, workers=self.workers, pin=self.pin))
+        share, rank = self.recipe.plan.share(self.fabric.world_size), self.fabric.global_rank
+        mine = list(range(rank, self.recipe.plan.val_cubes, self.fabric.world_size))
+        batches = [mine[first : first + share] for first in range(0, len(mine), share)]
+        return iter(load_batches(self.streams[1], batches, workers=self.workers, pin=self.pin))
 
     def _keep_best(self, step: int, figures: dict[str, float]) -> None:
         save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, figures))
@@ -216,22 +233,26 @@ def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
     return recipe.but(plan={"validate_every": steps})
 
 
-def _settings(recipe: Recipe, store: str | Path, seed: int) -> dict[str, Any]:
+def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
     """All that decides the weights."""
-    settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(Path(store)), "seed": seed}
+    settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(store), "seed": seed}
     settings["recipe"]["plan"].pop("workers")
     return settings
 
 
-def _is_done(into: Path, recipe: Recipe, store: str | Path, seed: int) -> bool:
+def _is_done(into: Path, settings: dict[str, Any]) -> bool:
     """Whether the folder holds this very run, finished.
 
     Raises:
         TrainingError: it holds a run with other settings.
+        DataError: another stage made it.
     """
-    if not (into / SETTINGS).is_file():
+    if (into / CERTIFICATE).exists():
+        read_certificate(into, "pretrain")
+    if not (into / RESUME).is_file():
         return False
-    there, asked = _flat(read_json(into / SETTINGS)), _flat(_settings(recipe, store, seed))
+    there, asked = _flat(read_json(into / SETTINGS)), _flat(settings)
+    there.pop(FROM, None)
     differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
     if differing:
         changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
@@ -250,7 +271,8 @@ def _flat(data: Any, name: str = "") -> dict[str, Any]:
 
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
+    """How many scans there are on either side, and why some give no cube."""
     lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
-    for sampler in samplers:
-        lines += [f"left out: {scan}: {why}" for scan, why in sampler.left_out.items()]
+    reasons = [why for sampler in samplers for why in sampler.left_out.values()]
+    lines += [f"{count} give no cube: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
     return "\n".join(lines)

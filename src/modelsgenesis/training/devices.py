@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.training.plan import Precision
 
 Accelerator = Literal["auto", "cpu", "gpu"]
@@ -21,7 +22,13 @@ def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devi
         accelerator: "auto" takes a GPU where there is one.
         devices: processes a node, one a device; torchrun's own number wins.
         nodes: machines.
+    Raises:
+        TrainingError: no such number of processes, or no GPU where one was asked for.
     """
+    if devices < 1 or nodes < 1:
+        raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
+    if accelerator == "gpu" and torch.cuda.device_count() < devices:
+        raise TrainingError(f"{devices} GPUs asked for, {torch.cuda.device_count()} here; use --accelerator cpu")
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     if TorchElasticEnvironment.detect():

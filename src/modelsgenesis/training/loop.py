@@ -168,7 +168,7 @@ class Training:
         if not math.isfinite(means["total"]):
             raise TrainingError(
                 f"the loss is {means['total']} at step {self.state.step}: lower the learning rate (--lr), "
-                "lengthen the warm-up or clip the gradient; the last good checkpoint is kept"
+                "lengthen the warm-up or clip the gradient (--clip-norm); the last good checkpoint is kept"
             )
         self.state.time_s += seconds
         figures = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
@@ -179,14 +179,15 @@ class Training:
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Mean figures over the held-out cubes of all processes."""
-        self.model.eval()
+        self.learner.eval()
         sums: dict[str, Tensor] = {}
         for batch in self.materials.validation():
             size = len(next(iter(batch.values())))
-            parts = self.model(self.fabric.to_device(batch), self.state.step / self.plan.steps)
+            with self.fabric.autocast():  # not by the wrapper, whose processes would wait for each other
+                parts = self.learner.losses(self.fabric.to_device(batch), self.state.step / self.plan.steps)
             for name, part in {**parts, "cubes": torch.ones_like(parts["total"])}.items():
                 sums[name] = sums.get(name, 0.0) + part.double() * size
-        self.model.train()
+        self.learner.train()
         names = sorted(sums)
         means = dict(zip(names, self._mean(torch.stack([sums[name] for name in names])).tolist(), strict=True))
         cubes = means.pop("cubes")

@@ -1,5 +1,6 @@
 """How to train, as data."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,18 +59,28 @@ class Plan:
         for name in ("steps", "batch_size", "accumulate", "val_cubes", "halve_after"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.lr <= 0:
-            raise TrainingError(f"lr must be more than 0, got {self.lr}")
-        if self.validate_every is not None and self.validate_every < 1:
-            raise TrainingError(f"validate_every must be 1 or more, got {self.validate_every}")
+        for name in ("validate_every", "patience"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be 1 or more, or left out, got {getattr(self, name)}")
+        for name in ("warmup_steps", "weight_decay", "momentum", "workers"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("lr", "clip_norm"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise TrainingError(f"{name} must be more than 0, got {getattr(self, name)}")
         self.share(1)
 
     def share(self, world_size: int) -> int:
         """Cubes a backward pass and process.
 
         Raises:
-            TrainingError: the batch does not divide by processes times accumulations.
+            TrainingError: the batch does not divide by processes times accumulations, or a process would have no
+                held-out cube.
         """
+        if self.val_cubes < world_size:
+            raise TrainingError(
+                f"{self.val_cubes} held-out cubes are too few for {world_size} processes; use --val-cubes"
+            )
         parts = world_size * self.accumulate
         if self.batch_size % parts:
             raise TrainingError(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import psutil
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
@@ -29,7 +30,7 @@ def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabr
     table = Table("what", "how much", title="A dry run: nothing is written")
     table.add_row("device", f"{fabric.world_size} x {fabric.device}, {fabric._precision.precision}")
     table.add_row("parameters", f"{num_parameters:,}")
-    table.add_row("peak memory a process", f"{_peak_bytes(fabric) / 2**30:.2f} GiB")
+    table.add_row("peak memory a process", _memory(fabric))
     table.add_row("steps, at most", f"{plan.steps:,} of {plan.batch_size} cubes; {validations:,} validations")
     table.add_row("speed", f"{plan.batch_size / seconds:.1f} cubes/s, {seconds:.3g} s a step")
     table.add_row("time, at most", f"{passes * seconds / 3600:.2f} hours")
@@ -66,8 +67,12 @@ def _wait(fabric: Fabric) -> None:
         torch.cuda.synchronize(fabric.device)
 
 
-def _peak_bytes(fabric: Fabric) -> float:
+def _memory(fabric: Fabric) -> str:
     if fabric.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(fabric.device)
-    kilo = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+        peak = torch.cuda.max_memory_allocated(fabric.device)
+        there = torch.cuda.get_device_properties(fabric.device).total_memory
+    else:
+        kilo = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+        there = psutil.virtual_memory().total
+    return f"{peak / 2**30:.2f} of {there / 2**30:.1f} GiB"
