@@ -92,6 +92,9 @@ def test_scans_of_another_demo_are_refused(out):
         demo(out, steps=2, scans=3, size=(64, 40, 36))
     with pytest.raises(DataError, match=r"torso-002.nii.gz of another demo"):
         demo(out, steps=2, scans=2, size=(48, 40, 36))
+    with pytest.raises(DataError, match=r"torso-000.nii.gz of another demo"):
+        demo(out, steps=2, scans=3, size=(48, 40, 36), seed=7)
+    assert len([*(out / "scans").iterdir()]) == 3
 
 
 def test_demo_of_no_steps_is_refused_before_anything_is_made(tmp_path):

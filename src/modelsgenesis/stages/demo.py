@@ -8,7 +8,7 @@ from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.made import FILE as CERTIFICATE
-from modelsgenesis.data.phantom import write_phantoms
+from modelsgenesis.data.phantom import phantom_paths, write_phantoms
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
@@ -67,15 +67,15 @@ def demo(
         console.print(words, highlight=False)
 
     say(f"1/5 making up {scans} torsos in {into / 'scans'}")
-    paths = write_phantoms(into, scans, seed=seed, size=size)
-    if left := sorted({*(into / "scans").iterdir()} - {*paths}):
+    if left := sorted({*(into / "scans").glob("torso-*")} - {*phantom_paths(into, scans, seed=seed)}):
         raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
+    write_phantoms(into, scans, seed=seed, size=size)
     say(f"2/5 preparing them into {into / 'store'}")
     store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
     recipe = timed_recipe(into / "run", store, seconds, seed, steps)
     say(f"3/5 showing what the network will see in {into / 'sheet.png'}")
     show(recipe, store, into / "sheet.png", seed=seed, sample=telling_sample(recipe, store, seed=seed))
-    say(f"4/5 pre-training for {recipe.plan.steps} steps, about {seconds:.0f} seconds")
+    say(f"4/5 pre-training for {recipe.plan.steps} steps" + (f", about {seconds:.0f} seconds" if steps is None else ""))
     run = pretrain(recipe, store, into / "run", seed=seed)
     if not (run / CERTIFICATE).is_file():
         say(f"stopped before the report; the same command goes on, and {run} holds what there is")

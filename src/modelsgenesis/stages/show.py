@@ -156,7 +156,7 @@ def settings_of(run: Path) -> dict[str, Any]:
     """
     if not (run / "recipe.json").is_file():
         raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
-    made = read_json(run / "recipe.json")
+    made: dict[str, Any] = read_json(run / "recipe.json")
     recipe = made.get("recipe") if isinstance(made, dict) else None
     if not isinstance(recipe, dict) or not recipe.keys() >= SETTINGS or not isinstance(made.get("seed"), int):
         raise DataError(

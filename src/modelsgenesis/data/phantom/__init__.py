@@ -2,7 +2,7 @@
 
 from modelsgenesis.data.phantom.anatomy import LABELS
 from modelsgenesis.data.phantom.chest import Nodule
-from modelsgenesis.data.phantom.files import write_phantoms
+from modelsgenesis.data.phantom.files import phantom_paths, write_phantoms
 from modelsgenesis.data.phantom.torso import Phantom, torso
 
-__all__ = ["LABELS", "Nodule", "Phantom", "torso", "write_phantoms"]
+__all__ = ["LABELS", "Nodule", "Phantom", "phantom_paths", "torso", "write_phantoms"]

@@ -34,8 +34,7 @@ def write_phantoms(
     Raises:
         DataError: a file that is there has another size.
     """
-    folder = Path(folder)
-    paths = [folder / "scans" / f"torso-{seed + k:03d}.nii.gz" for k in range(num)]
+    folder, paths = Path(folder), phantom_paths(folder, num, seed=seed)
     for k, path in enumerate(paths):
         twin = folder / "labels" / path.name
         if path.exists() and (twin.exists() or not with_labels):
@@ -46,6 +45,11 @@ def write_phantoms(
             write_nifti(twin, phantom.labels, phantom)
         write_nifti(path, phantom.values[0], phantom)
     return paths
+
+
+def phantom_paths(folder: Path | str, num: int, *, seed: int = 0) -> list[Path]:
+    """Where `write_phantoms` writes the scans."""
+    return [Path(folder) / "scans" / f"torso-{seed + k:03d}.nii.gz" for k in range(num)]
 
 
 def check_size(path: Path, size: tuple[int, int, int]) -> None:
