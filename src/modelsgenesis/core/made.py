@@ -49,10 +49,7 @@ def read_certificate(folder: Path, verb: str) -> Made:
         raise DataError(
             f"{folder} is no finished folder of `genesis {verb}` (it has no {FILE}); run genesis {verb} first"
         )
-    try:
-        made = Made(**read_json(folder / FILE))
-    except TypeError as error:
-        raise DataError(f"{folder / FILE}: not a birth certificate ({error})") from error
+    made = _read(folder)
     if made.verb != verb:
         raise DataError(
             f"{folder} was made by `genesis {made.verb}`, but a folder made by `genesis {verb}` is needed here"
@@ -69,10 +66,17 @@ def lineage(folder: Path) -> list[tuple[str, Made]]:
         if here in seen or not (here / FILE).is_file():
             continue
         seen.add(here)
-        made = Made(**read_json(here / FILE))
+        made = _read(here)
         chain.append((str(here), made))
         waiting.extend(Path(path) for path in made.inputs)
     return chain
+
+
+def _read(folder: Path) -> Made:
+    try:
+        return Made(**read_json(folder / FILE))
+    except TypeError as error:
+        raise DataError(f"{folder / FILE}: not a birth certificate ({error})") from error
 
 
 def fingerprint(path: Path) -> str:

@@ -204,7 +204,8 @@ class _Work:
         return iter(load_batches(self.streams[1], batches, workers=self.workers, pin=self.pin))
 
     def _keep_best(self, step: int, figures: dict[str, float]) -> None:
-        save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, figures))
+        validation = {name: value for name, value in figures.items() if name.startswith("val_")}  # no times
+        save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, validation))
 
     @torch.no_grad()
     def _draw(self, step: int) -> None:
