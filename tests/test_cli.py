@@ -15,7 +15,7 @@ def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
         "heavy = {'torch', 'SimpleITK', 'matplotlib', 'numba', 'numpy', 'tyro'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert all(verb in done.stdout for verb in VERBS)
 

@@ -283,7 +283,7 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
         "import modelsgenesis.stages.prepare as p\nfrom pathlib import Path\n"
         f"p.prepare(Path({str(scans)!r}), Path({str(tmp_path / 'store')!r}), workers=2)\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     problems = tmp_path / "store" / "problems.csv"
     assert done.stderr.splitlines()[-1] == f"prepare: 4 scans in the store, 1 problem: {problems}"

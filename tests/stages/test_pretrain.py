@@ -32,7 +32,7 @@ def command(store: Path, into: Path, *more: str) -> list[str]:
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(arguments, capture_output=True, encoding="utf-8", timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,6 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     for language, code in blocks(page):
         command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
         done = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, encoding="utf-8", check=False
         )
         assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
