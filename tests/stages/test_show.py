@@ -15,6 +15,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.stream import CubeStream
+from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
 from modelsgenesis.recipes import small
@@ -22,7 +23,6 @@ from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.stages.show import (
     detail,
     display_of,
-    flipped_axes,
     gallery,
     interest,
     legible,

@@ -1,5 +1,6 @@
 """Flip: plain augmentation. It moves content, so it is no deformation: image and target are flipped alike."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -62,3 +63,20 @@ def flipped(image: Array, axes: tuple[int, ...]) -> Array:
     turned = tuple(axis - len(lead) in axes for axis in range(4))
     flip(image.reshape(*lead, *image.shape), out.reshape(*lead, *image.shape), turned)
     return out
+
+
+def flipped_axes(image: Array, result: Array) -> tuple[int, ...]:
+    """The axes along which an image was flipped, so that a picture can be turned back.
+
+    Args:
+        image: (C, *space), before.
+        result: after.
+    Returns:
+        Array axes; none when there was no flip, or another change.
+    """
+    axes = range(1, image.ndim)
+    for number in range(image.ndim):
+        for chosen in itertools.combinations(axes, number):
+            if np.array_equal(np.flip(image, chosen), result):
+                return chosen
+    return ()

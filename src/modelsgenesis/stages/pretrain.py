@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
@@ -19,6 +20,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
+from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
@@ -209,18 +211,25 @@ class _Work:
 
     @torch.no_grad()
     def _draw(self, step: int) -> None:
-        """Draw held-out cubes, deformed and restored: always the same, so that one sees the network learn."""
+        """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
         cubes = [self.samplers[1].sample(generator_for(self.seed, index, "validation")) for index in range(EXAMPLES)]
         batch: Batch = torch.utils.data.default_collate([self.streams[1][index] for index in range(EXAMPLES)])
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)
         restored = self.learner.restore(on_device).float().cpu()
         self.learner.train()
+        axes = [
+            flipped_axes(cube.image, original.numpy()) for cube, original in zip(cubes, batch["original"], strict=True)
+        ]
+        original, deformed, upright = (
+            np.stack([np.flip(view.numpy(), along) for view, along in zip(views, axes, strict=True)])
+            for views in (batch["original"], batch["deformed"], restored)
+        )
         restoration_sheet(
             self.into / "sheets" / f"step-{step:07d}.png",
-            batch["original"].numpy(),
-            batch["deformed"].numpy(),
-            restored.numpy(),
+            original,
+            deformed,
+            upright,
             spacing_mm=[cube.scan.spacing_mm for cube in cubes],
             title=f"Held-out cubes after {step} steps",
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import itertools
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import Cube, CubeSampler
 from modelsgenesis.data.store import Scan, Store
+from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.drawing import png
 from modelsgenesis.pictures.gallery import draw_gallery
 from modelsgenesis.pictures.locator import Locator
@@ -204,16 +204,6 @@ def restore(learner: Learner, deformed: Array) -> Array:
         answer = learner.restore({"deformed": torch.from_numpy(np.ascontiguousarray(deformed))[None]})
     restored: Array = answer[0].float().numpy()
     return restored
-
-
-def flipped_axes(image: Array, flipped: Array) -> tuple[int, ...]:
-    """The axes along which a cube was flipped on its way to the network; none when it was changed otherwise."""
-    axes = range(1, image.ndim)
-    for number in range(image.ndim):
-        for chosen in itertools.combinations(axes, number):
-            if np.array_equal(np.flip(image, chosen), flipped):
-                return chosen
-    return ()
 
 
 def draw_sample(
