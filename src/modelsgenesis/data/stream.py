@@ -39,10 +39,14 @@ class CubeStream(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Make sample number `index`: {"name": (C, *space)}."""
+        return self.sample(index)[1]
+
+    def sample(self, index: int) -> tuple[Cube, dict[str, Tensor]]:
+        """Make sample number `index`, and give the cube it was made of too."""
         rng = generator_for(self.seed, index, self.name)
         cube = self.sampler.sample(rng)
         views = self.views({"image": cube.image}, rng)
-        return {name: torch.from_numpy(np.ascontiguousarray(view)) for name, view in views.items()}
+        return cube, {name: torch.from_numpy(np.ascontiguousarray(view)) for name, view in views.items()}
 
 
 class Range:

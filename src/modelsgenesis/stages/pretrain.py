@@ -16,7 +16,6 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import certify, fingerprint, read_certificate
 from modelsgenesis.core.naming import describe
-from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, Range, load_batches
@@ -212,8 +211,8 @@ class _Work:
     @torch.no_grad()
     def _draw(self, step: int) -> None:
         """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
-        cubes = [self.samplers[1].sample(generator_for(self.seed, index, "validation")) for index in range(EXAMPLES)]
-        batch: Batch = torch.utils.data.default_collate([self.streams[1][index] for index in range(EXAMPLES)])
+        cubes, views = zip(*(self.streams[1].sample(index) for index in range(EXAMPLES)), strict=True)
+        batch: Batch = torch.utils.data.default_collate(list(views))
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)
         restored = self.learner.restore(on_device).float().cpu()
@@ -222,8 +221,8 @@ class _Work:
             flipped_axes(cube.image, original.numpy()) for cube, original in zip(cubes, batch["original"], strict=True)
         ]
         original, deformed, upright = (
-            np.stack([np.flip(view.numpy(), along) for view, along in zip(views, axes, strict=True)])
-            for views in (batch["original"], batch["deformed"], restored)
+            np.stack([np.flip(image.numpy(), along) for image, along in zip(images, axes, strict=True)])
+            for images in (batch["original"], batch["deformed"], restored)
         )
         restoration_sheet(
             self.into / "sheets" / f"step-{step:07d}.png",
