@@ -67,4 +67,4 @@ def test_losses_are_finite_and_fall(learner: Learner) -> None:
 def test_restorations_have_the_shape_of_the_original(learner: Learner) -> None:
     """(B, C, *space)."""
     views = batch(learner, 2)
-    assert learner.restore(views).shape == views["original"].shape
+    assert learner.answer(views).shape == views["original"].shape

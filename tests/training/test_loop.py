@@ -47,9 +47,9 @@ class Broken(Genesis):
 class Grey(Genesis):
     """A learner that answers one grey value."""
 
-    def restore(self, batch: Batch) -> torch.Tensor:
+    def answer(self, batch: Batch) -> torch.Tensor:
         """Half grey everywhere."""
-        return super().restore(batch) * 0 + 0.5
+        return super().answer(batch) * 0 + 0.5
 
 
 def test_network_learns_to_restore(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ class Learner(nn.Module, ABC):
         """Return {"total": scalar, named parts}, on the device; progress runs from 0 to 1."""
 
     @abstractmethod
-    def restore(self, batch: Batch) -> Tensor:
-        """Return what the network answers for a batch of views, as (B, C, *space), for pictures and checks."""
+    def answer(self, batch: Batch) -> Tensor:
+        """Return what the network answers for a batch of views, (B, ...), for pictures and checks."""
 
     def forward(self, batch: Batch, progress: float) -> Batch:
         """The losses; called by the training loop, so that DDP sees every pass."""

@@ -1,15 +1,34 @@
 """From physical values to [0, 1], the only range a network sees: a window for CT, percentiles for the rest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.scan import Scan
 
 Values = NDArray[Any]
+
+
+class Described(Protocol):
+    """What must be known of a scan's values, in its units: a `Scan` of a store knows it, and a `Summary`."""
+
+    @property
+    def minimum(self) -> float:
+        """The least value."""
+        ...
+
+    @property
+    def maximum(self) -> float:
+        """The greatest value."""
+        ...
+
+    @property
+    def percentiles(self) -> Mapping[float, float]:
+        """Of the foreground, {percentile: value}."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,11 +51,11 @@ class Window:
             given = f"({self.low_hu:g}, {self.high_hu:g})"
             raise DataError(f"window_hu must rise, got {given}; swap the two numbers")
 
-    def limits(self, scan: Scan) -> tuple[float, float]:
+    def limits(self, scan: Described) -> tuple[float, float]:
         """The values that become 0 and 1, in the scan's units; the same for every scan."""
         return self.low_hu, self.high_hu
 
-    def scale(self, values: Values, scan: Scan) -> NDArray[np.float32]:
+    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
         """(C, X, Y, Z) in HU -> the same shape, float32 in [0, 1]; `values` stay untouched."""
         return _to_unit(values, *self.limits(scan))
 
@@ -60,7 +79,7 @@ class Percentiles:
             given = f"({self.low:g}, {self.high:g})"
             raise DataError(f"percentiles must rise within 0..100, got {given}; the usual pair is (0.5, 99.5)")
 
-    def limits(self, scan: Scan) -> tuple[float, float]:
+    def limits(self, scan: Described) -> tuple[float, float]:
         """The values that become 0 and 1, in the scan's units; from the manifest, no voxel is read.
 
         A scan whose two percentiles coincide (nearly all its foreground is one value) uses its whole range instead.
@@ -70,7 +89,7 @@ class Percentiles:
         low, high = (float(np.interp(p, known, values)) for p in (self.low, self.high))
         return (low, high) if low < high else (scan.minimum, scan.maximum)
 
-    def scale(self, values: Values, scan: Scan) -> NDArray[np.float32]:
+    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
         """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched."""
         return _to_unit(values, *self.limits(scan))
 

@@ -43,7 +43,7 @@ class Genesis(Learner):
             has collapsed to one grey value.
         """
         original, deformed = batch["original"], batch["deformed"]
-        restored = self.restore(batch).float()
+        restored = self.answer(batch).float()
         error, unchanged = restored - original, deformed - original
         return {
             "total": error.square().mean(),
@@ -54,7 +54,7 @@ class Genesis(Learner):
             "spread": _spread(restored.detach()) / _spread(original).clamp_min(1e-6),
         }
 
-    def restore(self, batch: Batch) -> Tensor:
+    def answer(self, batch: Batch) -> Tensor:
         """The restored cubes, (B, C, *space)."""
         restored: Tensor = self.backbone(batch["deformed"])
         return restored

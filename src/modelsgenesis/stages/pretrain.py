@@ -215,7 +215,7 @@ class _Work:
         batch: Batch = torch.utils.data.default_collate(list(views))
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)
-        restored = self.learner.restore(on_device).float().cpu()
+        restored = self.learner.answer(on_device).float().cpu()
         self.learner.train()
         axes = [
             flipped_axes(cube.image, original.numpy()) for cube, original in zip(cubes, batch["original"], strict=True)

@@ -201,7 +201,7 @@ def restore(learner: Learner, deformed: Array) -> Array:
     """The network's answer to one view, (C, X, Y, Z)."""
     learner.eval()
     with torch.no_grad():
-        answer = learner.restore({"deformed": torch.from_numpy(np.ascontiguousarray(deformed))[None]})
+        answer = learner.answer({"deformed": torch.from_numpy(np.ascontiguousarray(deformed))[None]})
     restored: Array = answer[0].float().numpy()
     return restored
 

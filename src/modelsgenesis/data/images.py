@@ -1,0 +1,138 @@
+"""A case's image in memory, read the same way for fine-tuning and for prediction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.data.intensity import Intensity, Window
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.volume import Geometry
+
+TOLERANCE_MM = 1e-2  # by which the grids of two files may differ and still be one
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read; it travels with the weights, so that a network sees what it was taught on.
+
+    Args:
+        intensity: how values become [0, 1].
+        spacing_mm: along X, Y, Z, to resample to; None keeps each scan's own.
+    """
+
+    intensity: Intensity = field(default_factory=Window)
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """The channels of a case on one grid.
+
+    Attributes:
+        values: (C, X, Y, Z), LPS, in the sources' units.
+        limits: the values that become 0 and 1, one pair a channel.
+        spacing_mm: along X, Y, Z, after resampling.
+        geometry: of the first source's file, before any resampling.
+        notes: what was repaired on the way in.
+    """
+
+    values: NDArray[Any]
+    limits: tuple[tuple[float, float], ...]
+    spacing_mm: tuple[float, ...]
+    geometry: Geometry
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """(X, Y, Z), in voxels."""
+        return self.values.shape[1:]
+
+    def scaled(self, space: tuple[slice, ...] = (slice(None),) * 3) -> NDArray[np.float32]:
+        """A region as the network sees it: (C, *region), float32 in [0, 1], its own memory."""
+        return scaled(self.values[(slice(None), *space)], self.limits)
+
+
+def scaled(values: NDArray[Any], limits: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+    """Scale each channel so that its limits become 0 and 1, and clip.
+
+    Args:
+        values: (C, *space).
+        limits: one pair a channel.
+    """
+    low, high = (
+        np.array(ends, np.float32).reshape(-1, *(1,) * (values.ndim - 1)) for ends in zip(*limits, strict=True)
+    )
+    out: NDArray[np.float32] = np.subtract(values, low, dtype=np.float32)
+    out *= 1 / (high - low)
+    np.clip(out, np.float32(0), np.float32(1), out=out)
+    return out
+
+
+def read_image(sources: Sequence[Source], reading: Reading) -> Image:
+    """Read the channels of a case.
+
+    Args:
+        sources: one a channel; any format that `prepare` reads.
+        reading: how.
+    Raises:
+        UnreadableError: a source cannot be read, the channels' grids differ, or Hounsfield units are asked of no CT.
+    """
+    parts: list[Image] = []
+    limits: list[tuple[float, float]] = []
+    notes: list[str] = []
+    for source in sources:
+        volume = read_volume(source, spacing_mm=reading.spacing_mm)
+        check_same_grid(volume.geometry, parts[0].geometry if parts else volume.geometry, "its channels")
+        values, filled = fill_missing(volume.values)
+        sample = sample_of(values)
+        modality = volume.modality or guess_modality(sample)
+        if isinstance(reading.intensity, Window) and modality == "MR":
+            raise UnreadableError(
+                "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
+            )
+        limits += [reading.intensity.limits(summarise(values, sample, modality))] * len(values)
+        notes += [*volume.notes, *filled]
+        parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
+    values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+    return Image(values, tuple(limits), parts[0].spacing_mm, parts[0].geometry, tuple(notes))
+
+
+def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
+    """Refuse two files whose voxels lie elsewhere.
+
+    Args:
+        one: the first.
+        other: the second.
+        what: they are, for the message: "its channels", "mask and image".
+    Raises:
+        UnreadableError: size, spacing, origin or direction differ by more than a hundredth of a millimetre.
+    """
+    if one.size != other.size:
+        raise UnreadableError(
+            f"{what} have different sizes, {other.size} and {one.size}", "resample one onto the other"
+        )
+    far = farthest_corner_mm(one, other)
+    if far > TOLERANCE_MM:
+        raise UnreadableError(
+            f"{what} lie up to {far:.3g} mm apart though both have {one.size} voxels",
+            "write both with the same spacing, origin and direction",
+        )
+
+
+def farthest_corner_mm(one: Geometry, other: Geometry) -> float:
+    """How far apart the same corner voxel of two files of one size lies, at most."""
+    return float(np.linalg.norm(corners_mm(one) - corners_mm(other), axis=1).max())
+
+
+def corners_mm(geometry: Geometry) -> NDArray[np.float64]:
+    """The centres of the eight corner voxels, (8, 3), in LPS."""
+    ends = np.array(np.meshgrid(*[(0, side - 1) for side in geometry.size], indexing="ij")).reshape(3, -1)
+    frame = np.array(geometry.direction).reshape(3, 3)
+    steps: NDArray[np.float64] = frame @ (ends * np.array(geometry.spacing_mm)[:, None])
+    return np.asarray(steps.T + np.array(geometry.origin_mm))
