@@ -21,6 +21,9 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "unet-2d": lambda: UNet3D(width=4, axes=2),
     "residual": lambda: ResidualUNet(features=(8, 16, 32), strides=(1, 2, (2, 2, 1)), blocks=(1, 1, 1)),
     "residual-2d": lambda: ResidualUNet(features=(8, 16), strides=(1, 2), blocks=(1, 1), axes=2),
+    "residual-deep": lambda: ResidualUNet(
+        features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True
+    ),
 }
 
 
@@ -63,10 +66,44 @@ def test_nothing_is_left_on_the_network(backbone: Backbone) -> None:
 
 
 def test_every_parameter_learns(backbone: Backbone) -> None:
-    """Each parameter that asks for a gradient gets one; DDP waits for all of them."""
-    backbone(images(backbone)).square().mean().backward()
+    """Each parameter that asks for a gradient gets one from the answers; DDP waits for all of them."""
+    torch.stack([answer.square().mean() for answer in backbone.answers(images(backbone))]).sum().backward()
     lazy = [name for name, p in backbone.named_parameters() if p.requires_grad and p.grad is None]
     assert lazy == []
+
+
+def test_parts_hold_every_tensor_once(backbone: Backbone) -> None:
+    """No parameter or buffer is in two parts or in none, so shares of the parts are shares of the network."""
+    parts = [module for _, module in backbone.parts()]
+    ours = [id(tensor) for module in parts for tensor in (*module.parameters(), *module.buffers())]
+    whole = [id(tensor) for tensor in (*backbone.parameters(), *backbone.buffers())]
+    assert sorted(ours) == sorted(whole)
+
+
+def test_parts_come_in_the_order_of_the_image(backbone: Backbone) -> None:
+    """The encoder is first and the head last, and an image passes the modules in their order."""
+    words = [part for part, _ in backbone.parts()]
+    assert words == sorted(words, key=["encoder", "decoder", "head"].index)
+    assert set(words) == {"encoder", "decoder", "head"}
+    passed: list[int] = []
+    for depth, (_, module) in enumerate(backbone.parts()):
+        for leaf in module.modules():
+            if not list(leaf.children()):
+                leaf.register_forward_hook(lambda *_, depth=depth: passed.append(depth))
+    backbone(images(backbone))
+    assert passed == sorted(passed)
+    assert set(passed) == set(range(len(words)))
+
+
+def test_first_answer_is_the_forward_pass(backbone: Backbone) -> None:
+    """Deep supervision adds answers of coarser scales, finest first, and changes nothing of the finest."""
+    backbone.eval()
+    x = images(backbone)
+    answers = backbone.answers(x)
+    assert torch.equal(answers[0], backbone(x))
+    sizes = [answer.shape[2:].numel() for answer in answers]
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert {answer.shape[1] for answer in answers} == {answers[0].shape[1]}
 
 
 def test_saved_network_rebuilds_alone_and_answers_the_same(backbone: Backbone, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """The second interface: a backbone is an encoder and a decoder that leave nothing on self."""
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 from torch import Tensor, nn
 
 from modelsgenesis.core.errors import ShapeError
+
+Part = Literal["encoder", "decoder", "head"]
 
 
 class Backbone(nn.Module, ABC):
@@ -14,6 +17,7 @@ class Backbone(nn.Module, ABC):
         channels: of the features, finest first.
         stride: every side of an input must divide by it, computed from the poolings; one number an axis.
         axes: of space, 2 or 3.
+        in_channels: of the image.
     """
 
     channels: tuple[int, ...]
@@ -33,10 +37,22 @@ class Backbone(nn.Module, ABC):
     def head(self, x: Tensor) -> Tensor:
         """(B, channels[0], *space) -> (B, out_channels, *space): the last step of the pre-training task."""
 
+    @abstractmethod
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """The network's steps in the order in which an image passes them.
+
+        Together they hold every parameter and buffer once: what is transferred is counted by them, and rates of
+        learning that fall from the head to the image follow them.
+        """
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, *space) -> (B, out_channels, *space)."""
         self.check(tuple(x.shape))
         return self.head(self.decode(self.encode(x)))
+
+    def answers(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> the answers of every scale that has a head in use, finest first, for deep supervision."""
+        return [self(x)]
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse a batch that the network cannot take.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import MissingExtraError
 from modelsgenesis.nets.unet3d import Activation
 
@@ -26,6 +26,7 @@ class ResidualUNet(Backbone):
         blocks: residual blocks of each encoder stage.
         activation: after the last convolution; "identity" leaves the logits.
         axes: of space, 2 or 3.
+        deep_supervision: the coarser scales' heads learn too, through `answers`; otherwise they are frozen.
     Raises:
         MissingExtraError: dynamic-network-architectures is not installed.
     Source: Isensee et al. 2024, nnU-Net Revisited; built by their package dynamic-network-architectures.
@@ -41,6 +42,7 @@ class ResidualUNet(Backbone):
         blocks: Sequence[int] = (1, 3, 4, 6, 6, 6),
         activation: Activation = "sigmoid",
         axes: int = 3,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         features = (
@@ -52,10 +54,13 @@ class ResidualUNet(Backbone):
             )
         self.in_channels, self.out_channels, self.activation, self.axes = in_channels, out_channels, activation, axes
         self.width, self.features, self.strides, self.blocks = width, tuple(features), tuple(strides), tuple(blocks)
-        self.channels = tuple(features)
+        self.channels, self.deep_supervision = tuple(features), deep_supervision
         steps = [(step,) * axes if isinstance(step, int) else tuple(step) for step in strides]
         self.stride = tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
         self.network: Any = _build(in_channels, out_channels, features, steps, blocks, axes)
+        # DDP waits for the gradient of every parameter, and the last head alone answers without deep supervision.
+        for coarse in list(self.network.decoder.seg_layers)[:-1]:
+            coarse.requires_grad_(deep_supervision)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, *space) -> one feature a stage."""
@@ -63,14 +68,38 @@ class ResidualUNet(Backbone):
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> (B, channels[0], *space)."""
-        decoder, x = self.network.decoder, features[-1]
-        for rise, stage, skip in zip(decoder.transpconvs, decoder.stages, features[-2::-1], strict=True):
-            x = stage(torch.cat((rise(x), skip), dim=1))
-        return x
+        return self._decoded(features)[0]
 
     def head(self, x: Tensor) -> Tensor:
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
-        x = self.network.decoder.seg_layers[-1](x)  # the finest; the coarser ones are for deep supervision
+        return self._activated(self.network.decoder.seg_layers[-1](x))
+
+    def answers(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> one answer a stage of the decoder, finest first; the finest alone unless supervised so."""
+        if not self.deep_supervision:
+            return [self(x)]
+        self.check(tuple(x.shape))
+        heads = reversed(self.network.decoder.seg_layers)
+        scales = self._decoded(self.encode(x))
+        return [self._activated(head(scale)) for head, scale in zip(heads, scales, strict=True)]
+
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """The stem, each stage down, each stage up, and the heads of all scales together."""
+        encoder, decoder = self.network.encoder, self.network.decoder
+        down: list[tuple[Part, nn.Module]] = [("encoder", stage) for stage in (encoder.stem, *encoder.stages)]
+        up = [nn.ModuleList(pair) for pair in zip(decoder.transpconvs, decoder.stages, strict=True)]
+        return [*down, *(("decoder", stage) for stage in up), ("head", decoder.seg_layers)]
+
+    def _decoded(self, features: list[Tensor]) -> list[Tensor]:
+        """What each stage of the decoder makes, finest first."""
+        decoder, x = self.network.decoder, features[-1]
+        scales: list[Tensor] = []
+        for rise, stage, skip in zip(decoder.transpconvs, decoder.stages, features[-2::-1], strict=True):
+            x = stage(torch.cat((rise(x), skip), dim=1))
+            scales.insert(0, x)
+        return scales
+
+    def _activated(self, x: Tensor) -> Tensor:
         return x.sigmoid() if self.activation == "sigmoid" else x
 
 
@@ -104,7 +133,4 @@ def _build(
         nonlin_kwargs={"inplace": True},
     )
     network.apply(ResidualEncoderUNet.initialize)
-    # The deep-supervision heads are not used here, and DDP waits for the gradient of every parameter.
-    for unused in list(network.decoder.seg_layers)[:-1]:
-        unused.requires_grad_(False)
     return network

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.nets._norms import Norm, make_norm
 
@@ -82,6 +82,12 @@ class UNet3D(Backbone):
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
         x = self.last(x)
         return x.sigmoid() if self.activation == "sigmoid" else x
+
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """Four levels down, three up with their convolutions, and the last convolution."""
+        down: list[tuple[Part, nn.Module]] = [("encoder", level) for level in self.down]
+        up = [nn.ModuleList(pair) for pair in zip(self.rise, self.merge, strict=True)]
+        return [*down, *(("decoder", level) for level in up), ("head", self.last)]
 
 
 class _Level(nn.Sequential):
