@@ -8,6 +8,7 @@ import torch
 
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 
@@ -34,10 +35,20 @@ def sample(learner: Learner, index: int) -> dict[str, np.ndarray]:
     return {"image": np.ascontiguousarray(image)}
 
 
-def batch(learner: Learner, num: int = 4) -> Batch:
-    """Views of a few images."""
-    views = [learner.views(sample(learner, index), generator_for(1, index)) for index in range(num)]
-    return {name: torch.stack([torch.from_numpy(view[name]) for view in views]) for name in views[0]}
+def batch(learner: Learner, num: int = 4, *, finished: bool = False) -> Batch:
+    """Views of a few images, made whole by a worker, or drawn there and finished where the batch is."""
+    make = learner.draws if finished else learner.views
+    made = [make(sample(learner, index), generator_for(1, index)) for index in range(num)]
+    views = [{name: as_tensor(v) if isinstance(v, np.ndarray) else v for name, v in view.items()} for view in made]
+    return learner.finish(collate(views))
+
+
+def test_finishing_draws_gives_the_views(learner: Learner) -> None:
+    """What is drawn by a worker and done on the device is what the worker alone would have made, to 1e-6."""
+    whole, finished = batch(learner), batch(learner, finished=True)
+    assert whole.keys() == finished.keys()
+    for name, view in whole.items():
+        torch.testing.assert_close(finished[name], view, rtol=0, atol=1e-6)
 
 
 def test_views_depend_on_the_generator_alone(learner: Learner) -> None:

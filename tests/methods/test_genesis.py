@@ -42,7 +42,7 @@ def test_errors_are_what_their_names_say() -> None:
     """Each figure is recomputed with NumPy."""
 
     class Half(Genesis):
-        def restore(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        def answer(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return batch["deformed"] / 2
 
     batch = {"deformed": torch.rand(3, 1, 4, 4, 4), "original": torch.rand(3, 1, 4, 4, 4)}

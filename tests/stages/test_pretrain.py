@@ -114,6 +114,18 @@ def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path
         assert ((tensor - two[name]).abs().max() / scale) < 1e-4, name
 
 
+def test_deforming_on_the_device_trains_alike(small_store: Path, tmp_path: Path) -> None:
+    """Workers that only read and draw give the losses of workers that deform, to the last digits of an intensity."""
+    runs = [
+        mg.pretrain("small", small_store, tmp_path / views, **FAST, precision="32-true", workers=workers, views=views)
+        for views, workers in (("workers", 0), ("device", 1))
+    ]
+    logs = [list(csv.DictReader((run / "log.csv").read_text().splitlines())) for run in runs]
+    losses = [[float(row[name]) for row in log for name in ("loss", "unchanged") if row[name]] for log in logs]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(losses[0]) > 0
+
+
 def test_dry_run_writes_nothing(small_store: Path, tmp_path: Path) -> None:
     """It prints parameters, memory, speed, hours and disk."""
     done = run(command(small_store, tmp_path / "run", "--dry-run"))

@@ -12,6 +12,13 @@ Sample = dict[str, np.ndarray[Any, Any]]
 Batch = dict[str, Tensor]
 
 
+class Drawn:
+    """What was drawn for the images of a batch, on its way to the device; whatever moves tensors leaves it alone."""
+
+    def __init__(self, draws: list[Any]) -> None:
+        self.draws = draws
+
+
 class Learner(nn.Module, ABC):
     """A way to teach a network, in pre-training and fine-tuning alike."""
 
@@ -25,6 +32,14 @@ class Learner(nn.Module, ABC):
             sample: "image", float32 (C, X, Y[, Z]) in [0, 1].
             rng: the sample's own generator.
         """
+
+    def draws(self, sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
+        """Do a worker's share of the views, arrays and Drawn, when `finish` does the rest; by default all of them."""
+        return self.views(sample, rng)
+
+    def finish(self, batch: Batch) -> Batch:
+        """Do the rest of the views on the device, without gradient: after `draws`, what `views` would have given."""
+        return batch
 
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> Batch:

@@ -2,18 +2,18 @@
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from modelsgenesis.core.learner import Sample
+from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling import Cube
 
-Views = Callable[[Sample, np.random.Generator], Sample]
+Views = Callable[[Sample, np.random.Generator], dict[str, Any]]  # arrays, and Drawn where the device does the rest
 
 
 class Sampler(Protocol):
@@ -24,7 +24,7 @@ class Sampler(Protocol):
         ...
 
 
-class CubeStream(Dataset[dict[str, Tensor]]):
+class CubeStream(Dataset[dict[str, Any]]):
     """An endless row of samples: a cube cut at random, then the learner's views of it.
 
     Args:
@@ -37,16 +37,31 @@ class CubeStream(Dataset[dict[str, Tensor]]):
     def __init__(self, sampler: Sampler, views: Views, *, seed: int, name: str = "train") -> None:
         self.sampler, self.views, self.seed, self.name = sampler, views, seed, name
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Make sample number `index`: {"name": (C, *space)}."""
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Make sample number `index`: {"name": (C, *space)}, tensors and Drawn."""
         return self.sample(index)[1]
 
-    def sample(self, index: int) -> tuple[Cube, dict[str, Tensor]]:
+    def sample(self, index: int) -> tuple[Cube, dict[str, Any]]:
         """Make sample number `index`, and give the cube it was made of too."""
         rng = generator_for(self.seed, index, self.name)
         cube = self.sampler.sample(rng)
         views = self.views({"image": cube.image}, rng)
-        return cube, {name: torch.from_numpy(np.ascontiguousarray(view)) for name, view in views.items()}
+        return cube, {name: view if isinstance(view, Drawn) else as_tensor(view) for name, view in views.items()}
+
+
+def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """The same numbers as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def collate(samples: list[dict[str, Any]]) -> Batch:
+    """Make a batch of samples: tensors are stacked, draws listed."""
+    batch: dict[str, Any] = {}
+    for name in samples[0]:
+        parts = [sample[name] for sample in samples]
+        drawn = isinstance(parts[0], Drawn)
+        batch[name] = Drawn([draw for part in parts for draw in part.draws]) if drawn else torch.stack(parts)
+    return batch
 
 
 class Range:
@@ -76,7 +91,7 @@ class Range:
 
 def load_batches(
     stream: CubeStream, numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
-) -> DataLoader[dict[str, Tensor]]:
+) -> DataLoader[Batch]:
     """Read the batches of these numbers, in workers if asked for.
 
     Args:
@@ -88,6 +103,7 @@ def load_batches(
     return DataLoader(
         stream,
         batch_sampler=numbers,
+        collate_fn=collate,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_leave_signals_to_parent,

@@ -1,11 +1,14 @@
 """Models Genesis: deform a cube, restore it."""
 
+from typing import Any
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.deformations import Arm, Flip, genesis
+from modelsgenesis.core.learner import Batch, Drawn, Learner, Sample
+from modelsgenesis.deformations import Arm, Flip, apply_batch, genesis
 
 
 class Genesis(Learner):
@@ -32,6 +35,22 @@ class Genesis(Learner):
         """{"image"} -> {"deformed", "original"}, all float32 (C, *space) in [0, 1]."""
         original = self.flip(sample["image"], rng)
         return {"deformed": self.deformation(original, rng), "original": original}
+
+    def draws(self, sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
+        """{"image"} -> {"original", "drawn"}; the same draws as those of `views`."""
+        original = self.flip(sample["image"], rng)
+        return {"original": original, "drawn": Drawn([self.deformation.draw(original.shape, rng)])}
+
+    @torch.no_grad()
+    def finish(self, batch: Batch) -> Batch:
+        """{"original", "drawn"} -> {"deformed", "original"}; a finished batch stays as it is."""
+        drawn: Any = batch.get("drawn")
+        if drawn is None:
+            return batch
+        return {
+            "deformed": apply_batch(self.deformation, batch["original"], drawn.draws),
+            "original": batch["original"],
+        }
 
     def losses(self, batch: Batch, progress: float) -> Batch:
         """Mean squared error, and what it must be held against.

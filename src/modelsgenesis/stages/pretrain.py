@@ -18,7 +18,7 @@ from modelsgenesis.core.made import certify, fingerprint, read_certificate
 from modelsgenesis.core.naming import describe
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
-from modelsgenesis.data.stream import CubeStream, Range, load_batches
+from modelsgenesis.data.stream import CubeStream, Range, collate, load_batches
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
@@ -26,7 +26,7 @@ from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.plan import Optimizer, Precision, Schedule
+from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
 from modelsgenesis.training.rehearsal import rehearse
 from modelsgenesis.training.state import FILE as RESUME
 from modelsgenesis.weights.files import save_network
@@ -64,6 +64,7 @@ def pretrain(
     precision: Precision | None = None,
     compile: bool = False,
     workers: int | None = None,
+    views: Where | None = None,
     train_folds: tuple[int, ...] | None = None,
     val_folds: tuple[int, ...] | None = None,
     accelerator: Accelerator = "auto",
@@ -101,6 +102,7 @@ def pretrain(
         precision: auto, 32-true or bf16-mixed.
         compile: the network with torch.compile.
         workers: loader processes a process.
+        views: deform cubes in the loader's workers, or on the device, where a worker would not keep up.
         train_folds: of the store.
         val_folds: of the store, held out.
         accelerator: auto, cpu or gpu.
@@ -120,7 +122,7 @@ def pretrain(
             "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
             "weight_decay": weight_decay, "schedule": schedule, "warmup_steps": warmup_steps, "clip_norm": clip_norm,
             "validate_every": validate_every, "val_cubes": val_cubes, "patience": patience, "precision": precision,
-            "compile": compile or None, "workers": workers,
+            "compile": compile or None, "workers": workers, "views": views,
         },
         backbone=backbone,
         backbone_args={"width": width},
@@ -177,9 +179,10 @@ class _Work:
     ) -> None:
         self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
         self.samplers = [CubeSampler(store, recipe.cubes, scans) for scans in (training, held_out)]
+        made = learner.draws if recipe.plan.views == "device" else learner.views
         self.streams = [
-            CubeStream(sampler, learner.views, seed=seed, name=name)
-            for sampler, name in zip(self.samplers, ("train", "validation"), strict=True)
+            CubeStream(self.samplers[0], made, seed=seed, name="train"),
+            CubeStream(self.samplers[1], learner.views, seed=seed, name="validation"),
         ]
         on_gpu = fabric.device.type == "cuda"
         self.workers = recipe.plan.workers if recipe.plan.workers is not None else 8 * on_gpu
@@ -212,7 +215,7 @@ class _Work:
     def _draw(self, step: int) -> None:
         """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
         cubes, views = zip(*(self.streams[1].sample(index) for index in range(EXAMPLES)), strict=True)
-        batch: Batch = torch.utils.data.default_collate(list(views))
+        batch = collate(list(views))
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)
         restored = self.learner.answer(on_device).float().cpu()

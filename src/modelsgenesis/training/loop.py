@@ -131,7 +131,7 @@ class Training:
             group["lr"] = learning_rate(plan, state.step, state.history)
         for accumulated in range(1, plan.accumulate + 1):
             asked = time.perf_counter()
-            batch = self.fabric.to_device(next(batches))
+            batch = self.learner.finish(self.fabric.to_device(next(batches)))
             self._note({"waiting": torch.tensor(time.perf_counter() - asked)})
             with self.fabric.no_backward_sync(self.model, enabled=accumulated < plan.accumulate):
                 parts = self.model(batch, progress)
@@ -182,9 +182,10 @@ class Training:
         self.learner.eval()
         sums: dict[str, Tensor] = {}
         for batch in self.materials.validation():
+            batch = self.learner.finish(self.fabric.to_device(batch))
             size = len(next(iter(batch.values())))
             with self.fabric.autocast():  # not by the wrapper, whose processes would wait for each other
-                parts = self.learner.losses(self.fabric.to_device(batch), self.state.step / self.plan.steps)
+                parts = self.learner.losses(batch, self.state.step / self.plan.steps)
             for name, part in {**parts, "cubes": torch.ones_like(parts["total"])}.items():
                 sums[name] = sums.get(name, 0.0) + part.double() * size
         self.learner.train()

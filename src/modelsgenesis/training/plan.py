@@ -9,6 +9,7 @@ from modelsgenesis.core.errors import TrainingError
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "plateau", "halving", "constant"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
+Where = Literal["workers", "device"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Plan:
         precision: "auto" is bf16 where the device computes it fast, else 32 bits.
         compile: the network with torch.compile, which pays on long runs on a GPU.
         workers: loader processes; None chooses by device.
+        views: where what the network sees is made: by the loader workers, or from their draws on the device, so that a
+            worker only reads; the same views, but for the last digit of an intensity.
     Raises:
         TrainingError: a number that makes no sense, or a batch that does not divide.
     """
@@ -54,6 +57,7 @@ class Plan:
     precision: Precision = "auto"
     compile: bool = False
     workers: int | None = None
+    views: Where = "workers"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "val_cubes", "halve_after"):

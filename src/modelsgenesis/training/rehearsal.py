@@ -55,7 +55,8 @@ def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabri
             _wait(fabric)
             started = time.perf_counter()
         for _ in range(plan.accumulate):
-            fabric.backward(model(fabric.to_device(next(batches)), 0.0)["total"])
+            batch = learner.finish(fabric.to_device(next(batches)))
+            fabric.backward(model(batch, 0.0)["total"])
         optimizer.step()
         optimizer.zero_grad()
     _wait(fabric)
