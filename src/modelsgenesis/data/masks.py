@@ -1,0 +1,186 @@
+"""A case's masks as classes on the grid of its image."""
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.headers import MAX_VOXELS
+from modelsgenesis.data.images import Image, Reading, check_same_grid
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.resampling import resample
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.volume import Geometry
+
+MOST_CLASSES = 256  # that a mask of bytes can tell apart, the background among them
+WIDEST = 2**16  # between the least and greatest value of a label map; more is an image
+NEARLY = 1e-3  # by which a stored number may miss the whole number it stands for
+
+
+def read_mask(case: Case, target: Target, image: Image, reading: Reading) -> NDArray[np.uint8]:
+    """Read what a case's masks say of each voxel of its image, as read with the same `reading`.
+
+    Resampling is label by label and linear, the greatest share wins: no stair of the coarser grid, no mixed labels.
+
+    Args:
+        case: of a segmentation task.
+        target: what its masks mean.
+        image: of the case.
+        reading: that the image was read with.
+    Returns:
+        (1, X, Y, Z), 0 the background and k + 1 the k-th label; where labels may overlap (K, X, Y, Z) of 0 and 1.
+    Raises:
+        UnreadableError: a mask is missing or cannot be read, lies on another grid than the image, or holds a value
+            that no label stands for.
+    """
+    classes = read_classes(case, target, image.geometry)
+    if reading.spacing_mm is None:
+        return classes
+    if target.exclusive:
+        return _resample_classes(classes[0], image.geometry, reading.spacing_mm)[np.newaxis]
+    shares = (_share(part, image.geometry, reading.spacing_mm) for part in classes)
+    return np.stack([np.asarray(share >= 0.5, np.uint8) for share in shares])
+
+
+def read_classes(case: Case, target: Target, geometry: Geometry) -> NDArray[np.uint8]:
+    """Read what a case's masks say, voxel by voxel as the files have them; otherwise as `read_mask`.
+
+    Args:
+        case: of a segmentation task.
+        target: what its masks mean.
+        geometry: of the image's file.
+    """
+    wanted = 1 if is_map(target) else len(target.labels)
+    if len(case.masks) != wanted:
+        what = f"{len(case.masks)} masks where {wanted} are wanted" if case.masks else "it has no mask"
+        raise UnreadableError(what, "add what is missing, or leave the case out")
+    if is_map(target):
+        values, own = read_label_map(case.masks[0])
+        check_same_grid(geometry, own, "mask and image")
+        check_declared(count_values(values), target)
+        return classes_of(values, target)
+    parts = []
+    for source, label in zip(case.masks, target.labels, strict=True):
+        values, own = read_label_map(source)
+        check_same_grid(geometry, own, f"the mask of {label.name} and the image")
+        parts.append(_binary(values, label))
+    return np.stack(parts)
+
+
+def is_map(target: Target) -> bool:
+    """Whether a case has one map of values; otherwise it has a binary mask for each label."""
+    return target.exclusive or all(label.values for label in target.labels)
+
+
+def read_label_map(source: Source) -> tuple[NDArray[Any], Geometry]:
+    """Read a map of whole numbers, (X, Y, Z) in LPS, as small integers where the file has such.
+
+    Raises:
+        UnreadableError: it cannot be read, or holds anything but whole numbers.
+    """
+    volume = read_volume(source)
+    values = volume.values[0]
+    if values.dtype.kind == "f":
+        whole = np.rint(values)
+        if not np.isfinite(whole).all() or np.abs(values - whole).max() > NEARLY:
+            raise UnreadableError(
+                "a mask of numbers that are not whole", "write whole numbers; resample masks by nearest neighbour"
+            )
+        if max(abs(float(whole.min())), abs(float(whole.max()))) >= 2**31:
+            raise UnreadableError("a mask of enormous values", "write one small whole number for each label")
+        values = whole.astype(np.int32)
+    return values, volume.geometry
+
+
+def count_values(values: NDArray[Any]) -> dict[int, int]:
+    """How many voxels hold each value, {value: voxels} in rising order.
+
+    Raises:
+        UnreadableError: the values spread wider than any label map's.
+    """
+    low, high = int(values.min()), int(values.max())
+    if high - low >= WIDEST:
+        raise UnreadableError(
+            f"a mask of values from {low} to {high}: more like an image", "is it the mask? Name image and mask anew"
+        )
+    counts = np.zeros(high - low + 1, np.int64)
+    for plane in values:
+        counts += np.bincount(plane.ravel().astype(np.int64) - low, minlength=counts.size)
+    return {int(place) + low: int(counts[place]) for place in np.flatnonzero(counts)}
+
+
+def check_declared(counts: dict[int, int], target: Target) -> None:
+    """Refuse values that no label stands for.
+
+    Args:
+        counts: of the voxels of each value.
+        target: whose labels are meant.
+    Raises:
+        UnreadableError: there are some.
+    """
+    declared = {0}.union(*(label.values for label in target.labels))
+    strange = [value for value in counts if value not in declared]
+    if strange:
+        known = ", ".join(map(str, sorted(declared)[:8])) + (", ..." if len(declared) > 8 else "")
+        named = ", ".join(f"{value} ({counts[value]} voxels)" for value in strange[:3])
+        more = f" and {len(strange) - 3} other values" if len(strange) > 3 else ""
+        raise UnreadableError(
+            f"the mask holds {named}{more}; declared are {known}", "declare a label for it, or correct the mask"
+        )
+
+
+def classes_of(values: NDArray[Any], target: Target) -> NDArray[np.uint8]:
+    """Turn a map of declared values into classes, as `read_mask` does; (X, Y, Z) -> (channels, X, Y, Z)."""
+    if target.exclusive:
+        if target.num_outputs > MOST_CLASSES:
+            raise UnreadableError(f"{len(target.labels)} labels in one task", f"keep fewer than {MOST_CLASSES}")
+        meant = {value: k + 1 for k, label in enumerate(target.labels) for value in label.values}
+        return _looked_up(values, meant)[np.newaxis]
+    return np.stack([_looked_up(values, dict.fromkeys(label.values, 1)) for label in target.labels])
+
+
+def _looked_up(values: NDArray[Any], meant: dict[int, int]) -> NDArray[np.uint8]:
+    low, high = int(values.min()), int(values.max())
+    table = np.array([meant.get(value, 0) for value in range(low, high + 1)], np.uint8)
+    found = np.empty(values.shape, np.uint8)
+    for place, plane in enumerate(values):
+        found[place] = table[plane.astype(np.int64) - low]
+    return found
+
+
+def _binary(values: NDArray[Any], label: Label) -> NDArray[np.uint8]:
+    beside = [value for value in count_values(values) if value]
+    if len(beside) > 1:
+        few = ", ".join(map(str, beside[:3])) + (", ..." if len(beside) > 3 else "")
+        raise UnreadableError(
+            f"the mask of {label.name} holds {few} beside 0", "write one value beside 0, or one map for all labels"
+        )
+    return np.asarray(values != 0, np.uint8)
+
+
+def _resample_classes(
+    classes: NDArray[np.uint8], geometry: Geometry, spacing_mm: tuple[float, ...]
+) -> NDArray[np.uint8]:
+    """Resample each class's share of a voxel; the greatest wins, the lower class when two are equal."""
+    greatest = _share(classes == 0, geometry, spacing_mm)
+    winner = np.zeros(greatest.shape, np.uint8)
+    for found in sorted({*count_values(classes)} - {0}):
+        share = _share(classes == found, geometry, spacing_mm)
+        wins = share > greatest
+        greatest[wins], winner[wins] = share[wins], found
+    return winner
+
+
+def _share(part: NDArray[Any], geometry: Geometry, spacing_mm: tuple[float, ...]) -> NDArray[np.float32]:
+    """Resample a binary mask, (X, Y, Z) in LPS, just as `read_volume` resamples the image: the grids are the same."""
+    own_axes = np.ascontiguousarray(geometry.from_lps(part).T, np.float32)
+    image = sitk.GetImageFromArray(own_axes)
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+    image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), MAX_VOXELS)
+    return np.array(geometry.to_lps(sitk.GetArrayViewFromImage(image).T))

@@ -1,0 +1,187 @@
+"""Masks become classes on the very grid of their image, or are refused with the reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.data.scan_files import make_ct, make_image
+
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.images import Image, Reading, read_image
+from modelsgenesis.data.masks import read_mask
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.sources import Source, describe_file
+
+SIZE = (24, 20, 18)
+ORGANS = Target("segmentation", (Label("liver", (1,)), Label("tumour", (2,))))
+AXES = st.permutations([0, 1, 2])
+SIGNS = st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)
+
+
+def balls(size: tuple[int, ...] = SIZE) -> np.ndarray:
+    """A label map, (X, Y, Z): value 1 a large ball off the centre, value 2 a small one inside it."""
+    place = np.stack(np.meshgrid(*map(np.arange, size), indexing="ij"))
+    far = [np.sqrt(sum((place[axis] - at[axis]) ** 2 for axis in range(3))) for at in [(9, 8, 9), (11, 9, 8)]]
+    return np.where(far[1] < 3, 2, np.where(far[0] < 7, 1, 0)).astype(np.uint8)
+
+
+def write(folder: Path, name: str, values: np.ndarray, like: sitk.Image | None = None) -> Source:
+    """Write an array (X, Y, Z) with 1.5 x 2 x 3 mm voxels, or the geometry of an image."""
+    image = make_image(values, (1.5, 2.0, 3.0))
+    if like is not None:
+        image.CopyInformation(like)
+    path = folder / name
+    sitk.WriteImage(image, str(path))
+    return describe_file(path, "npy" if name.endswith(".npy") else "image", folder)
+
+
+def make_case(folder: Path, *masks: np.ndarray) -> Case:
+    """A CT and its masks, of one grid."""
+    sources = (write(folder, f"mask{number}.nii.gz", mask) for number, mask in enumerate(masks))
+    return Case("one", (write(folder, "ct.nii.gz", make_ct(1, SIZE)),), tuple(sources))
+
+
+def read(case: Case, target: Target, reading: Reading | None = None) -> tuple[Image, np.ndarray]:
+    """The image and the mask of a case."""
+    reading = reading or Reading()
+    image = read_image(case.images, reading)
+    return image, read_mask(case, target, image, reading)
+
+
+def test_values_become_classes_in_the_order_of_the_labels(tmp_path: Path) -> None:
+    """Class k + 1 stands for the k-th label, whatever its values are."""
+    values = balls().astype(np.int16) * 100
+    target = Target("segmentation", (Label("tumour", (200,)), Label("liver", (100,))))
+    image, mask = read(make_case(tmp_path, values), target)
+    assert (mask.shape, mask.dtype) == ((1, *image.size), np.uint8)
+    np.testing.assert_array_equal(mask[0] == 1, values == 200)
+    np.testing.assert_array_equal(mask[0] == 2, values == 100)
+
+
+def test_regions_of_several_values_overlap(tmp_path: Path) -> None:
+    """A region takes the union of its values; two regions may share voxels."""
+    whole, core = Label("whole", (1, 2)), Label("core", (2,))
+    _, mask = read(make_case(tmp_path, balls()), Target("segmentation", (whole, core), exclusive=False))
+    np.testing.assert_array_equal(mask, [balls() > 0, balls() == 2])
+
+
+def test_binary_masks_overlap(tmp_path: Path) -> None:
+    """Where each label has a mask of its own, any value beside 0 means yes."""
+    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    case = make_case(tmp_path, (balls() > 0) * np.uint8(255), (balls() == 2) * np.uint8(1))
+    np.testing.assert_array_equal(read(case, target)[1], [balls() > 0, balls() == 2])
+
+
+@settings(max_examples=12, deadline=None)
+@given(axes=AXES, signs=SIGNS, spacing_mm=st.tuples(*[st.sampled_from([0.7, 1.5, 2.2, 4.1])] * 3))
+def test_mask_lies_on_the_grid_of_the_image(
+    tmp_path_factory: pytest.TempPathFactory,
+    axes: list[int],
+    signs: tuple[float, ...],
+    spacing_mm: tuple[float, float, float],
+) -> None:
+    """However file and grid lie, a mask is resampled as its image: an image of the mask's own values agrees with it."""
+    folder = tmp_path_factory.mktemp("grid")
+    like = make_image(balls(), (1.5, 2.0, 3.0))
+    like.SetDirection((np.eye(3)[:, axes] * np.array(signs)).ravel().tolist())
+    like.SetOrigin((5.0, -7.0, 11.0))
+    ball = (balls() > 0).astype(np.float32)
+    case = Case(
+        "one", (write(folder, "ct.nii.gz", 1000 * ball - 500, like),), (write(folder, "m.nii.gz", balls(), like),)
+    )
+    image, mask = read(case, ORGANS, Reading(spacing_mm=spacing_mm))
+    assert mask.shape[1:] == image.size
+    clear = np.abs(image.values) > 1  # where the ball's share of a voxel is not just a half
+    inside = read(case, Target("segmentation", (Label("ball", (1, 2)),)), Reading(spacing_mm=spacing_mm))[1]
+    np.testing.assert_array_equal(inside[clear] > 0, image.values[clear] > 0)
+
+
+@pytest.mark.parametrize(("step", "within"), [(0.5, 0.05), (4.0, 0.35)])
+def test_resampling_keeps_volumes(tmp_path: Path, step: float, within: float) -> None:
+    """On a grid finer or coarser each label takes up the same space; a ball of 9 coarse voxels loses a third."""
+    case = make_case(tmp_path, balls())
+    _, mask = read(case, ORGANS, Reading(spacing_mm=(step, step, step)))
+    for value in (1, 2):
+        before_mm3, after_mm3 = (balls() == value).sum() * 9.0, (mask == value).sum() * step**3
+        assert after_mm3 == pytest.approx(before_mm3, rel=within)
+
+
+def test_resampling_mixes_no_labels(tmp_path: Path) -> None:
+    """Between value 3 and the background no voxel becomes value 1 or 2."""
+    values = np.zeros(SIZE, np.uint8)
+    values[6:18, 5:15, 4:14] = 3
+    target = Target("segmentation", tuple(Label(str(value), (value,)) for value in (1, 2, 3)))
+    _, mask = read(make_case(tmp_path, values), target, Reading(spacing_mm=(0.8, 0.8, 0.8)))
+    assert set(np.unique(mask)) == {0, 3}
+
+
+def test_overlapping_masks_are_resampled_one_by_one(tmp_path: Path) -> None:
+    """Each label's mask is what it would be alone."""
+    reading = Reading(spacing_mm=(2.0, 2.0, 2.0))
+    labels = Label("whole", (1, 2)), Label("core", (2,))
+    _, both = read(make_case(tmp_path, balls()), Target("segmentation", labels, exclusive=False), reading)
+    for number, label in enumerate(labels):
+        alone = np.isin(balls(), label.values).astype(np.uint8)
+        target = Target("segmentation", (Label(label.name),), exclusive=False)
+        np.testing.assert_array_equal(read(make_case(tmp_path, alone), target, reading)[1][0], both[number])
+        assert both[number].any()
+
+
+def test_nearly_whole_numbers_are_whole(tmp_path: Path) -> None:
+    """Rounding of a scaled file is undone."""
+    _, mask = read(make_case(tmp_path, balls().astype(np.float32) * np.float32(0.99999)), ORGANS)
+    np.testing.assert_array_equal(mask[0], balls())
+
+
+def shifted(values: np.ndarray) -> sitk.Image:
+    """A mask's grid, moved by half a voxel."""
+    image = make_image(values, (1.5, 2.0, 3.0))
+    image.SetOrigin((0.75, 0.0, 0.0))
+    return image
+
+
+BAD = {
+    "undeclared value": (balls() + (balls() == 2) * np.uint8(5), r"holds 7 \(\d+ voxels\); declared are 0, 1, 2"),
+    "negative value": (balls().astype(np.int16) - 1, r"holds -1 \(\d+ voxels\)"),
+    "numbers between": (balls() * np.float32(0.5), "numbers that are not whole"),
+    "an image": (make_ct(2, SIZE).astype(np.int32) * 100, "more like an image"),
+    "enormous values": (balls() * np.float32(1e12), "enormous"),
+    "nothing finite": (np.where(balls() == 1, np.nan, 0).astype(np.float32), "numbers that are not whole"),
+    "another size": (balls()[1:], "mask and image have different sizes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_mask_is_refused(tmp_path: Path, name: str) -> None:
+    """What cannot be a mask of this image is named."""
+    values, words = BAD[name]
+    with pytest.raises(UnreadableError, match=words):
+        read(make_case(tmp_path, values), ORGANS)
+
+
+def test_mask_elsewhere_is_refused(tmp_path: Path) -> None:
+    """A mask half a voxel beside its image is not its mask."""
+    image = write(tmp_path, "ct.nii.gz", make_ct(1, SIZE))
+    mask = write(tmp_path, "mask.nii.gz", balls(), shifted(balls()))
+    with pytest.raises(UnreadableError, match=r"mask and image lie up to 0\.75 mm apart"):
+        read(Case("one", (image,), (mask,)), ORGANS)
+
+
+def test_missing_masks_are_refused(tmp_path: Path) -> None:
+    """No mask, and one mask where two labels overlap."""
+    with pytest.raises(UnreadableError, match="no mask"):
+        read(make_case(tmp_path), ORGANS)
+    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    with pytest.raises(UnreadableError, match="1 masks where 2 are wanted"):
+        read(make_case(tmp_path, balls()), target)
+
+
+def test_binary_mask_of_two_values_is_refused(tmp_path: Path) -> None:
+    """A map given as one label's mask does not say what belongs to it."""
+    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    with pytest.raises(UnreadableError, match="mask of whole holds 1, 2 beside 0"):
+        read(make_case(tmp_path, balls(), balls()), target)
