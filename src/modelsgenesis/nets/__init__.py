@@ -1,4 +1,5 @@
+from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.unet3d import UNet3D
 
-__all__ = ["ResidualUNet", "UNet3D"]
+__all__ = ["Classifier", "Network", "ResidualUNet", "UNet3D"]

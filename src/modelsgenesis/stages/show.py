@@ -30,7 +30,7 @@ from modelsgenesis.pictures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
-from modelsgenesis.weights.files import load
+from modelsgenesis.weights.files import load_backbone
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
 ALONE: tuple[Law, ...] = get_args(Law)
@@ -188,7 +188,7 @@ def replay(
     cube = sampler.sample(rng)
     learner = build_learner(recipe, store, seed)
     if run is not None:
-        learner = find("methods", recipe.method, Learner)(load(run), **recipe.method_args)
+        learner = find("methods", recipe.method, Learner)(load_backbone(run), **recipe.method_args)
     views = learner.views({"image": cube.image}, rng)
     original, deformed = views["original"], views["deformed"]
     restored = None if run is None else restore(learner, deformed)

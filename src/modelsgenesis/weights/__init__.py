@@ -1,3 +1,3 @@
-from modelsgenesis.weights.files import load, load_network, save_network
+from modelsgenesis.weights.files import load, load_backbone, load_network, save_network
 
-__all__ = ["load", "load_network", "save_network"]
+__all__ = ["load", "load_backbone", "load_network", "save_network"]

@@ -10,23 +10,24 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.errors import GenesisError, WeightsError
+from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.naming import find
+from modelsgenesis.nets.classifier import Classifier, Network
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
 FORMAT = 1
 
 
-def arguments_of(network: Backbone) -> dict[str, Any]:
+def arguments_of(network: nn.Module) -> dict[str, Any]:
     """Read a network's constructor arguments off its attributes, which have their names."""
     return {name: getattr(network, name) for name in inspect.signature(type(network)).parameters}
 
 
-def save_network(path: Path, network: Backbone, notes: dict[str, Any] | None = None) -> None:
+def save_network(path: Path, network: Network, notes: dict[str, Any] | None = None) -> None:
     """Write a network whole or not at all.
 
     Args:
@@ -35,19 +36,20 @@ def save_network(path: Path, network: Backbone, notes: dict[str, Any] | None = N
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    kind = type(network)
-    described = {"name": kind.__module__.rpartition(".")[2], "arguments": arguments_of(network)}
-    header = {KEY: json.dumps({"format": FORMAT, "network": described, "notes": notes or {}})}
+    header = {KEY: json.dumps({"format": FORMAT, "network": _describe(network), "notes": notes or {}})}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(network).items()}
     with written_aside(path) as aside:
         aside.write_bytes(save(state, metadata=header))
 
 
-def load(source: str | Path) -> Backbone:
+def load(source: str | Path) -> Network:
     """Load the network of a run, or of a .safetensors file, in evaluation mode.
 
     Args:
         source: a run's folder (its best network is taken), or a file.
+    Returns:
+        A backbone after pre-training, which restores, and after learning to segment, which answers with logits
+        (B, outputs, *space); a Classifier, with logits or numbers (B, outputs), after classification or regression.
     Raises:
         WeightsError: there is no network there, or the file is broken.
     Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
@@ -56,13 +58,21 @@ def load(source: str | Path) -> Backbone:
     if path.is_dir():
         path = path / "model.safetensors"
         if not path.is_file():
-            raise WeightsError(
-                f"{source}: no network in this folder; is it a run of `genesis pretrain` with a validation?"
-            )
+            raise WeightsError(f"{source}: no network in this folder; {_remedy(Path(source))}")
     return load_network(path)
 
 
-def load_network(path: Path) -> Backbone:
+def load_backbone(source: str | Path) -> Backbone:
+    """Load a backbone as `load` does; of a classifier, the one it is built on.
+
+    Raises:
+        WeightsError: there is no network there, or the file is broken.
+    """
+    network = load(source)
+    return network.backbone if isinstance(network, Classifier) else network
+
+
+def load_network(path: Path) -> Network:
     """Rebuild a network from its file alone, in evaluation mode.
 
     Raises:
@@ -72,14 +82,14 @@ def load_network(path: Path) -> Backbone:
     if header.get("format") != FORMAT:
         raise WeightsError(f"{path}: a safetensors file, but not one that this version of modelsgenesis wrote")
     try:
-        network = _build(header["network"]["name"], header["network"]["arguments"], path.stat().st_size)
+        network = _build(header["network"], path.stat().st_size)
         fill(network, read_tensors(path.read_bytes()))
-    except (KeyError, TypeError, SafetensorError, RuntimeError, GenesisError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
     return network.eval()
 
 
-def distinct(network: Backbone) -> dict[str, Tensor]:
+def distinct(network: nn.Module) -> dict[str, Tensor]:
     """The network's state with every tensor once; nnU-Net's modules know theirs by several names."""
     state: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -90,7 +100,7 @@ def distinct(network: Backbone) -> dict[str, Tensor]:
     return state
 
 
-def fill(network: Backbone, state: dict[str, Tensor]) -> None:
+def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     """Copy tensors into a network, one for one.
 
     Raises:
@@ -121,12 +131,12 @@ def read_header(path: Path) -> dict[str, Any]:
             if length > 100_000_000:
                 raise WeightsError(f"{path}: no safetensors file (its header claims {length} bytes)")
             header = json.loads(file.read(length)).get("__metadata__", {})
-            described = json.loads(header.get(KEY, "{}"))
+            described = dict(json.loads(header.get(KEY, "{}")))
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; a finished run holds a model.safetensors") from error
-    except (OSError, struct.error, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+    except (OSError, struct.error, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
-    return dict(described)
+    return described
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -134,16 +144,40 @@ def read_notes(path: Path) -> dict[str, Any]:
     return dict(read_header(path).get("notes", {}))
 
 
-def _build(name: str, arguments: dict[str, Any], num_bytes: int) -> Backbone:
-    """Make a network of ours, if the file can hold its weights; first on the meta device, which takes no memory."""
-    if ":" in name:
-        raise WeightsError(f"{name}: only networks of modelsgenesis.nets are rebuilt from a file")
-    kind = find("nets", name, Backbone)
+def _describe(network: nn.Module) -> dict[str, Any]:
+    """A network's file and arguments; networks among the arguments likewise."""
+    arguments = {
+        name: _describe(value) if isinstance(value, nn.Module) else value
+        for name, value in arguments_of(network).items()
+    }
+    return {"name": type(network).__module__.rpartition(".")[2], "arguments": arguments}
+
+
+def _build(described: dict[str, Any], num_bytes: int) -> Network:
+    """Make a network, if the file can hold its weights; first on the meta device, which takes no memory."""
+    base = Classifier if described["name"] == "classifier" else Backbone
     with torch.device("meta"):
-        num_parameters = sum(parameter.numel() for parameter in kind(**arguments).parameters())
+        num_parameters = sum(parameter.numel() for parameter in _make(described, base).parameters())
     if num_parameters > num_bytes:
         raise WeightsError(f"{num_parameters:.1e} parameters are described, but the file has {num_bytes:.1e} bytes")
-    network = kind(**arguments)
-    if not isinstance(network, Backbone):
-        raise WeightsError(f"{name} is no backbone")
+    network: Network = _make(described, base)
     return network
+
+
+def _make(described: dict[str, Any], base: type) -> Any:
+    """Make what was described, if it is of ours and of that kind; an argument that is a mapping is a backbone."""
+    name = described["name"]
+    if ":" in name:
+        raise WeightsError(f"{name}: only networks of modelsgenesis.nets are rebuilt from a file")
+    arguments = {
+        key: _make(value, Backbone) if isinstance(value, dict) else value
+        for key, value in described["arguments"].items()
+    }
+    return find("nets", name, base)(**arguments)
+
+
+def _remedy(folder: Path) -> str:
+    """What to do about a folder without a network."""
+    if folds := sorted(path.parent.name for path in folder.glob("fold-*/model.safetensors")):
+        return f"it holds cross-validated folds, give one of them: {', '.join(folds)}"
+    return "is it a run of `genesis pretrain` with a validation, or of `genesis finetune`?"
