@@ -55,19 +55,22 @@ class NiftiHeader:
     floats: str
 
 
-def read_header(path: Path, files: tuple[Path, ...], max_voxels: int) -> Header:
+def read_header(path: Path, files: tuple[Path, ...], max_voxels: int, *, index: int | None = None) -> Header:
     """Read a header through SimpleITK, no voxels.
 
     Args:
         path: of the image.
         files: all its files, for their size.
         max_voxels: more are refused.
+        index: which volume of a 4D image is wanted; None where there is one.
     Raises:
         UnreadableError: it cannot be read, is no grey 3D volume, has no proper spacing, claims absurdly many voxels,
             or claims more than its bytes can hold.
     """
     header = read_claims(path)
-    check_size(header.size, max_voxels)
+    if index is not None:
+        check_index(header.size, index)
+    check_size(header.size if index is None else header.size[:3], max_voxels)
     if header.channels != 1:
         raise UnreadableError(
             f"{header.channels} values a voxel: colour or vectors", "leave it out or save one channel"
@@ -106,6 +109,16 @@ def check_size(size: tuple[int, ...], max_voxels: int) -> None:
         raise UnreadableError(f"{len(size)} axes ({voxels})", "save a 3D volume")
     if len(size) == 2 or min(size[:3]) < 2:
         raise UnreadableError(f"2D ({voxels})", "leave it out; 3D volumes are prepared here")
+
+
+def check_index(size: tuple[int, ...], index: int) -> None:
+    """Refuse an image that has not the volume asked for."""
+    num_volumes = size[3] if len(size) == 4 else 1
+    if len(size) < 3 or index >= num_volumes:
+        voxels = " x ".join(map(str, size))
+        raise UnreadableError(
+            f"channel {index} is asked of an image of {num_volumes} ({voxels})", "correct the channels the data declare"
+        )
 
 
 def check_spacing(spacing_mm: tuple[float, ...]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.data.archives import open_array
 from modelsgenesis.data.completeness import check_whole
 from modelsgenesis.data.dicom import Series
 from modelsgenesis.data.headers import (
@@ -36,7 +37,7 @@ def read_volume(
     """Read one scan, turned to LPS.
 
     Args:
-        source: from `find_sources`; of kind "image", "dicom" or "npy".
+        source: from `find_sources`, or made by a task; of kind "image", "dicom", "npy" or "row".
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         max_voxels: more are refused before memory is taken.
     Returns:
@@ -48,7 +49,9 @@ def read_volume(
         if source.kind == "dicom" and source.dicom is not None:
             image, notes = _read_series(source.dicom, max_voxels)
         elif source.kind == "npy":
-            image, notes = _read_npy(source.path, max_voxels)
+            image, notes = _from_array(open_npy(source.path), max_voxels)
+        elif source.kind == "row":
+            image, notes = _from_array(_row(source), max_voxels)
         else:
             image, notes = _read_image(source, max_voxels), []
     except MemoryError as error:
@@ -76,7 +79,7 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
             "remove or rename one of the two",
         )
     nifti = read_nifti_header(source.path) if ending_of(source.path) in (".nii", ".nii.gz", ".hdr") else None
-    header = read_header(source.path, source.files, max_voxels)
+    header = read_header(source.path, source.files, max_voxels, index=source.index)
     if nifti is not None:
         check_spacing(nifti.pixdim_mm)
     if ending_of(source.path) in (".nrrd", ".nhdr"):
@@ -86,19 +89,17 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     if header.pixel not in SMALL:
         reader.SetOutputPixelType(sitk.sitkFloat32)
     image = _execute(reader)
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
     if nifti is not None:
         missing = check_whole(source.files, nifti, sitk.GetArrayViewFromImage(image))
-        return _with_nan(image, missing) if missing.size else image
-    return image
+        image = _with_nan(image, missing) if missing.size else image
+    return image[:, :, :, source.index or 0] if image.GetDimension() == 4 else image
 
 
 def _with_nan(image: sitk.Image, places: NDArray[Any]) -> sitk.Image:
     """Put NaN back where SimpleITK put zero; the caller decides what a missing voxel becomes."""
     values = sitk.GetArrayFromImage(image)
     values.reshape(-1)[places] = np.nan
-    mended = sitk.GetImageFromArray(values)
+    mended = sitk.GetImageFromArray(values, isVector=False)
     mended.CopyInformation(image)
     return mended
 
@@ -116,15 +117,21 @@ def _read_series(series: Series, max_voxels: int) -> tuple[sitk.Image, list[str]
     return straighten(image, series.step_mm), list(series.notes)
 
 
-def _read_npy(path: Path, max_voxels: int) -> tuple[sitk.Image, list[str]]:
-    array = open_npy(path)
+def _row(source: Source) -> NDArray[Any]:
+    rows = open_array(source.path, source.array)
+    if source.index is None or source.index >= len(rows):
+        raise UnreadableError(f"it has no row {source.index} in {source.array}", "copy it again")
+    return np.asarray(rows[source.index])
+
+
+def _from_array(array: NDArray[Any], max_voxels: int) -> tuple[sitk.Image, list[str]]:
     check_size(array.shape, max_voxels)
     if array.ndim != 3:
         raise UnreadableError(f"{array.ndim} axes {array.shape}", "save one volume, (X, Y, Z), a file")
     if array.dtype.itemsize > 2 or array.dtype.kind == "f":
         array = array.astype(np.float32)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
-    return image, ["a .npy file has no spacing and no orientation: 1 mm and (X, Y, Z) in LPS are assumed"]
+    return image, ["an array has no spacing and no orientation: 1 mm and (X, Y, Z) in LPS are assumed"]
 
 
 def open_npy(path: Path) -> NDArray[Any]:

@@ -27,7 +27,8 @@ class Source:
 
     Attributes:
         path: of the file, or of the folder of a DICOM series.
-        kind: "image" (a file SimpleITK reads), "dicom", "npy" or "cubes" (an official cube file).
+        kind: "image" (a file SimpleITK reads), "dicom", "npy", "cubes" (an official cube file) or "row" (one volume of an
+            array in a .npz).
         files: all that is read, in order.
         series: raw; names the scan.
         patient: raw.
@@ -36,6 +37,8 @@ class Source:
         forced: named by a CSV, so never taken for a label map.
         cubes_per_scan: of an official cube file, from its name; 1 otherwise.
         dicom: what the headers of a DICOM series say; None otherwise.
+        index: which volume of a 4D image, or which row of the array; None where the file holds one volume.
+        array: the name of the array in a .npz.
     """
 
     path: Path
@@ -48,6 +51,8 @@ class Source:
     forced: bool = False
     cubes_per_scan: int = 1
     dicom: Series | None = None
+    index: int | None = None
+    array: str = ""
 
 
 def find_sources(

@@ -25,12 +25,7 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     Raises:
         DataError: it is no CSV, or has no column `image`, or no row.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
+    rows, columns = read_rows(path)
     if "image" not in columns:
         raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
     if not rows:
@@ -38,9 +33,9 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     sources: list[Source] = []
     problems: list[Problem] = []
     for row in rows:
-        place = path.parent / (row["image"] or "").strip()
+        place = path.parent / row["image"]
         try:
-            found, wrong = _sources_at(place, path.parent, mapper)
+            found, wrong = sources_at(place, path.parent, mapper=mapper)
             problems.extend(wrong)
             sources.extend(_with_row(source, row) for source in found)
         except UnreadableError as error:
@@ -48,24 +43,50 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     return _agreeing(sources, problems), problems
 
 
-def _sources_at(place: Path, root: Path, mapper: Mapper) -> tuple[list[Source], list[Problem]]:
+def read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """Read a CSV.
+
+    Returns:
+        Its rows, {column: text without blanks at its ends}, and the names of its columns.
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or [])
+            return [{name: (row[name] or "").strip() for name in columns} for row in reader], columns
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
+
+
+def sources_at(place: Path, root: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+    """Find the scans that one entry names.
+
+    Args:
+        place: a file, or a folder: of a DICOM series, as a rule.
+        root: ids come from the path below it.
+        mapper: for reading DICOM headers in parallel.
+    Raises:
+        UnreadableError: there is none.
+    """
     if place.is_dir():
         found, problems = find_sources(place, root=root, mapper=mapper)
         if not found and not problems:
             raise UnreadableError("the folder holds no scan", "name a file, or the folder of a DICOM series")
         return found, problems
     if not place.is_file():
-        raise UnreadableError("the CSV names it, but it is not there", "correct the column `image`")
+        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
     kind = classify(place)
     if kind == "dicom":
-        raise UnreadableError("one slice of a DICOM series", "name its folder in the CSV")
+        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
     if not kind:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
     return [describe_file(place, kind, root)], []
 
 
-def _with_row(source: Source, row: Mapping[str, str | None]) -> Source:
-    patient, modality, fold = ((row.get(name) or "").strip() for name in ("patient", "modality", "fold"))
+def _with_row(source: Source, row: Mapping[str, str]) -> Source:
+    patient, modality, fold = (row.get(name, "") for name in ("patient", "modality", "fold"))
     if modality.upper() not in ALSO:
         raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
     if fold and not fold.isdecimal():

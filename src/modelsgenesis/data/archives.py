@@ -1,0 +1,47 @@
+"""Arrays of volumes in a .npz, unpacked once for many reads."""
+
+import functools
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.data.problems import UnreadableError
+
+DAMAGED = "a .npz file that is cut off, damaged or holds no numbers"
+
+
+def names_in(path: Path) -> list[str]:
+    """The names of the arrays in a .npz.
+
+    Raises:
+        UnreadableError: it is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return list(archive.files)
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise UnreadableError(DAMAGED, "download or save it again") from error
+
+
+def open_array(path: Path, name: str) -> NDArray[Any]:
+    """One array of a .npz; the last one stays in memory, so that reading it row by row unpacks it once.
+
+    Raises:
+        UnreadableError: it is not there or cannot be read.
+    """
+    return _unpacked(path, name, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _unpacked(path: Path, name: str, changed: int) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[name]
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise UnreadableError(DAMAGED, "download or save it again") from error
+    array.flags.writeable = False
+    return np.asarray(array)
