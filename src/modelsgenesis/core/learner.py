@@ -1,6 +1,7 @@
 """The third interface: a learner says what the network sees, what it is asked, and how wrong it was."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,34 @@ class Drawn:
         self.draws = draws
 
 
+@dataclass(frozen=True)
+class Group:
+    """Parameters that learn at one pace.
+
+    Attributes:
+        parameters: those that require a gradient are taught.
+        scale: of the plan's learning rate.
+        after: the progress, 0 to 1, before which they rest.
+    """
+
+    parameters: list[nn.Parameter]
+    scale: float = 1.0
+    after: float = 0.0
+
+
 class Learner(nn.Module, ABC):
     """A way to teach a network, in pre-training and fine-tuning alike."""
 
     backbone: Backbone
+
+    @property
+    def network(self) -> nn.Module:
+        """What is kept of it all when the run is done; the backbone unless a learner says otherwise."""
+        return self.backbone
+
+    def groups(self) -> list[Group]:
+        """Which parameters learn, and how fast; by default all, at the plan's rate."""
+        return [Group(list(self.parameters()))]
 
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -52,6 +77,14 @@ class Learner(nn.Module, ABC):
     def forward(self, batch: Batch, progress: float) -> Batch:
         """The losses; called by the training loop, so that DDP sees every pass."""
         return self.losses(batch, progress)
+
+    def figures(self, means: dict[str, float]) -> dict[str, float]:
+        """Make figures of the means of `losses` over all that is held out; by default they are the figures."""
+        return means
+
+    def rank(self, figures: dict[str, float]) -> float:
+        """How bad a validation is, to choose the best network by; by default its total loss."""
+        return figures["total"]
 
     def after_step(self, progress: float) -> None:
         """Act after an optimiser step; a teacher follows its student here."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,11 @@ class Cube:
     scan: Scan
     lower: tuple[int, ...]
     index: int = 0
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a learner makes its views of."""
+        return {"image": self.image}
 
 
 class CubeSampler:

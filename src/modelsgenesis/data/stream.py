@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,41 +11,52 @@ from torch.utils.data import DataLoader, Dataset
 
 from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.sampling import Cube
 
 Views = Callable[[Sample, np.random.Generator], dict[str, Any]]  # arrays, and Drawn where the device does the rest
 
 
-class Sampler(Protocol):
-    """Cuts cubes."""
+class Cut(Protocol):
+    """A cube of a scan, or a patch of a case."""
 
-    def sample(self, rng: np.random.Generator) -> Cube:
+    @property
+    def arrays(self) -> Sample:
+        """What a learner makes its views of."""
+        ...
+
+
+C = TypeVar("C", bound=Cut, covariant=True)
+
+
+class Sampler(Protocol[C]):
+    """Cuts cubes or patches."""
+
+    def sample(self, rng: np.random.Generator) -> C:
         """Cut one."""
         ...
 
 
-class CubeStream(Dataset[dict[str, Any]]):
+class CubeStream(Dataset[dict[str, Any]], Generic[C]):
     """An endless row of samples: a cube cut at random, then the learner's views of it.
 
     Args:
-        sampler: cuts cubes.
+        sampler: cuts cubes, or patches.
         views: makes of a cube what the network sees and its target.
         seed: of the run.
         name: keeps training and validation apart.
     """
 
-    def __init__(self, sampler: Sampler, views: Views, *, seed: int, name: str = "train") -> None:
+    def __init__(self, sampler: Sampler[C], views: Views, *, seed: int, name: str = "train") -> None:
         self.sampler, self.views, self.seed, self.name = sampler, views, seed, name
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Make sample number `index`: {"name": (C, *space)}, tensors and Drawn."""
         return self.sample(index)[1]
 
-    def sample(self, index: int) -> tuple[Cube, dict[str, Any]]:
+    def sample(self, index: int) -> tuple[C, dict[str, Any]]:
         """Make sample number `index`, and give the cube it was made of too."""
         rng = generator_for(self.seed, index, self.name)
         cube = self.sampler.sample(rng)
-        views = self.views({"image": cube.image}, rng)
+        views = self.views(cube.arrays, rng)
         return cube, {name: view if isinstance(view, Drawn) else as_tensor(view) for name, view in views.items()}
 
 
@@ -90,7 +101,7 @@ class Range:
 
 
 def load_batches(
-    stream: CubeStream, numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
+    stream: Dataset[dict[str, Any]], numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
     """Read the batches of these numbers, in workers if asked for.
 

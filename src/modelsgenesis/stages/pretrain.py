@@ -10,11 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from modelsgenesis.core.errors import TrainingError
-from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.core.made import FILE as CERTIFICATE
-from modelsgenesis.core.made import certify, fingerprint, read_certificate
+from modelsgenesis.core.made import certify, fingerprint
 from modelsgenesis.core.naming import describe
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
@@ -24,18 +21,16 @@ from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.stages._runs import is_done, remember
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
 from modelsgenesis.training.rehearsal import rehearse
-from modelsgenesis.training.state import FILE as RESUME
 from modelsgenesis.weights.files import save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
-SETTINGS = "recipe.json"
-FROM = "from"  # the store's path beside the settings; a run may go on after the store was moved
 
 
 def pretrain(
@@ -140,7 +135,7 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, 
     training, held_out = split(opened, recipe)
     recipe = _with_epoch(recipe, len(training))
     learner = build_learner(recipe, opened, seed)
-    if not dry_run and _is_done(into, _settings(recipe, store, seed)):
+    if not dry_run and is_done(into, "pretrain", _settings(recipe, store, seed)):
         console.print(f"{into}: this run is done already")
         return into
     fabric.launch()
@@ -150,7 +145,7 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, 
         return into
     run = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console)
     if fabric.is_global_zero:
-        write_json(into / SETTINGS, {**_settings(recipe, store, seed), FROM: str(store)})
+        remember(into, _settings(recipe, store, seed), store)
         console.print(_greeting(recipe, training, held_out, work.samplers), highlight=False)
     outcome = run.run()
     if fabric.is_global_zero and outcome.stopped:
@@ -208,7 +203,7 @@ class _Work:
         return iter(load_batches(self.streams[1], batches, workers=self.workers, pin=self.pin))
 
     def _keep_best(self, step: int, figures: dict[str, float]) -> None:
-        validation = {name: value for name, value in figures.items() if name.startswith("val_")}  # no times
+        validation = {f"val_{name}": value for name, value in figures.items()}
         save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, validation))
 
     @torch.no_grad()
@@ -250,36 +245,6 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
     settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(store), "seed": seed}
     settings["recipe"]["plan"].pop("workers")
     return settings
-
-
-def _is_done(into: Path, settings: dict[str, Any]) -> bool:
-    """Whether the folder holds this very run, finished.
-
-    Raises:
-        TrainingError: it holds a run with other settings.
-        DataError: another stage made it.
-    """
-    if (into / CERTIFICATE).exists():
-        read_certificate(into, "pretrain")
-    if not (into / RESUME).is_file():
-        return False
-    there, asked = _flat(read_json(into / SETTINGS)), _flat(settings)
-    there.pop(FROM, None)
-    differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
-    if differing:
-        changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
-        raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
-    return (into / CERTIFICATE).is_file()
-
-
-def _flat(data: Any, name: str = "") -> dict[str, Any]:
-    """Nested settings as {"recipe.plan.lr": 0.001}."""
-    if not isinstance(data, dict):
-        return {name: data}
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        flat |= _flat(value, f"{name}.{key}" if name else str(key))
-    return flat
 
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:

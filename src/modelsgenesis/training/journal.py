@@ -34,7 +34,7 @@ class Journal:
         self.console = console
         bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
-        self.task = self.progress.add_task("pretrain", total=steps, completed=start)
+        self.task = self.progress.add_task("training", total=steps, completed=start)
 
     def __enter__(self) -> Self:
         self.progress.start()

@@ -33,13 +33,14 @@ class Materials:
 
     Attributes:
         training: (first sample, backward passes) -> this process's batches.
-        validation: this process's share of the held-out batches, the same at every call.
+        validation: this process's share of the held-out batches, the same at every call; None holds nothing out,
+            and the run goes to its last step.
         keep_best: writes the network, given the step and its validation figures; called when they were the best so far.
         after_validation: draws pictures and the like, given the step.
     """
 
     training: Callable[[int, int], Batches]
-    validation: Callable[[], Batches]
+    validation: Callable[[], Batches] | None
     keep_best: Callable[[int, dict[str, float]], None]
     after_validation: Callable[[int], None]
 
@@ -110,11 +111,11 @@ class Training:
                 stopped = self._agree(stop.signal is not None)
                 if due or state.step % LOG_EVERY == 0:
                     figures = self._take_window()
-                    figures |= self._validate() if due else {}
+                    held_out = self._validate(self.materials.validation()) if due and self.materials.validation else {}
                     if journal:
-                        journal.write(state.step, figures)
-                    if due:
-                        self._judge(figures)
+                        journal.write(state.step, {**figures, **{f"val_{name}": held_out[name] for name in held_out}})
+                    if held_out:
+                        self._judge(held_out)
                 if due or stopped:
                     self._save()
                 if stopped:
@@ -126,9 +127,10 @@ class Training:
         started = time.perf_counter()
         plan, state = self.plan, self.state
         progress = state.step / plan.steps
+        rate = learning_rate(plan, state.step, state.history)
         torch.manual_seed(hash((self.seed, state.step, self.fabric.global_rank)) % 2**63)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(plan, state.step, state.history)
+            group["lr"] = group["scale"] * rate if progress >= group["after"] else 0.0
         for accumulated in range(1, plan.accumulate + 1):
             asked = time.perf_counter()
             batch = self.learner.finish(self.fabric.to_device(next(batches)))
@@ -177,11 +179,11 @@ class Training:
         return {"time_s": self.state.time_s, **speed, "lr": rate, **figures}
 
     @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
-        """Mean figures over the held-out cubes of all processes."""
+    def _validate(self, batches: Batches) -> dict[str, float]:
+        """Figures over the held-out cubes of all processes."""
         self.learner.eval()
         sums: dict[str, Tensor] = {}
-        for batch in self.materials.validation():
+        for batch in batches:
             batch = self.learner.finish(self.fabric.to_device(batch))
             size = len(next(iter(batch.values())))
             with self.fabric.autocast():  # not by the wrapper, whose processes would wait for each other
@@ -192,7 +194,7 @@ class Training:
         names = sorted(sums)
         means = dict(zip(names, self._mean(torch.stack([sums[name] for name in names])).tolist(), strict=True))
         cubes = means.pop("cubes")
-        return {f"val_{name}": value / cubes for name, value in means.items()}
+        return self.learner.figures({name: value / cubes for name, value in means.items()})
 
     def _judge(self, figures: dict[str, float]) -> None:
         """Remember a validation, keep the network if it is the best, and stop a run that has collapsed.
@@ -201,8 +203,8 @@ class Training:
             TrainingError: the answers have been one grey value for several validations.
         """
         state = self.state
-        state.history.append(figures["val_total"])
-        state.collapsed = state.collapsed + 1 if figures.get("val_spread", 1.0) < COLLAPSED else 0
+        state.history.append(self.learner.rank(figures))
+        state.collapsed = state.collapsed + 1 if figures.get("spread", 1.0) < COLLAPSED else 0
         if self.fabric.is_global_zero:
             if since_best(state.history) == 0:
                 self.materials.keep_best(state.step, figures)
@@ -244,12 +246,16 @@ class Training:
 
 
 def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
-    """AdamW or SGD; norms and biases, which have one axis, get no weight decay."""
-    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+    """AdamW or SGD over the learner's groups; norms and biases, which have one axis, get no weight decay."""
+    groups = []
+    for group in learner.groups():
+        taught = [parameter for parameter in group.parameters if parameter.requires_grad]
+        pace = {"scale": group.scale, "after": group.after}
+        groups += [
+            {"params": [p for p in taught if p.dim() > 1], "weight_decay": plan.weight_decay, **pace},
+            {"params": [p for p in taught if p.dim() <= 1], "weight_decay": 0.0, **pace},
+        ]
+    groups = [group for group in groups if group["params"]]
     if plan.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=plan.lr)
     return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum)
