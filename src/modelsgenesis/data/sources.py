@@ -27,8 +27,8 @@ class Source:
 
     Attributes:
         path: of the file, or of the folder of a DICOM series.
-        kind: "image" (a file SimpleITK reads), "dicom", "npy", "cubes" (an official cube file) or "row" (one volume of an
-            array in a .npz).
+        kind: "image" (a file SimpleITK reads), "dicom", "npy", "cubes" (an official cube file) or "row" (of an array
+            in a .npz).
         files: all that is read, in order.
         series: raw; names the scan.
         patient: raw.
