@@ -1,0 +1,214 @@
+"""From a pre-trained network to a task's: which tensors are taken, adapted, or left at random."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+
+from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.weights.files import arguments_of, distinct
+
+Widening = Literal["mean", "first", "random"]
+How = Literal["taken", "adapted", "random"]
+
+LEAST = 0.95  # of the encoder's parameters; below it a "pre-trained" network is mostly a random one
+SHOWN = 6  # exceptions in a table, mismatches in an error
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one tensor of the new network.
+
+    Attributes:
+        tensor: its name in the new network.
+        part: encoder, decoder or head.
+        shape: in the new network.
+        how: taken as it is, adapted, or left at random.
+        why: it is not simply taken; empty if it is.
+        learned: a parameter; False for a norm's running statistics.
+    """
+
+    tensor: str
+    part: Part
+    shape: tuple[int, ...]
+    how: How
+    why: str = ""
+    learned: bool = True
+
+
+@dataclass(frozen=True)
+class LoadingMap:
+    """What a new network has of a pre-trained one.
+
+    Attributes:
+        rows: one a tensor of the new network, in its order.
+        unused: tensors of the pre-trained network that the new one lacks.
+    """
+
+    rows: tuple[Row, ...]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def shares(self) -> dict[Part, float]:
+        """Of each part's parameters, those taken or adapted, from 0 to 1; 1 for a part without parameters."""
+        shares: dict[Part, float] = {}
+        for part in get_args(Part):
+            counts = {how: self._count(part, how) for how in get_args(How)}
+            total = sum(counts.values())
+            shares[part] = 1 - counts["random"] / total if total else 1.0
+        return shares
+
+    def _count(self, part: Part, how: How) -> int:
+        rows = (row for row in self.rows if row.learned and (row.part, row.how) == (part, how))
+        return sum(torch.Size(row.shape).numel() for row in rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The map as data, for loading.json beside the weights."""
+        return {"shares": self.shares, "rows": [asdict(row) for row in self.rows], "unused": list(self.unused)}
+
+    def table(self) -> Table:
+        """The map for people: tensors counted by part, and below them whatever is not simply taken."""
+        below = "\n".join(self.exceptions())
+        table = Table(
+            title="Tensors from the pre-trained network", caption=below, caption_justify="left", min_width=100
+        )
+        for heading in ("part", *get_args(How), "share of its parameters"):
+            table.add_column(heading, justify="left" if heading == "part" else "right")
+        for part, share in self.shares.items():
+            counts = [sum((row.part, row.how) == (part, how) for row in self.rows) for how in get_args(How)]
+            table.add_row(part, *map(str, counts), f"{share:.1%}")
+        return table
+
+    def exceptions(self) -> list[str]:
+        """A line each for the first tensors outside the head that are not simply taken, and for those unused."""
+        odd = [row for row in self.rows if row.how != "taken" and row.part != "head"]
+        lines = [f"{row.tensor} {row.how}: {row.why}" for row in odd[:SHOWN]]
+        if len(odd) > SHOWN:
+            lines.append(f"and {len(odd) - SHOWN} more")
+        if self.unused:
+            lines.append(f"{len(self.unused)} pre-trained tensors unused, the first is {self.unused[0]}")
+        return lines
+
+
+def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) -> Backbone:
+    """Make a network of the same kind and size for another task: it answers with logits, at every scale if it can.
+
+    Args:
+        pretrained: whose class and arguments are taken, not its weights.
+        in_channels: of the task's images.
+        out_channels: of the task's answer.
+    Returns:
+        Fresh weights, drawn from torch's global generator: seed it first.
+    """
+    arguments = {**arguments_of(pretrained), "activation": "identity"}
+    if "deep_supervision" in arguments:
+        arguments["deep_supervision"] = True
+    return type(pretrained)(**{**arguments, "in_channels": in_channels, "out_channels": out_channels})
+
+
+def transfer(pretrained: Backbone, network: Network, *, widen: Widening = "mean", least: float = LEAST) -> LoadingMap:
+    """Start a network from a pre-trained one: copy what fits, adapt the first convolution, leave the heads at random.
+
+    A classifier's idle decoder is copied too, so that its backbone can start a third task.
+
+    Args:
+        pretrained: where from; it is not changed.
+        network: where to, in place, such as `network_for` makes.
+        widen: what the first convolution does when the task's images have other channels. "mean" repeats the sum over
+            its channels and divides by their new number, so that equal channels give the old features; "first" keeps
+            the channels there were and starts further ones at zero; "random" leaves it.
+        least: share of the encoder's parameters that must be taken or adapted, from 0 to 1.
+    Returns:
+        What became of each tensor.
+    Raises:
+        WeightsError: too little of the encoder fits; the network is then as it was.
+        ValueError: an unknown way to widen.
+    """
+    if widen not in get_args(Widening):
+        raise ValueError(f"widen must be {', '.join(get_args(Widening))}, got {widen!r}")
+    prefix = "backbone." if isinstance(network, Classifier) else ""
+    given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
+    own, places, first = distinct(network), _places(network), _first_convolution(network)
+    values: dict[str, Tensor] = {}
+    rows: list[Row] = []
+    left: set[str] = set()  # modules with random weights: their biases and statistics would be of other features
+    for name, tensor in own.items():
+        part, module = places[id(tensor)], name.rpartition(".")[0]
+        if part == "head":
+            how, why, value = _random("heads start at random")
+        elif module in left:
+            how, why, value = _random("its weights are random")
+        else:
+            how, why, value = _fit(tensor, given.get(name), widen if tensor is first else None)
+        learned = isinstance(tensor, nn.Parameter)
+        if value is not None:
+            values[name] = value
+        elif learned:
+            left.add(module)
+        rows.append(Row(name, part, tuple(tensor.shape), how, why, learned))
+    loaded = LoadingMap(tuple(rows), tuple(name.removeprefix(prefix) for name in given if name not in own))
+    _check(loaded, least)
+    with torch.no_grad():
+        for name, value in values.items():
+            own[name].copy_(value)
+    return loaded
+
+
+Fit = tuple[How, str, Tensor | None]
+
+
+def _fit(tensor: Tensor, value: Tensor | None, widen: Widening | None) -> Fit:
+    """How a pre-trained tensor fits a new one; `widen` is for the first convolution alone."""
+    if value is None:
+        return _random("not in the pre-trained network")
+    if value.shape == tensor.shape:
+        return "taken", "", value
+    old, new = tuple(value.shape), tuple(tensor.shape)
+    if widen is None or old[:1] + old[2:] != new[:1] + new[2:]:
+        return _random(f"{new} here, {old} in the pre-trained network")
+    what = f"{old[1]} input channels become {new[1]}"
+    if widen == "random":
+        return _random(what)
+    if widen == "mean":
+        return "adapted", f"{what}, each their sum / {new[1]}", value.sum(1, keepdim=True) / new[1]
+    kept = min(old[1], new[1])
+    padded = value.new_zeros(new)
+    padded[:, :kept] = value[:, :kept]
+    return "adapted", f"{what}, {kept} of them kept and the rest zero", padded
+
+
+def _random(why: str) -> Fit:
+    return "random", why, None
+
+
+def _places(network: Network) -> dict[int, Part]:
+    """The part of each tensor, by the tensor's id."""
+    backbone = network.backbone if isinstance(network, Classifier) else network
+    return {
+        id(tensor): part
+        for part, module in (*backbone.parts(), *network.parts())
+        for tensor in (*module.parameters(), *module.buffers())
+    }
+
+
+def _first_convolution(network: Network) -> Tensor:
+    """The weights that touch the image."""
+    return next(weights for weights in network.parts()[0][1].parameters() if weights.dim() > 2)
+
+
+def _check(loaded: LoadingMap, least: float) -> None:
+    share = loaded.shares["encoder"]
+    if share >= least:
+        return
+    missed = [row for row in loaded.rows if row.learned and row.part == "encoder" and row.how == "random"]
+    first = "; ".join(f"{row.tensor} ({row.why})" for row in missed[:3])
+    raise WeightsError(
+        f"only {share:.1%} of the encoder's parameters fit the pre-trained network, at least {least:.0%} must; "
+        f"{len(missed)} tensors do not: {first}{'; ...' if len(missed) > 3 else ''}. Use the pre-trained network's own "
+        f"backbone and width, or ask for less with least={math.floor(share * 100) / 100}"
+    )
