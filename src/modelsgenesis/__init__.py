@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelsgenesis import deformations, recipes
+    from modelsgenesis import deformations, recipes, tasks
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
@@ -29,6 +29,7 @@ __all__ = [
     "recipes",
     "report",
     "show",
+    "tasks",
 ]
 
 _HOMES = {
@@ -45,7 +46,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("deformations", "recipes"):
+    if name in ("deformations", "recipes", "tasks"):
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,141 @@
+"""What all layouts share: the cases of a folder of files, and a task made of whole cases only."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.sniffing import ending_of
+from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.tables import sources_at
+from modelsgenesis.tasks.task import Task
+
+UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
+
+
+def case_id(place: Path, root: Path) -> str:
+    """The id of a case from where its image lies: the path below the root without the ending, fit for a file name."""
+    below = (place.relative_to(root) if place.is_relative_to(root) else place).as_posix()
+    return fit(below.removesuffix(below[len(below) - len(ending_of(place)) :]))
+
+
+def fit(name: str) -> str:
+    """A name in which whatever is unfit for a file name is an underline."""
+    return UNFIT.sub("_", name).strip("_.") or "_"
+
+
+def one_source(place: Path, root: Path) -> Source:
+    """The one scan at a place: a file, or the folder of a DICOM series.
+
+    Raises:
+        UnreadableError: there is none, or more than one.
+    """
+    found, problems = sources_at(place, root)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UnreadableError(problems[0].problem, problems[0].remedy)
+    raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
+
+
+def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
+    """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems."""
+    if not folder.is_dir():
+        return {}
+    found, wrong = find_sources(folder)
+    problems += [problem for problem in wrong if problem.severity == "error"]
+    named: dict[str, Source] = {}
+    for source in found:
+        first = named.setdefault(case_id(source.path, folder), source)
+        if first is not source:
+            what = f"two files of one name: the other is {first.path.name}"
+            problems.append(Problem(source.path, what, "rename or remove one of them"))
+    return named
+
+
+def build(
+    name: str,
+    target: Target,
+    cases: Iterable[Case],
+    *,
+    channels: Sequence[str],
+    problems: Sequence[Problem],
+    unlabelled: Sequence[Case] = (),
+    place: Path,
+) -> Task:
+    """Make a task of the cases that can be told apart and keep their patients in one place.
+
+    Args:
+        name: of the task.
+        target: what is asked.
+        cases: labelled.
+        channels: names.
+        problems: found so far.
+        unlabelled: images alone.
+        place: that it was read from.
+    Raises:
+        DataError: no case is left.
+    """
+    problems = list(problems)
+    kept = _agreeing(_unique(cases, problems), problems)
+    if not kept:
+        why = f"; the first of {len(problems)} problems: {problems[0].path}: {problems[0].problem}" if problems else ""
+        raise DataError(f"{place}: no labelled case{why}; genesis inspect prints them all")
+    modalities = {source.modality for case in kept for source in case.images}
+    modality = modalities.pop() if len(modalities) == 1 else ""
+    return Task(name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled))
+
+
+def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
+    """Leave out a second case of one id; a name of a file that differs in nothing but capitals is no other."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        other = first.setdefault(case.id.casefold(), case)
+        if other is not case:
+            what = f"two cases are called {case.id}: the other is {other.images[0].path}"
+            problems.append(Problem(case.images[0].path, what, "give each case an id of its own"))
+    return list(first.values())
+
+
+def _agreeing(cases: list[Case], problems: list[Problem]) -> list[Case]:
+    """Leave out the cases that put a patient in a second fold or split."""
+    first: dict[str, Case] = {}
+    kept = []
+    for case in cases:
+        other = first.setdefault(case.patient or case.id, case)
+        if (other.fold, other.split) == (case.fold, case.split):
+            kept.append(case)
+            continue
+        what, there, here = (
+            ("fold", other.fold, case.fold) if other.fold != case.fold else ("split", other.split, case.split)
+        )
+        words = f"its patient is in {what} {_said(there)} with {other.id} and in {what} {_said(here)} with this case"
+        problems.append(Problem(case.images[0].path, words, f"give each patient one {what}"))
+    return kept
+
+
+def _said(value: int | str | None) -> str:
+    return "none" if value in (None, "") else str(value)
+
+
+def with_modality(source: Source, modality: str) -> Source:
+    """The source with a modality that was declared for it; it is then an image, whatever it looks like."""
+    return replace(source, modality=modality or source.modality, forced=True)
+
+
+def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[str, dict[int, Source]]:
+    """Split names as nnU-Net writes them, {case: {channel: source}}: `CASE_0001` is channel 1 of CASE."""
+    cases: dict[str, dict[int, Source]] = defaultdict(dict)
+    for name, source in named.items():
+        found = re.fullmatch(r"(.+)_(\d{4})", name)
+        if found is None:
+            what = "its name does not end in the number of its channel"
+            problems.append(Problem(source.path, what, "call the first channel CASE_0000, the second CASE_0001"))
+        else:
+            cases[found[1]][int(found[2])] = source
+    return cases

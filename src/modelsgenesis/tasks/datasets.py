@@ -1,0 +1,178 @@
+"""Folders with a `dataset.json`: raw data sets of nnU-Net, old and new, and of the Medical Segmentation Decathlon."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.sources import Source
+from modelsgenesis.tasks.building import build, case_id, group_by_channel, named_sources, one_source, with_modality
+from modelsgenesis.tasks.labels import declared_labels
+from modelsgenesis.tasks.task import Task
+
+FILE = "dataset.json"
+MR_NAMES = re.compile(r"(MRI?|T[12]|FLAIR|ADC|DWI|PDW?|SWI|DCE)([^A-Z]|W|CE|GD|C|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel as a `dataset.json` declares it.
+
+    Attributes:
+        name: for people.
+        modality: that the name tells, or "".
+    """
+
+    name: str
+    modality: str
+
+
+def dataset(folder: Path) -> Task:
+    """Read a data set that describes itself.
+
+    Args:
+        folder: with `dataset.json`, `imagesTr`, `labelsTr` and perhaps `imagesTs` and `labelsTs`.
+    Raises:
+        DataError: the description is broken or asks what is not done here, or no case is whole.
+    """
+    place = folder / FILE
+    said = read_json(place)
+    if not isinstance(said, dict):
+        raise DataError(f"{place}: is no description of a data set; it should be a JSON object")
+    channels = declared_channels(said, place)
+    labels = declared_labels(said.get("labels"), place)
+    problems: list[Problem] = []
+    if is_decathlon(said, folder):
+        cases = list(_listed(said["training"], folder, channels, problems))
+        unlabelled = list(_listed(said.get("test", []), folder, channels, problems, labelled=False))
+    else:
+        if isinstance(said.get("dataset"), Mapping):
+            cases = list(_mapped(said["dataset"], folder, channels, problems))
+        else:
+            cases = list(_in_folders(folder, "Tr", channels, problems))
+        tests = list(_in_folders(folder, "Ts", channels, problems))
+        cases += [case for case in tests if case.masks]
+        unlabelled = [case for case in tests if not case.masks]
+    return build(
+        str(said.get("name") or folder.resolve().name),
+        labels.target,
+        cases,
+        channels=[channel.name for channel in channels],
+        problems=problems,
+        unlabelled=unlabelled,
+        place=folder,
+    )
+
+
+def declared_channels(said: Mapping[str, Any], place: Path) -> tuple[Channel, ...]:
+    """The channels, from `channel_names` or, older, `modality`: {"0": "CT"}.
+
+    Raises:
+        DataError: neither is there, or its keys are not 0, 1, 2 ...
+    """
+    names = said.get("channel_names", said.get("modality"))
+    if not isinstance(names, Mapping) or sorted(map(str, names)) != sorted(map(str, range(len(names)))) or not names:
+        raise DataError(f'{place}: its channel_names are {names!r}; write {{"0": "CT"}}, or one entry a channel')
+    in_order = [str(names.get(str(number), names.get(number))) for number in range(len(names))]
+    return tuple(Channel(name, modality_of(name)) for name in in_order)
+
+
+def modality_of(name: str) -> str:
+    """The modality that a channel's name tells, or ""."""
+    if name.strip().upper() == "CT":
+        return "CT"
+    return "MR" if MR_NAMES.match(name.strip()) else ""
+
+
+def is_decathlon(said: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the description lists the very files; nnU-Net's old ones list names without the channel's number."""
+    training = said.get("training")
+    if not isinstance(training, list) or not training or "channel_names" in said:
+        return False
+    return any(isinstance(one, Mapping) and (folder / str(one.get("image"))).exists() for one in training)
+
+
+def _listed(
+    entries: list[Any], folder: Path, channels: tuple[Channel, ...], problems: list[Problem], *, labelled: bool = True
+) -> Iterator[Case]:
+    """The cases of a Decathlon list; an image of several channels is one 4D file."""
+    for entry in entries:
+        image = folder / str(entry.get("image", "") if isinstance(entry, Mapping) else entry)
+        mask = folder / str(entry.get("label", "")) if labelled and isinstance(entry, Mapping) else None
+        here = image
+        try:
+            source = one_source(image, folder)
+            if labelled and (mask is None or mask == folder):
+                raise UnreadableError("it is listed without a label", f"name its label in {FILE}")
+            here = mask or image
+            masks = (one_source(mask, folder),) if mask else ()
+        except UnreadableError as error:
+            problems.append(error.at(here))
+            continue
+        name = case_id(image, image.parent)
+        yield Case(name, _volumes(source, channels), masks, patient=name)
+
+
+def _volumes(source: Source, channels: tuple[Channel, ...]) -> tuple[Source, ...]:
+    if len(channels) == 1:
+        return (with_modality(source, channels[0].modality),)
+    return tuple(
+        replace(with_modality(source, channel.modality), index=number) for number, channel in enumerate(channels)
+    )
+
+
+def _mapped(
+    entries: Mapping[str, Any], folder: Path, channels: tuple[Channel, ...], problems: list[Problem]
+) -> Iterator[Case]:
+    """The cases of nnU-Net's own list: {case: {"images": [...], "label": ...}}."""
+    for name, entry in entries.items():
+        places = [folder / str(each) for each in (*entry.get("images", ()), entry.get("label", "?"))]
+        here = folder
+        try:
+            sources = []
+            for here in places:
+                sources.append(one_source(here, folder))
+        except UnreadableError as error:
+            problems.append(error.at(here))
+            continue
+        by_channel = dict(enumerate(sources[:-1]))
+        images = _whole(by_channel, channels, problems)
+        if images:
+            yield Case(name, images, (sources[-1],), patient=name)
+
+
+def _in_folders(folder: Path, which: str, channels: tuple[Channel, ...], problems: list[Problem]) -> Iterator[Case]:
+    """The cases of `imagesTr` and `labelsTr`, or `imagesTs` and `labelsTs`."""
+    split: Split = "test" if which == "Ts" else ""
+    images = group_by_channel(named_sources(folder / f"images{which}", problems), problems)
+    masks = named_sources(folder / f"labels{which}", problems)
+    for name, by_channel in sorted(images.items()):
+        sources = _whole(by_channel, channels, problems)
+        mask = masks.pop(name, None)
+        if mask is None and (split != "test" or masks):
+            what = f"it has no label labels{which}/{name}"
+            problems.append(Problem(by_channel[min(by_channel)].path, what, "add the label, or leave the image out"))
+        elif sources:
+            yield Case(name, sources, (mask,) if mask else (), patient=name, split=split)
+    for name, mask in masks.items():
+        what = f"it has no image images{which}/{name}_0000"
+        problems.append(Problem(mask.path, what, "add the image, or leave the label out"))
+
+
+def _whole(
+    by_channel: Mapping[int, Source], channels: tuple[Channel, ...], problems: list[Problem]
+) -> tuple[Source, ...]:
+    """The channels in order; none, and a problem, when one is missing or too many."""
+    if sorted(by_channel) != list(range(len(channels))):
+        has, wanted = ", ".join(f"{number:04d}" for number in sorted(by_channel)), f"{len(channels)}"
+        what = f"it has channels {has}; {FILE} declares {wanted}"
+        problems.append(
+            Problem(by_channel[min(by_channel)].path, what, "add what is missing, or correct channel_names")
+        )
+        return ()
+    return tuple(with_modality(by_channel[number], channel.modality) for number, channel in enumerate(channels))

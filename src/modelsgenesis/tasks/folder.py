@@ -1,0 +1,76 @@
+"""A task from a folder or file, whatever its layout."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Kind
+from modelsgenesis.tasks import datasets
+from modelsgenesis.tasks.datasets import dataset
+from modelsgenesis.tasks.medmnist import medmnist
+from modelsgenesis.tasks.pairs import IMAGES, find_pair, pairs
+from modelsgenesis.tasks.table import Asked, table
+from modelsgenesis.tasks.task import Task
+
+LAYOUTS = (
+    "a folder with dataset.json (nnU-Net, Medical Segmentation Decathlon), or with images/ and labels/ or masks/, "
+    "a CSV with the columns image and label, or a .npz of MedMNIST"
+)
+
+
+def folder(
+    path: Path | str,
+    *,
+    kind: Kind | None = None,
+    label: str | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Task:
+    """Read a target task as it comes.
+
+    Args:
+        path: of a folder with `dataset.json` (nnU-Net, old or new, or Medical Segmentation Decathlon); of a folder
+            with `images/` and `labels/` or `masks/` of the same names; of a CSV of images and labels, or a folder with
+            one; of a `.npz` of MedMNIST, or a folder with one.
+        kind: of the task, where a table's labels could mean two: whole numbers are classes unless it is "regression".
+        label: the column of a table that is the label; `label` by default.
+        classes: {class: values}, for a column that must be cut: {"benign": "<3", "malignant": ">3"} leaves out 3.
+    Raises:
+        DataError: it is none of these, or holds no case.
+    Example: >>> folder("nodules/", label="malignancy", classes={"benign": "<3", "malignant": ">3"})
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or file; is it spelled right?")
+    asked = Asked(kind, label, classes)
+    if path.suffix.lower() == ".csv":
+        return table(path, asked)
+    if path.suffix.lower() == ".npz":
+        return medmnist(path, kind=kind)
+    if not path.is_dir():
+        raise DataError(f"{path}: is no task; give {LAYOUTS}")
+    return _in_folder(path, asked)
+
+
+def _in_folder(path: Path, asked: Asked) -> Task:
+    """The task of a folder: masks if it has some, unless a table's labels are asked for."""
+    if asked.label is None and asked.classes is None and asked.kind in (None, "segmentation"):
+        if (path / datasets.FILE).is_file():
+            return dataset(path)
+        if find_pair(path):
+            return pairs(path)
+    found = _only_one(path, ".csv")
+    if found:
+        images = next((path / name for name in IMAGES if (path / name).is_dir()), None)
+        return table(found, asked, images=images)
+    found = _only_one(path, ".npz")
+    if found:
+        return medmnist(found, kind=asked.kind)
+    raise DataError(f"{path}: no task is recognised here; give {LAYOUTS}")
+
+
+def _only_one(path: Path, ending: str) -> Path | None:
+    """The one file of an ending in a folder; None without any."""
+    found = sorted(each for each in path.iterdir() if each.suffix.lower() == ending and not each.name.startswith("."))
+    if len(found) > 1:
+        raise DataError(f"{path}: holds {len(found)} {ending} files; name one of them: {found[0]}")
+    return found[0] if found else None

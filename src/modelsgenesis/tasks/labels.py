@@ -1,0 +1,126 @@
+"""What values of masks mean: declared, or found by reading every mask."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.masks import MOST_CLASSES, count_values, read_label_map
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.working import usable_cores, work_through
+
+FILE = "labels.json"
+WORTH_PROCESSES = 2**26  # bytes of masks, below which processes take longer to start than reading takes
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The labels of a `labels.json` or `dataset.json`.
+
+    Attributes:
+        labels: without the background.
+        exclusive: no value belongs to two of them.
+    """
+
+    labels: tuple[Label, ...]
+    exclusive: bool
+
+    @property
+    def target(self) -> Target:
+        """What they ask of a network."""
+        return Target("segmentation", self.labels, self.exclusive)
+
+
+def declared_labels(labels: Any, place: Path) -> Declared:
+    """Understand {"liver": 1}, {"1": "liver"} of older data sets, and regions {"whole tumour": [1, 2]}.
+
+    Args:
+        labels: as the JSON has it.
+        place: of the JSON, for messages.
+    Raises:
+        DataError: it says something else, nothing, or asks to ignore a value.
+    """
+    if not isinstance(labels, Mapping) or not labels:
+        raise DataError(f'{place}: its labels are {labels!r}; write them as {{"background": 0, "liver": 1}}')
+    if all(str(key).isdecimal() and isinstance(value, str) for key, value in labels.items()):
+        labels = {value: int(key) for key, value in labels.items()}
+    found = tuple(Label(str(name), _values(name, value, place)) for name, value in labels.items())
+    if any(label.name.casefold() == "ignore" for label in found):
+        raise DataError(
+            f"{place}: voxels labelled `ignore` cannot be left out of training yet; give them one of the other labels, "
+            "and take `ignore` out of the file"
+        )
+    kept = tuple(label for label in found if label.values != (0,))
+    if not kept:
+        raise DataError(f"{place}: declares no label beside the background; add one")
+    every = [value for label in kept for value in label.values]
+    return Declared(kept, exclusive=len(set(every)) == len(every))
+
+
+def _values(name: Any, value: Any, place: Path) -> tuple[int, ...]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    try:
+        whole = tuple(int(each) for each in values)
+    except (TypeError, ValueError):
+        whole = ()
+    if not whole or (len(whole) > 1 and 0 in whole):
+        raise DataError(f"{place}: label {name!r} is {value!r}; write a whole number, or a list of them for a region")
+    return whole
+
+
+def read_labels(folder: Path) -> dict[str, Any] | None:
+    """The `labels.json` of a folder, {name: value}; None without one."""
+    return read_json(folder / FILE) if (folder / FILE).is_file() else None
+
+
+def find_labels(masks: Sequence[Source], problems: list[Problem]) -> Declared | None:
+    """Read every mask; each value beside 0 is a label, named as itself.
+
+    Args:
+        masks: label maps.
+        problems: those that cannot be read are added here.
+    Returns:
+        None when no mask holds anything.
+    Raises:
+        DataError: there are more values than a mask can have labels.
+    """
+    many = sum(file.stat().st_size for mask in masks for file in mask.files) > WORTH_PROCESSES
+    values: set[int] = set()
+    for mask, found in work_through(_values_in, masks, usable_cores() if many else 0):
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif found is None:
+            problems.append(Problem(mask.path, "the process that read it died", "is there enough memory?"))
+        else:
+            values |= found
+    values -= {0}
+    if len(values) >= MOST_CLASSES:
+        raise DataError(f"the masks hold {len(values)} different values; are they masks? Name the labels in {FILE}")
+    labels = tuple(Label(str(value), (value,)) for value in sorted(values))
+    return Declared(labels, exclusive=True) if labels else None
+
+
+def _values_in(mask: Source) -> set[int] | Problem:
+    try:
+        return set(count_values(read_label_map(mask)[0]))
+    except UnreadableError as error:
+        return error.at(mask.path)
+
+
+def renamed(found: Iterable[Label], names: Mapping[str, Any] | None, place: Path) -> tuple[Label, ...]:
+    """Classes under the names that a `labels.json` gives their values.
+
+    Raises:
+        DataError: a class has no name there.
+    """
+    if names is None:
+        return tuple(found)
+    called = {str(value): str(name) for name, value in names.items()}
+    missing = [label.name for label in found if label.name not in called]
+    if missing:
+        raise DataError(f"{place}: names no class {', '.join(missing)}; add it")
+    return tuple(Label(called[label.name], label.values) for label in found)

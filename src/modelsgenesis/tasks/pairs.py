@@ -1,0 +1,70 @@
+"""A bare folder: `images/` and, of the same names, `labels/` or `masks/`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.tasks.building import build, named_sources
+from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
+from modelsgenesis.tasks.task import Task
+
+IMAGES = ("images", "imagesTr")
+MASKS = ("labels", "masks", "labelsTr")
+
+
+def find_pair(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of images and of masks; None when there are none."""
+    images = next((folder / name for name in IMAGES if (folder / name).is_dir()), None)
+    masks = next((folder / name for name in MASKS if (folder / name).is_dir()), None)
+    return (images, masks) if images and masks else None
+
+
+def pairs(folder: Path) -> Task:
+    """Read images and masks of the same names.
+
+    Every mask is read for its values, unless `labels.json` beside declares them.
+
+    Raises:
+        DataError: the two folders are not there, or no image has a mask with a label in it.
+    """
+    pair = find_pair(folder)
+    if pair is None:
+        raise DataError(f"{folder}: has no images/ with labels/ or masks/ beside")
+    problems: list[Problem] = []
+    images, masks = (named_sources(each, problems) for each in pair)
+    cases = []
+    for name, image in images.items():
+        mask = masks.pop(name, None)
+        if mask is None:
+            what = f"no mask of its name in {pair[1].name}/"
+            problems.append(Problem(image.path, what, "add the mask, or leave the image out"))
+            continue
+        cases.append(Case(name, (replace(image, forced=True),), (mask,), patient=name))
+    for mask in masks.values():
+        what = f"no image of its name in {pair[0].name}/"
+        problems.append(Problem(mask.path, what, "add the image, or leave the mask out"))
+    labels, cases = labels_of(cases, read_labels(folder), folder, problems)
+    return build(folder.resolve().name, labels.target, cases, channels=["image"], problems=problems, place=folder)
+
+
+def labels_of(
+    cases: list[Case], names: dict[str, Any] | None, place: Path, problems: list[Problem]
+) -> tuple[Declared, list[Case]]:
+    """The labels as declared, or as found in the masks; and the cases whose masks could be read.
+
+    Raises:
+        DataError: there is none.
+    """
+    if names is not None:
+        return declared_labels(names, place / FILE), cases
+    first = len(problems)
+    found = find_labels([case.masks[0] for case in cases], problems)
+    problems[first:] = sorted(problems[first:])
+    bad = {problem.path for problem in problems[first:]}
+    if found is None:
+        why = f": {problems[0].path}: {problems[0].problem}" if problems else ""
+        raise DataError(f"{place}: no mask that can be read holds anything but background{why}")
+    return found, [case for case in cases if case.masks[0].path not in bad]

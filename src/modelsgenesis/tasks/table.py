@@ -1,0 +1,198 @@
+"""A CSV of cases: image, label, and what else is known of each."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.scan import MODALITIES
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.tables import ALSO, read_rows
+from modelsgenesis.tasks.answers import answers_of, looks_like_masks
+from modelsgenesis.tasks.building import build, case_id, fit, one_source, with_modality
+from modelsgenesis.tasks.labels import read_labels
+from modelsgenesis.tasks.pairs import labels_of
+from modelsgenesis.tasks.task import Task
+
+SPLITS: Mapping[str, Split] = {
+    "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+NAMES = ("image", "filename", "file", "id", "case")  # of the column that names an image beside a folder of images
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller says of a table.
+
+    Attributes:
+        kind: of the task; None lets the labels tell.
+        label: the column; None takes `label`, or all columns `label_...`.
+        classes: {class: the values it takes}: ">3", "<=2" or the text itself; None takes each text for a class.
+    """
+
+    kind: Kind | None = None
+    label: str | None = None
+    classes: Mapping[str, str] | None = None
+
+
+def table(path: Path, asked: Asked | None = None, *, images: Path | None = None) -> Task:
+    """Read the cases of a CSV.
+
+    Args:
+        path: of a CSV with the columns `image` (or `image_0`, `image_1` ... for channels) and `label` (the path of a
+            mask, a class or a number) or `label_NAME` (0 or 1, a number, or a binary mask, for each label); if known
+            `id`, `patient`, `fold`, `split`, `modality`. Paths are seen from the CSV's own folder.
+        asked: which column is the label, and what it means.
+        images: a folder whose files the rows name, with or without an ending, in place of paths.
+    Raises:
+        DataError: it is no such CSV, or no row of it is a case.
+    """
+    asked = asked or Asked()
+    rows, columns = read_rows(path)
+    if not rows:
+        raise DataError(f"{path}: names no image; add a row for each case")
+    by_channel = _image_columns(columns, path, named=images is not None)
+    labels = _label_columns(columns, asked.label, path)
+    problems: list[Problem] = []
+    cases, entries = _cases(rows, by_channel, labels, path, images, problems)
+    unlabelled: list[Case] = []
+    if looks_like_masks(entries, path.parent, asked.kind):
+        target, cases, unlabelled = _with_masks(cases, entries, labels, path, problems)
+    elif asked.kind == "segmentation":
+        raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
+    elif cases:
+        told = answers_of(entries, labels, asked.kind, asked.classes, path, read_labels(path.parent))
+        both = list(zip(cases, told.values, strict=True))
+        target, problems = told.target, [*problems, *told.problems]
+        cases = [replace(case, values=values) for case, values in both if values is not None]
+        unlabelled = [case for case, values in both if values is None]
+    else:
+        target = Target("classification", (Label("unknown"),))
+    channels = ["image"] if len(by_channel) == 1 else by_channel
+    name = path.stem if images is None else path.parent.resolve().name
+    return build(name, target, cases, channels=channels, problems=problems, unlabelled=unlabelled, place=path)
+
+
+def _cases(
+    rows: Sequence[Mapping[str, str]],
+    by_channel: Sequence[str],
+    labels: Sequence[str],
+    path: Path,
+    images: Path | None,
+    problems: list[Problem],
+) -> tuple[list[Case], list[tuple[str, ...]]]:
+    """The cases whose images are there, and for each the entries of its label columns."""
+    find = _finder(path.parent, images)
+    cases, entries = [], []
+    for row in rows:
+        try:
+            cases.append(_case(row, by_channel, find))
+            entries.append(tuple(row[column] for column in labels))
+        except UnreadableError as error:
+            problems.append(error.at((images or path.parent) / row[by_channel[0]]))
+    return cases, entries
+
+
+def _with_masks(
+    cases: Sequence[Case],
+    entries: Sequence[tuple[str, ...]],
+    columns: Sequence[str],
+    path: Path,
+    problems: list[Problem],
+) -> tuple[Target, list[Case], list[Case]]:
+    """Target, cases with their masks, and cases without any."""
+    labelled, unlabelled = [], []
+    for case, row in zip(cases, entries, strict=True):
+        if not any(row):
+            unlabelled.append(case)
+            continue
+        try:
+            here = case.images[0].path
+            if not all(row):
+                raise UnreadableError(f"no mask in column {columns[row.index('')]}", "an empty mask says there is none")
+            masks = []
+            for entry in row:
+                here = path.parent / entry
+                masks.append(one_source(here, path.parent))
+            labelled.append(replace(case, masks=tuple(masks)))
+        except UnreadableError as error:
+            problems.append(error.at(here))
+    if len(columns) > 1:
+        labels = tuple(Label(name.removeprefix("label_")) for name in columns)
+        return Target("segmentation", labels, exclusive=False), labelled, unlabelled
+    found, labelled = labels_of(labelled, read_labels(path.parent), path.parent, problems)
+    return found.target, labelled, unlabelled
+
+
+def _image_columns(columns: Sequence[str], path: Path, *, named: bool) -> list[str]:
+    """The column or columns that name the images, in the order of the channels."""
+    numbered = sorted((name for name in columns if re.fullmatch(r"image_\d+", name)), key=lambda name: int(name[6:]))
+    if "image" in columns:
+        return ["image"]
+    if numbered:
+        if numbered != [f"image_{number}" for number in range(len(numbered))]:
+            raise DataError(f"{path}: its channels are {', '.join(numbered)}; number them image_0, image_1 and so on")
+        return numbered
+    lower = {name.lower(): name for name in columns}
+    known = [lower[name] for name in NAMES if name in lower] if named else []
+    if not known:
+        raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
+    return known[:1]
+
+
+def _label_columns(columns: Sequence[str], asked: str | None, path: Path) -> list[str]:
+    if asked is not None:
+        if asked not in columns:
+            raise DataError(f"{path}: has no column {asked!r}; its columns are {', '.join(columns)}")
+        return [asked]
+    if "label" in columns:
+        return ["label"]
+    several = [name for name in columns if name.startswith("label_") and name != "label_"]
+    if not several:
+        raise DataError(f"{path}: has no column `label`; its columns are {', '.join(columns)}; name one with --label")
+    return several
+
+
+Finder = Callable[[str], Source]
+
+
+def _finder(root: Path, images: Path | None) -> Finder:
+    """What finds the source that an entry of the table names."""
+    if images is None:
+        return lambda entry: one_source(root / entry, root)
+    there = {case_id(place, images): place for place in sorted(images.iterdir()) if not place.name.startswith(".")}
+
+    def find(entry: str) -> Source:
+        place = images / entry
+        return one_source(place if place.exists() else there.get(fit(entry), place), images)
+
+    return find
+
+
+def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder) -> Case:
+    """The case of a row, as yet without its label."""
+    missing = [column for column in by_channel if not row[column]]
+    if missing:
+        raise UnreadableError(f"a row names nothing in column {missing[0]}", "name an image there, or delete the row")
+    modality, fold, split = (row.get(name, "") for name in ("modality", "fold", "split"))
+    if modality.upper() not in ALSO:
+        raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
+    if fold and not fold.isdecimal():
+        raise UnreadableError(f"its fold is {fold!r}", "write a whole number from 0, or nothing")
+    if split.lower() not in SPLITS:
+        raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
+    sources = tuple(with_modality(find(row[column]), ALSO[modality.upper()]) for column in by_channel)
+    first = sources[0]
+    name = fit(row.get("id", "")) if row.get("id") else case_id(Path(first.series), Path())
+    return Case(
+        name,
+        sources,
+        patient=row.get("patient") or (first.patient if first.patient != first.series else name),
+        fold=int(fold) if fold else first.fold,
+        split=SPLITS[split.lower()],
+    )
