@@ -221,7 +221,7 @@ def test_classifier_of_more_channels_is_widened_too() -> None:
     (adapted,) = [row for row in transfer(pretrained, classifier).rows if row.how == "adapted"]
     assert adapted.tensor.startswith("backbone.")
     assert adapted.shape[1] == 3
-    assert "1 input channels become 3" in adapted.why
+    assert "from 1 to 3 input channels" in adapted.why
 
 
 def test_map_is_data_and_a_short_table() -> None:
@@ -235,7 +235,7 @@ def test_map_is_data_and_a_short_table() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(loaded.table())
     text = console.export_text()
-    assert "down.0.0.weight adapted: 1 input channels become 2" in text
+    assert "down.0.0.weight adapted: from 1 to 2 input channels" in text
     assert "rise.0.weight random: not in the pre-trained network" in text
     assert "100.0%" in text
     assert len(text.splitlines()) < 20

@@ -63,7 +63,7 @@ def load(source: str | Path) -> Network:
 
 
 def load_backbone(source: str | Path) -> Backbone:
-    """Load a backbone as `load` does; of a classifier, the one it is built on.
+    """Load a backbone as `load` does; of a classifier, the one it is built on, with its decoder frozen.
 
     Raises:
         WeightsError: there is no network there, or the file is broken.

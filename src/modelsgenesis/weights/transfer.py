@@ -171,7 +171,7 @@ def _fit(tensor: Tensor, value: Tensor | None, widen: Widening | None) -> Fit:
     old, new = tuple(value.shape), tuple(tensor.shape)
     if widen is None or old[:1] + old[2:] != new[:1] + new[2:]:
         return _random(f"{new} here, {old} in the pre-trained network")
-    what = f"{old[1]} input channels become {new[1]}"
+    what = f"from {old[1]} to {new[1]} input channels"
     if widen == "random":
         return _random(what)
     if widen == "mean":
