@@ -2,9 +2,11 @@
 
 import errno
 import json
-from collections.abc import Iterator
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import blosc2
 import numpy as np
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 
+T = TypeVar("T")
+
+MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 # Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
 CHUNK = (128, 64, 64)  # what is addressed; 1 MiB of int16
 PLANES = 8
@@ -105,3 +110,31 @@ class StoredArray:
     def record(self) -> dict[str, Any]:
         """The scan's record."""
         return json.loads(self.extra("scan"))  # type: ignore[no-any-return]
+
+
+class OpenFiles(Generic[T]):
+    """What was opened from files, the last MOST_OPEN of them, in each process anew.
+
+    It may be pickled: nothing travels but how to open. A file opened before a fork is not shared.
+
+    Args:
+        make: opens one.
+    """
+
+    def __init__(self, make: Callable[[Path], T]) -> None:
+        self.make = make
+        self._open: OrderedDict[Path, T] = OrderedDict()
+        self._process = os.getpid()
+
+    def __getitem__(self, path: Path) -> T:
+        if self._process != os.getpid():
+            self._open, self._process = OrderedDict(), os.getpid()
+        if path not in self._open:
+            self._open[path] = self.make(path)
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(path)
+        return self._open[path]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.make,)

@@ -1,17 +1,14 @@
 """The store: a folder of prepared scans, read cube by cube."""
 
 import csv
-import os
-from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.made import read_certificate
-from modelsgenesis.data.arrays import StoredArray
+from modelsgenesis.data.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.occupancy import cells_from
 from modelsgenesis.data.scan import Scan
 
@@ -19,7 +16,6 @@ __all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
 
 MANIFEST = "manifest.csv"
 SCANS = "scans"
-MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 
 
 class Store:
@@ -31,8 +27,7 @@ class Store:
 
     def __init__(self, path: Path, scans: list[Scan]) -> None:
         self.path, self.scans = path, scans
-        self._open: OrderedDict[str, tuple[StoredArray, dict[str, NDArray[np.uint8]]]] = OrderedDict()
-        self._process = os.getpid()
+        self._open = OpenFiles(_open)
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -88,20 +83,12 @@ class Store:
         return maps[name]
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
-        if self._process != os.getpid():  # forked: a mapped file must not be shared between processes
-            self._open, self._process = OrderedDict(), os.getpid()
-        if scan.id not in self._open:
-            self._open[scan.id] = StoredArray(self.path / SCANS / f"{scan.id}.b2nd"), {}
-            if len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
-        self._open.move_to_end(scan.id)
-        return self._open[scan.id]
+        return self._open[self.path / SCANS / f"{scan.id}.b2nd"]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "scans": self.scans}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
+    """A scan's array, and room for its coarse maps."""
+    return StoredArray(path), {}
 
 
 def read_manifest(path: Path) -> list[Scan]:

@@ -1,0 +1,114 @@
+"""Patches of prepared cases: at random for training, centred for looking at a whole small case."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.prepared import Prepared, Shelf
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A patch cut from a case.
+
+    Attributes:
+        arrays: "image", float32 (C, *size) in [0, 1]; "mask", uint8 (1 or K, *size), or "values", float32 (N,).
+        case: where from.
+        lower: its first voxel; below 0 where the case is smaller than the patch.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    case: Prepared
+    lower: tuple[int, ...]
+
+
+class PatchSampler:
+    """Cuts random patches; every case is as likely as another.
+
+    Args:
+        shelf: to cut from.
+        cases: on it.
+        target: of the task.
+        size: voxels along X, Y, Z.
+        foreground: the share of patches that are centred, as far as the case allows, on a voxel of a label; each label
+            of the case is as likely, however small. For segmentation.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        cases: Sequence[Prepared],
+        target: Target,
+        size: tuple[int, ...],
+        *,
+        foreground: float = 1 / 3,
+    ) -> None:
+        self.shelf, self.cases, self.target, self.size, self.foreground = shelf, list(cases), target, size, foreground
+
+    def sample(self, rng: np.random.Generator) -> Patch:
+        """Cut one; the same generator gives the same patch."""
+        case = self.cases[int(rng.integers(len(self.cases)))]
+        chosen, uniform = rng.random(), rng.random(len(self.size))
+        present = [label for label, num in enumerate(case.num_voxels) if num]
+        lower = tuple(_at(whole, side, u) for whole, side, u in zip(case.size, self.size, uniform, strict=True))
+        if present and chosen < self.foreground:
+            places = self.shelf.places(case, present[int(rng.integers(len(present)))])
+            centre = places[int(rng.integers(len(places)))]
+            lower = tuple(
+                _around(whole, side, int(middle))
+                for whole, side, middle in zip(case.size, self.size, centre, strict=True)
+            )
+        return cut(self.shelf, case, self.target, lower, self.size)
+
+
+class CentredPatches(Dataset[dict[str, Tensor]]):
+    """The middle of each case, in their order.
+
+    Args:
+        shelf: to cut from.
+        cases: on it.
+        target: of the task.
+        size: voxels along X, Y, Z.
+    """
+
+    def __init__(self, shelf: Shelf, cases: Sequence[Prepared], target: Target, size: tuple[int, ...]) -> None:
+        self.shelf, self.cases, self.target, self.size = shelf, list(cases), target, size
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Cut case number `index`."""
+        case = self.cases[index]
+        lower = tuple((whole - side) // 2 for whole, side in zip(case.size, self.size, strict=True))
+        return {
+            name: torch.from_numpy(array)
+            for name, array in cut(self.shelf, case, self.target, lower, self.size).arrays.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+
+def cut(shelf: Shelf, case: Prepared, target: Target, lower: tuple[int, ...], size: tuple[int, ...]) -> Patch:
+    """Cut a patch at a place."""
+    arrays: dict[str, NDArray[Any]] = {"image": shelf.image(case, lower, size)}
+    if target.kind == "segmentation":
+        arrays["mask"] = shelf.mask(case, lower, size)
+    else:
+        arrays["values"] = np.array(case.values, np.float32)
+    return Patch(arrays, case, lower)
+
+
+def _at(whole: int, side: int, uniform: float) -> int:
+    """A random place inside; a case smaller than the patch lies in its middle, the odd voxel of padding behind."""
+    return int(uniform * (whole - side + 1)) if whole >= side else -((side - whole) // 2)
+
+
+def _around(whole: int, side: int, centre: int) -> int:
+    """The place that has a voxel in the middle, moved inside."""
+    return max(0, min(centre - side // 2, whole - side)) if whole >= side else -((side - whole) // 2)

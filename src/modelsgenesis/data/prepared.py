@@ -1,0 +1,171 @@
+"""Cases as fine-tuning keeps them: image and masks on one grid, read once, cut patch by patch."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.arrays import OpenFiles, StoredArray, chunks_of, write_array
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.images import Reading, read_image, scaled
+from modelsgenesis.data.masks import read_mask
+from modelsgenesis.data.preparing import count_bytes
+
+MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
+KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case on disk.
+
+    Attributes:
+        id: of the case.
+        size: (X, Y, Z), in voxels.
+        limits: the values that become 0 and 1, one pair a channel.
+        values: of classification and regression, as in `Case`.
+        num_voxels: of each label.
+        made_of: a hash of the sources, the reading and the target; another one is another case.
+    """
+
+    id: str
+    size: tuple[int, ...]
+    limits: tuple[tuple[float, float], ...]
+    values: tuple[float, ...]
+    num_voxels: tuple[int, ...]
+    made_of: str
+
+
+class Shelf:
+    """A folder of prepared cases; it may be pickled, and used in forked or spawned loader workers.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open = OpenFiles(StoredArray)
+
+    def images_of(self, case: Prepared) -> StoredArray:
+        """(1, C, X, Y, Z), in the sources' units."""
+        return self._open[self.path / f"{case.id}.image.b2nd"]
+
+    def masks_of(self, case: Prepared) -> StoredArray:
+        """(1, 1 or K, X, Y, Z), as `read_mask` gives them."""
+        return self._open[self.path / f"{case.id}.mask.b2nd"]
+
+    def image(self, case: Prepared, lower: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.float32]:
+        """Cut a region as the network sees it: (C, *size) in [0, 1]; what lies beyond the case is 0."""
+        inside, place = overlap(case.size, lower, size)
+        region = scaled(self.images_of(case).read((slice(0, 1), slice(0, len(case.limits)), *inside))[0], case.limits)
+        return embedded(region, place, size)
+
+    def mask(self, case: Prepared, lower: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Cut a region of the masks, (1 or K, *size); what lies beyond the case is background."""
+        inside, place = overlap(case.size, lower, size)
+        region = self.masks_of(case).read((slice(0, 1), slice(None), *inside))[0]
+        return embedded(region, place, size)
+
+    def places(self, case: Prepared, label: int) -> NDArray[np.int32]:
+        """Some voxels of a label, (N, 3), evenly chosen among all of them."""
+        return np.frombuffer(self.masks_of(case).extra(f"places {label}"), np.int32).reshape(-1, 3)
+
+
+def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) -> Prepared:
+    """Read a case and keep it, unless it is kept already.
+
+    Args:
+        case: of the task.
+        target: of the task.
+        reading: how images are read.
+        into: the folder.
+    Raises:
+        UnreadableError: image or mask cannot be read, or do not fit each other.
+        DataError: the folder cannot be written.
+    """
+    made_of = _hash_of(case, target, reading)
+    if (known := find_prepared(into, case.id)) is not None and known.made_of == made_of:
+        return known
+    image = read_image(case.images, reading)
+    num_voxels: tuple[int, ...] = ()
+    if target.kind == "segmentation":
+        mask = read_mask(case, target, image, reading)
+        every = [np.argwhere(found).astype(np.int32) for found in _voxels_of(mask, target)]
+        num_voxels = tuple(map(len, every))
+        places = {f"places {k}": _some_of(voxels, k) for k, voxels in enumerate(every)}
+        _write(into / f"{case.id}.mask.b2nd", mask, places)
+    prepared = Prepared(case.id, image.size, image.limits, case.values, num_voxels, made_of)
+    kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
+    _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
+    return prepared
+
+
+def find_prepared(folder: Path, id_: str) -> Prepared | None:
+    """The record of a case that is kept whole; None when it is not."""
+    path = folder / f"{id_}.image.b2nd"
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(StoredArray(path).extra("case"))
+        return Prepared(**{k: _as_tuple(v) for k, v in data.items()})
+    except (DataError, TypeError, ValueError):  # damaged: to be made again
+        return None
+
+
+def overlap(
+    whole: Sequence[int], lower: Sequence[int], size: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a region that may leave a case lies in the case, and where that part lies in the region."""
+    ends = [(max(0, low), min(side, low + wanted)) for side, low, wanted in zip(whole, lower, size, strict=True)]
+    inside = tuple(slice(first, max(first, end)) for first, end in ends)
+    place = tuple(slice(s.start - low, s.stop - low) for s, low in zip(inside, lower, strict=True))
+    return inside, place
+
+
+def embedded(region: NDArray[Any], place: tuple[slice, ...], size: Sequence[int]) -> NDArray[Any]:
+    """Put a region, (C, *region), into zeros, (C, *size), unless it fills them."""
+    if region.shape[1:] == tuple(size):
+        return region
+    whole = np.zeros((len(region), *size), region.dtype)
+    whole[(slice(None), *place)] = region
+    return whole
+
+
+def _voxels_of(mask: NDArray[np.uint8], target: Target) -> Iterator[NDArray[np.bool_]]:
+    """Where each label is, one after another."""
+    for label in range(len(target.labels)):
+        yield mask[0] == label + 1 if target.exclusive else mask[label] > 0
+
+
+def _some_of(voxels: NDArray[np.int32], label: int) -> bytes:
+    if len(voxels) > MOST_PLACES:
+        voxels = voxels[generator_for(len(voxels), label, "places").choice(len(voxels), MOST_PLACES, replace=False)]
+    return voxels.tobytes()
+
+
+def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
+    shape = (1, *values.shape)
+    parts = ((slices, values[slices[1:]][np.newaxis]) for slices in chunks_of(shape))
+    write_array(path, shape, values.dtype.str, parts, extra)
+
+
+def _hash_of(case: Case, target: Target, reading: Reading) -> str:
+    sources = [*case.images, *case.masks]
+    known = [[str(source.path), source.series, count_bytes(source)] for source in sources]
+    told = [describe(target), describe(reading), known, list(case.values)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(each) for each in value) if isinstance(value, list) else value

@@ -1,0 +1,104 @@
+"""The field's usual augmentation, by MONAI, as a function of the sample's own generator."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrastd,
+    RandAffined,
+    RandFlipd,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    RandScaleIntensityd,
+    RandSimulateLowResolutiond,
+)
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import TrainingError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Rotate, scale and mirror image and mask alike; blur, brighten and roughen the image.
+
+    The rates and ranges are about nnU-Net's, rotations smaller: a patch is small, and patients lie straight.
+
+    Args:
+        p_spatial: of rotating and scaling.
+        rotation_degrees: about each axis, at most.
+        scale: at most this much larger or smaller, as a fraction.
+        mirror: axes of space that may be reversed; not X where left and right are labels of their own.
+        p_intensity: of each change of intensity.
+    Raises:
+        TrainingError: a number that makes no sense.
+    """
+
+    p_spatial: float = 0.5
+    rotation_degrees: float = 15.0
+    scale: float = 0.2
+    mirror: tuple[int, ...] = (0, 1, 2)
+    p_intensity: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.p_spatial <= 1 and 0 <= self.p_intensity <= 1):
+            raise TrainingError(f"a rate is a probability in [0, 1], got {self.p_spatial} and {self.p_intensity}")
+        if not (0 <= self.rotation_degrees <= 180 and 0 <= self.scale < 1):
+            raise TrainingError(
+                f"rotations lie in 0..180 degrees and scales in [0, 1), got {self.rotation_degrees} and {self.scale}"
+            )
+        if not set(self.mirror) <= {0, 1, 2}:
+            raise TrainingError(f"mirrored axes are 0, 1 and 2 for X, Y and Z, got {self.mirror}")
+
+    def reach(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """How large a patch must be cut, so that a turned and shrunk one of `size` seldom sees its borders."""
+        if not self.p_spatial:
+            return size
+        # Two thirds of the worst case: corners may be missing then, the price of reading half as many voxels.
+        turned = 1 + math.sin(math.radians(min(90.0, self.rotation_degrees))) * 2 / 3
+        return tuple(math.ceil(side * turned * (1 + self.scale * 2 / 3)) for side in size)
+
+    def make(self, size: tuple[int, ...]) -> Any:
+        """Build MONAI's transform for patches of `size`; give it to `augmented`."""
+        keys, modes = ["image", "mask"], ["bilinear", "nearest"]
+        angle = math.radians(self.rotation_degrees)
+        anywhere: dict[str, Any] = {"keys": keys, "allow_missing_keys": True}
+        p: dict[str, Any] = {"keys": "image", "prob": self.p_intensity}
+        spatial = RandAffined(
+            **anywhere, prob=self.p_spatial, rotate_range=(angle,) * 3, scale_range=(self.scale,) * 3, mode=modes,
+            padding_mode="zeros", spatial_size=size,
+        )  # fmt: skip
+        mirrors = [RandFlipd(**anywhere, prob=0.5, spatial_axis=axis) for axis in self.mirror if axis < len(size)]
+        intensity = [
+            RandGaussianNoised(**p, std=0.05),
+            RandGaussianSmoothd(**p, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
+            RandScaleIntensityd(**p, factors=0.25),
+            RandSimulateLowResolutiond(**p, zoom_range=(0.5, 1.0)),
+            RandAdjustContrastd(**p, gamma=(0.7, 1.5)),
+        ]
+        return Compose([spatial, *mirrors, *intensity])
+
+
+def augmented(transform: Any, arrays: Arrays, rng: np.random.Generator) -> Arrays:
+    """Augment one patch.
+
+    Args:
+        transform: from `Augmentation.make`.
+        arrays: "image", float32 (C, *reach); with "mask", uint8 (M, *reach); others pass.
+        rng: the sample's own generator.
+    Returns:
+        The same names; image in [0, 1] and mask of the transform's size.
+    """
+    transform.set_random_state(seed=int(rng.integers(2**32)))
+    with torch.no_grad():
+        changed = transform({name: torch.from_numpy(array) for name, array in arrays.items()})
+    result: Arrays = {name: np.asarray(changed[name]) for name in arrays}
+    result["image"] = np.clip(result["image"], 0, 1).astype(np.float32)
+    if "mask" in result:
+        result["mask"] = result["mask"].astype(np.uint8)
+    return result
