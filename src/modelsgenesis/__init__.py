@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
+    from modelsgenesis.stages.inspect import inspect
     from modelsgenesis.stages.prepare import prepare
     from modelsgenesis.stages.pretrain import pretrain
     from modelsgenesis.stages.report import report
@@ -23,6 +24,7 @@ __all__ = [
     "UNet3D",
     "deformations",
     "demo",
+    "inspect",
     "load",
     "prepare",
     "pretrain",
@@ -37,6 +39,7 @@ _HOMES = {
     "Store": "data.store",
     "UNet3D": "nets",
     "demo": "stages.demo",
+    "inspect": "stages.inspect",
     "load": "weights",
     "prepare": "stages.prepare",
     "pretrain": "stages.pretrain",

@@ -11,6 +11,7 @@ VERBS = {
     "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
     "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
     "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
+    "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
     "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }

@@ -183,5 +183,5 @@ def test_missing_masks_are_refused(tmp_path: Path) -> None:
 def test_binary_mask_of_two_values_is_refused(tmp_path: Path) -> None:
     """A map given as one label's mask does not say what belongs to it."""
     target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
-    with pytest.raises(UnreadableError, match="mask of whole holds 1, 2 beside 0"):
+    with pytest.raises(UnreadableError, match="mask of whole: the mask holds 1, 2 beside 0"):
         read(make_case(tmp_path, balls(), balls()), target)

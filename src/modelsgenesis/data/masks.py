@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.headers import MAX_VOXELS
 from modelsgenesis.data.images import Image, Reading, check_same_grid
@@ -65,9 +65,12 @@ def read_classes(case: Case, target: Target, geometry: Geometry) -> NDArray[np.u
         return classes_of(values, target)
     parts = []
     for source, label in zip(case.masks, target.labels, strict=True):
-        values, own = read_label_map(source)
-        check_same_grid(geometry, own, f"the mask of {label.name} and the image")
-        parts.append(_binary(values, label))
+        try:
+            values, own = read_label_map(source)
+            check_same_grid(geometry, own, "mask and image")
+            parts.append(_binary(values))
+        except UnreadableError as error:
+            raise UnreadableError(f"its mask of {label.name}: {error.problem}", error.remedy) from error
     return np.stack(parts)
 
 
@@ -152,13 +155,11 @@ def _looked_up(values: NDArray[Any], meant: dict[int, int]) -> NDArray[np.uint8]
     return found
 
 
-def _binary(values: NDArray[Any], label: Label) -> NDArray[np.uint8]:
+def _binary(values: NDArray[Any]) -> NDArray[np.uint8]:
     beside = [value for value in count_values(values) if value]
     if len(beside) > 1:
         few = ", ".join(map(str, beside[:3])) + (", ..." if len(beside) > 3 else "")
-        raise UnreadableError(
-            f"the mask of {label.name} holds {few} beside 0", "write one value beside 0, or one map for all labels"
-        )
+        raise UnreadableError(f"the mask holds {few} beside 0", "write one value beside 0, or one map for all labels")
     return np.asarray(values != 0, np.uint8)
 
 

@@ -88,7 +88,7 @@ def build(
         raise DataError(f"{place}: no labelled case{why}; genesis inspect prints them all")
     modalities = {source.modality for case in kept for source in case.images}
     modality = modalities.pop() if len(modalities) == 1 else ""
-    return Task(name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled))
+    return Task(name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled), place)
 
 
 def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:

@@ -17,6 +17,7 @@ from modelsgenesis.tasks.building import build
 from modelsgenesis.tasks.labels import FILE, read_labels, renamed
 from modelsgenesis.tasks.task import Task
 
+UNITLESS = "unknown"  # whatever was scanned: the makers scaled it to bytes
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -104,6 +105,14 @@ def _cases(
         for number in range(shape[0]):
             name = f"{split}_{number:0{digits}d}"
             source = Source(
-                path, "row", (path,), f"{path.name}/{name}", name, forced=True, index=number, array=f"{split}_images"
+                path,
+                "row",
+                (path,),
+                f"{path.name}/{name}",
+                name,
+                UNITLESS,
+                forced=True,
+                index=number,
+                array=f"{split}_images",
             )
             yield Case(name, (source,), values=tuple(float(value) for value in next(rows)), patient=name, split=split)

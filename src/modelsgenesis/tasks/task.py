@@ -1,6 +1,7 @@
 """A target task: what is asked, and the cases that answer it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
@@ -19,6 +20,7 @@ class Task:
         modality: of all images, one of scan.MODALITIES, or "" when nobody said or they differ.
         problems: what could not become a case, and what to do about it.
         unlabelled: cases with images alone.
+        place: that it was read from.
     """
 
     name: str
@@ -28,3 +30,4 @@ class Task:
     modality: str = ""
     problems: tuple[Problem, ...] = ()
     unlabelled: tuple[Case, ...] = ()
+    place: Path = Path()

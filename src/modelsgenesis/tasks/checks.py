@@ -1,0 +1,244 @@
+"""What is wrong with a task's cases, found before a network is trained on them."""
+
+import functools
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.doubles import drop_doubles
+from modelsgenesis.data.headers import read_claims
+from modelsgenesis.data.images import check_same_grid
+from modelsgenesis.data.masks import read_classes
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.volume import Geometry
+from modelsgenesis.data.working import usable_cores, work_through
+from modelsgenesis.tasks.task import Task
+
+WORTH_PROCESSES = 2**26  # bytes of images, below which processes take longer to start than reading takes
+Grid = tuple[Geometry, tuple[int, ...], tuple[float, ...]]  # of the file; size and spacing_mm along X, Y, Z
+UNEVEN = 1.5  # between the finest and the coarsest voxels along an axis, above which one spacing for all is better
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one case holds.
+
+    Attributes:
+        id: of the case.
+        size: (X, Y, Z), in voxels.
+        spacing_mm: along X, Y, Z.
+        modality: given, in the header, or guessed from the values.
+        ranges: least and greatest value, a pair a channel.
+        voxels: of segmentation: how many each label has.
+        values: otherwise: the case's own.
+    """
+
+    id: str
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    modality: str
+    ranges: tuple[tuple[float, float], ...]
+    voxels: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        findings: of the cases that can be read, in the order of the task.
+        problems: of the task and its cases; those of severity "error" cost a case.
+        usable: the cases without an error.
+    """
+
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+    usable: tuple[Case, ...]
+
+
+def check(task: Task, *, workers: int | None = None, progress: Callable[[int], object] = lambda done: None) -> Checked:
+    """Read every labelled case and compare it with what the task declares.
+
+    Found are: files that cannot be read, masks that lie elsewhere than their images, values that are not declared,
+    masks that are empty, channels of different grids, one scan under two names, labels and classes that hardly occur,
+    and what was found when the task was made: missing files, two cases of one name, patients in two folds.
+
+    Args:
+        task: to check.
+        workers: processes; one a core where there is enough to read by default, 0 reads in this process.
+        progress: called with the number of cases done.
+    """
+    found: dict[str, tuple[Finding | None, list[Problem]]] = {}
+    doubles = _doubles(task.cases)
+    examine = functools.partial(examine_case, target=task.target)
+    for case, result in work_through(examine, task.cases, _workers(task, workers)):
+        died = Problem(case.images[0].path, "the process that read it died", "is there enough memory?")
+        found[case.id] = (None, [died]) if result is None else result
+        progress(len(found))
+    problems, findings, usable = list(task.problems), [], []
+    for case in task.cases:
+        finding, own = found[case.id]
+        own += [doubles[case.id]] if case.id in doubles else []
+        problems += own
+        if finding is not None:
+            findings.append(finding)
+        if finding is not None and not any(problem.severity == "error" for problem in own):
+            usable.append(case)
+    kept = {case.id for case in usable}
+    problems += _of_the_whole(task, [finding for finding in findings if finding.id in kept])
+    return Checked(tuple(findings), tuple(dict.fromkeys(problems)), tuple(usable))
+
+
+def _workers(task: Task, workers: int | None) -> int:
+    if workers is not None:
+        return workers
+    files = {file for case in task.cases for source in (*case.images, *case.masks) for file in source.files}
+    many = sum(os.path.getsize(file) for file in files if file.exists()) > WORTH_PROCESSES
+    return usable_cores() if many else 0
+
+
+def examine_case(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
+    """Read one case; without a finding when its images cannot be read."""
+    problems: list[Problem] = []
+    here = case.images[0]
+    grids: list[Grid] = []
+    ranges, modalities = [], []
+    try:
+        for here in case.images:
+            grid, between, modality, notes = _examine_channel(here)
+            check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
+            grids.append(grid)
+            ranges.append(between)
+            modalities.append(modality)
+            problems += [Problem(here.path, note, "have a look at the scan", "warning") for note in notes]
+        _check_volumes(case)
+    except UnreadableError as error:
+        return None, [*problems, error.at(here.path)]
+    (geometry, size, spacing_mm), modality = grids[0], modalities[0]
+    voxels: tuple[int, ...] = ()
+    if target.kind == "segmentation":
+        try:
+            voxels = count_labels(read_classes(case, target, geometry), target)
+        except UnreadableError as error:
+            where = case.masks[0] if len(case.masks) == 1 else case.images[0]
+            problems.append(error.at(where.path))
+        if voxels and not any(voxels):
+            remedy = "nothing to do, if the case has none of the labels; otherwise draw them"
+            problems.append(Problem(case.masks[0].path, "its mask is empty", remedy, "warning"))
+    return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
+
+
+def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, list[str]]:
+    """Grid, range, modality, and what was repaired."""
+    volume = read_volume(source)
+    values, filled = fill_missing(volume.values)
+    sample = sample_of(values)
+    modality = volume.modality or guess_modality(sample)
+    summary = summarise(values, sample, modality)
+    grid = volume.geometry, values.shape[1:], volume.spacing_mm
+    notes = [note for note in volume.notes if source.kind != "row"]
+    return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled]
+
+
+def _check_volumes(case: Case) -> None:
+    """Refuse a 4D image of more volumes than channels are declared."""
+    first = case.images[0]
+    if first.kind != "image" or first.index is None:
+        return
+    size = read_claims(first.path).size
+    if len(size) == 4 and size[3] != len(case.images):
+        raise UnreadableError(
+            f"it holds {size[3]} volumes where {len(case.images)} channels are declared",
+            "declare all of them, or take the others out",
+        )
+
+
+def count_labels(classes: NDArray[np.uint8], target: Target) -> tuple[int, ...]:
+    """How many voxels each label has, of classes as `read_classes` gives them."""
+    if not target.exclusive:
+        return tuple(int(np.count_nonzero(part)) for part in classes)
+    counts = np.zeros(256, np.int64)
+    for plane in classes[0]:
+        counts += np.bincount(plane.ravel(), minlength=256)
+    return tuple(int(count) for count in counts[1 : len(target.labels) + 1])
+
+
+def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
+    """The cases whose image another case has already, {id: problem}; rows of one array are not compared."""
+    problems: dict[str, Problem] = {}
+    first: dict[str, tuple[Case, Source]] = {}
+    for case in cases:
+        source = case.images[0]
+        key = f"{source.path}:{source.series}"
+        if source.kind != "row" and key in first:
+            what = f"two cases have this image: the other is {first[key][0].id}"
+            problems[case.id] = Problem(source.path, what, "remove one of them")
+        elif source.kind != "row":
+            first[key] = case, replace(source, series=key)
+    kept, found = drop_doubles([source for _, source in first.values()])
+    there = {source.series for source in kept}
+    by_path = {problem.path: problem for problem in found}
+    for key, (case, source) in first.items():
+        if key not in there:
+            problems[case.id] = by_path[source.path]
+    return problems
+
+
+def _of_the_whole(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
+    """What only all cases together show."""
+    yield from _rare_labels(task, findings)
+    yield from _uneven_spacing(task, findings)
+    yield from _mixed_modalities(task, findings)
+
+
+def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
+    counts = label_counts(task.target, findings)
+    words = "labels" if task.target.kind == "segmentation" else "classes"
+    for few, remedy in (
+        (0, "nothing can be learned of what is not there: add cases, or take it out of the task"),
+        (1, "what is there once cannot be both learned and tested: add cases, or take it out of the task"),
+    ):
+        names = [name for name, count in zip(task.target.names, counts, strict=False) if count == few]
+        if names and len(findings) > 1:
+            what = f"{words} that occur in {few} of {len(findings)} cases: {', '.join(names)}"
+            yield Problem(task.place, what, remedy, "warning")
+
+
+def label_counts(target: Target, findings: Iterable[Finding]) -> tuple[int, ...]:
+    """In how many cases each label or class occurs; nothing for regression."""
+    counts: Counter[int] = Counter()
+    for finding in findings:
+        if target.kind == "segmentation" or not target.exclusive:
+            counts.update(k for k, value in enumerate(finding.voxels or finding.values) if value)
+        else:
+            counts[int(finding.values[0])] += 1
+    return () if target.kind == "regression" else tuple(counts[k] for k in range(len(target.labels)))
+
+
+def _uneven_spacing(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
+    steps = np.array([finding.spacing_mm for finding in findings]).reshape(-1, 3)
+    if len(steps) and (steps.max(axis=0) > UNEVEN * steps.min(axis=0)).any():
+        axis = int(np.argmax(steps.max(axis=0) / steps.min(axis=0)))
+        what = f"voxels are from {steps[:, axis].min():.3g} to {steps[:, axis].max():.3g} mm along {'XYZ'[axis]}"
+        median = " ".join(f"{step:.3g}" for step in np.median(steps, axis=0))
+        yield Problem(task.place, what, f"train at one spacing: --spacing {median}", "warning")
+
+
+def _mixed_modalities(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
+    """CT has units of its own; whatever is read as CT here and not there is scaled in two ways."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.modality].append(finding.id)
+    if "CT" in groups and len(groups) > 1:
+        said = ", ".join(f"{name} in {len(ids)} (as {ids[0]})" for name, ids in sorted(groups.items()))
+        yield Problem(task.place, f"modalities differ: {said}", "declare the modality, or train them apart", "warning")
