@@ -27,7 +27,7 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 def summary(task: Task, checked: Checked) -> list[Row]:
     """What there is, in a few lines: (what, value)."""
     cases, found = task.cases, checked.findings
-    rows = [
+    rows: list[Row] = [
         (
             "task",
             f"{task.target.kind}: {_listed(task.target.names, 12)}" + (_OVERLAP if _overlaps(task.target) else ""),
@@ -146,7 +146,7 @@ def said(finding: Finding, target: Target) -> str:
     there = [(name, ml) for name, ml in zip(target.names, volumes_ml(finding), strict=False) if ml]
     if len(there) > FEW:
         return f"{len(there)} of {len(target.labels)} labels"
-    return ", ".join(f"{name} {ml:.3g}" for name, ml in there) or "none"
+    return ", ".join(f"{name}: {ml:.3g}" for name, ml in there) or "none"
 
 
 def problem_rows(task: Task, problems: Sequence[Problem]) -> list[Row]:
@@ -184,7 +184,7 @@ def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
     if task.target.kind == "classification":
         first = {said(finding, task.target): finding for finding in reversed(found)}
         chosen = [(finding, said(finding, task.target)) for _, finding in sorted(first.items())][:FEW]
-        return [(cases[finding.id], f"{finding.id}: {why}") for finding, why in chosen]
+        return [(cases[finding.id], f"{finding.id}, {why}") for finding, why in chosen]
     if task.target.kind == "segmentation":
         measure, words = (lambda one: sum(volumes_ml(one))), "most labelled"
         labelled = [finding for finding in found if any(finding.voxels)] or found
@@ -198,7 +198,10 @@ def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
         (max(labelled, key=measure), words),
     ]
     once = {finding.id: (finding, why) for finding, why in reversed(picked)}
-    return [(cases[id_], f"{id_}: {why}, {said(one, task.target)}") for id_, (one, why) in reversed(once.items())]
+    unit = " ml" if task.target.kind == "segmentation" else ""
+    return [
+        (cases[id_], f"{id_}, {why} ({said(one, task.target)}{unit})") for id_, (one, why) in reversed(once.items())
+    ]
 
 
 def overlay_of(case: Case, caption: str, target: Target) -> Overlay:

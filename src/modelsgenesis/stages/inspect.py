@@ -13,7 +13,7 @@ from rich.table import Table
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.made import package_version
 from modelsgenesis.pictures.overlay import overlay_html
-from modelsgenesis.pictures.page import Page, folded, pairs, paragraph, table
+from modelsgenesis.pictures.page import Page, folded, paragraph, table
 from modelsgenesis.stages._inspection import (
     FEW,
     PROBLEM_HEAD,
@@ -145,7 +145,7 @@ def as_page(task: Task, checked: Checked) -> Page:
     if checked.problems:
         rows = problem_rows(task, checked.problems)
         page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
-    page.section("What there is", pairs(dict(summary(task, checked))))
+    page.section("What there is", table(summary(task, checked)))
     page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
     page.section("Some of the cases", paragraph(PICTURES, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)

@@ -67,10 +67,10 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     elif cases:
         told = answers_of(entries, labels, asked.kind, asked.classes, path, read_labels(path.parent))
-        both = list(zip(cases, told.values, strict=True))
         target, problems = told.target, [*problems, *told.problems]
+        unlabelled = [case for case, row in zip(cases, entries, strict=True) if not all(row)]
+        both = zip(cases, told.values, strict=True)
         cases = [replace(case, values=values) for case, values in both if values is not None]
-        unlabelled = [case for case, values in both if values is None]
     else:
         target = Target("classification", (Label("unknown"),))
     channels = ["image"] if len(by_channel) == 1 else by_channel
