@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
+    from modelsgenesis.stages.evaluate import evaluate
     from modelsgenesis.stages.inspect import inspect
     from modelsgenesis.stages.prepare import prepare
     from modelsgenesis.stages.pretrain import pretrain
@@ -24,6 +25,7 @@ __all__ = [
     "UNet3D",
     "deformations",
     "demo",
+    "evaluate",
     "inspect",
     "load",
     "prepare",
@@ -39,6 +41,7 @@ _HOMES = {
     "Store": "data.store",
     "UNet3D": "nets",
     "demo": "stages.demo",
+    "evaluate": "stages.evaluate",
     "inspect": "stages.inspect",
     "load": "weights",
     "prepare": "stages.prepare",

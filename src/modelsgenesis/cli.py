@@ -12,6 +12,7 @@ VERBS = {
     "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
     "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
     "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
+    "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }
