@@ -149,10 +149,10 @@ def said(finding: Finding, target: Target) -> str:
     return ", ".join(f"{name}: {ml:.3g}" for name, ml in there) or "none"
 
 
-def problem_rows(task: Task, problems: Sequence[Problem]) -> list[Row]:
-    """One row a problem, errors first; files as seen from the task's place."""
+def problem_rows(place: Path, problems: Sequence[Problem]) -> list[Row]:
+    """One row a problem, errors first; files as seen from the place of the task."""
     return [
-        (_below(problem.path, task.place), problem.severity, problem.problem, problem.remedy)
+        (_below(problem.path, place), problem.severity, problem.problem, problem.remedy)
         for problem in sorted(problems, key=lambda each: (each.severity != "error", each))
     ]
 

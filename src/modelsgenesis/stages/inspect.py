@@ -30,6 +30,7 @@ from modelsgenesis.stages._inspection import (
 )
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.checks import Checked, check
+from modelsgenesis.tasks.task import NoCaseError
 
 WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
 NOUNS = {"segmentation": "labels", "classification": "classes", "regression": "numbers"}
@@ -68,21 +69,21 @@ def inspect(
     Returns:
         The page's path; without a page, the text.
     Raises:
-        DataError: it is no task, or no case of it can be used.
+        DataError: it is no task, or no case of it can be used; stderr then has the problems.
     """
     if into is not None and Path(into).suffix.lower() != ".html":
         raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
     if cases < 0 or (workers is not None and workers < 0):
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
-    task = folder(data, kind=kind, label=label, classes=classes)
     console = Console(stderr=True, quiet=quiet)
-    checked = _checked(task, workers, console)
-    if not checked.usable:
-        errors = [problem for problem in checked.problems if problem.severity == "error"]
-        raise DataError(
-            f"{data}: none of its {len(task.cases)} cases can be used; the first error: {errors[0].path}: "
-            f"{errors[0].problem}; {errors[0].remedy}"
-        )
+    try:
+        task = folder(data, kind=kind, label=label, classes=classes)
+        checked = _checked(task, workers, console)
+    except NoCaseError as error:
+        rows = problem_rows(error.place, error.problems)
+        if rows:
+            console.print(_table(rows, PROBLEM_HEAD, "problems"), markup=False, highlight=False)
+        raise
     text = as_text(task, checked, most=cases)
     if into is None:
         return text
@@ -95,7 +96,10 @@ def _checked(task: Task, workers: int | None, console: Console) -> Checked:
     hidden = console.quiet or not console.is_terminal
     with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
         bar = progress.add_task("reading", total=len(task.cases))
-        return check(task, workers=workers, progress=lambda done: progress.update(bar, completed=done))
+        checked = check(task, workers=workers, progress=lambda done: progress.update(bar, completed=done))
+    if not checked.usable:
+        raise NoCaseError(task.place, checked.problems)
+    return checked
 
 
 def as_text(task: Task, checked: Checked, *, most: int) -> str:
@@ -116,7 +120,7 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
         title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
         console.print(_table(rows[:most], case_head(task), title))
     if checked.problems:
-        console.print(_table(problem_rows(task, checked.problems), PROBLEM_HEAD, "problems"))
+        console.print(_table(problem_rows(task.place, checked.problems), PROBLEM_HEAD, "problems"))
     console.print(last_line(checked), soft_wrap=True)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
@@ -143,7 +147,7 @@ def as_page(task: Task, checked: Checked) -> Page:
         ]
     )
     if checked.problems:
-        rows = problem_rows(task, checked.problems)
+        rows = problem_rows(task.place, checked.problems)
         page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
     page.section("What there is", table(summary(task, checked)))
     page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))

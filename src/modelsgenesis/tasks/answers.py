@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sniffing import ending_of
-from modelsgenesis.tasks.labels import FILE, renamed
 
+MISSING = ("", "nan", "na", "n/a")
+MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
 CUT = re.compile(r"(>=|<=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt
@@ -29,12 +29,14 @@ class Answers:
 
     Attributes:
         target: what is asked.
-        values: of each row, as a Case has them; None where the row says nothing.
-        problems: rows left out.
+        values: of each row, as a Case has them; None where the row says nothing, or belongs to no class.
+        unlabelled: the numbers of the rows that say nothing.
+        problems: what the owner of the table should know.
     """
 
     target: Target
     values: tuple[Values, ...]
+    unlabelled: tuple[int, ...]
     problems: tuple[Problem, ...]
 
 
@@ -49,10 +51,10 @@ def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool
 def answers_of(
     rows: Sequence[Row],
     columns: Sequence[str],
-    kind: Kind | None,
-    classes: Mapping[str, str] | None,
     path: Path,
-    names: Mapping[str, Any] | None,
+    *,
+    kind: Kind | None = None,
+    classes: Mapping[str, str] | None = None,
 ) -> Answers:
     """Understand the labels of a table.
 
@@ -61,14 +63,13 @@ def answers_of(
     Args:
         rows: the entries of the label columns.
         columns: their names.
+        path: of the table, for messages.
         kind: if it is known.
         classes: {class: the entries it takes}; the rows that none takes are left out.
-        path: of the table, for messages.
-        names: of a `labels.json`, {class: value}.
     Raises:
         DataError: they cannot be understood as one of these.
     """
-    said = [row if all(row) else None for row in rows]
+    said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in rows]
     some = [row for row in said if row is not None]
     problems = []
     if len(some) < len(said):
@@ -88,12 +89,13 @@ def answers_of(
         target = Target("classification", labels, exclusive=False)
         values = [_yes_or_no(row, columns, path) if row else None for row in said]
     else:
-        target, values = _classes(said, names, path)
+        target, values = _classes(said, path, most=None if kind else MOST_CLASSES)
     left_out = sum(value is None for value in values) - (len(said) - len(some))
     if left_out:
         what = f"{left_out} of {len(said)} rows belong to no class of {', '.join(target.names)}"
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
-    return Answers(target, tuple(values), tuple(problems))
+    unlabelled = tuple(number for number, row in enumerate(said) if row is None)
+    return Answers(target, tuple(values), unlabelled, tuple(problems))
 
 
 def _number(text: str) -> float:
@@ -123,15 +125,19 @@ def _yes_or_no(row: Row, columns: Sequence[str], path: Path) -> tuple[float, ...
     return numbers
 
 
-def _classes(said: Sequence[Row | None], names: Mapping[str, Any] | None, path: Path) -> tuple[Target, list[Values]]:
+def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tuple[Target, list[Values]]:
     """Each different entry is a class; numbers in rising order, texts in alphabetical order."""
     entries = sorted(
         {row[0] for row in said if row}, key=lambda entry: (math.isnan(_number(entry)), _number(entry), entry)
     )
     labels = [Label(entry, (int(entry),)) if re.fullmatch(r"-?\d+", entry) else Label(entry) for entry in entries]
+    if most is not None and len(entries) > most:
+        raise DataError(
+            f"{path}: its labels are {len(entries)} different ones, such as {entries[0]} and {entries[-1]}; cut them into "
+            "classes, or say the kind: classification or regression"
+        )
     place = {entry: float(number) for number, entry in enumerate(entries)}
-    called = renamed(labels, names, path.parent / FILE)
-    return Target("classification", called), [(place[row[0]],) if row else None for row in said]
+    return Target("classification", tuple(labels)), [(place[row[0]],) if row else None for row in said]
 
 
 def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> tuple[Target, list[Values]]:

@@ -6,27 +6,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.tables import sources_at
-from modelsgenesis.tasks.task import Task
+from modelsgenesis.tasks.task import NoCaseError, Task
 
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
 def case_id(place: Path, root: Path) -> str:
     """The id of a case from where its image lies: the path below the root without the ending, fit for a file name."""
-    below = (place.relative_to(root) if place.is_relative_to(root) else place).as_posix()
-    return fit(below.removesuffix(below[len(below) - len(ending_of(place)) :]))
+    inside = place.is_relative_to(root) and place != root
+    below = place.relative_to(root).as_posix() if inside else place.name if place == root else place.as_posix()
+    return fit(below[: len(below) - len(ending_of(place))])
 
 
 def fit(name: str) -> str:
     """A name in which whatever is unfit for a file name is an underline."""
     return UNFIT.sub("_", name).strip("_.") or "_"
+
+
+def patient_of(source: Source, name: str) -> str:
+    """Who a source is of, where its header or folder says so; otherwise each case is a patient of its own."""
+    return source.patient if source.patient not in ("", source.series) else name
 
 
 def one_source(place: Path, root: Path) -> Source:
@@ -79,13 +84,12 @@ def build(
         unlabelled: images alone.
         place: that it was read from.
     Raises:
-        DataError: no case is left.
+        NoCaseError: no case is left.
     """
     problems = list(problems)
     kept = _agreeing(_unique(cases, problems), problems)
     if not kept:
-        why = f"; the first of {len(problems)} problems: {problems[0].path}: {problems[0].problem}" if problems else ""
-        raise DataError(f"{place}: no labelled case{why}; genesis inspect prints them all")
+        raise NoCaseError(place, problems)
     modalities = {source.modality for case in kept for source in case.images}
     modality = modalities.pop() if len(modalities) == 1 else ""
     return Task(name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled), place)

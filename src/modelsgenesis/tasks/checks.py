@@ -109,6 +109,14 @@ def _workers(task: Task, workers: int | None) -> int:
 
 def examine_case(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
     """Read one case; without a finding when its images cannot be read."""
+    try:
+        return _examine(case, target)
+    except MemoryError:
+        remedy = "use a machine with more, or fewer --workers"
+        return None, [Problem(case.images[0].path, "it does not fit into memory", remedy)]
+
+
+def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
     problems: list[Problem] = []
     here = case.images[0]
     grids: list[Grid] = []

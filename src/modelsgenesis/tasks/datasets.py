@@ -11,7 +11,16 @@ from modelsgenesis.core.files import read_json
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.building import build, case_id, group_by_channel, named_sources, one_source, with_modality
+from modelsgenesis.tasks.building import (
+    build,
+    case_id,
+    fit,
+    group_by_channel,
+    named_sources,
+    one_source,
+    patient_of,
+    with_modality,
+)
 from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.task import Task
 
@@ -98,10 +107,10 @@ def is_decathlon(said: Mapping[str, Any], folder: Path) -> bool:
 
 
 def _listed(
-    entries: list[Any], folder: Path, channels: tuple[Channel, ...], problems: list[Problem], *, labelled: bool = True
+    entries: Any, folder: Path, channels: tuple[Channel, ...], problems: list[Problem], *, labelled: bool = True
 ) -> Iterator[Case]:
     """The cases of a Decathlon list; an image of several channels is one 4D file."""
-    for entry in entries:
+    for entry in entries if isinstance(entries, list) else ():
         image = folder / str(entry.get("image", "") if isinstance(entry, Mapping) else entry)
         mask = folder / str(entry.get("label", "")) if labelled and isinstance(entry, Mapping) else None
         here = image
@@ -115,7 +124,7 @@ def _listed(
             problems.append(error.at(here))
             continue
         name = case_id(image, image.parent)
-        yield Case(name, _volumes(source, channels), masks, patient=name)
+        yield Case(name, _volumes(source, channels), masks, patient=patient_of(source, name))
 
 
 def _volumes(source: Source, channels: tuple[Channel, ...]) -> tuple[Source, ...]:
@@ -131,11 +140,12 @@ def _mapped(
 ) -> Iterator[Case]:
     """The cases of nnU-Net's own list: {case: {"images": [...], "label": ...}}."""
     for name, entry in entries.items():
-        places = [folder / str(each) for each in (*entry.get("images", ()), entry.get("label", "?"))]
-        here = folder
+        here = folder / FILE
         try:
+            if not isinstance(entry, Mapping) or not entry.get("images") or "label" not in entry:
+                raise UnreadableError(f"its entry {name} lacks images or a label", "write both, or leave it out")
             sources = []
-            for here in places:
+            for here in [folder / str(each) for each in (*entry["images"], entry["label"])]:
                 sources.append(one_source(here, folder))
         except UnreadableError as error:
             problems.append(error.at(here))
@@ -143,7 +153,7 @@ def _mapped(
         by_channel = dict(enumerate(sources[:-1]))
         images = _whole(by_channel, channels, problems)
         if images:
-            yield Case(name, images, (sources[-1],), patient=name)
+            yield Case(fit(name), images, (sources[-1],), patient=patient_of(images[0], name))
 
 
 def _in_folders(folder: Path, which: str, channels: tuple[Channel, ...], problems: list[Problem]) -> Iterator[Case]:
@@ -158,7 +168,7 @@ def _in_folders(folder: Path, which: str, channels: tuple[Channel, ...], problem
             what = f"it has no label labels{which}/{name}"
             problems.append(Problem(by_channel[min(by_channel)].path, what, "add the label, or leave the image out"))
         elif sources:
-            yield Case(name, sources, (mask,) if mask else (), patient=name, split=split)
+            yield Case(name, sources, (mask,) if mask else (), patient=patient_of(sources[0], name), split=split)
     for name, mask in masks.items():
         what = f"it has no image images{which}/{name}_0000"
         problems.append(Problem(mask.path, what, "add the image, or leave the label out"))

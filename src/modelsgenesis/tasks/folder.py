@@ -33,7 +33,8 @@ def folder(
             one; of a `.npz` of MedMNIST, or a folder with one.
         kind: of the task, where a table's labels could mean two: whole numbers are classes unless it is "regression".
         label: the column of a table that is the label; `label` by default.
-        classes: {class: values}, for a column that must be cut: {"benign": "<3", "malignant": ">3"} leaves out 3.
+        classes: {class: values}, to name the values of a column or to cut it: {"benign": "<3", "malignant": ">3"}
+            leaves out 3.
     Raises:
         DataError: it is none of these, or holds no case.
     Example: >>> folder("nodules/", label="malignancy", classes={"benign": "<3", "malignant": ">3"})
@@ -45,7 +46,7 @@ def folder(
     if path.suffix.lower() == ".csv":
         return table(path, asked)
     if path.suffix.lower() == ".npz":
-        return medmnist(path, kind=kind)
+        return medmnist(path, kind=kind, classes=classes)
     if not path.is_dir():
         raise DataError(f"{path}: is no task; give {LAYOUTS}")
     return _in_folder(path, asked)
@@ -64,7 +65,7 @@ def _in_folder(path: Path, asked: Asked) -> Task:
         return table(found, asked, images=images)
     found = _only_one(path, ".npz")
     if found:
-        return medmnist(found, kind=asked.kind)
+        return medmnist(found, kind=asked.kind, classes=asked.classes)
     raise DataError(f"{path}: no task is recognised here; give {LAYOUTS}")
 
 

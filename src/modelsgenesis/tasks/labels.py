@@ -1,6 +1,6 @@
 """What values of masks mean: declared, or found by reading every mask."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ def declared_labels(labels: Any, place: Path) -> Declared:
             "and take `ignore` out of the file"
         )
     kept = tuple(label for label in found if label.values != (0,))
+    if len({frozenset(label.values) for label in kept}) < len(kept):
+        raise DataError(f"{place}: two labels have the same values; correct one, or take it out")
     if not kept:
         raise DataError(f"{place}: declares no label beside the background; add one")
     every = [value for label in kept for value in label.values]
@@ -64,9 +66,10 @@ def declared_labels(labels: Any, place: Path) -> Declared:
 def _values(name: Any, value: Any, place: Path) -> tuple[int, ...]:
     values = value if isinstance(value, (list, tuple)) else [value]
     try:
-        whole = tuple(int(each) for each in values)
+        whole = tuple(int(each) for each in values if float(each) == int(each))
     except (TypeError, ValueError):
         whole = ()
+    whole = whole if len(whole) == len(values) else ()
     if not whole or (len(whole) > 1 and 0 in whole):
         raise DataError(f"{place}: label {name!r} is {value!r}; write a whole number, or a list of them for a region")
     return whole
@@ -109,18 +112,3 @@ def _values_in(mask: Source) -> set[int] | Problem:
         return set(count_values(read_label_map(mask)[0]))
     except UnreadableError as error:
         return error.at(mask.path)
-
-
-def renamed(found: Iterable[Label], names: Mapping[str, Any] | None, place: Path) -> tuple[Label, ...]:
-    """Classes under the names that a `labels.json` gives their values.
-
-    Raises:
-        DataError: a class has no name there.
-    """
-    if names is None:
-        return tuple(found)
-    called = {str(value): str(name) for name, value in names.items()}
-    missing = [label.name for label in found if label.name not in called]
-    if missing:
-        raise DataError(f"{place}: names no class {', '.join(missing)}; add it")
-    return tuple(Label(called[label.name], label.values) for label in found)

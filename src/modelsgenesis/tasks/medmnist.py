@@ -1,34 +1,32 @@
 """A `.npz` as MedMNIST makes them: volumes, labels, and the makers' own splits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.target import Kind
 from modelsgenesis.data.archives import names_in, open_array
 from modelsgenesis.data.case import Case, Split
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
+from modelsgenesis.tasks.answers import Values, answers_of
 from modelsgenesis.tasks.building import build
-from modelsgenesis.tasks.labels import FILE, read_labels, renamed
 from modelsgenesis.tasks.task import Task
 
 UNITLESS = "unknown"  # whatever was scanned: the makers scaled it to bytes
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
-def medmnist(path: Path, *, kind: Kind | None = None) -> Task:
+def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str] | None = None) -> Task:
     """Read volumes and class numbers from `train_images`, `train_labels`, `val_...` and `test_...`.
-
-    A `labels.json` beside names the classes: {"normal": 0, "hyperplasia": 1}.
 
     Args:
         path: of the file.
-        kind: "regression" takes the labels for numbers.
+        kind: "regression" takes whole numbers for numbers, not for classes.
+        classes: {class: numbers}: {"normal": "0", "hyperplasia": "1"}.
     Raises:
         DataError: an array is missing or has another shape; the images are 2D.
     """
@@ -36,11 +34,13 @@ def medmnist(path: Path, *, kind: Kind | None = None) -> Task:
         arrays = _arrays(path)
     except UnreadableError as error:
         raise DataError(f"{path}: {error}") from error
-    labels = np.concatenate([part for _, _, part in arrays])
-    target, values = _asked(labels, path, kind)
-    cases = list(_cases(path, arrays, values))
-    problems: list[Problem] = []
-    return build(path.stem, target, cases, channels=["image"], problems=problems, place=path)
+    if kind == "segmentation":
+        raise DataError(f"{path}: holds classes, no masks; leave the kind out")
+    entries = [tuple(f"{number:g}" for number in row) for _, _, part in arrays for row in part.tolist()]
+    columns = [f"label_{number}" for number in range(len(entries[0]))] if len(entries[0]) > 1 else ["label"]
+    told = answers_of(entries, columns, path, kind=kind, classes=classes)
+    cases = _cases(path, arrays, told.values)
+    return build(path.stem, told.target, cases, channels=["image"], problems=told.problems, place=path)
 
 
 def _arrays(path: Path) -> list[tuple[Split, tuple[int, ...], NDArray[Any]]]:
@@ -77,27 +77,8 @@ def _check_shape(shape: tuple[int, ...], name: str, path: Path) -> None:
         raise DataError(f"{path}: {name} has shape {shape}; it should be (volumes, X, Y, Z)")
 
 
-def _asked(labels: NDArray[Any], path: Path, kind: Kind | None) -> tuple[Target, NDArray[Any]]:
-    """The target, and each volume's values."""
-    if kind == "segmentation":
-        raise DataError(f"{path}: holds classes, no masks; leave the kind out")
-    width = labels.shape[1]
-    if kind == "regression" or not np.array_equal(labels, np.rint(labels)):
-        names = tuple(Label(f"number {k}" if width > 1 else "number") for k in range(width))
-        return Target("regression", names), labels.astype(np.float64)
-    declared = read_labels(path.parent)
-    if width > 1:
-        if not np.isin(labels, (0, 1)).all():
-            raise DataError(f"{path}: labels of {width} columns must be 0 or 1")
-        several = renamed([Label(str(k), (k,)) for k in range(width)], declared, path.parent / FILE)
-        return Target("classification", several, exclusive=False), labels
-    numbers = np.unique(labels)
-    classes = renamed([Label(str(int(n)), (int(n),)) for n in numbers], declared, path.parent / FILE)
-    return Target("classification", classes), np.searchsorted(numbers, labels)
-
-
 def _cases(
-    path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]], values: NDArray[Any]
+    path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]], values: Sequence[Values]
 ) -> Iterator[Case]:
     rows = iter(values)
     for split, shape, _ in arrays:
@@ -115,4 +96,6 @@ def _cases(
                 index=number,
                 array=f"{split}_images",
             )
-            yield Case(name, (source,), values=tuple(float(value) for value in next(rows)), patient=name, split=split)
+            said = next(rows)
+            if said is not None:
+                yield Case(name, (source,), values=said, patient=name, split=split)

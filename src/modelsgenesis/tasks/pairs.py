@@ -7,9 +7,9 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.tasks.building import build, named_sources
+from modelsgenesis.tasks.building import build, named_sources, patient_of
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
-from modelsgenesis.tasks.task import Task
+from modelsgenesis.tasks.task import NoCaseError, Task
 
 IMAGES = ("images", "imagesTr")
 MASKS = ("labels", "masks", "labelsTr")
@@ -42,7 +42,7 @@ def pairs(folder: Path) -> Task:
             what = f"no mask of its name in {pair[1].name}/"
             problems.append(Problem(image.path, what, "add the mask, or leave the image out"))
             continue
-        cases.append(Case(name, (replace(image, forced=True),), (mask,), patient=name))
+        cases.append(Case(name, (replace(image, forced=True),), (mask,), patient=patient_of(image, name)))
     for mask in masks.values():
         what = f"no image of its name in {pair[0].name}/"
         problems.append(Problem(mask.path, what, "add the image, or leave the mask out"))
@@ -56,7 +56,8 @@ def labels_of(
     """The labels as declared, or as found in the masks; and the cases whose masks could be read.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, as every mask is empty.
+        NoCaseError: no mask can be read.
     """
     if names is not None:
         return declared_labels(names, place / FILE), cases
@@ -65,6 +66,7 @@ def labels_of(
     problems[first:] = sorted(problems[first:])
     bad = {problem.path for problem in problems[first:]}
     if found is None:
-        why = f": {problems[0].path}: {problems[0].problem}" if problems else ""
-        raise DataError(f"{place}: no mask that can be read holds anything but background{why}")
+        if not problems and cases:
+            raise DataError(f"{place}: every mask is empty; draw the labels, or look whether these are the masks")
+        raise NoCaseError(place, problems)
     return found, [case for case in cases if case.masks[0].path not in bad]

@@ -13,7 +13,7 @@ from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.tables import ALSO, read_rows
 from modelsgenesis.tasks.answers import answers_of, looks_like_masks
-from modelsgenesis.tasks.building import build, case_id, fit, one_source, with_modality
+from modelsgenesis.tasks.building import build, case_id, fit, one_source, patient_of, with_modality
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import Task
@@ -66,9 +66,9 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
     elif asked.kind == "segmentation":
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     elif cases:
-        told = answers_of(entries, labels, asked.kind, asked.classes, path, read_labels(path.parent))
+        told = answers_of(entries, labels, path, kind=asked.kind, classes=asked.classes)
         target, problems = told.target, [*problems, *told.problems]
-        unlabelled = [case for case, row in zip(cases, entries, strict=True) if not all(row)]
+        unlabelled = [cases[number] for number in told.unlabelled]
         both = zip(cases, told.values, strict=True)
         cases = [replace(case, values=values) for case, values in both if values is not None]
     else:
@@ -91,7 +91,7 @@ def _cases(
     cases, entries = [], []
     for row in rows:
         try:
-            cases.append(_case(row, by_channel, find))
+            cases.append(_case(row, by_channel, find, images or path.parent))
             entries.append(tuple(row[column] for column in labels))
         except UnreadableError as error:
             problems.append(error.at((images or path.parent) / row[by_channel[0]]))
@@ -174,7 +174,7 @@ def _finder(root: Path, images: Path | None) -> Finder:
     return find
 
 
-def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder) -> Case:
+def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, root: Path) -> Case:
     """The case of a row, as yet without its label."""
     missing = [column for column in by_channel if not row[column]]
     if missing:
@@ -188,11 +188,11 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder) -> Ca
         raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
     sources = tuple(with_modality(find(row[column]), ALSO[modality.upper()]) for column in by_channel)
     first = sources[0]
-    name = fit(row.get("id", "")) if row.get("id") else case_id(Path(first.series), Path())
+    name = fit(row.get("id", "")) if row.get("id") else case_id(first.path, root)
     return Case(
         name,
         sources,
-        patient=row.get("patient") or (first.patient if first.patient != first.series else name),
+        patient=row.get("patient") or patient_of(first, name),
         fold=int(fold) if fold else first.fold,
         split=SPLITS[split.lower()],
     )

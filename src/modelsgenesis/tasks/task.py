@@ -1,11 +1,35 @@
 """A target task: what is asked, and the cases that answer it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
+
+
+class NoCaseError(DataError):
+    """A place that was to be a task, and holds no case.
+
+    Args:
+        place: that was read.
+        problems: all that is wrong with what is there.
+    """
+
+    def __init__(self, place: Path, problems: Sequence[Problem]) -> None:
+        super().__init__(place, problems)
+        self.place, self.problems = place, tuple(problems)
+
+    def __str__(self) -> str:
+        if not self.problems:
+            return f"{self.place}: holds no labelled case; are images and labels where they should be?"
+        first = min(self.problems, key=lambda problem: problem.severity != "error")
+        return (
+            f"{self.place}: no case can be used; the first of {len(self.problems)} problems: "
+            f"{first.path}: {first.problem}; {first.remedy}"
+        )
 
 
 @dataclass(frozen=True)
