@@ -11,8 +11,10 @@ VERBS = {
     "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
     "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
     "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
+    "finetune": "DATA RUN: teach a pre-trained network a task, from labelled cases",
     "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
+    "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
     "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }
@@ -95,12 +97,15 @@ def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
     import tyro
 
     signature = inspect.signature(stage, eval_str=True)
-    parameters = [
-        parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
-        if parameter.default is parameter.empty
-        else parameter
-        for name, parameter in signature.parameters.items()
-    ]
+
+    def spelled(name: str, parameter: inspect.Parameter) -> inspect.Parameter:
+        if parameter.default is parameter.empty:
+            return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+        if name.endswith("_"):  # a word of Python's own, such as from
+            return parameter.replace(annotation=Annotated[parameter.annotation, tyro.conf.arg(name=name[:-1])])
+        return parameter
+
+    parameters = [spelled(name, parameter) for name, parameter in signature.parameters.items()]
     # Not functools.wraps: it would lead tyro back to the annotations of the stage.
     with_words.__doc__ = stage.__doc__
     with_words.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -65,6 +65,17 @@ class Shelf:
         """(1, 1 or K, X, Y, Z), as `read_mask` gives them."""
         return self._open[self.path / f"{case.id}.mask.b2nd"]
 
+    def case(self, id_: str) -> Prepared:
+        """The record of a case.
+
+        Raises:
+            DataError: it is not here.
+        """
+        known = find_prepared(self.path, id_)
+        if known is None:
+            raise DataError(f"{self.path} holds no case {id_}, or it is damaged; run the same command again")
+        return known
+
     def image(self, case: Prepared, lower: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.float32]:
         """Cut a region as the network sees it: (C, *size) in [0, 1]; what lies beyond the case is 0."""
         inside, place = overlap(case.size, lower, size)

@@ -15,13 +15,13 @@ from modelsgenesis.core.made import certify, fingerprint
 from modelsgenesis.core.naming import describe
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
-from modelsgenesis.data.stream import CubeStream, Range, collate, load_batches
+from modelsgenesis.data.stream import CubeStream, collate
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
-from modelsgenesis.stages._runs import is_done, remember
+from modelsgenesis.stages._runs import Batches, is_done, remember
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
@@ -179,9 +179,7 @@ class _Work:
             CubeStream(self.samplers[0], made, seed=seed, name="train"),
             CubeStream(self.samplers[1], learner.views, seed=seed, name="validation"),
         ]
-        on_gpu = fabric.device.type == "cuda"
-        self.workers = recipe.plan.workers if recipe.plan.workers is not None else 8 * on_gpu
-        self.pin = on_gpu
+        self.batches = Batches(recipe.plan, fabric)
 
     def materials(self) -> Materials:
         """Hand out the batches and the keeping of files."""
@@ -192,15 +190,10 @@ class _Work:
         return {"recipe": describe(self.recipe), "seed": self.seed, "step": step, "figures": figures}
 
     def _training(self, first: int, passes: int) -> Iterator[Batch]:
-        share = self.recipe.plan.share(self.fabric.world_size)
-        numbers = Range(first, passes, share, self.fabric.global_rank, self.fabric.world_size)
-        return iter(load_batches(self.streams[0], numbers, workers=self.workers, pin=self.pin))
+        return self.batches.training(self.streams[0], first, passes)
 
     def _validation(self) -> Iterator[Batch]:
-        share, rank = self.recipe.plan.share(self.fabric.world_size), self.fabric.global_rank
-        mine = list(range(rank, self.recipe.plan.val_cubes, self.fabric.world_size))
-        batches = [mine[first : first + share] for first in range(0, len(mine), share)]
-        return iter(load_batches(self.streams[1], batches, workers=self.workers, pin=self.pin))
+        return self.batches.held_out(self.streams[1], self.recipe.plan.val_cubes)
 
     def _keep_best(self, step: int, figures: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in figures.items()}

@@ -1,0 +1,69 @@
+"""How large scans are and how fine, from their headers alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from modelsgenesis.data.archives import open_array
+from modelsgenesis.data.headers import EXPORT_AGAIN
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import open_npy
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.volume import Geometry
+
+ALIKE = 0.05  # by which a spacing may differ from the middle one and count as the same
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Voxels along X, Y, Z, and the millimetres from one to the next."""
+
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+
+
+def extent_of(source: Source) -> Extent:
+    """Read how large a scan is, in LPS; no voxel is read.
+
+    Raises:
+        UnreadableError: its header cannot be read.
+    """
+    if source.kind in ("row", "npy"):
+        shape = open_array(source.path, source.array).shape[1:] if source.array else open_npy(source.path).shape
+        return Extent(tuple(shape), (1.0,) * 3)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(source.files[0]))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+    size, spacing = list(reader.GetSize()[:3]), list(reader.GetSpacing()[:3])
+    axes = reader.GetDimension()
+    if axes < 3:
+        raise UnreadableError(f"an image of {axes} axes", "3D volumes are wanted here")
+    if source.dicom is not None:
+        size[2], spacing[2] = len(source.files), float(np.linalg.norm(source.dicom.step_mm))
+    frame = np.array(reader.GetDirection()).reshape(axes, axes)[:3, :3]
+    order = Geometry(tuple(size), tuple(spacing), (0.0,) * 3, tuple(frame.ravel().tolist())).order
+    return Extent(tuple(size[axis] for axis in order), tuple(spacing[axis] for axis in order))
+
+
+def middle_spacing(extents: Sequence[Extent]) -> tuple[float, float, float] | None:
+    """The median spacing, to which all are best resampled; None when all have it already, to a twentieth."""
+    spacings = np.array([extent.spacing_mm for extent in extents])
+    middle = np.median(spacings, axis=0)
+    if np.all(np.abs(spacings / middle - 1) <= ALIKE):
+        return None
+    x, y, z = (round(float(step), 4) for step in middle)
+    return x, y, z
+
+
+def sizes_at(extents: Sequence[Extent], spacing_mm: tuple[float, ...] | None) -> NDArray[np.float64]:
+    """The sizes, (N, 3), that scans have after resampling to a spacing."""
+    sizes = np.array([extent.size for extent in extents], float)
+    if spacing_mm is None:
+        return sizes
+    return np.asarray(np.round(sizes * np.array([extent.spacing_mm for extent in extents]) / np.array(spacing_mm)))

@@ -1,0 +1,188 @@
+"""How a task is fine-tuned, whole, as data: decided from the start, the cases and the options."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from modelsgenesis.core.backbone import Backbone, check_divides
+from modelsgenesis.core.errors import GenesisError, TrainingError
+from modelsgenesis.core.naming import find, rebuild
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.extents import extent_of, middle_spacing, sizes_at
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.tasks import Task
+from modelsgenesis.training.plan import Plan
+from modelsgenesis.tuning.augmentation import Augmentation
+from modelsgenesis.tuning.pace import Pace
+from modelsgenesis.weights.files import load_backbone, read_notes
+from modelsgenesis.weights.transfer import Widening
+
+SCRATCH = "scratch"
+FEWEST_STEPS, MOST_STEPS, STEPS_A_CASE = 1000, 20_000, 100
+WHOLE = 80**3  # voxels up to which a case to classify is seen whole
+SIDES = ("left", "right")
+AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a fine-tuning begins.
+
+    Attributes:
+        backbone: pre-trained, or of the kind and size to begin with at random.
+        pretrained: whether its weights are taken.
+        size: of the cubes that it was taught on, if that is known.
+        reading: how their images were read, if that is known.
+        said: what the user called it.
+    """
+
+    backbone: Backbone
+    pretrained: bool
+    size: tuple[int, ...] | None
+    reading: Reading | None
+    said: str
+
+
+@dataclass(frozen=True)
+class Approach:
+    """Everything that decides a fine-tuning but the cases, the first weights and the seed.
+
+    Attributes:
+        reading: how images are read.
+        size: of the patches or cubes that the network sees, in voxels.
+        plan: how it is trained.
+        pace: how fast each part of it learns.
+        augmentation: of what it is trained on.
+        foreground: share of the patches that are centred on a label.
+        widen: what the first convolution does with further channels.
+        hidden: neurons between a classifier's features and its answer; a probe has none.
+    """
+
+    reading: Reading
+    size: tuple[int, ...]
+    plan: Plan
+    pace: Pace = field(default_factory=Pace)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    foreground: float = 1 / 3
+    widen: Widening = "mean"
+    hidden: int = 1024
+
+
+def start_from(
+    said: str | Path, task: Task, *, like: str | Path | None, backbone: str | None, width: int | None
+) -> Start:
+    """Open what a fine-tuning begins with.
+
+    Args:
+        said: a run, a weights file, or "scratch".
+        task: to be learned.
+        like: of a start from scratch: the run or recipe whose kind of network is taken; by default chest-ct for CT, and
+            any for the rest.
+        backbone: of a start from scratch: another kind of network.
+        width: of a start from scratch: another width.
+    Raises:
+        WeightsError: there are no such weights.
+        GenesisError: options that contradict each other, or an unknown network.
+    """
+    if str(said) != SCRATCH:
+        given = {"--like": like, "--backbone": backbone, "--width": width}
+        if wrong := [option for option, value in given.items() if value is not None]:
+            raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
+        return _opened(Path(said), pretrained=True)
+    if like is not None and Path(like).exists():
+        if backbone is not None or width is not None:
+            raise GenesisError(f"{like} decides the network; leave --backbone and --width out, or --like")
+        return _opened(Path(like), pretrained=False)
+    recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
+    recipe = recipe.but(backbone=backbone, backbone_args={"width": width})
+    kind = find("nets", recipe.backbone, Backbone)
+    with torch.random.fork_rng():  # its weights are never used: only its kind and size
+        network = kind(**recipe.backbone_args)
+    return Start(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
+
+
+def _opened(path: Path, *, pretrained: bool) -> Start:
+    notes = read_notes(path / "model.safetensors" if path.is_dir() else path)
+    recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
+    if isinstance(recipe, Recipe):
+        reading, size = Reading(recipe.cubes.intensity), recipe.cubes.size
+    said = str(path) if pretrained else SCRATCH
+    return Start(load_backbone(path), pretrained, size, reading if isinstance(reading, Reading) else None, said)
+
+
+def decide(
+    task: Task, start: Start, cases: Sequence[Case], *, validates: bool, options: dict[str, dict[str, Any]]
+) -> Approach:
+    """Decide all that the options leave open.
+
+    Args:
+        task: to be learned.
+        start: what with.
+        cases: training and validation cases.
+        validates: whether there are validation cases.
+        options: what the user said of "reading", "plan", "pace", "augmentation" and "approach"; None is nothing.
+    Raises:
+        ShapeError: the patches do not fit the network.
+        TrainingError: a number that makes no sense.
+        DataError: a case's header cannot be read.
+    """
+    said = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
+    reading = _reading(task, start, cases, said["reading"])
+    size = tuple(said["approach"].pop("size", None) or _size(task.target, start, cases, reading))
+    check_divides(size, start.backbone.stride, type(start.backbone).__name__)
+    steps = said["plan"].pop("steps", min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * len(cases))))
+    usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
+    plan = Plan(steps=steps, **{**usual, **said["plan"]})
+    if plan.patience is not None and not validates:
+        raise TrainingError(
+            "--patience waits for a better validation, but no case validates; give --val or leave it out"
+        )
+    augmentation = Augmentation(**{"mirror": _mirror(task.target), **said["augmentation"]})
+    return Approach(reading, size, plan, Pace(**said["pace"]), augmentation, **said["approach"])
+
+
+def _reading(task: Task, start: Start, cases: Sequence[Case], said: dict[str, Any]) -> Reading:
+    """As the start was taught; at the middle spacing of the cases where theirs differ."""
+    usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
+    known = start.reading or Reading(usual.intensity)
+    return Reading(known.intensity, said.get("spacing_mm") or known.spacing_mm or middle_spacing(_extents(cases)))
+
+
+def _size(target: Target, start: Start, cases: Sequence[Case], reading: Reading) -> tuple[int, ...]:
+    """The start's cubes, no longer than the cases are; for a whole answer, the whole of a small case."""
+    sizes = sizes_at(_extents(cases), reading.spacing_mm)
+    stride = start.backbone.stride
+    largest = _rounded_up(sizes.max(axis=0), stride)
+    if target.kind != "segmentation" and math.prod(largest) <= WHOLE:
+        return largest
+    return tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+
+
+def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:
+    return tuple(math.ceil(side / step) * step for side, step in zip(size, stride, strict=True))
+
+
+def _extents(cases: Sequence[Case]) -> list[Any]:
+    extents = []
+    for case in cases:
+        try:
+            extents.append(extent_of(case.images[0]))
+        except UnreadableError as error:
+            raise TrainingError(f"{case.images[0].path}: {error}") from error
+    return extents
+
+
+def _mirror(target: Target) -> tuple[int, ...]:
+    """All axes, but not from left to right where a label is of one side."""
+    sided = any(side in name.lower() for name in target.names for side in SIDES)
+    return (1, 2) if sided else (0, 1, 2)

@@ -1,0 +1,302 @@
+"""A fine-tuning under way: cases read, networks started, trained and kept, one for each division of the cases."""
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import write_json
+from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.made import certify, fingerprint
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.patches import CentredPatches, PatchSampler
+from modelsgenesis.data.prepared import Prepared, Shelf, prepare_case
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.stream import CubeStream
+from modelsgenesis.data.working import usable_cores, work_through
+from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.stages._approach import AXES, SCRATCH, Approach, Start
+from modelsgenesis.stages._runs import Batches, is_done, remember
+from modelsgenesis.tasks import Task
+from modelsgenesis.tasks.dividing import Division
+from modelsgenesis.tasks.writing import write_cases, write_held_out
+from modelsgenesis.training.loop import Materials, Training
+from modelsgenesis.training.rehearsal import rehearse
+from modelsgenesis.tuning.classification import Classification
+from modelsgenesis.tuning.segmentation import Segmentation
+from modelsgenesis.weights.files import arguments_of, save_network
+from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
+
+CASES = "cases"  # the folder of what was read
+LOADING = "loading.json"
+WORTH_PROCESSES = 20  # cases
+MOST_NAMED = 5  # problems in an error
+BEST, LAST = "model.safetensors", "last.safetensors"
+
+
+class Tuning:
+    """One fine-tuning, or one for each fold.
+
+    Args:
+        task: to be learned.
+        start: what with.
+        approach: how.
+        into: the folder.
+        seed: of everything random.
+        fabric: where; not yet launched.
+    """
+
+    def __init__(self, task: Task, start: Start, approach: Approach, into: Path, seed: int, fabric: Fabric) -> None:
+        self.task, self.start, self.approach = task, start, approach
+        self.into, self.seed, self.fabric = into, seed, fabric
+        self.console = Console(stderr=True)
+
+    def rehearse(self, division: Division) -> Path:
+        """Measure a few steps and say what the whole would take; what was read of the cases is kept."""
+        self.fabric.launch()
+        shelf = self._shelve([division])
+        learner, _ = self._learner(self._prepared(shelf, division.train))
+        work = _Work(self, shelf, division, learner, self.into)
+        rehearse(learner, self.approach.plan, work.materials(), fabric=self.fabric, console=self.console)
+        return self.into
+
+    def run(self, divisions: Sequence[Division]) -> Path:
+        """Train what is not trained yet; the folder is certified when all is done."""
+        several = len(divisions) > 1
+        folders = [self.into / f"fold-{number}" for number in range(len(divisions))] if several else [self.into]
+        todo = [
+            (division, folder)
+            for division, folder in zip(divisions, folders, strict=True)
+            if not is_done(folder, "finetune", self.settings(division))
+        ]
+        if not todo:
+            self._say(f"{self.into}: this run is done already")
+            return self.into
+        self.fabric.launch()
+        shelf = self._shelve([division for division, _ in todo])
+        if several and self.fabric.is_global_zero:
+            write_held_out(self.into, divisions[0], self.task.target)
+        for division, folder in todo:
+            if not self._train(shelf, division, folder):
+                return self.into
+        if several and self.fabric.is_global_zero:
+            arguments = {"folds": len(divisions), **self.settings(divisions[0])}
+            certify(self.into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
+        self.fabric.barrier()
+        return self.into
+
+    def settings(self, division: Division) -> dict[str, Any]:
+        """All that decides the weights."""
+        approach = describe(self.approach)
+        approach["plan"].pop("workers")
+        started = {"network": type(self.start.backbone).__name__, "arguments": arguments_of(self.start.backbone)}
+        given = {"weights": _fingerprint_of(self.start)} if self.start.pretrained else started
+        roles = "\n".join(f"{role} {case.id} {case.images[0].path}" for role, case in division.roles())
+        cases = {"train": len(division.train), "val": len(division.val), "sha256": _hashed(roles)}
+        target = describe(self.task.target)
+        return {"approach": approach, "target": target, "start": given, "cases": cases, "seed": self.seed}
+
+    def notes(self, step: int, figures: dict[str, float], division: Division) -> dict[str, Any]:
+        """What a weights file says of its making, and all that a prediction needs."""
+        return {
+            "target": describe(self.task.target),
+            "reading": describe(self.approach.reading),
+            "patch": list(self.approach.size),
+            "channels": len(self.task.channels),
+            "channel_names": list(self.task.channels),
+            "task": self.task.name,
+            "from": self.start.said,
+            "approach": describe(self.approach),
+            "cases": {"train": len(division.train), "val": len(division.val)},
+            "seed": self.seed,
+            "step": step,
+            "figures": {f"val_{name}": value for name, value in figures.items()},
+        }
+
+    def _train(self, shelf: Shelf, division: Division, into: Path) -> bool:
+        """Train one network; whether it was done rather than stopped."""
+        learner, loaded = self._learner(self._prepared(shelf, division.train))
+        work = _Work(self, shelf, division, learner, into)
+        plan, fabric = self.approach.plan, self.fabric
+        training = Training(learner, plan, work.materials(), into, fabric=fabric, seed=self.seed, console=self.console)
+        if fabric.is_global_zero:
+            remember(into, self.settings(division), self.task.place)
+            write_cases(into, division, self.task.target)
+            write_held_out(into, division, self.task.target)
+            write_json(into / LOADING, loaded.to_json() if loaded else {"from": SCRATCH})
+            self._greet(division, loaded, into)
+        outcome = training.run()
+        if outcome.stopped:
+            self._say(
+                f"stopped by {outcome.stopped} at step {outcome.state.step} of {plan.steps}; "
+                "the same command goes on from there"
+            )
+        elif fabric.is_global_zero:
+            for name in (LAST,) if division.val else (LAST, BEST):
+                save_network(into / name, _network(learner), self.notes(outcome.state.step, {}, division))
+            certify(into, "finetune", self.settings(division), inputs=self._inputs(), seed=self.seed)
+        fabric.barrier()
+        return outcome.stopped is None
+
+    def _shelve(self, divisions: Sequence[Division]) -> Shelf:
+        """Read every case that is trained or validated on, unless it was read before.
+
+        Raises:
+            DataError: one cannot be read, or the images are not alike.
+        """
+        path = self.into / CASES
+        if self.fabric.is_global_zero:
+            every = {case.id: case for division in divisions for case in (*division.train, *division.val)}
+            do = functools.partial(_prepare, target=self.task.target, reading=self.approach.reading, into=path)
+            workers = usable_cores() if len(every) >= WORTH_PROCESSES else 0
+            problems = []
+            with self.console.status(f"reading {len(every)} cases"):
+                for case, problem in work_through(do, list(every.values()), workers):
+                    if problem is None:
+                        problems.append(
+                            f"{case.images[0].path}: the process that read it died; is there enough memory?"
+                        )
+                    elif problem:
+                        problems.append(problem)
+            if problems:
+                named = "; ".join(sorted(problems)[:MOST_NAMED])
+                raise DataError(
+                    f"{len(problems)} of {len(every)} cases cannot be used: {named}. Mend them or leave them out; "
+                    f"genesis inspect {self.task.place} tells more"
+                )
+        self.fabric.barrier()
+        return Shelf(path)
+
+    def _prepared(self, shelf: Shelf, cases: Sequence[Case]) -> list[Prepared]:
+        return [shelf.case(case.id) for case in cases]
+
+    def _learner(self, taught: Sequence[Prepared]) -> tuple[Learner, LoadingMap | None]:
+        """A learner with weights drawn from the seed, and then those that the start gives."""
+        channels = len(taught[0].limits)
+        approach, target = self.approach, self.task.target
+        asked: dict[str, Any] = {
+            "size": approach.size, "augmentation": approach.augmentation, "pace": approach.pace
+        }  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            network: Network
+            if target.kind == "segmentation":
+                network = network_for(self.start.backbone, in_channels=channels, out_channels=target.num_outputs)
+            else:
+                backbone = network_for(self.start.backbone, in_channels=channels, out_channels=1)
+                network = Classifier(backbone, target.num_outputs, hidden=approach.hidden)
+            loaded = transfer(self.start.backbone, network, widen=approach.widen) if self.start.pretrained else None
+            learner: Learner
+            if isinstance(network, Classifier):
+                learner = Classification(network, target, values=[case.values for case in taught], **asked)
+            else:
+                learner = Segmentation(network, target, **asked)
+        return learner, loaded
+
+    def _inputs(self) -> list[Path]:
+        return [self.task.place, *([Path(self.start.said)] if self.start.pretrained else [])]
+
+    def _greet(self, division: Division, loaded: LoadingMap | None, into: Path) -> None:
+        approach, target = self.approach, self.task.target
+        counts = ", ".join(
+            f"{len(cases)} {role}"
+            for role, cases in (
+                ("to train on", division.train),
+                ("validate", division.val),
+                ("unused", division.unused),
+                ("test", division.test),
+            )
+        )
+        spacing = approach.reading.spacing_mm
+        grid = f"resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "at their own spacing"
+        mirrored = "".join(AXES[axis] for axis in approach.augmentation.mirror) or "none"
+        lines = [
+            f"{self.task.name}: {target.kind} of {', '.join(target.names)}",
+            f"cases: {counts}",
+            f"patches of {' x '.join(map(str, approach.size))} voxels {grid}, mirrored along {mirrored}; "
+            f"{approach.plan.steps} steps of {approach.plan.batch_size}",
+            f"start: {self.start.said}",
+        ]
+        self._say("\n".join(lines))
+        if loaded:
+            self.console.print(loaded.table())
+        if into != self.into:
+            self._say(f"fold: {into.name}")
+
+    def _say(self, text: str) -> None:
+        if self.fabric.is_global_zero:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class _Work:
+    """What the training loop works on: the patches of one division, and the files of one run."""
+
+    def __init__(self, tuning: Tuning, shelf: Shelf, division: Division, learner: Learner, into: Path) -> None:
+        self.tuning, self.division, self.learner, self.into = tuning, division, learner, into
+        approach, target = tuning.approach, tuning.task.target
+        self.batches = Batches(approach.plan, tuning.fabric)
+        taught, held_out = ([shelf.case(case.id) for case in cases] for cases in (division.train, division.val))
+        reach = approach.augmentation.reach(approach.size)
+        sampler = PatchSampler(shelf, taught, target, reach, foreground=approach.foreground)
+        self.training = CubeStream(sampler, learner.views, seed=tuning.seed, name="train")
+        self.num_val = len(held_out)
+        if target.kind == "segmentation" and held_out:
+            validating = PatchSampler(shelf, held_out, target, approach.size, foreground=approach.foreground)
+            self.validation: Any = CubeStream(validating, _as_they_are, seed=tuning.seed, name="validation")
+            self.num_val = approach.plan.val_cubes
+        else:
+            self.validation = CentredPatches(shelf, held_out, target, approach.size)
+
+    def materials(self) -> Materials:
+        """Hand out the batches and the keeping of files."""
+        return Materials(
+            training=lambda first, passes: self.batches.training(self.training, first, passes),
+            validation=self._held_out if self.num_val else None,
+            keep_best=self._keep_best,
+            after_validation=lambda step: None,
+        )
+
+    def _held_out(self) -> Iterator[Batch]:
+        return self.batches.held_out(self.validation, self.num_val)
+
+    def _keep_best(self, step: int, figures: dict[str, float]) -> None:
+        notes = self.tuning.notes(step, figures, self.division)
+        save_network(self.into / BEST, _network(self.learner), notes)
+
+
+def _as_they_are(sample: Any, rng: Any) -> Any:
+    """Views of what is held out: nothing is augmented."""
+    return sample
+
+
+def _network(learner: Learner) -> Network:
+    network = learner.network
+    if not isinstance(network, Network):
+        raise TypeError(f"a learner's network is kept, and {type(network).__name__} is none")
+    return network
+
+
+def _prepare(case: Case, *, target: Target, reading: Any, into: Path) -> str:
+    """Read one case; what is wrong with it, or nothing."""
+    try:
+        prepare_case(case, target=target, reading=reading, into=into)
+    except UnreadableError as error:
+        return f"{case.images[0].path}: {error}"
+    return ""
+
+
+def _fingerprint_of(start: Start) -> str:
+    path = Path(start.said)
+    return fingerprint(path / BEST if path.is_dir() else path)
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

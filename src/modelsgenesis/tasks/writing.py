@@ -1,0 +1,67 @@
+"""Cases as tables again: what a run did with each, and those it has not seen, ready to predict and to evaluate."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.sources import Source
+from modelsgenesis.tasks.dividing import Division
+from modelsgenesis.tasks.labels import FILE as LABELS
+
+CASES = "cases.csv"
+HELD_OUT = "heldout.csv"
+UNSEEN = ("unused", "test")
+
+
+def write_cases(into: Path, division: Division, target: Target) -> None:
+    """Write what became of each case: its row, and its role train, val, unused or test."""
+    _write(into / CASES, division.roles(), target)
+
+
+def write_held_out(into: Path, division: Division, target: Target) -> None:
+    """Write the cases that a run never saw, as a table that predict, evaluate and finetune take.
+
+    The names of a map's labels lie beside it, in labels.json.
+    """
+    _write(into / HELD_OUT, [(role, case) for role, case in division.roles() if role in UNSEEN], target)
+    if target.kind == "segmentation" and target.exclusive:
+        write_json(into / LABELS, {label.name: label.values[0] for label in target.labels})
+
+
+def _write(path: Path, roles: Sequence[tuple[str, Case]], target: Target) -> None:
+    num_channels = max((len(case.images) for _, case in roles), default=1)
+    images = ["image"] if num_channels == 1 else [f"image_{number}" for number in range(num_channels)]
+    labels = label_columns(target)
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *images, *labels, "patient", "role"])
+        for role, case in roles:
+            named = [spell(source) for source in case.images]
+            writer.writerow([case.id, *named, *label_entries(case, target), case.patient, role])
+
+
+def label_columns(target: Target) -> list[str]:
+    """The columns that hold what is known of a case: one, or one a label."""
+    if target.exclusive and (target.kind != "regression" or len(target.labels) == 1):
+        return ["label"]
+    return [f"label_{name}" for name in target.names]
+
+
+def label_entries(case: Case, target: Target) -> list[str]:
+    """What is known of a case, as a table holds it."""
+    if target.kind == "segmentation":
+        return [spell(source) for source in case.masks]
+    if target.kind == "classification" and target.exclusive:
+        return [target.names[int(case.values[0])]]
+    return [f"{value:g}" for value in case.values]
+
+
+def spell(source: Source) -> str:
+    """A source as a table names it: its path, with the volume of several after a number sign."""
+    place = source.path.resolve().as_posix()
+    if source.index is None:
+        return place
+    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}"
