@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from modelsgenesis.stages.demo import demo
     from modelsgenesis.stages.evaluate import evaluate
     from modelsgenesis.stages.inspect import inspect
+    from modelsgenesis.stages.predict import predict
     from modelsgenesis.stages.prepare import prepare
     from modelsgenesis.stages.pretrain import pretrain
     from modelsgenesis.stages.report import report
@@ -28,6 +29,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "load",
+    "predict",
     "prepare",
     "pretrain",
     "recipes",
@@ -44,6 +46,7 @@ _HOMES = {
     "evaluate": "stages.evaluate",
     "inspect": "stages.inspect",
     "load": "weights",
+    "predict": "stages.predict",
     "prepare": "stages.prepare",
     "pretrain": "stages.pretrain",
     "report": "stages.report",

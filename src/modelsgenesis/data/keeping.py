@@ -4,7 +4,7 @@ import contextlib
 import csv
 import fcntl
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,8 @@ def _read_salt(into: Path, salt: str | None) -> str:
 
 
 @contextlib.contextmanager
-def only_one(into: Path) -> Iterator[None]:
-    """Hold a store for this process alone; the hold ends with the process, however it ends.
+def only_one(into: Path, verb: str = "prepare") -> Iterator[None]:
+    """Hold a folder with settings for this process alone; the hold ends with the process, however it ends.
 
     Raises:
         DataError: another process holds it.
@@ -84,7 +84,7 @@ def only_one(into: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DataError(f"another genesis prepare works on {into}; wait until it is done") from error
+            raise DataError(f"another genesis {verb} works on {into}; wait until it is done") from error
         yield
 
 
@@ -125,7 +125,7 @@ def remove_leftovers(into: Path) -> None:
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
     """Write the manifest, in the order of ids."""
     rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
-    _write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+    write_table(into / MANIFEST, scan_room.COLUMNS, rows)
 
 
 def is_certified(into: Path, arguments: Mapping[str, Any]) -> bool:
@@ -138,10 +138,11 @@ def is_certified(into: Path, arguments: Mapping[str, Any]) -> bool:
 
 def write_problems(into: Path, problems: Iterable[Problem]) -> None:
     """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
-    _write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+    write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
 
 
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a CSV in UTF-8, whole or not at all."""
     with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

@@ -1,0 +1,151 @@
+"""A mask as a DICOM segmentation object that refers to the slices it was made from."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.data.dicom import Series
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.volume import Geometry
+
+MAKER = "modelsgenesis"
+ANATOMY = ("cid4", "cid4030", "cid4031", "cid7140", "cid7153", "cid7166")  # DICOM's own lists of organs and tissues
+ABNORMAL = "cid7159"  # and of lesions
+NEAR_MM = 1e-2
+OPTIONAL = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "ReferringPhysicianName", "StudyDescription", "SeriesNumber"),
+)
+
+
+def write_dicom_seg(
+    path: Path, classes: NDArray[np.uint8], geometry: Geometry, series: Series, names: Sequence[str]
+) -> None:
+    """Write binary segments, one a label, whole or not at all.
+
+    The object carries the patient's and the study's tags of its source, as DICOM asks: it belongs where that is.
+
+    Args:
+        path: of the file, `.dcm`.
+        classes: in the file's axes, (1, I, J, K), 0 the background and k + 1 the k-th label; where labels overlap
+            (labels, I, J, K) of 0 and 1.
+        geometry: of the volume as it was read.
+        series: that the volume was read from.
+        names: of the labels.
+    Raises:
+        UnreadableError: the volume's voxels are not those of the slices, or a slice lacks what cannot be done without.
+        DataError: the disk is full or the folder cannot be written.
+    """
+    slices = [_header(file, series) for file in series.files]
+    check_in_place(geometry, slices)
+    # (slices, rows, columns); overlapping labels last
+    frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.transpose(3, 2, 1, 0))
+    try:
+        made = hd.seg.Segmentation(
+            slices,
+            frames,
+            hd.seg.SegmentationTypeValues.BINARY,
+            [_describe(number, name) for number, name in enumerate(names, start=1)],
+            series_instance_uid=hd.UID(),
+            series_number=_free_number(slices[0]),
+            sop_instance_uid=hd.UID(),
+            instance_number=1,
+            manufacturer=MAKER,
+            manufacturer_model_name=MAKER,
+            software_versions=version(MAKER),
+            device_serial_number="0",
+            content_label="PREDICTION",
+            content_description=f"Predicted by {MAKER} {version(MAKER)}",
+            omit_empty_frames=bool(frames.any()),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableError(f"its slices make no DICOM-SEG ({error})", "use the .nii.gz") from error
+    made.SeriesDescription = f"{MAKER} segmentation"
+    with written_aside(path) as aside:
+        made.save_as(aside)
+
+
+def check_in_place(geometry: Geometry, slices: Sequence[pydicom.Dataset]) -> None:
+    """Refuse a volume whose voxels are not the pixels of the slices, as after straightening a tilted gantry.
+
+    Raises:
+        UnreadableError: they are not.
+    """
+    size = (int(slices[0].Columns), int(slices[0].Rows), len(slices))
+    first = np.array(slices[0].ImagePositionPatient, np.float64)
+    frame = np.array(geometry.direction).reshape(3, 3)
+    plane = np.array(slices[0].ImageOrientationPatient, np.float64).reshape(2, 3)
+    if (
+        geometry.size != size
+        or np.abs(first - geometry.origin_mm).max() > NEAR_MM
+        or np.abs(frame[:, :2].T - plane).max() > NEAR_MM
+    ):
+        raise UnreadableError(
+            "its slices were straightened, so the mask's voxels are not theirs, as a DICOM-SEG needs",
+            "use the .nii.gz, which lies in the straightened volume",
+        )
+
+
+def _header(file: Path, series: Series) -> pydicom.Dataset:
+    """A slice without its pixels; empty where it lacks what it need not have."""
+    header = pydicom.dcmread(file, stop_before_pixels=True)
+    for name in OPTIONAL:
+        if name not in header:
+            setattr(header, name, None)
+    if not header.get("FrameOfReferenceUID"):
+        header.FrameOfReferenceUID = generate_uid(entropy_srcs=[series.uid, "frame of reference"])
+    if not header.get("SliceThickness"):
+        header.SliceThickness = round(float(np.linalg.norm(series.step_mm)), 6)
+    return header
+
+
+def _free_number(header: pydicom.Dataset) -> int:
+    """A series number that the study's scanner hardly gave."""
+    return 9000 + int(header.get("SeriesNumber") or 0) % 1000
+
+
+def _describe(number: int, name: str) -> Any:
+    category, kind = code_of(name)
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name[:64],
+        segmented_property_category=category,
+        segmented_property_type=kind,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=MAKER, version=version(MAKER), family=codes.DCM.ArtificialIntelligence
+        ),
+        tracking_uid=hd.UID(),
+        tracking_id=f"{number} {name}"[:64],
+    )
+
+
+def code_of(name: str) -> tuple[Code, Code]:
+    """The coded category and type of a label: of the organ or lesion that its name is in DICOM's lists, or a tissue.
+
+    Args:
+        name: for people, such as "liver", "lung nodule" or "3".
+    Example: >>> code_of("liver")[1].meaning
+    'Liver'
+    """
+    words = [word.capitalize() for word in name.replace("_", " ").replace("-", " ").split()]
+    wanted = {"".join(words), words[-1] if words else ""}
+    wanted |= {"Neoplasm"} if wanted & {"Tumour", "Tumor", "Cancer"} else set()
+    for list_ in (ABNORMAL, *ANATOMY):
+        known = getattr(codes, list_)
+        for word in sorted(wanted & set(known.dir()), key=len, reverse=True):
+            category = (
+                codes.SCT.MorphologicallyAbnormalStructure if list_ == ABNORMAL else codes.SCT.AnatomicalStructure
+            )
+            return category, getattr(known, word)
+    return codes.SCT.Tissue, codes.SCT.Tissue

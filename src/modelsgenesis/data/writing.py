@@ -1,0 +1,56 @@
+"""Writing a mask so that it lies on its source, voxel for voxel, in any viewer."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.data.sniffing import ending_of
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.volume import Geometry
+
+NIFTI = ".nii.gz"
+OWN = {".nii": ".nii", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mhd"}
+
+
+def ending_like(source: Source) -> str:
+    """The ending of a mask in its source's own format; .nii.gz where that is none for masks."""
+    return OWN.get(ending_of(source.path), NIFTI) if source.kind == "image" else NIFTI
+
+
+def write_mask(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
+    """Write an array with the geometry of a file, compressed, whole or not at all.
+
+    Args:
+        path: its ending says the format: .nii.gz, .nii, .nrrd, .mha, or .mhd with its voxels beside.
+        values: in the file's own axes, as `Geometry.from_lps` gives them; whole numbers of 8 to 32 bits or float32.
+        geometry: of the source's file. A NIfTI file keeps it to float32, the others to the last bit.
+    Raises:
+        DataError: the array is of another size, or the disk is full, or the folder cannot be written.
+    """
+    if values.shape != geometry.size:
+        raise DataError(f"{path}: a mask of {values.shape} voxels for an image of {geometry.size}; turn it first")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+    with written_aside(path) as aside, tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as name:
+        folder = Path(name)
+        # SimpleITK tells the format by the ending, and an .mhd names its voxels' file: both need their final names.
+        try:
+            sitk.WriteImage(image, str(folder / path.name), useCompression=True)
+        except RuntimeError as error:
+            raise DataError(f"{path}: could not be written ({_last_line(error)}); is the disk full?") from error
+        os.replace(folder / path.name, aside)
+        for beside in folder.iterdir():
+            os.replace(beside, path.with_name(beside.name))
+
+
+def _last_line(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1].strip()

@@ -1,0 +1,54 @@
+"""What networks answer together: probabilities, averaged over networks and mirrored windows."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.core.target import Target
+from modelsgenesis.inference.place import Place
+
+
+class Ensemble:
+    """Fine-tuned networks of one target, asked as one.
+
+    Args:
+        networks: that answer (B, C, *space) with logits or numbers (B, outputs[, *space]).
+        target: what was asked of them.
+        place: where to compute.
+        mirror: also ask with every combination of axes mirrored, eight times in 3D.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], target: Target, place: Place, *, mirror: bool = False) -> None:
+        self.networks = [network.to(place.device).eval() for network in networks]
+        self.target, self.place, self.mirror = target, place, mirror
+
+    @torch.inference_mode()
+    def __call__(self, windows: Tensor) -> Tensor:
+        """Answer windows, float32 (B, C, *space) in [0, 1].
+
+        Returns:
+            float32 (B, outputs[, *space]) on the device: probabilities, or the numbers of a regression.
+        """
+        windows = windows.to(self.place.device, non_blocking=True)
+        axes = range(2, windows.ndim)
+        flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
+        total: Tensor | None = None
+        for flip in flips if self.mirror else [()]:
+            mirrored = windows.flip(flip) if flip else windows
+            for network in self.networks:
+                answer = self._ask(network, mirrored)
+                answer = answer.flip(flip) if flip and answer.ndim > 2 else answer
+                total = answer if total is None else total.add_(answer)
+        if total is None:
+            raise ValueError("an ensemble of no networks; give one or more")
+        return total.div_(len(self.networks) * (len(flips) if self.mirror else 1))
+
+    def _ask(self, network: nn.Module, windows: Tensor) -> Tensor:
+        with torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.place.bf16):
+            answer: Tensor = network(windows)
+        answer = answer.float()
+        if self.target.kind == "regression":
+            return answer
+        return answer.softmax(1) if self.target.exclusive else answer.sigmoid()

@@ -1,0 +1,108 @@
+"""A sliding window that streams: rows along X leave the weighted sum as soon as no later window touches them."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modelsgenesis.data.images import Image
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.windows import Place, Windows
+
+ROWS = 8  # that are handed on together
+BATCH_VOXELS = 2**20  # of the windows asked together, unless a number of windows is given
+
+Tick = Callable[[int], object]
+
+
+def num_together(patch: Place, batch_size: int | None) -> int:
+    """How many windows are asked at once: as given, or about a million voxels."""
+    return batch_size or max(1, BATCH_VOXELS // int(np.prod(patch)))
+
+
+def answers(
+    image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
+) -> Iterator[tuple[Place, Tensor]]:
+    """Ask about every window, in order.
+
+    Args:
+        image: scaled window by window, so that it stays in its own dtype.
+        ensemble: to ask.
+        windows: of the image.
+        batch_size: windows at a time; None is as many as make up a million voxels.
+        tick: told how many windows were answered, each time.
+    Yields:
+        The first voxel of a window and its answer, (outputs[, *patch]) on the device.
+    """
+    together = num_together(windows.patch, batch_size)
+    for first in range(0, len(windows.places), together):
+        places = windows.places[first : first + together]
+        batch = torch.from_numpy(np.stack([cut(image, windows, place) for place in places]))
+        yield from zip(places, ensemble(batch), strict=True)
+        if tick is not None:
+            tick(len(places))
+
+
+def cut(image: Image, windows: Windows, place: Place) -> np.ndarray:
+    """One window as the network sees it, float32 (C, *patch): scaled, and 0 where the image is padded."""
+    starts = [at - before for at, before in zip(place, windows.before, strict=True)]
+    inside = tuple(
+        slice(max(0, start), min(start + side, whole))
+        for start, side, whole in zip(starts, windows.patch, windows.size, strict=True)
+    )
+    values = image.scaled(inside)
+    if values.shape[1:] == windows.patch:
+        return values
+    out = np.zeros((len(values), *windows.patch), np.float32)
+    there = (slice(here.start - start, here.stop - start) for here, start in zip(inside, starts, strict=True))
+    out[(slice(None), *there)] = values
+    return out
+
+
+def rows(
+    image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
+) -> Iterator[Tensor]:
+    """Average overlapping windows, each voxel by its Gaussian weight.
+
+    Args:
+        image: to sweep.
+        ensemble: to ask.
+        windows: of the image.
+        batch_size: as for `answers`.
+        tick: as for `answers`.
+    Yields:
+        (outputs, n, Y, Z), n rows along X at a time, in order; the image whole in the end.
+    """
+    outputs = ensemble.target.num_outputs
+    shape = (outputs + 1, windows.patch[0], *windows.padded[1:])
+    device = ensemble.place.of_sum(4 * int(np.prod(shape)))
+    slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights
+    weights = windows.weights().to(device)
+    base = 0  # which row of the padded image the slab begins with
+    for (x, y, z), answer in answers(image, ensemble, windows, batch_size=batch_size, tick=tick):
+        if x > base:
+            yield from _whole(slab[:, : x - base], base, windows)
+            _advance(slab, x - base)
+            base = x
+        here = (slice(None), slice(y, y + windows.patch[1]), slice(z, z + windows.patch[2]))
+        slab[:outputs, *here].addcmul_(answer.to(device), weights)
+        slab[outputs, *here].add_(weights)
+    yield from _whole(slab, base, windows)
+
+
+def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
+    """Divide finished rows by their weights and leave the padding out."""
+    first, last = max(base, windows.before[0]), min(base + slab.shape[1], windows.before[0] + windows.size[0])
+    y, z = (slice(before, before + side) for before, side in zip(windows.before[1:], windows.size[1:], strict=True))
+    for row in range(first - base, last - base, ROWS):
+        some = slab[:, row : min(row + ROWS, last - base), y, z]
+        yield some[:-1] / some[-1:]
+
+
+def _advance(slab: Tensor, by: int) -> None:
+    """Move the slab's rows up, one at a time so that nothing is doubled, and clear those that come."""
+    rest = slab.shape[1] - by
+    for row in range(rest):
+        slab[:, row] = slab[:, row + by]
+    slab[:, max(0, rest) :] = 0
