@@ -21,9 +21,9 @@ def names_in(path: Path) -> list[str]:
         UnreadableError: it is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return list(archive.files)
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
         raise UnreadableError(DAMAGED, "download or save it again") from error
 
 
@@ -37,11 +37,11 @@ def open_array(path: Path, name: str) -> NDArray[Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _unpacked(path: Path, name: str, changed: int) -> NDArray[Any]:
+def _unpacked(path: Path, name: str, changed_ns: int) -> NDArray[Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            array = archive[name]
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise UnreadableError(DAMAGED, "download or save it again") from error
     array.flags.writeable = False
-    return np.asarray(array)
+    return array

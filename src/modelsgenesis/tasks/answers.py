@@ -133,8 +133,8 @@ def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tup
     labels = [Label(entry, (int(entry),)) if re.fullmatch(r"-?\d+", entry) else Label(entry) for entry in entries]
     if most is not None and len(entries) > most:
         raise DataError(
-            f"{path}: its labels are {len(entries)} different ones, such as {entries[0]} and {entries[-1]}; cut them into "
-            "classes, or say the kind: classification or regression"
+            f"{path}: its labels are {len(entries)} different ones, such as {entries[0]} and {entries[-1]}; "
+            "cut them into classes, or say the kind: classification or regression"
         )
     place = {entry: float(number) for number, entry in enumerate(entries)}
     return Target("classification", tuple(labels)), [(place[row[0]],) if row else None for row in said]

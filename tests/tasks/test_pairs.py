@@ -1,0 +1,91 @@
+"""Bare folders: images, and masks of the same names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data.scan_files import make_ct, write_series
+from tests.tasks.task_files import SIZE, make_pairs, write, write_image, write_json, write_mask
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Label
+from modelsgenesis.tasks import folder
+from modelsgenesis.tasks.task import NoCaseError
+
+
+@pytest.mark.parametrize("masks", ["labels", "masks"])
+def test_masks_are_found_by_name(tmp_path: Path, masks: str) -> None:
+    """Whatever the endings, image and mask of one name are a case; their values are the labels."""
+    place = make_pairs(tmp_path / "organs", masks=masks)
+    write_image(place / "images" / "other.nrrd")
+    write_mask(place / masks / "other.mha", values=(2, 7))
+    task = folder(place)
+    assert task.name == "organs"
+    assert task.target.labels == (Label("1", (1,)), Label("2", (2,)), Label("7", (7,)))
+    assert [case.id for case in task.cases] == ["case0", "case1", "case2", "other"]
+    assert [case.masks[0].path.name for case in task.cases][-1] == "other.mha"
+    assert task.problems == ()
+
+
+def test_labels_json_names_the_values(tmp_path: Path) -> None:
+    """Declared labels are taken as they are, and regions may overlap."""
+    place = make_pairs(tmp_path)
+    write_json(place / "labels.json", {"liver": [1, 2], "tumour": 2})
+    task = folder(place)
+    assert task.target.labels == (Label("liver", (1, 2)), Label("tumour", (2,)))
+    assert not task.target.exclusive
+
+
+def test_patients_are_those_of_headers_and_folders(tmp_path: Path) -> None:
+    """A DICOM series knows its patient, a BIDS folder names it; otherwise each case is a patient of its own."""
+    place = make_pairs(tmp_path, cases=1)
+    write_series(place / "images" / "ct", make_ct(0, SIZE))
+    write_mask(place / "labels" / "ct.nii.gz")
+    write_image(place / "images" / "sub-07" / "anat.nii.gz")
+    write_mask(place / "labels" / "sub-07" / "anat.nii.gz")
+    patients = {case.id: case.patient for case in folder(place).cases}
+    assert patients == {"case0": "case0", "ct": "SECRET-ID-42", "sub-07_anat": "sub-07"}
+
+
+def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
+    """An image without a mask, a mask without an image, two images of one name, and files that cannot be read."""
+    place = make_pairs(tmp_path, cases=5)
+    (place / "labels" / "case0.nii.gz").unlink()
+    (place / "images" / "case1.nii.gz").unlink()
+    write_image(place / "images" / "case2.nrrd")
+    write(place / "labels" / "case3.nii.gz", np.full(SIZE, 0.3, np.float32))
+    task = folder(place)
+    assert [case.id for case in task.cases] == ["case2", "case4"]
+    assert {problem.path.relative_to(place).as_posix(): problem.problem for problem in task.problems} == {
+        "images/case0.nii.gz": "no mask of its name in labels/",
+        "labels/case1.nii.gz": "no image of its name in images/",
+        "images/case2.nrrd": "two files of one name: the other is case2.nii.gz",
+        "labels/case3.nii.gz": "a mask of numbers that are not whole",
+    }
+
+
+def test_only_empty_masks_are_refused(tmp_path: Path) -> None:
+    """There is nothing to learn."""
+    place = make_pairs(tmp_path, cases=0)
+    write_image(place / "images" / "a.nii.gz")
+    write_mask(place / "labels" / "a.nii.gz", values=())
+    with pytest.raises(DataError, match="every mask is empty"):
+        folder(place)
+
+
+def test_no_readable_mask_tells_why(tmp_path: Path) -> None:
+    """An image taken for a mask is the first problem."""
+    place = make_pairs(tmp_path, cases=0)
+    write_image(place / "images" / "a.nii.gz")
+    write(place / "labels" / "a.nii.gz", make_ct(0, SIZE).astype(np.float32) + 0.5)
+    with pytest.raises(NoCaseError, match=r"labels/a.nii.gz: a mask of numbers that are not whole"):
+        folder(place)
+
+
+def test_too_many_values_are_no_labels(tmp_path: Path) -> None:
+    """The same scans given twice: as images and as masks."""
+    place = make_pairs(tmp_path, cases=0)
+    for part in ("images", "labels"):
+        write_image(place / part / "a.nii.gz")
+    with pytest.raises(DataError, match=r"hold \d+ different values; are they masks"):
+        folder(place)
