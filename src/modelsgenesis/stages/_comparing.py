@@ -1,7 +1,6 @@
 """One case of a segmentation: its truth and its prediction read, and label by label compared."""
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from modelsgenesis.data.masks import check_declared, classes_of, count_values, i
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.values import guess_modality, sample_of
-from modelsgenesis.data.volume import Geometry
+from modelsgenesis.data.volume import Geometry, Volume
 from modelsgenesis.metrics.segmentation import Agreement, Empty, agreement
 from modelsgenesis.pictures.overlay import Overlay, overlay
 from modelsgenesis.pictures.windows import WINDOWS_HU, ct_window
@@ -178,10 +177,27 @@ def image_of(case: Case, geometry: Geometry) -> tuple[NDArray[Any] | None, tuple
         check_same_grid(volume.geometry, geometry, "image and truth")
     except UnreadableError:
         return None, (0.0, 1.0)
-    values = volume.values[0]
+    return volume.values[0], _display(volume)
+
+
+def case_picture(case: Case, caption: str) -> Overlay:
+    """The middle of a case's image, without a mask.
+
+    Raises:
+        UnreadableError: it has none, or one that cannot be read.
+    """
+    if not case.images:
+        raise UnreadableError("it has no image", "name one in the truth's table")
+    volume = read_volume(case.images[0])
+    nothing = np.zeros(volume.values.shape[1:], np.uint8)
+    return overlay(volume.values[0], nothing, spacing_mm=volume.spacing_mm, caption=caption, display=_display(volume))
+
+
+def _display(volume: Volume) -> tuple[float, float] | None:
+    """A window of CT by content; None for percentiles."""
     if (volume.modality or guess_modality(sample_of(volume.values))) != "CT":
-        return values, None
-    return values, WINDOWS_HU[ct_window(values, HU)]
+        return None
+    return WINDOWS_HU[ct_window(volume.values[0], HU)]
 
 
 def table_of(compared: list[Compared], target: Target) -> dict[str, NDArray[np.float64]]:
@@ -192,8 +208,3 @@ def table_of(compared: list[Compared], target: Target) -> dict[str, NDArray[np.f
         )
         for name in METRICS
     }
-
-
-def source_of(pair: Pair) -> str:
-    """Where the prediction lies, by its file's name."""
-    return ", ".join(Path(source.path).name for source in pair.masks)

@@ -9,12 +9,14 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.made import FILE as CERTIFICATE
+from modelsgenesis.core.made import read_certificate
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.masks import is_map
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
+from modelsgenesis.data.tables import read_rows
 from modelsgenesis.tasks.building import case_id, fit, named_sources
 from modelsgenesis.tasks.datasets import FILE as DATASET
 from modelsgenesis.tasks.folder import folder
@@ -23,7 +25,7 @@ from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.pairs import find_pair, labels_of
 from modelsgenesis.tasks.task import Task
 
-TABLE = "predictions.csv"
+TABLE, RECORDS = "predictions.csv", "records"  # as genesis predict leaves them
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,16 @@ class Pair:
 
 
 def predicted_target(predictions: Path) -> Target | None:
-    """What the network was asked that made a folder of predictions, as its certificate says; None for others'."""
-    path = predictions / CERTIFICATE
-    if not path.is_file():
+    """What the network was asked that made a folder of predictions, as its certificate says; None for others'.
+
+    Raises:
+        DataError: `genesis predict` has not finished the folder, or another stage made it.
+    """
+    if not (predictions / CERTIFICATE).is_file():
+        if (predictions / RECORDS).is_dir():
+            raise DataError(f"{predictions}: genesis predict has not finished it; run the same command again first")
         return None
-    told = read_json(path).get("arguments", {}).get("target")
+    told = read_certificate(predictions, "predict").arguments.get("target")
     target = rebuild(told) if told else None
     return target if isinstance(target, Target) else None
 
@@ -137,6 +144,10 @@ def find_predictions(path: Path) -> Predictions:
     """Every mask in a folder, and every file that should be one and is not."""
     problems: list[Problem] = []
     named = named_sources(path, problems)
+    rows, columns = read_rows(path / TABLE) if (path / TABLE).is_file() else ([], [])
+    if "prediction" in columns:  # then what else lies there, such as probabilities, is no mask
+        files = {file for row in rows for file in row["prediction"].split(";")}
+        named = {name: each for name, each in named.items() if each.path.relative_to(path).as_posix() in files}
     return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
 
 
@@ -179,14 +190,16 @@ def _at(case: Case, name: str, predictions: Predictions, by_stem: Mapping[str, s
     def source(called: str) -> Source | None:
         return predictions.named.get(called) or predictions.named.get(by_stem.get(called, ""))
 
-    parts = [source(fit(f"{name}__{label}")) for label in target.names]
-    if any(parts):
-        lacking = [label for label, part in zip(target.names, parts, strict=True) if part is None]
-        if lacking:
-            return Pair(case, why=f"no mask of {', '.join(lacking)}; one is needed for each label")
-        return Pair(case, tuple(part for part in parts if part), binary=True)
     whole = source(name)
-    return Pair(case, (whole,)) if whole else None
+    if whole and target.exclusive:
+        return Pair(case, (whole,))
+    parts = [source(fit(f"{name}__{label}")) for label in target.names]
+    if not any(parts):
+        return Pair(case, (whole,)) if whole else None
+    lacking = [label for label, part in zip(target.names, parts, strict=True) if part is None]
+    if lacking:
+        return Pair(case, why=f"no mask of {', '.join(lacking)}; one is needed for each label")
+    return Pair(case, tuple(part for part in parts if part), binary=True)
 
 
 def _bare_name(path: Path) -> str:

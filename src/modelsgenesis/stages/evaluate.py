@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -14,13 +15,19 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.made import certify
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.data.case import Case
 from modelsgenesis.data.working import usable_cores, work_through
 from modelsgenesis.metrics.summary import Line, summarise
+from modelsgenesis.stages._answers import Told, answer_rows, match_answers, read_told, score_answers, true_values
+from modelsgenesis.stages._answers_page import answers_page
 from modelsgenesis.stages._comparing import METRICS, Compared, Rules, compare, table_of
-from modelsgenesis.stages._matching import Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.stages._matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.stages._scores_page import TITLES, Origin, masks_page, number
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
-SUMMARY, CASES = "summary.csv", "cases.csv"
+SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
+VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
 def evaluate(
@@ -30,6 +37,9 @@ def evaluate(
     *,
     tolerance: float = 1.0,
     empty: Literal["undefined", "perfect"] = "undefined",
+    kind: Kind | None = None,
+    label: str | None = None,
+    classes: dict[str, str] | None = None,
     split: Literal["train", "val", "test"] | None = None,
     only_predicted: bool = False,
     resamples: int = 2000,
@@ -40,11 +50,15 @@ def evaluate(
     """Compare predictions with the truth, case by case and label by label.
 
     Args:
-        predictions: a folder made by predict, or any folder of masks named after their cases.
+        predictions: a folder made by predict, or any folder of masks named after their cases, or a CSV with the
+            columns id and p_LABEL for each class, or the numbers' names.
         truth: a data set, a CSV of images and labels, or a folder of masks.
         into: the folder of cases.csv, summary.csv, summary.json and report.html.
         tolerance: of the surface Dice, in mm.
         empty: what a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
+        kind: of the truth, where a table's labels could mean two; by default as the predictions are.
+        label: the column of a table that is the truth.
+        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
         split: cases of the truth to compare; all by default.
         only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
         resamples: of the patients, for the 95 % intervals.
@@ -58,44 +72,117 @@ def evaluate(
     """
     predictions, truth, into = Path(predictions), Path(truth), Path(into)
     _check(predictions, tolerance, resamples, seed, workers)
+    told = read_told(predictions)
     asked = predicted_target(predictions)
-    task = read_truth(truth, predictions, asked)
+    kind = kind or (asked.kind if asked else told.kind if told else None)
+    task = read_truth(truth, predictions, asked, kind=kind, label=label, classes=classes)
     cases = [case for case in task.cases if split in (None, case.split)]
     if not cases:
         raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
-    pairs, extra = match(cases, find_predictions(predictions), task.target)
+    chosen: dict[str, Any] = {"split": split, "only_predicted": only_predicted, "resamples": resamples}
+    asking = {"kind": kind, "label": label, "classes": classes}
+    if task.target.kind == "segmentation":
+        rules = Rules(task.target, tolerance, empty)
+        lines = _masks(predictions, truth, into, cases, rules, only_predicted, resamples, seed, workers)
+        chosen |= {"tolerance_mm": tolerance, "empty": empty, "target": describe(task.target)}
+    elif told is None:
+        raise DataError(
+            f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
+            "write one with the columns id and p_LABEL for each class, or the numbers' names"
+        )
+    else:
+        target = _network_s(asked, told, task.target)
+        lines = _table(told, predictions, truth, into, cases, (task.target, target), only_predicted, resamples, seed)
+        chosen |= {"target": describe(target)}
+    rounded = [_rounded(vars(line)) for line in lines]
+    _write_rows(into / SUMMARY, rounded)
+    write_json(into / "summary.json", {"rules": chosen, "seed": seed, "lines": rounded})
+    certify(into, "evaluate", {**asking, **chosen}, inputs=[predictions, truth], seed=seed)
+    _print(lines, Console(stderr=True, quiet=quiet))
+    return into
+
+
+def _masks(
+    predictions: Path,
+    truth: Path,
+    into: Path,
+    cases: Sequence[Case],
+    rules: Rules,
+    only_predicted: bool,
+    resamples: int,
+    seed: int,
+    workers: int | None,
+) -> list[Line]:
+    """Compare masks; write cases.csv and the page."""
+    pairs, extra = match(cases, find_predictions(predictions), rules.target)
     if not any(pair.masks for pair in pairs):
         raise DataError(
             f"{predictions}: holds no prediction of a case of {truth}; the first case is {cases[0].id}, "
             f"the first file {extra[0] if extra else 'none'}; name the files after the cases"
         )
-    if only_predicted:
-        pairs = [pair for pair in pairs if pair.masks]
-    rules = Rules(task.target, tolerance, empty)
-    compared = _compare_all(pairs, rules, workers)
+    kept = [pair for pair in pairs if pair.masks or pair.why] if only_predicted else pairs
+    compared = _compare_all(kept, rules, workers)
     scored = [one for one in compared if one.status != "no truth"]
     if not scored:
         raise DataError(f"{truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
-    patients = [one.patient for one in scored]
-    lines = summarise(table_of(scored, task.target), task.target.names, patients, resamples=resamples, seed=seed)
-    into.mkdir(parents=True, exist_ok=True)
-    _write_rows(into / CASES, _case_rows(compared, task.target.names))
-    _write_rows(into / SUMMARY, [_rounded(vars(line)) for line in lines])
-    arguments = {
-        "tolerance_mm": tolerance, "empty": empty, "split": split, "only_predicted": only_predicted,
-        "resamples": resamples, "target": describe(task.target),
-    }  # fmt: skip
-    write_json(
-        into / "summary.json", {"rules": arguments, "seed": seed, "lines": [_rounded(vars(one)) for one in lines]}
-    )
-    certify(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
-    _print(lines, Console(stderr=True, quiet=quiet))
-    return into
+    names, patients = rules.target.names, [one.patient for one in scored]
+    lines = summarise(table_of(scored, rules.target), names, patients, resamples=resamples, seed=seed)
+    origin = Origin(predictions, truth, extra, len(pairs) - len(kept), resamples)
+    _write_rows(into / CASES, _case_rows(compared, names))
+    masks_page(into / PAGE, kept, compared, lines, rules, origin)
+    return lines
+
+
+def _table(
+    told: Told,
+    predictions: Path,
+    truth: Path,
+    into: Path,
+    cases: Sequence[Case],
+    targets: tuple[Target, Target],
+    only_predicted: bool,
+    resamples: int,
+    seed: int,
+) -> list[Line]:
+    """Compare classes or numbers; write cases.csv and the page. The targets are the truth's and the network's."""
+    of_truth, target = targets
+    answers, extra = match_answers(cases, told, target)
+    kept = [answer for answer in answers if answer.status != "missing"] if only_predicted else answers
+    compared = [answer for answer in kept if answer.status == "compared"]
+    if not compared:
+        why = f"; the first: {kept[0].id}: {kept[0].status} {kept[0].note}" if kept else ""
+        raise DataError(f"{predictions}: holds no usable answer for a case of {truth}{why}")
+    values = [true_values(answer.case, of_truth, target) for answer in kept]
+    said = np.array([answer.said for answer in compared])
+    true = np.array([true_values(answer.case, of_truth, target) for answer in compared])
+    patients = [answer.patient for answer in compared]
+    missing = len(kept) - len(compared)
+    lines = score_answers(said, true, patients, target, missing=missing, resamples=resamples, seed=seed)
+    origin = Origin(predictions, truth, extra, len(answers) - len(kept), resamples)
+    _write_rows(into / CASES, [_rounded(row) for row in answer_rows(kept, values, target)])
+    answers_page(into / PAGE, kept, said, true, lines, target, origin)
+    return lines
+
+
+def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
+    """What the network was asked: as its certificate says, or as the columns of its table do."""
+    if of_truth.kind != told.kind:
+        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {told.kind}")
+    if asked is not None and asked.exclusive != of_truth.exclusive:
+        one, other = ("one class", "any number of labels")[:: 1 if asked.exclusive else -1]
+        raise DataError(f"the network was taught that a case has {one}, but in the truth it has {other}")
+    if not of_truth.exclusive or of_truth.kind == "regression":
+        return of_truth
+    names = asked.names if asked else told.names
+    strange = [name for name in of_truth.names if name not in names]
+    if strange:
+        raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
+    return Target("classification", tuple(Label(name) for name in names))
 
 
 def _check(predictions: Path, tolerance: float, resamples: int, seed: int, workers: int | None) -> None:
-    if not predictions.is_dir():
-        raise DataError(f"{predictions}: no such folder; give the folder of predictions")
+    if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
+        raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
     if resamples < 1 or seed < 0:
@@ -142,8 +229,16 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:
-    table = Table("label", "metric", "n", "mean", "95 % interval", "median", title="scores")
+    """One row a label and metric."""
+    table = Table("", "", "n", "value", "95 % interval")
+    before = ""
     for line in lines:
-        interval = f"{line.low95:.3f} to {line.high95:.3f}" if math.isfinite(line.low95) else "too few patients"
-        table.add_row(line.label, line.metric, str(line.n), f"{line.value:.3f}", interval, f"{line.median:.3f}")
+        if line.metric in VOLUMES:
+            continue
+        if before and line.label != before:
+            table.add_section()
+        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        label = line.label if line.label != before else ""
+        table.add_row(label, TITLES[line.metric], str(line.n), number(line.value), interval)
+        before = line.label
     console.print(table)

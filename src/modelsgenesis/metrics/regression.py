@@ -1,0 +1,32 @@
+"""How far predicted numbers are from the true ones. torchmetrics computes."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchmetrics.functional import regression as tm
+
+METRICS = ("mae", "rmse", "r2", "pearson", "spearman")
+UNDEFINED = float("nan")
+
+
+def number_scores(predicted: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
+    """Scores of one number; NaN where undefined: R2 and the correlations need numbers that differ.
+
+    Args:
+        predicted: (N,).
+        truth: (N,), in the same units.
+    """
+    said, true = (torch.as_tensor(np.ascontiguousarray(values, np.float64)) for values in (predicted, truth))
+    if not len(true):
+        return dict.fromkeys(METRICS, UNDEFINED)
+    varied = len(true) > 1 and bool(true.min() < true.max())
+    both = varied and bool(said.min() < said.max())
+    return {
+        "mae": float(tm.mean_absolute_error(said, true)),
+        "rmse": float(tm.mean_squared_error(said, true, squared=False)),
+        "r2": float(tm.r2_score(said, true)) if varied else UNDEFINED,
+        "pearson": float(tm.pearson_corrcoef(said, true)) if both else UNDEFINED,
+        "spearman": float(tm.spearman_corrcoef(said, true)) if both else UNDEFINED,
+    }
