@@ -121,7 +121,7 @@ def test_every_kind_of_task_has_its_pictures(tmp_path: Path, kind: str) -> None:
 
 
 def test_command_prints_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On stdout; with --into the page's path is on stdout, and the tables on stderr; the status is 0 even with errors."""
+    """On stdout; with --into the page's path takes that place. Errors in the data leave the status at 0."""
     make_pairs(tmp_path)
     write_image(tmp_path / "images" / "more.nii.gz")
     assert main(["inspect", str(tmp_path)]) == 0
@@ -171,7 +171,7 @@ def test_senseless_requests_are_refused(tmp_path: Path) -> None:
         mg.inspect(place, cases=-1)
     with pytest.raises(DataError, match="no such folder or file"):
         mg.inspect(tmp_path / "gone")
-    with pytest.raises(DataError, match="no task is recognised here; give a folder with dataset.json"):
+    with pytest.raises(DataError, match="no task is recognised here; give a folder with images"):
         mg.inspect(place / "images")
     with pytest.raises(DataError, match="is no task; give"):
         mg.inspect(place / "images" / "case0.nii.gz")
