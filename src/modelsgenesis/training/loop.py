@@ -104,6 +104,7 @@ class Training:
         validate_every = plan.validate_every or plan.steps
         passes = (plan.steps - state.step) * plan.accumulate
         batches = self.materials.training(state.step * plan.batch_size, passes)
+        self.learner.train()
         with StopRequest() as stop, self._journal() as journal:
             while state.step < plan.steps and not self._out_of_patience():
                 self._step(batches)

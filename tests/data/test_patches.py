@@ -1,0 +1,161 @@
+"""Prepared cases and their patches: what is cut is what the files hold, wherever it lies."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.extents import Extent, extent_of, middle_spacing, sizes_at
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import Percentiles, Window
+from modelsgenesis.data.patches import CentredPatches, PatchSampler
+from modelsgenesis.data.prepared import Prepared, Shelf, prepare_case
+from modelsgenesis.data.sources import Source, find_sources
+
+ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
+SHAPE = (20, 14, 9)
+
+
+def write(path: Path, values: np.ndarray, direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)) -> Source:
+    """Write (file's axes) and find it again."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
+    image.SetSpacing((0.5, 2.0, 3.0))
+    image.SetDirection(direction)
+    sitk.WriteImage(image, str(path))
+    return find_sources(path)[0][0]
+
+
+def make_case(folder: Path, shape: tuple[int, int, int] = SHAPE) -> tuple[Case, np.ndarray, np.ndarray]:
+    """A CT of random HU with a small liver and one voxel of spleen."""
+    rng = generator_for(1, 0, "ct")
+    values = rng.integers(-1000, 1000, shape).astype(np.int16)
+    mask = np.zeros(shape, np.uint8)
+    mask[2:6, 3:7, 1:4] = 1
+    mask[-1, -1, -1] = 5
+    case = Case("one", (write(folder / "i.nrrd", values),), masks=(write(folder / "m.nrrd", mask),))
+    return case, values, mask
+
+
+@pytest.fixture
+def shelved(tmp_path: Path) -> tuple[Shelf, Prepared, np.ndarray, np.ndarray]:
+    """One prepared case, and what it was made of: image in [0, 1], classes."""
+    case, values, mask = make_case(tmp_path)
+    prepared = prepare_case(case, target=ORGANS, reading=Reading(Window(-1000, 1000)), into=tmp_path / "cases")
+    classes = np.where(mask == 5, 2, mask)
+    return Shelf(tmp_path / "cases"), prepared, (values.astype(np.float32) + 1000) / 2000, classes
+
+
+def test_regions_are_what_the_files_hold(shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray]) -> None:
+    """Also where a region leaves the case: there the image is 0 and the mask background."""
+    shelf, case, image, classes = shelved
+    lower, size = (-3, 5, -1), (26, 6, 12)
+    padded, labels = (np.pad(whole, ((3, 3), (0, 0), (1, 2))) for whole in (image, classes))
+    np.testing.assert_allclose(shelf.image(case, lower, size)[0], padded[:, 5:11], atol=1e-6)
+    np.testing.assert_array_equal(shelf.mask(case, lower, size)[0], labels[:, 5:11])
+
+
+def test_places_are_voxels_of_their_label(shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray]) -> None:
+    """Every voxel of a small label is there, and the counts are of all."""
+    shelf, case, _, classes = shelved
+    assert case.num_voxels == (48, 1)
+    for label in range(2):
+        places = shelf.places(case, label)
+        assert {tuple(place) for place in places.tolist()} == set(
+            map(tuple, np.argwhere(classes == label + 1).tolist())
+        )
+
+
+def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
+    """The second time nothing is written; another reading, or another source, is another case."""
+    case, _, _ = make_case(tmp_path)
+    asked = {"target": ORGANS, "into": tmp_path / "cases"}
+    first = prepare_case(case, reading=Reading(), **asked)
+    written = (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns
+    assert prepare_case(case, reading=Reading(), **asked) == first
+    assert (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns == written
+    other = prepare_case(case, reading=Reading(Percentiles()), **asked)
+    assert other.limits != first.limits
+    (tmp_path / "cases" / "one.image.b2nd").write_bytes(b"cut off")
+    assert prepare_case(case, reading=Reading(Percentiles()), **asked) == other
+    with pytest.raises(DataError, match="holds no case two"):
+        Shelf(tmp_path / "cases").case("two")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(*[st.integers(1, 30)] * 3), seed=st.integers(0, 1000), foreground=st.sampled_from([0.0, 0.5, 1.0])
+)
+def test_patches_lie_inside_or_evenly_around(
+    tmp_path_factory: pytest.TempPathFactory, size: tuple[int, int, int], seed: int, foreground: float
+) -> None:
+    """Never beyond a border that they could keep within; a smaller case is in the middle, the odd voxel behind."""
+    folder = tmp_path_factory.getbasetemp() / "patches"
+    folder.mkdir(exist_ok=True)
+    case, _, _ = make_case(folder)
+    prepared = prepare_case(case, target=ORGANS, reading=Reading(), into=folder / "cases")
+    sampler = PatchSampler(Shelf(folder / "cases"), [prepared], ORGANS, size, foreground=foreground)
+    patch = sampler.sample(generator_for(seed, 0))
+    again = sampler.sample(generator_for(seed, 0))
+    assert patch.arrays["image"].shape == patch.arrays["mask"].shape == (1, *size)
+    assert all(np.array_equal(patch.arrays[name], again.arrays[name]) for name in patch.arrays)
+    for whole, side, low in zip(SHAPE, size, patch.lower, strict=True):
+        assert (0 <= low <= whole - side) if whole >= side else low == -((side - whole) // 2)
+
+
+def test_foreground_patches_hold_a_label_each_as_often(
+    shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray],
+) -> None:
+    """One voxel of spleen is found as often as the liver, 48 times its size; 400 draws, five standard deviations."""
+    shelf, case, _, _ = shelved
+    sampler = PatchSampler(shelf, [case], ORGANS, (3, 3, 3), foreground=1.0)
+    masks = [sampler.sample(generator_for(0, index)).arrays["mask"] for index in range(400)]
+    spleens = sum(bool((mask == 2).any()) for mask in masks)
+    assert all(mask.any() for mask in masks)
+    assert abs(spleens - 200) < 5 * np.sqrt(100)
+
+
+def test_shelf_travels_to_another_process(shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray]) -> None:
+    """Pickled after reading, it reads the same."""
+    shelf, case, _, _ = shelved
+    before = shelf.image(case, (0, 0, 0), SHAPE)
+    assert np.array_equal(pickle.loads(pickle.dumps(shelf)).image(case, (0, 0, 0), SHAPE), before)
+
+
+def test_centred_patches_go_through_the_cases(tmp_path: Path) -> None:
+    """The middle of each, with its values."""
+    case, values, _ = make_case(tmp_path)
+    target = Target("classification", (Label("a"), Label("b")))
+    labelled = Case("one", case.images, values=(1.0,))
+    prepared = prepare_case(labelled, target=target, reading=Reading(), into=tmp_path / "cases")
+    centred = CentredPatches(Shelf(tmp_path / "cases"), [prepared], target, (4, 4, 4))
+    expected = (values[8:12, 5:9, 2:6].astype(np.float32) + 1000) / 2000
+    np.testing.assert_allclose(centred[0]["image"][0].numpy(), expected, atol=1e-6)
+    assert centred[0]["values"].tolist() == [1.0]
+    assert len(centred) == 1
+
+
+def test_extents_come_from_headers_in_lps(tmp_path: Path) -> None:
+    """An image stored with its axes turned has its size and spacing along X, Y and Z."""
+    turned = write(tmp_path / "t.nii.gz", np.zeros((5, 6, 7), np.int16), (0, 0, 1, 1, 0, 0, 0, 1, 0))
+    extent = extent_of(turned)
+    assert extent.size == (7, 5, 6)
+    np.testing.assert_allclose(extent.spacing_mm, (3.0, 0.5, 2.0), rtol=1e-6)
+    np.save(tmp_path / "a.npy", np.zeros((3, 4, 5), np.float32))
+    assert extent_of(find_sources(tmp_path / "a.npy")[0][0]) == Extent((3, 4, 5), (1.0, 1.0, 1.0))
+
+
+def test_middle_spacing_is_asked_only_of_unlike_scans() -> None:
+    """A twentieth apart is alike; otherwise the median, and sizes follow."""
+    alike = [Extent((10, 10, 10), (1.0, 1.0, step)) for step in (2.0, 2.05, 1.95)]
+    unlike = [Extent((10, 10, 10), (1.0, 1.0, step)) for step in (1.0, 2.0, 5.0)]
+    assert middle_spacing(alike) is None
+    assert middle_spacing(unlike) == (1.0, 1.0, 2.0)
+    assert sizes_at(unlike, (1.0, 1.0, 2.0))[:, 2].tolist() == [5, 10, 25]

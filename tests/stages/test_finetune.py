@@ -1,0 +1,287 @@
+"""genesis finetune, as a user runs it: any kind of task, any start, stopped and resumed, and every refusal."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from safetensors.torch import load_file
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.images import Reading
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.stages.finetune import finetune
+from modelsgenesis.training.journal import read_log
+from modelsgenesis.weights.files import read_notes, save_network
+
+SMALL = {"like": "any", "width": 2, "size": (16, 16, 16), "precision": "32-true"}
+QUICK = {**SMALL, "steps": 6, "batch_size": 2, "val_cubes": 4, "validate_every": 3}
+
+
+def write_image(path: Path, values: np.ndarray, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
+    """Write (X, Y, Z) as NIfTI."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
+    image.SetSpacing(spacing_mm)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+
+
+def blob(number: int, size: tuple[int, int, int] = (20, 22, 18)) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy MRI of a bright ball with a brighter core, and its label map: 1 the shell, 2 the core."""
+    rng = generator_for(3, number, "blob")
+    grid = np.stack(np.meshgrid(*[np.arange(side) for side in size], indexing="ij"))
+    centre = np.array(size) / 2 + rng.uniform(-3, 3, 3)
+    far = np.sqrt(((grid - centre[:, None, None, None]) ** 2).sum(axis=0))
+    mask = (far < 6).astype(np.uint8) + (far < 3)
+    return (100 + 200 * mask + rng.normal(0, 10, size)).clip(0).astype(np.float32), mask.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight cases as images/ and labels/."""
+    folder = tmp_path_factory.mktemp("balls")
+    for number in range(8):
+        image, mask = blob(number)
+        write_image(folder / "images" / f"ball{number}.nii.gz", image)
+        write_image(folder / "labels" / f"ball{number}.nii.gz", mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(balls: Path) -> Path:
+    """The same images in a table of classes and numbers."""
+    rows = ["image,patient,class,volume"]
+    rows += [
+        f"images/ball{number}.nii.gz,p{number // 2},{'odd' if number % 2 else 'even'},{100.5 + 50 * number}"
+        for number in range(8)
+    ]
+    (balls / "cases.csv").write_text("\n".join(rows) + "\n")
+    return balls / "cases.csv"
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of the kind of network that the tiny runs use."""
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("pretrained") / "weights.safetensors"
+    save_network(path, UNet3D(width=2))
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """A CSV's rows."""
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.mark.slow
+def test_network_learns_balls_it_has_never_seen(balls: Path, tmp_path: Path) -> None:
+    """Four balls teach a network to find others: Dice on held-out patches above 0.8."""
+    run = finetune(balls, tmp_path / "run", val=4, **{**SMALL, "width": 4}, steps=150, lr=5e-3, batch_size=4)
+    assert max(float(row["val_dice"]) for row in read_log(run / "log.csv") if row["val_dice"]) > 0.8
+
+
+def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path) -> None:
+    """Files, roles of the cases, and notes that rebuild."""
+    run = finetune(balls, tmp_path / "run", cases=4, val=1, test=0.25, **QUICK)
+    expected = {"model.safetensors", "last.safetensors", "cases.csv", "heldout.csv", "loading.json", "log.csv"}
+    assert expected | {"made.json", "recipe.json", "resume.pt", "cases"} <= {path.name for path in run.iterdir()}
+    roles = [row["role"] for row in rows_of(run / "cases.csv")]
+    assert {role: roles.count(role) for role in set(roles)} == {"train": 3, "val": 1, "unused": 2, "test": 2}
+    held_out = mg.tasks.folder(run / "heldout.csv")
+    assert {case.id for case in held_out.cases} == {
+        row["id"] for row in rows_of(run / "cases.csv") if row["role"] in ("unused", "test")
+    }
+    assert held_out.target == mg.tasks.folder(balls).target
+    notes = read_notes(run / "model.safetensors")
+    assert rebuild(notes["target"]) == Target("segmentation", held_out.target.labels)
+    assert isinstance(rebuild(notes["reading"]), Reading)
+    assert (notes["patch"], notes["channels"]) == ([16, 16, 16], 1)
+    network = mg.load(run)
+    with torch.no_grad():
+        assert network(torch.rand(1, 1, 16, 16, 16)).shape == (1, 3, 16, 16, 16)
+
+
+def test_without_validation_the_last_network_is_the_best(balls: Path, tmp_path: Path) -> None:
+    """Few cases spare none; the training is of fixed length and its end is kept."""
+    run = finetune(balls, tmp_path / "run", cases=3, **QUICK)
+    best, last = (load_file(run / name) for name in ("model.safetensors", "last.safetensors"))
+    assert all(torch.equal(best[name], last[name]) for name in last)
+    assert "val_total" not in read_log(run / "log.csv")[0]
+    with pytest.raises(TrainingError, match="--patience waits for a better validation"):
+        finetune(balls, tmp_path / "other", cases=3, patience=2, **QUICK)
+
+
+def test_pretrained_network_starts_with_its_weights(balls: Path, pretrained: Path, tmp_path: Path) -> None:
+    """Both arms draw the same head and see the same patches; only the rest of the network differs."""
+    quick = {name: value for name, value in QUICK.items() if name not in ("like", "width")}
+    warm = finetune(balls, tmp_path / "warm", from_=pretrained, **{**quick, "steps": 1, "lr": 1e-9})
+    cold = finetune(balls, tmp_path / "cold", like=str(pretrained), **{**quick, "steps": 1, "lr": 1e-9})
+    given = load_file(pretrained)
+    started, fresh = (load_file(run / "last.safetensors") for run in (warm, cold))
+    for name, value in given.items():
+        if name.startswith("last"):
+            torch.testing.assert_close(started[name], fresh[name], rtol=0, atol=1e-6)
+        elif value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
+    shares = json.loads((warm / "loading.json").read_text())["shares"]
+    assert shares["encoder"] == shares["decoder"] == 1.0
+    assert json.loads((cold / "loading.json").read_text()) == {"from": "scratch"}
+
+
+def test_run_that_was_pretrained_gives_its_window_and_cubes(
+    balls: Path, small_store: Path, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    """What the network was taught on is what it is fine-tuned on, unless the images are of another kind."""
+    run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
+    with pytest.raises(DataError, match="the network reads Hounsfield units, but this is MRI"):
+        finetune(balls, tmp_path / "wrong", from_=run, steps=1)
+
+
+@pytest.mark.parametrize("tune", ["layer-decay", "probe", "head-first"])
+def test_paces_change_what_they_should(balls: Path, pretrained: Path, tmp_path: Path, tune: str) -> None:
+    """A probe leaves all but the head as it was, norms too; the others change the encoder, early layers less."""
+    quick = {name: value for name, value in QUICK.items() if name not in ("like", "width")}
+    run = finetune(balls, tmp_path / "run", from_=pretrained, tune=tune, decay=0.2, **quick)
+    given, tuned = load_file(pretrained), load_file(run / "last.safetensors")
+    moved = {name: float((tuned[name] - value).abs().max()) for name, value in given.items() if name[:4] != "last"}
+    if tune == "probe":
+        assert max(moved.values()) == 0
+    else:
+        weights = [moved[f"down.{level}.0.weight"] for level in (0, 3)]
+        assert weights[0] > 0
+        assert tune != "layer-decay" or weights[0] < weights[1] / 10
+
+
+def test_classification_balances_and_keeps_a_classifier(table: Path, tmp_path: Path) -> None:
+    """Classes by name; whole small cubes; patients, not cases, are held out."""
+    run = finetune(table, tmp_path / "run", label="class", test=0.25, val=2, **{**QUICK, "size": None})
+    network, notes = mg.load(run), read_notes(run / "model.safetensors")
+    assert isinstance(network, Classifier)
+    assert notes["patch"] == [24, 24, 24]
+    assert rebuild(notes["target"]).names == ("even", "odd")
+    patients = {role: set() for role in ("train", "val", "test")}  # type: ignore[var-annotated]
+    for row in rows_of(run / "cases.csv"):
+        patients[row["role"]].add(row["patient"])
+    assert all(len(some) for some in patients.values())
+    assert not patients["train"] & patients["val"]
+    assert "val_balanced_accuracy" in read_log(run / "log.csv")[-1]
+
+
+def test_regression_begins_at_the_mean(table: Path, tmp_path: Path) -> None:
+    """An untaught network answers about the mean of the training cases, in their unit."""
+    run = finetune(table, tmp_path / "run", label="volume", **{**QUICK, "steps": 1, "lr": 1e-9})
+    numbers = [float(row["label"]) for row in rows_of(run / "cases.csv")]
+    with torch.no_grad():
+        answer = mg.load(run)(torch.rand(2, 1, 16, 16, 16))
+    assert answer.mean().item() == pytest.approx(np.mean(numbers), abs=np.std(numbers))
+
+
+def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
+    """Every case validates once; run again, nothing is trained anew."""
+    run = finetune(balls, tmp_path / "run", folds=2, **QUICK)
+    validating = [
+        row["id"] for fold in ("fold-0", "fold-1") for row in rows_of(run / fold / "cases.csv") if row["role"] == "val"
+    ]
+    assert sorted(validating) == [f"ball{number}" for number in range(8)]
+    before = (run / "fold-1" / "model.safetensors").stat().st_mtime_ns
+    finetune(balls, run, folds=2, **QUICK)
+    assert (run / "fold-1" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> None:
+    """SIGTERM at any moment; the same command goes on and ends as if it had never been stopped."""
+    flags = "--like any --width 2 --size 16 16 16 --precision 32-true --steps 40 --batch-size 2 --cases 4 --val 1 "
+    flags += "--val-cubes 2 --validate-every 10"
+
+    def command(into: Path) -> list[str]:
+        return [sys.executable, "-m", "modelsgenesis", "finetune", str(balls), str(into), *flags.split()]
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    subprocess.run(command(whole), check=True, capture_output=True, timeout=300)
+    process = subprocess.Popen(command(parts), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not (parts / "log.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=200) == 0
+    assert not (parts / "made.json").exists()
+    subprocess.run(command(parts), check=True, capture_output=True, timeout=300)
+    for name in ("model.safetensors", "last.safetensors"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
+
+
+def test_several_channels_widen_a_network_of_one(pretrained: Path, tmp_path: Path) -> None:
+    """Two sequences of MRI; the first convolution is adapted by the rule, and the map says so."""
+    rows = ["image_0,image_1,label"]
+    for number in range(3):
+        image, mask = blob(number)
+        for channel in range(2):
+            write_image(tmp_path / f"b{number}_{channel}.nii.gz", image * (channel + 1))
+        write_image(tmp_path / f"m{number}.nii.gz", mask)
+        rows.append(f"b{number}_0.nii.gz,b{number}_1.nii.gz,m{number}.nii.gz")
+    (tmp_path / "two.csv").write_text("\n".join(rows) + "\n")
+    quick = {name: value for name, value in QUICK.items() if name not in ("like", "width")}
+    run = finetune(tmp_path / "two.csv", tmp_path / "run", from_=pretrained, **{**quick, "steps": 1, "lr": 1e-9})
+    first = load_file(run / "last.safetensors")["down.0.0.weight"]
+    torch.testing.assert_close(first, load_file(pretrained)["down.0.0.weight"].repeat(1, 2, 1, 1, 1) / 2)
+    adapted = [row for row in json.loads((run / "loading.json").read_text())["rows"] if row["how"] == "adapted"]
+    assert [row["tensor"] for row in adapted] == ["down.0.0.weight"]
+
+
+def test_anisotropic_cases_are_brought_to_the_middle_spacing(tmp_path: Path) -> None:
+    """Cases of different spacing are resampled to their median; patches never exceed the cases by much."""
+    for number, step in enumerate((1.0, 1.0, 2.0)):
+        image, mask = blob(number)
+        write_image(tmp_path / "images" / f"b{number}.nii.gz", image, (1.0, 1.0, step))
+        write_image(tmp_path / "labels" / f"b{number}.nii.gz", mask, (1.0, 1.0, step))
+    run = finetune(tmp_path, tmp_path / "run", **{**QUICK, "size": None, "steps": 1})
+    notes = read_notes(run / "model.safetensors")
+    assert notes["reading"]["spacing_mm"] == [1.0, 1.0, 1.0]
+    assert notes["patch"] == [24, 24, 24]
+
+
+def test_refusals_say_what_to_do(balls: Path, pretrained: Path, tmp_path: Path) -> None:
+    """One line each, and nothing is lost."""
+    run = finetune(balls, tmp_path / "run", cases=3, **QUICK)
+    with pytest.raises(TrainingError, match=r"other settings: approach\.plan\.lr is 0\.001 there, 0\.5 now"):
+        finetune(balls, run, cases=3, **QUICK, lr=0.5)
+    with pytest.raises(GenesisError, match="decides the network; this is for --from scratch"):
+        finetune(balls, tmp_path / "a", from_=pretrained, width=4)
+    with pytest.raises(ShapeError, match="needs every side to divide by 8"):
+        finetune(balls, tmp_path / "b", **{**QUICK, "size": (15, 16, 16)})
+    with pytest.raises(WeightsError, match="no such file"):
+        finetune(balls, tmp_path / "c", from_=tmp_path / "nothing.safetensors")
+    with pytest.raises(TrainingError, match="--mirror takes axes"):
+        finetune(balls, tmp_path / "d", mirror="lr", **QUICK)
+    with pytest.raises(TrainingError, match=r"rest for a share of the steps in \[0, 1\)"):
+        finetune(balls, tmp_path / "e", tune="head-first", rest=1.0, **QUICK)
+
+
+def test_case_that_cannot_be_read_is_named_before_training(balls: Path, tmp_path: Path) -> None:
+    """A mask on another grid costs the run, not the reader's time: the file and the remedy are in the line."""
+    for number in range(3):
+        image, mask = blob(number)
+        write_image(tmp_path / "images" / f"b{number}.nii.gz", image)
+        write_image(tmp_path / "labels" / f"b{number}.nii.gz", mask[:-1] if number == 1 else mask)
+    with pytest.raises(
+        DataError, match=r"1 of 3 cases cannot be used: .*b1\.nii\.gz.*different sizes.*genesis inspect"
+    ):
+        finetune(tmp_path, tmp_path / "run", **QUICK)
+
+
+def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:
+    """Only what was read is kept."""
+    finetune(balls, tmp_path / "run", dry_run=True, cases=3, **QUICK)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["cases"]
