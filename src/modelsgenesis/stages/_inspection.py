@@ -77,9 +77,9 @@ def label_head(task: Task) -> Row:
     """The columns of `label_rows`."""
     if task.target.kind == "segmentation":
         return "label", "value", "cases", "smallest (ml)", "median (ml)", "largest (ml)"
-    return (
-        ("class", "cases", "share") if task.target.kind == "classification" else ("number", "least", "median", "most")
-    )
+    if task.target.kind == "classification":
+        return "class", "cases", "share"
+    return "number", "least", "median", "most"
 
 
 def label_rows(task: Task, checked: Checked) -> list[Row]:
@@ -100,15 +100,17 @@ def label_rows(task: Task, checked: Checked) -> list[Row]:
     for k, label in enumerate(target.labels):
         there = sorted(volumes_ml(finding)[k] for finding in found if finding.voxels and finding.voxels[k])
         ends = (there[0], float(np.median(there)), there[-1]) if there else ()
-        rows.append(
-            (label.name, ", ".join(map(str, label.values)), str(counts[k]), *(f"{ml:.3g}" for ml in ends or ()))
-        )
+        rows.append((label.name, ", ".join(map(str, label.values)), str(counts[k]), *map(_ml, ends)))
     return [row + ("",) * (6 - len(row)) for row in rows]
 
 
 def volumes_ml(finding: Finding) -> list[float]:
     """The volume of each label in millilitres."""
     return [voxels * float(np.prod(finding.spacing_mm)) / 1000 for voxels in finding.voxels]
+
+
+def _ml(volume: float) -> str:
+    return f"{volume:.3g}" if volume < 999.5 else f"{volume:,.0f}"
 
 
 def case_head(task: Task) -> Row:
@@ -146,7 +148,7 @@ def said(finding: Finding, target: Target) -> str:
     there = [(name, ml) for name, ml in zip(target.names, volumes_ml(finding), strict=False) if ml]
     if len(there) > FEW:
         return f"{len(there)} of {len(target.labels)} labels"
-    return ", ".join(f"{name}: {ml:.3g}" for name, ml in there) or "none"
+    return ", ".join(f"{name}: {_ml(ml)}" for name, ml in there) or "none"
 
 
 def problem_rows(place: Path, problems: Sequence[Problem]) -> list[Row]:
@@ -197,11 +199,11 @@ def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
         (sorted(labelled, key=measure)[len(labelled) // 2], "in the middle"),
         (max(labelled, key=measure), words),
     ]
-    once = {finding.id: (finding, why) for finding, why in reversed(picked)}
+    once: dict[str, tuple[Finding, str]] = {}
+    for finding, why in picked:
+        once.setdefault(finding.id, (finding, why))
     unit = " ml" if task.target.kind == "segmentation" else ""
-    return [
-        (cases[id_], f"{id_}, {why} ({said(one, task.target)}{unit})") for id_, (one, why) in reversed(once.items())
-    ]
+    return [(cases[id_], f"{id_}, {why} ({said(one, task.target)}{unit})") for id_, (one, why) in once.items()]
 
 
 def overlay_of(case: Case, caption: str, target: Target) -> Overlay:

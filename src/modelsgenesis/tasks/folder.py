@@ -13,7 +13,7 @@ from modelsgenesis.tasks.table import Asked, table
 from modelsgenesis.tasks.task import Task
 
 LAYOUTS = (
-    "a folder with dataset.json (nnU-Net, Medical Segmentation Decathlon), or with images/ and labels/ or masks/, "
+    "a folder with images/ and labels/ or masks/, one with dataset.json (nnU-Net, Medical Segmentation Decathlon), "
     "a CSV with the columns image and label, or a .npz of MedMNIST"
 )
 
