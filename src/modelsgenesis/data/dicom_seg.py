@@ -66,7 +66,8 @@ def write_dicom_seg(
             device_serial_number="0",
             content_label="PREDICTION",
             content_description=f"Predicted by {MAKER} {version(MAKER)}",
-            omit_empty_frames=bool(frames.any()),
+            # One label with all its frames is a volume to SimpleITK too, in place; of many, empty frames are a burden.
+            omit_empty_frames=len(names) > 1 and bool(frames.any()),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableError(f"its slices make no DICOM-SEG ({error})", "use the .nii.gz") from error

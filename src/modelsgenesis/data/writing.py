@@ -30,7 +30,8 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
     Args:
         path: its ending says the format: .nii.gz, .nii, .nrrd, .mha, or .mhd with its voxels beside.
         values: in the file's own axes, as `Geometry.from_lps` gives them; whole numbers of 8 to 32 bits or float32.
-        geometry: of the source's file. A NIfTI file keeps it to float32, the others to the last bit.
+        geometry: of the source's file. MetaImage keeps every bit, NRRD all but the
+            last of oblique axes, NIfTI float32.
     Raises:
         DataError: the array is of another size, or the disk is full, or the folder cannot be written.
     """

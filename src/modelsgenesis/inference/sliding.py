@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from modelsgenesis.data.images import Image
+from modelsgenesis.data.prepared import embedded, overlap
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.windows import Place, Windows
 
@@ -44,20 +46,11 @@ def answers(
             tick(len(places))
 
 
-def cut(image: Image, windows: Windows, place: Place) -> np.ndarray:
-    """One window as the network sees it, float32 (C, *patch): scaled, and 0 where the image is padded."""
-    starts = [at - before for at, before in zip(place, windows.before, strict=True)]
-    inside = tuple(
-        slice(max(0, start), min(start + side, whole))
-        for start, side, whole in zip(starts, windows.patch, windows.size, strict=True)
-    )
-    values = image.scaled(inside)
-    if values.shape[1:] == windows.patch:
-        return values
-    out = np.zeros((len(values), *windows.patch), np.float32)
-    there = (slice(here.start - start, here.stop - start) for here, start in zip(inside, starts, strict=True))
-    out[(slice(None), *there)] = values
-    return out
+def cut(image: Image, windows: Windows, place: Place) -> NDArray[np.float32]:
+    """One window as the network sees it, (C, *patch): scaled, and 0 where the image is padded."""
+    lower = [at - before for at, before in zip(place, windows.before, strict=True)]
+    inside, there = overlap(windows.size, lower, windows.patch)
+    return embedded(image.scaled(inside), there, windows.patch)
 
 
 def rows(

@@ -188,7 +188,7 @@ def _write_extras(
             notes.append((f"no DICOM-SEG was written: {error.problem}", error.remedy))
     if found.probabilities is not None:
         for name, p in zip(names, found.probabilities, strict=True):
-            path = Path(PROBABILITIES, f"{case.id}__{fit(name)}{NIFTI}")
+            path = Path(PROBABILITIES, f"{case.id}__p_{fit(name)}{NIFTI}")
             write_mask(into / path, p.astype(np.float32), image.geometry)
             yield str(path)
     if PICTURES in extras:

@@ -16,6 +16,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import certify, read_certificate
+from modelsgenesis.core.naming import describe
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.keeping import SETTINGS, only_one, write_table
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
@@ -60,7 +61,7 @@ def predict(
         also: more runs, whose probabilities are averaged with those of the first.
         overlap: share of a window that the next one sees again; 0.5, or 0.25 where a scan has one answer.
         mirror: average over mirrored windows too, eight times the work.
-        probabilities: keep each label's, as OUT/probabilities/ID__LABEL.nii.gz.
+        probabilities: keep each label's, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
         seg: write a DICOM-SEG beside the NIfTI file of a DICOM series.
         pictures: of each mask on its scan, in OUT/pictures.
@@ -100,7 +101,14 @@ def predict(
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(_nothing(scans, into, problems))
-        arguments = {**settings, "probabilities": probabilities, "seg": seg, "pictures": pictures, "cases": done}
+        arguments = {
+            "target": describe(tuned.target),
+            **settings,
+            "probabilities": probabilities,
+            "seg": seg,
+            "pictures": pictures,
+            "cases": done,
+        }
         if not _is_certified(into, arguments):
             certify(into, "predict", arguments, inputs=[*runs, scans])
     left = len({problem.path for problem in problems if problem.severity == "error"})
