@@ -14,6 +14,7 @@ from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.tables import sources_at
 from modelsgenesis.tasks.task import NoCaseError, Task
 
+PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
@@ -35,17 +36,32 @@ def patient_of(source: Source, name: str) -> str:
 
 
 def one_source(place: Path, root: Path) -> Source:
-    """The one scan at a place: a file, or the folder of a DICOM series.
+    """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
 
+    Args:
+        place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array.
+        root: of the table or folder that names it.
     Raises:
         UnreadableError: there is none, or more than one.
     """
+    part = PART.fullmatch(place.name)
+    if part and not place.exists():
+        return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)
     found, problems = sources_at(place, root)
     if len(found) == 1:
         return found[0]
     if not found:
         raise UnreadableError(problems[0].problem, problems[0].remedy)
     raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
+
+
+def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
+    if not array:
+        return replace(one_source(file, root), index=index)
+    if not file.is_file():
+        raise UnreadableError("the table names it, but it is not there", "correct the table")
+    name = f"{file.name}/{array}_{index}"
+    return Source(file, "row", (file,), name, name, forced=True, index=index, array=array)
 
 
 def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
