@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
+    from modelsgenesis.stages.finetune import finetune
     from modelsgenesis.stages.evaluate import evaluate
     from modelsgenesis.stages.inspect import inspect
     from modelsgenesis.stages.predict import predict
@@ -27,6 +28,7 @@ __all__ = [
     "deformations",
     "demo",
     "evaluate",
+    "finetune",
     "inspect",
     "load",
     "predict",
@@ -44,6 +46,7 @@ _HOMES = {
     "UNet3D": "nets",
     "demo": "stages.demo",
     "evaluate": "stages.evaluate",
+    "finetune": "stages.finetune",
     "inspect": "stages.inspect",
     "load": "weights",
     "predict": "stages.predict",
