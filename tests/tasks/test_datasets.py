@@ -152,12 +152,12 @@ def test_incomplete_cases_are_named(tmp_path: Path) -> None:
     (place / "imagesTr" / "case4_0000.nii.gz").write_bytes(b"")
     assert [case.id for case in folder(place).cases] == ["case0", "case5"]
     assert problems_of(place) == {
-        "case1_0000.nii.gz": "it has channels 0000; dataset.json declares 2",
+        "case1_0000.nii.gz": "it has channels 0000 where dataset.json declares 2",
         "case2_0000.nii.gz": "it has no label labelsTr/case2",
         "case3.nii.gz": "it has no image imagesTr/case3_0000",
         "stray.nii.gz": "its name does not end in the number of its channel",
         "case4_0000.nii.gz": "the file is empty",
-        "case4_0001.nii.gz": "it has channels 0001; dataset.json declares 2",
+        "case4_0001.nii.gz": "it has channels 0001 where dataset.json declares 2",
     }
 
 

@@ -36,6 +36,22 @@ def test_labels_json_names_the_values(tmp_path: Path) -> None:
     assert not task.target.exclusive
 
 
+def test_numbered_images_are_channels(tmp_path: Path) -> None:
+    """Without a description too, if all images are named so and the masks are not."""
+    for number in range(3):
+        for channel in range(2):
+            write_image(tmp_path / "imagesTr" / f"case{number}_{channel:04d}.nii.gz", 10 * number + channel)
+        write_mask(tmp_path / "labelsTr" / f"case{number}.nii.gz")
+    (tmp_path / "imagesTr" / "case1_0000.nii.gz").unlink()
+    task = folder(tmp_path)
+    assert task.channels == ("channel 0", "channel 1")
+    assert [[source.path.name[:10] for source in case.images] for case in task.cases] == [
+        ["case0_0000", "case0_0001"],
+        ["case2_0000", "case2_0001"],
+    ]
+    assert [problem.problem for problem in task.problems] == ["it has channels 0001 where others have 2"]
+
+
 def test_patients_are_those_of_headers_and_folders(tmp_path: Path) -> None:
     """A DICOM series knows its patient, a BIDS folder names it; otherwise each case is a patient of its own."""
     place = make_pairs(tmp_path, cases=1)

@@ -32,6 +32,14 @@ def test_whole_numbers_are_classes_in_rising_order(tmp_path: Path) -> None:
     assert [case.values for case in task.cases] == [(1,), (0,), (1,)]
 
 
+def test_whole_numbers_with_a_point_are_whole(tmp_path: Path) -> None:
+    """A column with a gap comes as 1.0, 2.0 and nothing from many programs; a gap may also be written nan."""
+    task = folder(make_table(tmp_path, ["1.0", "2", "", "NaN", "2.0"]))
+    assert task.target.labels == (Label("1", (1,)), Label("2", (2,)))
+    assert [(case.id, case.values) for case in task.cases] == [("scan0", (0,)), ("scan1", (1,)), ("scan4", (1,))]
+    assert [case.id for case in task.unlabelled] == ["scan2", "scan3"]
+
+
 def test_a_fraction_makes_numbers_to_predict(tmp_path: Path) -> None:
     """One number that is not whole is enough; whole ones are numbers too when the kind says so."""
     task = folder(make_table(tmp_path, [1, 2.5, 3]))

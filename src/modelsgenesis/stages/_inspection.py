@@ -26,7 +26,7 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 
 def summary(task: Task, checked: Checked) -> list[Row]:
     """What there is, in a few lines: (what, value)."""
-    cases, found = task.cases, checked.findings
+    cases, found = task.cases, checked.kept
     rows: list[Row] = [
         (
             "task",
@@ -84,7 +84,7 @@ def label_head(task: Task) -> Row:
 
 def label_rows(task: Task, checked: Checked) -> list[Row]:
     """One row a label, class or number."""
-    found, target = checked.findings, task.target
+    found, target = checked.kept, task.target
     if target.kind == "regression":
         numbers = np.array([finding.values for finding in found]).reshape(-1, len(target.labels))
         return [
@@ -181,7 +181,7 @@ def _many(count: int, what: str) -> str:
 def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
     """A few cases to look at, and why: the first and the extremes, or one of each class."""
     cases = {case.id: case for case in checked.usable}
-    found = [finding for finding in checked.findings if finding.id in cases]
+    found = checked.kept
     measure: Callable[[Finding], float]
     if task.target.kind == "classification":
         first = {said(finding, task.target): finding for finding in reversed(found)}

@@ -14,6 +14,7 @@ from modelsgenesis.data.sniffing import ending_of
 
 MISSING = ("", "nan", "na", "n/a")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
+WHOLE = re.compile(r"^(-?\d+)\.0*$")  # as programs write whole numbers in a column that has gaps
 CUT = re.compile(r"(>=|<=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt
@@ -69,7 +70,8 @@ def answers_of(
     Raises:
         DataError: they cannot be understood as one of these.
     """
-    said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in rows]
+    plain = (tuple(WHOLE.sub(r"\1", entry) for entry in row) for row in rows)
+    said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
     some = [row for row in said if row is not None]
     problems = []
     if len(some) < len(said):

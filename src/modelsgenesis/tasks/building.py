@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from modelsgenesis.data.tables import sources_at
 from modelsgenesis.tasks.task import NoCaseError, Task
 
 PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
+CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
@@ -152,10 +153,29 @@ def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[
     """Split names as nnU-Net writes them, {case: {channel: source}}: `CASE_0001` is channel 1 of CASE."""
     cases: dict[str, dict[int, Source]] = defaultdict(dict)
     for name, source in named.items():
-        found = re.fullmatch(r"(.+)_(\d{4})", name)
+        found = CHANNEL.fullmatch(name)
         if found is None:
             what = "its name does not end in the number of its channel"
             problems.append(Problem(source.path, what, "call the first channel CASE_0000, the second CASE_0001"))
         else:
             cases[found[1]][int(found[2])] = source
     return cases
+
+
+def in_order(
+    by_channel: Mapping[int, Source], num_channels: int, problems: list[Problem], declared: str
+) -> tuple[Source, ...]:
+    """The channels of a case in order; none, and a problem, when one is missing or too many.
+
+    Args:
+        by_channel: what is there.
+        num_channels: that there should be.
+        problems: is added to.
+        declared: who says how many there should be.
+    """
+    if sorted(by_channel) == list(range(num_channels)):
+        return tuple(by_channel[number] for number in range(num_channels))
+    has = ", ".join(f"{number:04d}" for number in sorted(by_channel))
+    what = f"it has channels {has} where {declared} {num_channels}"
+    problems.append(Problem(by_channel[min(by_channel)].path, what, "add what is missing, or leave the case out"))
+    return ()

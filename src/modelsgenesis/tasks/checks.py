@@ -65,6 +65,12 @@ class Checked:
     problems: tuple[Problem, ...]
     usable: tuple[Case, ...]
 
+    @property
+    def kept(self) -> tuple[Finding, ...]:
+        """The findings of the usable cases."""
+        ids = {case.id for case in self.usable}
+        return tuple(finding for finding in self.findings if finding.id in ids)
+
 
 def check(task: Task, *, workers: int | None = None, progress: Callable[[int], object] = lambda done: None) -> Checked:
     """Read every labelled case and compare it with what the task declares.
@@ -94,9 +100,8 @@ def check(task: Task, *, workers: int | None = None, progress: Callable[[int], o
             findings.append(finding)
         if finding is not None and not any(problem.severity == "error" for problem in own):
             usable.append(case)
-    kept = {case.id for case in usable}
-    problems += _of_the_whole(task, [finding for finding in findings if finding.id in kept])
-    return Checked(tuple(findings), tuple(dict.fromkeys(problems)), tuple(usable))
+    checked = Checked(tuple(findings), tuple(dict.fromkeys(problems)), tuple(usable))
+    return replace(checked, problems=(*checked.problems, *_of_the_whole(task, checked.kept)))
 
 
 def _workers(task: Task, workers: int | None) -> int:
@@ -188,10 +193,12 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
     for case in cases:
         source = case.images[0]
         key = f"{source.path}:{source.series}"
-        if source.kind != "row" and key in first:
+        if source.kind == "row" or not all(os.access(file, os.R_OK) for file in source.files):
+            continue
+        if key in first:
             what = f"two cases have this image: the other is {first[key][0].id}"
             problems[case.id] = Problem(source.path, what, "remove one of them")
-        elif source.kind != "row":
+        else:
             first[key] = case, replace(source, series=key)
     kept, found = drop_doubles([source for _, source in first.values()])
     there = {source.series for source in kept}

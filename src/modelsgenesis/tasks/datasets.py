@@ -16,6 +16,7 @@ from modelsgenesis.tasks.building import (
     case_id,
     fit,
     group_by_channel,
+    in_order,
     named_sources,
     one_source,
     patient_of,
@@ -177,12 +178,6 @@ def _in_folders(folder: Path, which: str, channels: tuple[Channel, ...], problem
 def _whole(
     by_channel: Mapping[int, Source], channels: tuple[Channel, ...], problems: list[Problem]
 ) -> tuple[Source, ...]:
-    """The channels in order; none, and a problem, when one is missing or too many."""
-    if sorted(by_channel) != list(range(len(channels))):
-        has, wanted = ", ".join(f"{number:04d}" for number in sorted(by_channel)), f"{len(channels)}"
-        what = f"it has channels {has}; {FILE} declares {wanted}"
-        problems.append(
-            Problem(by_channel[min(by_channel)].path, what, "add what is missing, or correct channel_names")
-        )
-        return ()
-    return tuple(with_modality(by_channel[number], channel.modality) for number, channel in enumerate(channels))
+    """The channels in order, each with its modality; none, and a problem, when one is missing or too many."""
+    sources = in_order(by_channel, len(channels), problems, f"{FILE} declares")
+    return tuple(with_modality(source, channels[number].modality) for number, source in enumerate(sources))

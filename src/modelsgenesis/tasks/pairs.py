@@ -7,7 +7,8 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.tasks.building import build, named_sources, patient_of
+from modelsgenesis.data.sources import Source
+from modelsgenesis.tasks.building import CHANNEL, build, group_by_channel, in_order, named_sources, patient_of
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
 from modelsgenesis.tasks.task import NoCaseError, Task
 
@@ -23,7 +24,7 @@ def find_pair(folder: Path) -> tuple[Path, Path] | None:
 
 
 def pairs(folder: Path) -> Task:
-    """Read images and masks of the same names.
+    """Read images and masks of the same names; CASE_0000, CASE_0001 ... are the channels of CASE, if all are so called.
 
     Every mask is read for its values, unless `labels.json` beside declares them.
 
@@ -35,19 +36,34 @@ def pairs(folder: Path) -> Task:
         raise DataError(f"{folder}: has no images/ with labels/ or masks/ beside")
     problems: list[Problem] = []
     images, masks = (named_sources(each, problems) for each in pair)
+    by_case = _channels(images, masks, problems)
+    num_channels = 1 + max((number for channels in by_case.values() for number in channels), default=0)
     cases = []
-    for name, image in images.items():
-        mask = masks.pop(name, None)
+    for name, channels in by_case.items():
+        first, mask = channels[min(channels)], masks.pop(name, None)
         if mask is None:
             what = f"no mask of its name in {pair[1].name}/"
-            problems.append(Problem(image.path, what, "add the mask, or leave the image out"))
+            problems.append(Problem(first.path, what, "add the mask, or leave the image out"))
             continue
-        cases.append(Case(name, (replace(image, forced=True),), (mask,), patient=patient_of(image, name)))
+        sources = in_order(channels, num_channels, problems, "others have")
+        if sources:
+            taken = tuple(replace(source, forced=True) for source in sources)
+            cases.append(Case(name, taken, (mask,), patient=patient_of(first, name)))
     for mask in masks.values():
         what = f"no image of its name in {pair[0].name}/"
         problems.append(Problem(mask.path, what, "add the image, or leave the mask out"))
     labels, cases = labels_of(cases, read_labels(folder), folder, problems)
-    return build(folder.resolve().name, labels.target, cases, channels=["image"], problems=problems, place=folder)
+    names = ["image"] if num_channels == 1 else [f"channel {number}" for number in range(num_channels)]
+    return build(folder.resolve().name, labels.target, cases, channels=names, problems=problems, place=folder)
+
+
+def _channels(
+    images: dict[str, Source], masks: dict[str, Source], problems: list[Problem]
+) -> dict[str, dict[int, Source]]:
+    """The channels of each case by their numbers; each image is a case of one unless names say otherwise."""
+    if images.keys() & masks.keys() or not all(CHANNEL.fullmatch(name) for name in images):
+        return {name: {0: source} for name, source in images.items()}
+    return group_by_channel(images, problems)
 
 
 def labels_of(

@@ -16,7 +16,7 @@ from modelsgenesis.tasks.answers import answers_of, looks_like_masks
 from modelsgenesis.tasks.building import build, case_id, fit, one_source, patient_of, with_modality
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
-from modelsgenesis.tasks.task import Task
+from modelsgenesis.tasks.task import NoCaseError, Task
 
 SPLITS: Mapping[str, Split] = {
     "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
@@ -60,19 +60,19 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
     labels = _label_columns(columns, asked.label, path)
     problems: list[Problem] = []
     cases, entries = _cases(rows, by_channel, labels, path, images, problems)
+    if not cases:
+        raise NoCaseError(path, problems)
     unlabelled: list[Case] = []
     if looks_like_masks(entries, path.parent, asked.kind):
         target, cases, unlabelled = _with_masks(cases, entries, labels, path, problems)
     elif asked.kind == "segmentation":
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
-    elif cases:
+    else:
         told = answers_of(entries, labels, path, kind=asked.kind, classes=asked.classes)
         target, problems = told.target, [*problems, *told.problems]
         unlabelled = [cases[number] for number in told.unlabelled]
         both = zip(cases, told.values, strict=True)
         cases = [replace(case, values=values) for case, values in both if values is not None]
-    else:
-        target = Target("classification", (Label("unknown"),))
     channels = ["image"] if len(by_channel) == 1 else by_channel
     name = path.stem if images is None else path.parent.resolve().name
     return build(name, target, cases, channels=channels, problems=problems, unlabelled=unlabelled, place=path)
