@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,14 @@ from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.pictures import page
 from modelsgenesis.pictures.drawing import PALE, frame, place, save, scale_bar, show, text, write_letters
 from modelsgenesis.pictures.planes import Array, Plane, cut, names
+from modelsgenesis.pictures.viewpoint import bounds, widened, widest
 from modelsgenesis.pictures.windows import percentile_display
 
 # Okabe and Ito 2008: told apart by the colour-blind; those that show best on grey first, black left out.
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 FILL = 0.4
-LEFT, TOP, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.95, 0.08, 0.3, 0.36, 0.24  # inches
+LEFT, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.08, 0.3, 0.36, 0.24  # inches
+LEGEND, LEGEND_ALONE, UNDER = 0.6, 0.25, 0.35  # inches from the top, with and without a title, and below it
 TALLEST = 1.35  # of a picture, by the width of its column
 LEGEND_LINE, LETTER = 0.2, 0.075  # inches: between its lines, and a letter's width
 
@@ -66,23 +67,22 @@ def overlay(
 
     Args:
         image: (X, Y, Z) or (X, Y), LPS.
-        mask: drawn filled; a label map (*space) or (1, *space), 0 the background and k + 1 the k-th label, or one
-            binary mask a label, (K, *space), as `data.masks.read_mask` gives both.
+        mask: uint8, drawn filled; a label map (*space) or (1, *space), 0 the background and k + 1 the k-th label, or
+            one binary mask a label, (K, *space), as `data.masks.read_mask` gives both.
         spacing_mm: between voxels.
         truth: drawn as lines, in the same form.
         caption: a line above the row.
         around_mm: how much to show around the labels; by default the whole image.
-        at: the voxel where the planes meet; by default each goes where most of the labels is to be seen.
+        at: the voxel where the planes meet; by default each goes where most of the labels is to be seen,
+            each label by its own greatest area.
         display: values shown black and white; by default percentiles of the image.
     Raises:
         ShapeError: image and masks differ in shape, or are neither 2D nor 3D.
     """
     masks = [stacked(each, image) for each in (mask, truth) if each is not None]
-    labelled = np.zeros(image.shape, bool)
-    for channel in (channel for each in masks for channel in each):
-        labelled |= channel > 0
-    at = at or widest(labelled)
-    box = box_around(labelled, at, spacing_mm, around_mm)
+    whole, held = tuple(slice(0, side) for side in image.shape), bounds(masks)
+    at = at or (widest(masks, held) if held else tuple(side // 2 for side in image.shape))
+    box = widened(held, at, image.shape, spacing_mm, around_mm) if held and around_mm is not None else whole
     inside = tuple(middle - side.start for middle, side in zip(at, box, strict=True))
     planes = tuple(cut(image[box], name, spacing_mm, inside) for name in names(image.ndim))
     cuts = [
@@ -147,10 +147,11 @@ def overlay_figure(
     width = LEFT + max(columns, 2) * (panel_inches + GAP) - GAP + RIGHT
     entries = legend_of(found, labels, with_truth=any(row.truths for row in rows))
     places, lines = arrange_legend(entries, width - LEFT - RIGHT)
-    top = TOP + LEGEND_LINE * (lines - 1)
+    start = LEGEND if title else LEGEND_ALONE
+    top = start + (LEGEND_LINE * (lines - 1) + UNDER if entries else 0.0)
     figure = Figure((width, top + sum(heights) + (CAPTION + 0.14) * len(rows) + BOTTOM), facecolor="white")
     frame(figure, LEFT, title, footnote)
-    draw_legend(figure, entries, places)
+    draw_legend(figure, entries, places, start)
     for row, scale, height in zip(rows, scales, heights, strict=True):
         text(figure, LEFT, top, row.caption, size=8.5, weight="bold")
         draw_row(figure, row, (top + 0.08, height, panel_inches), scale)
@@ -233,10 +234,12 @@ def arrange_legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[li
     return places, line + 1
 
 
-def draw_legend(figure: Figure, entries: Sequence[tuple[str, str]], places: Sequence[tuple[float, int]]) -> None:
-    """Draw the legend under the title."""
+def draw_legend(
+    figure: Figure, entries: Sequence[tuple[str, str]], places: Sequence[tuple[float, int]], start: float
+) -> None:
+    """Draw the legend, its first line so many inches from the top."""
     for (shade, words), (left, line) in zip(entries, places, strict=True):
-        top = 0.6 + LEGEND_LINE * line
+        top = start + LEGEND_LINE * line
         axes = place(figure, LEFT + left, top - 0.1, 0.14, 0.12)
         style: dict[str, Any] = {"facecolor": shade}
         if shade == "fill":
@@ -259,26 +262,3 @@ def stacked(mask: Array, image: Array) -> Array:
     if mask.shape[1:] != image.shape:
         raise ShapeError(f"a mask of shape {mask.shape} does not lie on an image of shape {image.shape}")
     return mask
-
-
-def widest(labelled: Array) -> tuple[int, ...]:
-    """On each axis the plane that holds most of what is labelled; the middle when nothing is."""
-    if not labelled.any():
-        return tuple(side // 2 for side in labelled.shape)
-    axes = range(labelled.ndim)
-    return tuple(int(np.argmax(labelled.sum(tuple(a for a in axes if a != axis)))) for axis in axes)
-
-
-def box_around(
-    labelled: Array, at: tuple[int, ...], spacing_mm: tuple[float, ...], around_mm: float | None
-) -> tuple[slice, ...]:
-    """The labels and what is around them, and the voxel where the planes meet; everything when nothing is labelled."""
-    if around_mm is None or not labelled.any():
-        return tuple(slice(0, side) for side in labelled.shape)
-    box = []
-    for axis, (side, step, middle) in enumerate(zip(labelled.shape, spacing_mm, at, strict=True)):
-        there = np.flatnonzero(labelled.any(tuple(a for a in range(labelled.ndim) if a != axis)))
-        more = ceil(around_mm / step)
-        low, high = min(int(there[0]), middle), max(int(there[-1]), middle)
-        box.append(slice(max(0, low - more), min(side, high + more + 1)))
-    return tuple(box)

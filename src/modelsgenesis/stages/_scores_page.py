@@ -80,7 +80,7 @@ def masks_page(
     page.section(
         "Every case", paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
     )
-    page.section(f"The {min(WORST, len(scored))} worst cases", *worst(pairs, compared, rules))
+    page.section("The worst cases", *worst(pairs, compared, rules))
     page.section("Cases that were not compared", *unanswered(compared, origin))
     page.section("Rules", *[paragraph(rule) for rule in mask_rules(rules)])
     page.section("Where it comes from", origins(origin))
@@ -153,17 +153,17 @@ def summary_table(lines: Sequence[Line]) -> str:
 
 
 def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules) -> list[str]:
-    """Pictures of the cases of lowest Dice, mean over the labels."""
-    means = mean_defined(np.array([[each.dice for each in one.agreements] or [math.nan] for one in compared]))
-    order = [int(at) for at in np.argsort(means, kind="stable") if math.isfinite(means[at])][:WORST]
+    """Pictures of the cases of lowest Dice, mean over the labels, among those with a prediction."""
+    means = np.array([mean_of([each.dice for each in one.agreements]) for one in compared])
+    has_both = [math.isfinite(mean) and one.status == "compared" for mean, one in zip(means, compared, strict=True)]
+    order = [int(at) for at in np.argsort(means, kind="stable") if has_both[at]][:WORST]
     rows: list[Overlay] = []
     for at in order:
         each = ", ".join(
             f"{name} {number(one.dice)}" for name, one in zip(rules.target.names, compared[at].agreements, strict=True)
         )
-        status = "" if compared[at].status == "compared" else f" ({compared[at].status} prediction)"
         try:
-            rows.append(picture_of(pairs[at], rules, f"{compared[at].id}{status}   Dice: {each}"))
+            rows.append(picture_of(pairs[at], rules, f"{compared[at].id}   Dice: {each}"))
         except UnreadableError:
             continue
     if not rows:
@@ -176,6 +176,11 @@ def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules) -> 
         paragraph(words, "caption"),
         overlay_html(rows, "truth and prediction of the worst cases", labels=rules.target.names),
     ]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of what is defined; NaN without any."""
+    return float(mean_defined(np.array([values], float))[0]) if values else math.nan
 
 
 def unanswered(compared: Sequence[Any], origin: Origin) -> list[str]:

@@ -18,7 +18,7 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.working import usable_cores, work_through
-from modelsgenesis.metrics.summary import Line, summarise
+from modelsgenesis.metrics.summary import MEAN, Line, summarise
 from modelsgenesis.stages._answers import Told, answer_rows, match_answers, read_told, score_answers, true_values
 from modelsgenesis.stages._answers_page import answers_page
 from modelsgenesis.stages._comparing import METRICS, Compared, Rules, compare, table_of
@@ -127,6 +127,7 @@ def _masks(
         raise DataError(f"{truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
     names, patients = rules.target.names, [one.patient for one in scored]
     lines = summarise(table_of(scored, rules.target), names, patients, resamples=resamples, seed=seed)
+    lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
     origin = Origin(predictions, truth, extra, len(pairs) - len(kept), resamples)
     _write_rows(into / CASES, _case_rows(compared, names))
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
