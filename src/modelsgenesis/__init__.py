@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
-    from modelsgenesis.stages.finetune import finetune
     from modelsgenesis.stages.evaluate import evaluate
+    from modelsgenesis.stages.finetune import finetune
     from modelsgenesis.stages.inspect import inspect
     from modelsgenesis.stages.predict import predict
     from modelsgenesis.stages.prepare import prepare
