@@ -14,6 +14,7 @@ from modelsgenesis.nets._norms import BatchNorm
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.weights.files import Network, save_network
 
+STEEP = 1000.0  # slope of the logits
 ORGANS = Target("segmentation", (Label("soft", (3,)), Label("dense", (7,))))
 
 
@@ -34,8 +35,10 @@ def thresholding_unet(*thresholds: float, background: bool = True, channels: int
     for convolution, channel in zip(convolutions, (0, 0, behind, 0), strict=True):
         convolution.weight[0, channel, 1, 1, 1] = 1
     for number, threshold in enumerate(thresholds, start=int(background)):
-        net.last.weight[number, 0] = steep = 1000.0 * 3 ** (number - 1)
-        net.last.bias[number] = -steep * threshold
+        before = number - 1 if background else None  # which it outdoes at its threshold
+        weight, bias = (net.last.weight[before, 0].clone(), net.last.bias[before].clone()) if background else (0, 0)
+        net.last.weight[number, 0] = weight + STEEP
+        net.last.bias[number] = bias - STEEP * threshold
     return net
 
 

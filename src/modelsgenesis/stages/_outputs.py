@@ -16,6 +16,7 @@ from modelsgenesis.data.images import Image, read_image
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source
 from modelsgenesis.data.values import refuse_labels, sample_of
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
 from modelsgenesis.inference.ensemble import Ensemble
@@ -115,20 +116,23 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
 def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
     """Read a case's image if it is one for these networks."""
-    image = read_image(case.images, tuned.reading)
+    try:
+        image = read_image(case.images, tuned.reading)
+    except UnreadableError:
+        _refuse_label_map(case.images[0], read_volume(case.images[0]).values, root)  # the better reason, if it is one
+        raise
     if len(image.values) != tuned.channels:
         what = f"it has {len(image.values)} channels, but the network takes {tuned.channels}"
         raise UnreadableError(what, "give each case all its channels")
-    sample = sample_of(image.values[:1])
-    first = case.images[0]
-    if not first.forced:
-        refuse_labels(sample, first.path.relative_to(root) if first.path.is_relative_to(root) else first.path)
-    if isinstance(tuned.reading.intensity, Window) and first.modality in ("", "unknown") and sample[0] >= 0:
-        raise UnreadableError(
-            "the network reads Hounsfield units, but no voxel is below zero: is this a CT?",
-            "name it in a CSV with modality CT if it is one",
-        )
+    _refuse_label_map(case.images[0], image.values[:1], root)
     return image
+
+
+def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
+    if not source.forced:
+        refuse_labels(
+            sample_of(values), source.path.relative_to(root) if source.path.is_relative_to(root) else source.path
+        )
 
 
 def answer_row(target: Target, answer: NDArray[Any]) -> dict[str, str]:

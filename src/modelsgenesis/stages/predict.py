@@ -88,8 +88,8 @@ def predict(
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
     wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
-    _begin(into, {"networks": tuned.fingerprints(), **settings})
     ensemble = Ensemble(tuned.load(), tuned.target, place, mirror=mirror)
+    _begin(into, {"networks": tuned.fingerprints(), **settings})
     console = Console(stderr=True, quiet=quiet)
     with only_one(into, "predict"):
         _clear(into)
