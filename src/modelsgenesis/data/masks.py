@@ -1,5 +1,6 @@
 """A case's masks as classes on the grid of its image."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,8 @@ def count_values(values: NDArray[Any]) -> dict[int, int]:
             f"a mask of values from {low} to {high}: more like an image", "is it the mask? Name image and mask anew"
         )
     counts = np.zeros(high - low + 1, np.int64)
-    for plane in values:
-        counts += np.bincount(plane.ravel().astype(np.int64) - low, minlength=counts.size)
+    for plane in planes_of(values):
+        counts += np.bincount(plane.ravel(order="K").astype(np.int64) - low, minlength=counts.size)
     return {int(place) + low: int(counts[place]) for place in np.flatnonzero(counts)}
 
 
@@ -149,10 +150,15 @@ def classes_of(values: NDArray[Any], target: Target) -> NDArray[np.uint8]:
 def _looked_up(values: NDArray[Any], meant: dict[int, int]) -> NDArray[np.uint8]:
     low, high = int(values.min()), int(values.max())
     table = np.array([meant.get(value, 0) for value in range(low, high + 1)], np.uint8)
-    found = np.empty(values.shape, np.uint8)
-    for place, plane in enumerate(values):
-        found[place] = table[plane.astype(np.int64) - low]
+    found = np.empty_like(values, np.uint8)
+    for plane, classes in zip(planes_of(values), planes_of(found), strict=True):
+        np.take(table, plane.astype(np.int64) - low, out=classes)
     return found
+
+
+def planes_of(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The axial planes, in which volumes lie in memory as files have them: small pieces of what is large as int64."""
+    return (values[..., place] for place in range(values.shape[-1]))
 
 
 def _binary(values: NDArray[Any]) -> NDArray[np.uint8]:

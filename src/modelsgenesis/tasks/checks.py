@@ -14,7 +14,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.doubles import drop_doubles
 from modelsgenesis.data.headers import read_claims
 from modelsgenesis.data.images import check_same_grid
-from modelsgenesis.data.masks import read_classes
+from modelsgenesis.data.masks import planes_of, read_classes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -181,8 +181,8 @@ def count_labels(classes: NDArray[np.uint8], target: Target) -> tuple[int, ...]:
     if not target.exclusive:
         return tuple(int(np.count_nonzero(part)) for part in classes)
     counts = np.zeros(256, np.int64)
-    for plane in classes[0]:
-        counts += np.bincount(plane.ravel(), minlength=256)
+    for plane in planes_of(classes[0]):
+        counts += np.bincount(plane.ravel(order="K"), minlength=256)
     return tuple(int(count) for count in counts[1 : len(target.labels) + 1])
 
 
