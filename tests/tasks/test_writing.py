@@ -68,6 +68,7 @@ def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
     for case in back.cases:
         before = known[case.id]
         assert case.patient == before.patient
+        assert [source.modality for source in case.images] == [source.modality for source in before.images]
         assert _said(case.values, back.target) == _said(before.values, task.target)
         for one, other in zip((*case.images, *case.masks), (*before.images, *before.masks), strict=True):
             np.testing.assert_array_equal(read_volume(one).values, read_volume(other).values)

@@ -60,7 +60,7 @@ def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
     if not array:
         return replace(one_source(file, root), index=index)
     if not file.is_file():
-        raise UnreadableError("the table names it, but it is not there", "correct the table")
+        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
     name = f"{file.name}/{array}_{index}"
     return Source(file, "row", (file,), name, name, forced=True, index=index, array=array)
 

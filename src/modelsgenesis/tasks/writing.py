@@ -7,6 +7,7 @@ from pathlib import Path
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.labels import FILE as LABELS
@@ -37,10 +38,16 @@ def _write(path: Path, roles: Sequence[tuple[str, Case]], target: Target) -> Non
     labels = label_columns(target)
     with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *images, *labels, "patient", "role"])
+        writer.writerow(["id", *images, *labels, "patient", "modality", "role"])
         for role, case in roles:
             named = [spell(source) for source in case.images]
-            writer.writerow([case.id, *named, *label_entries(case, target), case.patient, role])
+            writer.writerow([case.id, *named, *label_entries(case, target), case.patient, modality_of(case), role])
+
+
+def modality_of(case: Case) -> str:
+    """The modality that was given for all channels of a case, or ""."""
+    given = {source.modality for source in case.images}
+    return given.pop() if len(given) == 1 and given <= set(MODALITIES) else ""
 
 
 def label_columns(target: Target) -> list[str]:
