@@ -132,6 +132,15 @@ def test_one_scan_under_two_names_is_named(tmp_path: Path) -> None:
     assert said(found, "error") == {"a.nrrd": "two cases have this image: the other is one"}
 
 
+def test_volumes_of_one_file_are_no_copies(tmp_path: Path) -> None:
+    """Two cases may be two volumes of a 4D image; twice the same volume is one case too many."""
+    write_volumes(tmp_path / "all.nii.gz", [make_ct(seed, SIZE) for seed in range(2)])
+    rows = [{"image": f"all.nii.gz#{n % 2}", "label": "ab"[n % 2], "id": f"case{n}"} for n in range(3)]
+    _, found = checked(write_csv(tmp_path / "t.csv", *rows))
+    assert [case.id for case in found.usable] == ["case0", "case1"]
+    assert said(found, "error") == {"all.nii.gz": "two cases have this image: the other is case0"}
+
+
 def test_what_was_found_before_is_told_again(tmp_path: Path) -> None:
     """Missing masks, and patients in two folds, stand beside what reading shows."""
     table = make_table(tmp_path, ["a", "b", "a", "b"], patient=["p", "p", "q", "r"], fold=[0, 1, 0, 0])

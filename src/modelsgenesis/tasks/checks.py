@@ -166,7 +166,7 @@ def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, li
 def _check_volumes(case: Case) -> None:
     """Refuse a 4D image of more volumes than channels are declared."""
     first = case.images[0]
-    if first.kind != "image" or first.index is None:
+    if first.index is None or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
         return
     size = read_claims(first.path).size
     if len(size) == 4 and size[3] != len(case.images):
@@ -189,24 +189,23 @@ def count_labels(classes: NDArray[np.uint8], target: Target) -> tuple[int, ...]:
 def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
     """The cases whose image another case has already, {id: problem}; rows of one array are not compared."""
     problems: dict[str, Problem] = {}
-    first: dict[str, tuple[Case, Source]] = {}
+    images: dict[tuple[str, int | None], Case] = {}
+    files: dict[str, tuple[Case, Source]] = {}
     for case in cases:
         source = case.images[0]
-        key = f"{source.path}:{source.series}"
         if source.kind == "row" or not all(os.access(file, os.R_OK) for file in source.files):
             continue
-        if key in first:
-            what = f"two cases have this image: the other is {first[key][0].id}"
+        place = f"{source.path}:{source.series}"
+        first = images.setdefault((place, source.index), case)
+        files.setdefault(place, (case, replace(source, series=place)))
+        if first is not case:
+            what = f"two cases have this image: the other is {first.id}"
             problems[case.id] = Problem(source.path, what, "remove one of them")
-        else:
-            first[key] = case, replace(source, series=key)
-    kept, found = drop_doubles([source for _, source in first.values()])
+    kept, found = drop_doubles([source for _, source in files.values()])
     there = {source.series for source in kept}
     by_path = {problem.path: problem for problem in found}
-    for key, (case, source) in first.items():
-        if key not in there:
-            problems[case.id] = by_path[source.path]
-    return problems
+    copies = {case.id: by_path[source.path] for case, source in files.values() if source.series not in there}
+    return problems | copies
 
 
 def _of_the_whole(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
