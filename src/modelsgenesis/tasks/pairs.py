@@ -12,7 +12,7 @@ from modelsgenesis.tasks.building import CHANNEL, build, group_by_channel, in_or
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
 from modelsgenesis.tasks.task import NoCaseError, Task
 
-IMAGES = ("images", "imagesTr")
+IMAGES = ("images", "imagesTr", "scans")
 MASKS = ("labels", "masks", "labelsTr")
 
 
