@@ -16,7 +16,8 @@ from modelsgenesis.data.values import guess_modality, sample_of
 from modelsgenesis.pictures.overlay import Overlay, overlay
 from modelsgenesis.pictures.windows import ct_display, ct_window
 from modelsgenesis.tasks import Task
-from modelsgenesis.tasks.checks import Checked, Finding, label_counts
+from modelsgenesis.tasks.checks import Checked, label_counts
+from modelsgenesis.tasks.findings import Finding
 
 Row = tuple[str, ...]
 PROBLEM_HEAD = ("file", "", "problem", "remedy")

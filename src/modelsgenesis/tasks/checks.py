@@ -7,48 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.doubles import drop_doubles
-from modelsgenesis.data.headers import read_claims
-from modelsgenesis.data.images import check_same_grid
-from modelsgenesis.data.masks import planes_of, read_classes
-from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
-from modelsgenesis.data.volume import Geometry
 from modelsgenesis.data.working import usable_cores, work_through
+from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
 WORTH_PROCESSES = 2**26  # bytes of images, below which processes take longer to start than reading takes
-Grid = tuple[Geometry, tuple[int, ...], tuple[float, ...]]  # of the file; size and spacing_mm along X, Y, Z
 UNEVEN = 1.5  # between the finest and the coarsest voxels along an axis, above which one spacing for all is better
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one case holds.
-
-    Attributes:
-        id: of the case.
-        size: (X, Y, Z), in voxels.
-        spacing_mm: along X, Y, Z.
-        modality: given, in the header, or guessed from the values.
-        ranges: least and greatest value, a pair a channel.
-        voxels: of segmentation: how many each label has.
-        values: otherwise: the case's own.
-    """
-
-    id: str
-    size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    modality: str
-    ranges: tuple[tuple[float, float], ...]
-    voxels: tuple[int, ...] = ()
-    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,80 +80,6 @@ def _workers(task: Task, workers: int | None) -> int:
     files = {file for case in task.cases for source in (*case.images, *case.masks) for file in source.files}
     many = sum(os.path.getsize(file) for file in files if file.exists()) > WORTH_PROCESSES
     return usable_cores() if many else 0
-
-
-def examine_case(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
-    """Read one case; without a finding when its images cannot be read."""
-    try:
-        return _examine(case, target)
-    except MemoryError:
-        remedy = "use a machine with more, or fewer --workers"
-        return None, [Problem(case.images[0].path, "it does not fit into memory", remedy)]
-
-
-def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
-    problems: list[Problem] = []
-    here = case.images[0]
-    grids: list[Grid] = []
-    ranges, modalities = [], []
-    try:
-        for here in case.images:
-            grid, between, modality, notes = _examine_channel(here)
-            check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
-            grids.append(grid)
-            ranges.append(between)
-            modalities.append(modality)
-            problems += [Problem(here.path, note, "have a look at the scan", "warning") for note in notes]
-        _check_volumes(case)
-    except UnreadableError as error:
-        return None, [*problems, error.at(here.path)]
-    (geometry, size, spacing_mm), modality = grids[0], modalities[0]
-    voxels: tuple[int, ...] = ()
-    if target.kind == "segmentation":
-        try:
-            voxels = count_labels(read_classes(case, target, geometry), target)
-        except UnreadableError as error:
-            where = case.masks[0] if len(case.masks) == 1 else case.images[0]
-            problems.append(error.at(where.path))
-        if voxels and not any(voxels):
-            remedy = "nothing to do, if the case has none of the labels; otherwise draw them"
-            problems.append(Problem(case.masks[0].path, "its mask is empty", remedy, "warning"))
-    return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
-
-
-def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, list[str]]:
-    """Grid, range, modality, and what was repaired."""
-    volume = read_volume(source)
-    values, filled = fill_missing(volume.values)
-    sample = sample_of(values)
-    modality = volume.modality or guess_modality(sample)
-    summary = summarise(values, sample, modality)
-    grid = volume.geometry, values.shape[1:], volume.spacing_mm
-    notes = [note for note in volume.notes if source.kind != "row"]
-    return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled]
-
-
-def _check_volumes(case: Case) -> None:
-    """Refuse a 4D image of more volumes than channels are declared."""
-    first = case.images[0]
-    if first.index is None or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
-        return
-    size = read_claims(first.path).size
-    if len(size) == 4 and size[3] != len(case.images):
-        raise UnreadableError(
-            f"it holds {size[3]} volumes where {len(case.images)} channels are declared",
-            "declare all of them, or take the others out",
-        )
-
-
-def count_labels(classes: NDArray[np.uint8], target: Target) -> tuple[int, ...]:
-    """How many voxels each label has, of classes as `read_classes` gives them."""
-    if not target.exclusive:
-        return tuple(int(np.count_nonzero(part)) for part in classes)
-    counts = np.zeros(256, np.int64)
-    for plane in planes_of(classes[0]):
-        counts += np.bincount(plane.ravel(order="K"), minlength=256)
-    return tuple(int(count) for count in counts[1 : len(target.labels) + 1])
 
 
 def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
