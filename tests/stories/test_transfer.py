@@ -55,7 +55,7 @@ def test_few_labels_to_scored_masks(torsos: Path, tmp_path: Path, capsys: pytest
     """finetune -> predict -> evaluate: masks on the very voxels of their scans, lungs found, numbers in the tables."""
     run, masks, scores = (str(tmp_path / name) for name in ("run", "masks", "scores"))
     teach = (
-        f"finetune {torsos} {run} --like small --width 4 --cases 4 --steps 160 --lr 0.01 --batch-size 4 --size 24 24 16"
+        f"finetune {torsos} {run} --like small --width 4 --cases 4 --steps 60 --lr 0.02 --batch-size 2 --size 48 32 32"
     )
     assert main(teach.split()) == 0
     assert main(["predict", run, f"{run}/heldout.csv", masks]) == 0
