@@ -171,7 +171,7 @@ def test_uneven_voxels_are_named(tmp_path: Path) -> None:
     _, found = checked(place)
     (problem,) = found.problems
     assert (problem.problem, problem.severity) == ("voxels are from 2 to 5 mm along Z", "warning")
-    assert problem.remedy == "train at one spacing: --spacing 1 1.5 2"
+    assert problem.remedy == "finetune resamples all to one; the middle is --spacing 1 1.5 2"
 
 
 def test_ct_beside_others_is_named(tmp_path: Path) -> None:

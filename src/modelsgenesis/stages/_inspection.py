@@ -1,7 +1,7 @@
 """The rows and pictures of an inspection."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +138,8 @@ def case_rows(task: Task, checked: Checked) -> list[Row]:
     return rows
 
 
-def said(finding: Finding, target: Target) -> str:
-    """What a case is labelled, in words."""
+def said(finding: Finding, target: Target, unit: str = "") -> str:
+    """What a case is labelled, in words; volumes in ml, with a unit if it is given."""
     if target.kind == "regression":
         return ", ".join(f"{value:g}" for value in finding.values)
     if target.kind == "classification" and target.exclusive:
@@ -149,7 +149,7 @@ def said(finding: Finding, target: Target) -> str:
     there = [(name, ml) for name, ml in zip(target.names, volumes_ml(finding), strict=False) if ml]
     if len(there) > FEW:
         return f"{len(there)} of {len(target.labels)} labels"
-    return ", ".join(f"{name}: {_ml(ml)}" for name, ml in there) or "none"
+    return ", ".join(f"{name}: {_ml(ml)}{unit}" for name, ml in there) or "none"
 
 
 def problem_rows(place: Path, problems: Sequence[Problem]) -> list[Row]:
@@ -162,7 +162,9 @@ def problem_rows(place: Path, problems: Sequence[Problem]) -> list[Row]:
 
 def _below(path: Path, place: Path) -> str:
     root = place if place.is_dir() else place.parent
-    return str(path.relative_to(root)) if path.is_relative_to(root) and path != root else str(path)
+    if path == root:
+        return path.resolve().name
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def last_line(checked: Checked) -> str:
@@ -180,31 +182,28 @@ def _many(count: int, what: str) -> str:
 
 
 def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
-    """A few cases to look at, and why: the first and the extremes, or one of each class."""
-    cases = {case.id: case for case in checked.usable}
-    found = checked.kept
-    measure: Callable[[Finding], float]
+    """A few cases to look at, each with its caption: one of each class, or the first and the extremes."""
+    cases, found = {case.id: case for case in checked.usable}, checked.kept
     if task.target.kind == "classification":
         first = {said(finding, task.target): finding for finding in reversed(found)}
-        chosen = [(finding, said(finding, task.target)) for _, finding in sorted(first.items())][:FEW]
-        return [(cases[finding.id], f"{finding.id}, {why}") for finding, why in chosen]
-    if task.target.kind == "segmentation":
-        measure, words = (lambda one: sum(volumes_ml(one))), "most labelled"
-        labelled = [finding for finding in found if any(finding.voxels)] or found
+        return [(cases[one.id], f"{one.id}, {words}") for words, one in sorted(first.items())[:FEW]]
+    chosen: dict[str, tuple[Finding, str]] = {}
+    for finding, why in _extremes(found, task.target):
+        chosen.setdefault(finding.id, (finding, why))
+    return [(cases[id_], f"{id_}, {why} ({said(one, task.target, ' ml')})") for id_, (one, why) in chosen.items()]
+
+
+def _extremes(found: Sequence[Finding], target: Target) -> list[tuple[Finding, str]]:
+    """The first, least, greatest and middle case, by the volume of all labels or by the first number."""
+    if target.kind == "segmentation":
+        ranked = sorted((one for one in found if any(one.voxels)), key=lambda one: sum(volumes_ml(one)))
+        least, most = "least labelled", "most labelled"
     else:
-        measure, words, labelled = (lambda one: one.values[0]), "greatest number", found
-    least = "least labelled" if task.target.kind == "segmentation" else "least number"
-    picked = [
-        (found[0], "the first"),
-        (min(labelled, key=measure), least),
-        (sorted(labelled, key=measure)[len(labelled) // 2], "in the middle"),
-        (max(labelled, key=measure), words),
-    ]
-    once: dict[str, tuple[Finding, str]] = {}
-    for finding, why in picked:
-        once.setdefault(finding.id, (finding, why))
-    unit = " ml" if task.target.kind == "segmentation" else ""
-    return [(cases[id_], f"{id_}, {why} ({said(one, task.target)}{unit})") for id_, (one, why) in once.items()]
+        ranked = sorted(found, key=lambda one: one.values[0])
+        least, most = "least number", "greatest number"
+    ranked = ranked or list(found)
+    middle = ranked[len(ranked) // 2]
+    return [(found[0], "the first"), (ranked[0], least), (ranked[-1], most), (middle, "in the middle")]
 
 
 def overlay_of(case: Case, caption: str, target: Target) -> Overlay:

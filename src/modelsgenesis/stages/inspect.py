@@ -57,8 +57,8 @@ def inspect(
     that can be used, this ends well: it has told what there is to tell.
 
     Args:
-        data: a folder of nnU-Net or the Medical Segmentation Decathlon, a folder with images/ and labels/ or masks/, a
-            CSV with the columns image and label, or a .npz of MedMNIST.
+        data: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical Segmentation Decathlon, a table
+            (CSV) with the columns image and label, or a .npz of MedMNIST.
         into: a page (.html) that also shows some cases with their labels; without one, the text is what comes back.
         kind: of the task, where a table's labels could mean two.
         label: the column of a table that is the label.

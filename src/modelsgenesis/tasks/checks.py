@@ -18,6 +18,7 @@ from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
 WORTH_PROCESSES = 2**26  # bytes of images, below which processes take longer to start than reading takes
+MANY = 12  # names in one sentence
 UNEVEN = 1.5  # between the finest and the coarsest voxels along an axis, above which one spacing for all is better
 
 
@@ -120,7 +121,8 @@ def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
     ):
         names = [name for name, count in zip(task.target.names, counts, strict=False) if count == few]
         if names and len(findings) > 1:
-            what = f"{words} that occur in {few} of {len(findings)} cases: {', '.join(names)}"
+            named = ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" if len(names) > MANY else "")
+            what = f"{words} that occur in {few} of {len(findings)} cases: {named}"
             yield Problem(task.place, what, remedy, "warning")
 
 
@@ -141,7 +143,7 @@ def _uneven_spacing(task: Task, findings: Sequence[Finding]) -> Iterator[Problem
         axis = int(np.argmax(steps.max(axis=0) / steps.min(axis=0)))
         what = f"voxels are from {steps[:, axis].min():.3g} to {steps[:, axis].max():.3g} mm along {'XYZ'[axis]}"
         median = " ".join(f"{step:.3g}" for step in np.median(steps, axis=0))
-        yield Problem(task.place, what, f"train at one spacing: --spacing {median}", "warning")
+        yield Problem(task.place, what, f"finetune resamples all to one; the middle is --spacing {median}", "warning")
 
 
 def _mixed_modalities(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
