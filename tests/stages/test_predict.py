@@ -178,6 +178,18 @@ def test_table_of_cases(run: Path, tmp_path: Path) -> None:
     ] * 3
 
 
+def test_rows_of_an_array_and_volumes_of_a_file(run: Path, tmp_path: Path) -> None:
+    """As `heldout.csv` names them: `file#array:row` of a .npz, `file#volume` of a 4D image."""
+    hu = [make_ct(seed) for seed in (1, 2)]
+    np.savez(tmp_path / "set.npz", test_images=np.stack(hu))
+    sitk.WriteImage(sitk.JoinSeries([make_image(each) for each in hu]), str(tmp_path / "both.nii.gz"))
+    (tmp_path / "t.csv").write_text("id,image\nrow,set.npz#test_images:1\nvolume,both.nii.gz#1\n")
+    out = quietly(run, tmp_path / "t.csv", tmp_path / "out")
+    assert {row["severity"] for row in table(out / "failures.csv")} == {"warning"}  # an array has no spacing
+    for name in ("row", "volume"):
+        np.testing.assert_array_equal(read(out / f"{name}.nii.gz"), expected(hu[1]))
+
+
 def test_names_tell_cases_apart(run: Path, tmp_path: Path) -> None:
     """Files of one name are called after their folders too, others keep the short name."""
     for place in ("p1/ct.nii.gz", "p2/ct.nii.gz", "p2/Ct.nrrd", "p3/other scan.nii.gz"):

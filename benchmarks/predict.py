@@ -1,0 +1,146 @@
+"""How long predicting a CT takes, and how much memory, against MONAI's sliding window with the same network.
+
+Run: python benchmarks/predict.py
+Prints, from one run, for each way from an int16 file to a mask file: seconds on the clock and of the processor, and the
+peak memory of a fresh process; with --accelerator gpu also that of the GPU. Ours is `genesis predict`. MONAI's is the
+usual way of its tutorials: LoadImage, ScaleIntensityRange, SlidingWindowInferer (mode "gaussian") on the whole volume,
+AsDiscrete (argmax), SaveImage. Network, window, overlap, windows at a time and precision are the same.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.cubes import make_scan
+
+SIZE = (512, 512, 400)
+PATCH = (128, 128, 64)
+LABELS = 2
+
+
+def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
+    """Write a fine-tuned run of a network with random weights that finds some of every label."""
+    import torch
+
+    from modelsgenesis.core.made import certify
+    from modelsgenesis.core.naming import describe
+    from modelsgenesis.core.target import Label, Target
+    from modelsgenesis.data.images import Reading
+    from modelsgenesis.nets import UNet3D
+    from modelsgenesis.weights.files import save_network
+
+    torch.manual_seed(0)
+    network = UNet3D(1, LABELS + 1, width=width, activation="identity").eval()
+    with torch.no_grad():  # every class gets its share of the voxels
+        noise = network(0.3 + 0.2 * torch.randn(1, 1, 64, 64, 64).clamp(-1, 1))
+        network.last.bias -= noise.flatten(2).median(2).values[0]
+    target = Target("segmentation", tuple(Label(str(k), (k,)) for k in range(1, LABELS + 1)))
+    notes = {"target": describe(target), "reading": describe(Reading()), "patch": list(patch), "channels": 1}
+    folder.mkdir()
+    save_network(folder / "model.safetensors", network, notes)
+    certify(folder, "finetune", {}, inputs=[])
+    return folder
+
+
+def with_ours(run: Path, scan: Path, into: Path, options: argparse.Namespace) -> None:
+    """Predict as a user does."""
+    import modelsgenesis as mg
+
+    mg.predict(
+        run, scan, into, overlap=options.overlap, batch_size=options.batch_size, precision="32-true",
+        accelerator=options.accelerator, quiet=True,
+    )  # fmt: skip
+
+
+def with_monai(run: Path, scan: Path, into: Path, options: argparse.Namespace) -> None:
+    """Predict as MONAI's tutorials do."""
+    import torch
+    from monai.inferers import SlidingWindowInferer
+    from monai.transforms import AsDiscrete, Compose, LoadImage, SaveImage, ScaleIntensityRange
+
+    from modelsgenesis.weights import load
+
+    device = torch.device("cuda" if options.accelerator == "gpu" else "cpu")
+    read = Compose([LoadImage(ensure_channel_first=True), ScaleIntensityRange(-1000, 1000, 0, 1, clip=True)])
+    inferer = SlidingWindowInferer(options.patch, options.batch_size, overlap=options.overlap, mode="gaussian")
+    network = load(run).to(device).eval()
+    with torch.inference_mode():
+        answer = inferer(read(scan)[None].to(device), network)
+    mask = AsDiscrete(argmax=True)(answer[0])
+    into.mkdir()
+    SaveImage(into, output_postfix="", output_dtype=np.uint8, separate_folder=False, print_log=False)(mask)
+
+
+WAYS = {"ours": with_ours, "MONAI": with_monai}
+
+
+def measure(
+    way: str, arguments: tuple[Path, Path, Path, argparse.Namespace], answer: "multiprocessing.Queue[tuple[float, ...]]"
+) -> None:
+    """Answer with seconds on the clock and of the processor, and the peak MiB of this process and of its GPU."""
+    begin, busy = time.perf_counter(), time.process_time()
+    WAYS[way](*arguments)
+    times = time.perf_counter() - begin, time.process_time() - busy
+    # Not getrusage: its greatest resident size is inherited from the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    import torch
+
+    answer.put((*times, peak, torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else 0.0))
+
+
+def run_fresh(way: str, *arguments: object) -> tuple[float, ...]:
+    """Measure in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    answer: multiprocessing.Queue[tuple[float, ...]] = context.Queue()
+    process = context.Process(target=measure, args=(way, arguments, answer))
+    process.start()
+    while process.is_alive() and answer.empty():
+        time.sleep(0.2)
+    if answer.empty():
+        raise SystemExit(f"{way} died, with status {process.exitcode}")
+    found = answer.get()
+    process.join()
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, nargs=3, default=SIZE)
+    parser.add_argument("--patch", type=int, nargs=3, default=PATCH)
+    parser.add_argument("--width", type=int, default=4)
+    parser.add_argument("--overlap", type=float, default=0.25)
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
+    options = parser.parse_args()
+    options.size, options.patch = tuple(options.size), tuple(options.patch)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_scan(folder / "ct.nii.gz", options.size)
+        run = make_run(folder / "run", options.width, options.patch)
+        print(f"a CT of {options.size}, windows of {options.patch}, overlap {options.overlap:g}, width {options.width}")
+        print(f"{'way':8s} {'clock s':>8s} {'CPU s':>8s} {'peak MiB':>9s} {'GPU MiB':>8s}")
+        best: dict[str, tuple[float, ...]] = {}
+        for turn in range(options.repeats):
+            for way in WAYS:
+                found = run_fresh(way, run, folder / "ct.nii.gz", folder / f"{way}{turn}", options)
+                best[way] = tuple(map(min, found, best.get(way, found)))
+        for way, (clock, busy, peak, gpu) in best.items():
+            print(f"{way:8s} {clock:8.1f} {busy:8.1f} {peak:9.0f} {gpu:8.0f}")
+        ratios = [ours / max(theirs, 1e-9) for ours, theirs in zip(best["ours"], best["MONAI"], strict=True)]
+        print(f"{'ratio':8s} {ratios[0]:8.2f} {ratios[1]:8.2f} {ratios[2]:9.2f}")
+        masks = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{way}0" / "ct.nii.gz"))) for way in WAYS]
+        print(f"voxels on which both agree: {np.mean(masks[0] == masks[1]):.6%}; labels {np.unique(masks[0]).tolist()}")
+
+
+if __name__ == "__main__":
+    main()
