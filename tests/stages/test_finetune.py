@@ -95,13 +95,21 @@ def test_network_learns_balls_it_has_never_seen(balls: Path, tmp_path: Path) -> 
 def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path) -> None:
     """Files, roles of the cases, and notes that rebuild."""
     run = finetune(balls, tmp_path / "run", cases=4, val=1, test=0.25, **QUICK)
-    expected = {"model.safetensors", "last.safetensors", "cases.csv", "heldout.csv", "loading.json", "log.csv"}
+    expected = {
+        "model.safetensors",
+        "last.safetensors",
+        "cases.csv",
+        "test.csv",
+        "unused.csv",
+        "loading.json",
+        "log.csv",
+    }
     assert expected | {"made.json", "recipe.json", "resume.pt", "cases"} <= {path.name for path in run.iterdir()}
     roles = [row["role"] for row in rows_of(run / "cases.csv")]
     assert {role: roles.count(role) for role in set(roles)} == {"train": 3, "val": 1, "unused": 2, "test": 2}
-    held_out = mg.tasks.folder(run / "heldout.csv")
+    held_out = mg.tasks.folder(run / "test.csv")
     assert {case.id for case in held_out.cases} == {
-        row["id"] for row in rows_of(run / "cases.csv") if row["role"] in ("unused", "test")
+        row["id"] for row in rows_of(run / "cases.csv") if row["role"] == "test"
     }
     assert held_out.target == mg.tasks.folder(balls).target
     notes = read_notes(run / "model.safetensors")

@@ -58,9 +58,9 @@ def test_few_labels_to_scored_masks(torsos: Path, tmp_path: Path, capsys: pytest
         f"finetune {torsos} {run} --like small --width 4 --cases 4 --steps 60 --lr 0.02 --batch-size 2 --size 48 32 32"
     )
     assert main(teach.split()) == 0
-    assert main(["predict", run, f"{run}/heldout.csv", masks]) == 0
-    assert main(["evaluate", masks, f"{run}/heldout.csv", scores]) == 0
-    held_out = list(csv.DictReader((tmp_path / "run" / "heldout.csv").read_text().splitlines()))
+    assert main(["predict", run, f"{run}/unused.csv", masks]) == 0
+    assert main(["evaluate", masks, f"{run}/unused.csv", scores]) == 0
+    held_out = list(csv.DictReader((tmp_path / "run" / "unused.csv").read_text().splitlines()))
     assert "torso-001" in [row["id"] for row in held_out]  # the turned one; another --seed draws others
     for row in held_out:
         scan, mask = sitk.ReadImage(row["image"]), sitk.ReadImage(tmp_path / "masks" / f"{row['id']}.nii.gz")
@@ -74,7 +74,7 @@ def test_few_labels_to_scored_masks(torsos: Path, tmp_path: Path, capsys: pytest
     assert (tmp_path / "scores" / "report.html").stat().st_size > 10_000
     # Once more: nothing is done twice, and nothing changes.
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "masks").glob("*.nii.gz")}
-    for again in (teach.split(), ["predict", run, f"{run}/heldout.csv", masks]):
+    for again in (teach.split(), ["predict", run, f"{run}/unused.csv", masks]):
         assert main(again) == 0
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "masks").glob("*.nii.gz")}
     assert "lungs" in capsys.readouterr().err

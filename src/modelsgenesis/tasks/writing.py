@@ -13,8 +13,7 @@ from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.labels import FILE as LABELS
 
 CASES = "cases.csv"
-HELD_OUT = "heldout.csv"
-UNSEEN = ("unused", "test")
+UNSEEN = ("test", "unused")  # roles; each has a table of its own, such as test.csv
 
 
 def write_cases(into: Path, division: Division, target: Target) -> None:
@@ -22,12 +21,14 @@ def write_cases(into: Path, division: Division, target: Target) -> None:
     _write(into / CASES, division.roles(), target)
 
 
-def write_held_out(into: Path, division: Division, target: Target) -> None:
-    """Write the cases that a run never saw, as a table that predict, evaluate and finetune take.
+def write_unseen(into: Path, division: Division, target: Target) -> None:
+    """Write the cases that a run never saw, test.csv and unused.csv, as tables that predict, evaluate and finetune take.
 
-    The names of a map's labels lie beside it, in labels.json.
+    The names of a map's labels lie beside them, in labels.json.
     """
-    _write(into / HELD_OUT, [(role, case) for role, case in division.roles() if role in UNSEEN], target)
+    for asked in UNSEEN:
+        if some := [(role, case) for role, case in division.roles() if role == asked]:
+            _write(into / f"{asked}.csv", some, target)
     if target.kind == "segmentation" and target.exclusive:
         write_json(into / LABELS, {label.name: label.values[0] for label in target.labels})
 
