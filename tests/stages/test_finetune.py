@@ -203,6 +203,7 @@ def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
         row["id"] for fold in ("fold-0", "fold-1") for row in rows_of(run / fold / "cases.csv") if row["role"] == "val"
     ]
     assert sorted(validating) == [f"ball{number}" for number in range(8)]
+    assert [len(rows_of(run / fold / "val.csv")) for fold in ("fold-0", "fold-1")] == [4, 4]
     before = (run / "fold-1" / "model.safetensors").stat().st_mtime_ns
     finetune(balls, run, folds=2, **QUICK)
     assert (run / "fold-1" / "model.safetensors").stat().st_mtime_ns == before

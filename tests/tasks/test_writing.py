@@ -10,7 +10,7 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.dividing import divide
-from modelsgenesis.tasks.writing import write_unseen
+from modelsgenesis.tasks.writing import write_untaught
 
 
 def write(path: Path, values: np.ndarray) -> None:
@@ -61,7 +61,7 @@ def numbers(root: Path) -> Path:
 def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
     """Ids, patients, values, names of labels and every voxel of every channel."""
     task: Task = folder(make(tmp_path))  # type: ignore[operator]
-    write_unseen(tmp_path / "run", divide(task, cases=1), task.target)
+    write_untaught(tmp_path / "run", divide(task, cases=1), task.target)
     back = folder(tmp_path / "run" / "unused.csv")
     known = {case.id: case for case in task.cases}
     assert len(back.cases) == len(task.cases) - 1

@@ -27,7 +27,7 @@ from modelsgenesis.stages._approach import AXES, SCRATCH, Approach, Start
 from modelsgenesis.stages._runs import Batches, is_done, remember
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
-from modelsgenesis.tasks.writing import write_cases, write_unseen
+from modelsgenesis.tasks.writing import write_cases, write_untaught
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.rehearsal import rehearse
 from modelsgenesis.tuning.classification import Classification
@@ -83,7 +83,7 @@ class Tuning:
         self.fabric.launch()
         shelf = self._shelve([division for division, _ in todo])
         if several and self.fabric.is_global_zero:
-            write_unseen(self.into, divisions[0], self.task.target)
+            write_untaught(self.into, divisions[0], self.task.target)
         for division, folder in todo:
             if not self._train(shelf, division, folder):
                 return self.into
@@ -130,7 +130,7 @@ class Tuning:
         if fabric.is_global_zero:
             remember(into, self.settings(division), self.task.place)
             write_cases(into, division, self.task.target)
-            write_unseen(into, division, self.task.target)
+            write_untaught(into, division, self.task.target)
             write_json(into / LOADING, loaded.to_json() if loaded else {"from": SCRATCH})
             self._greet(division, loaded, into)
         outcome = training.run()

@@ -66,7 +66,7 @@ def finetune(
         data: labelled cases: a folder of nnU-Net or the Medical Segmentation Decathlon, one with images/ and labels/, a
             CSV, a .npz of MedMNIST, or a Task.
         into: the run's folder: model.safetensors, last.safetensors, loading.json, log.csv, cases.csv; and
-            test.csv and unused.csv, the cases that it never saw.
+            val.csv, test.csv and unused.csv, the cases that it was not taught on.
         from_: a run or weights file to start from, or scratch.
         cases: labelled cases to use, for training and validation together; all by default.
         fraction: of the cases that may be used, in place of their number.

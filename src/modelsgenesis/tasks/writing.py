@@ -13,7 +13,7 @@ from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.labels import FILE as LABELS
 
 CASES = "cases.csv"
-UNSEEN = ("test", "unused")  # roles; each has a table of its own, such as test.csv
+UNTAUGHT = ("val", "test", "unused")  # roles; each has a table of its own, such as test.csv
 
 
 def write_cases(into: Path, division: Division, target: Target) -> None:
@@ -21,12 +21,12 @@ def write_cases(into: Path, division: Division, target: Target) -> None:
     _write(into / CASES, division.roles(), target)
 
 
-def write_unseen(into: Path, division: Division, target: Target) -> None:
-    """Write the cases that a run never saw, test.csv and unused.csv, as tables that predict, evaluate and finetune take.
+def write_untaught(into: Path, division: Division, target: Target) -> None:
+    """Write the cases that a run is not taught on, by role, as tables that predict, evaluate and finetune take.
 
     The names of a map's labels lie beside them, in labels.json.
     """
-    for asked in UNSEEN:
+    for asked in UNTAUGHT:
         if some := [(role, case) for role, case in division.roles() if role == asked]:
             _write(into / f"{asked}.csv", some, target)
     if target.kind == "segmentation" and target.exclusive:
