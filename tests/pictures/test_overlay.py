@@ -156,9 +156,10 @@ def test_sheet_is_a_png_with_the_same_bytes(tmp_path: Path) -> None:
 
 def test_sheet_inside_a_page_says_what_it_is() -> None:
     """An image with its alternative text, escaped, and nothing to load."""
-    tag = overlay_html([overlay(scan(), label_map(), spacing_mm=SPACING)], 'of "A" & B', labels=("a", "b"))
+    row = overlay(scan(), label_map(), spacing_mm=SPACING, caption="Dice 0.5")
+    tag = overlay_html([row], 'of "A" & B', labels=("a", "b"))
     assert tag.startswith("<img")
-    assert "of &quot;A&quot; &amp; B" in tag
+    assert "of &quot;A&quot; &amp; B; Dice 0.5" in tag
     assert 'src="data:image/webp;base64,' in tag
 
 

@@ -122,10 +122,11 @@ def overlay_sheet(
 
 
 def overlay_html(rows: Sequence[Overlay], description: str, *, labels: Sequence[str], title: str = "") -> str:
-    """The same sheet as an image inside a page (see `pictures.page`); the description is its alternative text."""
+    """The same sheet as an image inside a page (see `pictures.page`); description and captions are its other text."""
+    said = "; ".join([description, *(row.caption for row in rows if row.caption)])
     with tempfile.TemporaryDirectory() as folder:
         sheet = overlay_sheet(Path(folder) / "sheet.png", rows, labels=labels, title=title)
-        return page.picture(sheet, description, narrow=True)
+        return page.picture(sheet, said, narrow=True)
 
 
 def overlay_figure(

@@ -16,10 +16,9 @@ from modelsgenesis.pictures.overlay import Overlay, overlay_html
 from modelsgenesis.pictures.page import Page, paragraph, picture
 from modelsgenesis.pictures.scores import draw_decisions, draw_numbers
 from modelsgenesis.stages._answers import ALL, Answer, class_words, error_of, presence, said_words
-from modelsgenesis.stages._comparing import case_picture
+from modelsgenesis.stages._case_pictures import case_picture
 from modelsgenesis.stages._scores_page import (
     TITLES,
-    WORST,
     Origin,
     interval_words,
     lead,
@@ -59,7 +58,7 @@ def answers_page(
     with tempfile.TemporaryDirectory() as folder:
         page.section("Every case", curves(said, truth, target, Path(folder) / "cases.png"))
     compared = [answer for answer in answers if answer.status == "compared"]
-    page.section("The worst cases", *worst(compared, said, truth, target))
+    page.section("The worst cases", *worst(compared, said, truth, target, origin.worst))
     page.section("Cases that were not compared", *unanswered(answers, origin))
     page.section("Rules", *[paragraph(rule) for rule in rules(target)])
     page.section("Where it comes from", origins(origin))
@@ -93,17 +92,17 @@ def curves(said: NDArray[Any], truth: NDArray[Any], target: Target, path: Path) 
     return picture(draw_decisions(path, decisions), "ROC curves and reliability", narrow=True)
 
 
-def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], target: Target) -> list[str]:
+def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], target: Target, most: int) -> list[str]:
     """Pictures of the cases that were answered worst."""
     rows: list[Overlay] = []
-    for at in np.argsort(-error_of(said, truth, target), kind="stable")[:WORST]:
+    for at in np.argsort(-error_of(said, truth, target), kind="stable")[:most]:
         answer = compared[int(at)]
         try:
             rows.append(case_picture(answer.case, f"{answer.id}   {verdict(answer, truth[at], target)}"))
         except UnreadableError:
             continue
     if not rows:
-        return [paragraph("No image of them can be read.", "caption")]
+        return [paragraph("No image was to be pictured, or none can be read.", "caption")]
     words = "The middle of the image in three planes; the patient's right is on the picture's left."
     return [paragraph(words, "caption"), overlay_html(rows, "the cases answered worst", labels=())]
 

@@ -1,7 +1,7 @@
 """One case of a segmentation: its truth and its prediction read, and label by label compared."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,11 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.masks import check_declared, classes_of, count_values, is_map, read_classes, read_label_map
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.values import guess_modality, sample_of
-from modelsgenesis.data.volume import Geometry, Volume
+from modelsgenesis.data.volume import Geometry
 from modelsgenesis.metrics.segmentation import Agreement, Empty, agreement
-from modelsgenesis.pictures.overlay import Overlay, overlay
-from modelsgenesis.pictures.windows import WINDOWS_HU, ct_window
 from modelsgenesis.stages._matching import Pair
 
 METRICS = tuple(each.name for each in fields(Agreement))
-AROUND_MM = 25.0
-HU = (0.0, 1.0)  # values in HU, for ct_window, are mapped by themselves
 
 Status = Literal["compared", "missing", "unreadable", "no truth"]
 
@@ -66,7 +60,7 @@ def compare(pair: Pair, rules: Rules) -> Compared:
     try:
         truth, geometry = truth_of(case, rules.target)
     except UnreadableError as error:
-        return Compared(case.id, case.patient, "no truth", str(error), ())
+        return Compared(case.id, case.patient or case.id, "no truth", str(error), ())
     status: Status = "missing"
     note = pair.why
     predicted = np.zeros_like(truth)
@@ -143,61 +137,6 @@ def parts(classes: NDArray[np.uint8], target: Target) -> list[NDArray[np.bool_]]
 def spacing_of(geometry: Geometry) -> tuple[float, ...]:
     """Between voxels, along X, Y and Z."""
     return tuple(geometry.spacing_mm[axis] for axis in geometry.order)
-
-
-def picture_of(pair: Pair, rules: Rules, caption: str) -> Overlay:
-    """Truth and prediction on the first channel of the image; on black where there is no image of their grid.
-
-    Raises:
-        UnreadableError: the truth cannot be read.
-    """
-    truth, geometry = truth_of(pair.case, rules.target)
-    try:
-        predicted = prediction_of(pair, rules.target, geometry)
-    except UnreadableError:
-        predicted = np.zeros_like(truth)
-    image, display = image_of(pair.case, geometry)
-    return overlay(
-        np.zeros(truth.shape[1:], np.float32) if image is None else image,
-        predicted,
-        truth=truth,
-        spacing_mm=spacing_of(geometry),
-        caption=caption,
-        around_mm=AROUND_MM,
-        display=display,
-    )
-
-
-def image_of(case: Case, geometry: Geometry) -> tuple[NDArray[Any] | None, tuple[float, float] | None]:
-    """The image below the masks and its display, None for percentiles."""
-    if not case.images:
-        return None, (0.0, 1.0)
-    try:
-        volume = read_volume(case.images[0])
-        check_same_grid(volume.geometry, geometry, "image and truth")
-    except UnreadableError:
-        return None, (0.0, 1.0)
-    return volume.values[0], _display(volume)
-
-
-def case_picture(case: Case, caption: str) -> Overlay:
-    """The middle of a case's image, without a mask.
-
-    Raises:
-        UnreadableError: it has none, or one that cannot be read.
-    """
-    if not case.images:
-        raise UnreadableError("it has no image", "name one in the truth's table")
-    volume = read_volume(case.images[0])
-    nothing = np.zeros(volume.values.shape[1:], np.uint8)
-    return overlay(volume.values[0], nothing, spacing_mm=volume.spacing_mm, caption=caption, display=_display(volume))
-
-
-def _display(volume: Volume) -> tuple[float, float] | None:
-    """A window of CT by content; None for percentiles."""
-    if (volume.modality or guess_modality(sample_of(volume.values))) != "CT":
-        return None
-    return WINDOWS_HU[ct_window(volume.values[0], HU)]
 
 
 def table_of(compared: list[Compared], target: Target) -> dict[str, NDArray[np.float64]]:

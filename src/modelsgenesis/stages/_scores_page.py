@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from modelsgenesis.core.made import lineage, package_version
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.metrics.bootstrap import FEWEST_PATIENTS
 from modelsgenesis.metrics.summary import MEAN, Line, mean_defined
 from modelsgenesis.pictures.overlay import Overlay, overlay_html
 from modelsgenesis.pictures.page import Page, folded, paragraph, picture, table
 from modelsgenesis.pictures.scores import draw_strips
-from modelsgenesis.stages._comparing import Compared, Rules, picture_of, table_of
+from modelsgenesis.stages._case_pictures import picture_of
+from modelsgenesis.stages._comparing import Compared, Rules, table_of
 from modelsgenesis.stages._matching import Pair
 
-WORST = 6  # cases that are pictured
 MOST_NAMED = 40  # cases in a list
 TITLES = {
     "dice": "Dice", "iou": "IoU", "surface_dice": "surface Dice", "hd95_mm": "Hausdorff 95 %, mm",
@@ -35,21 +35,29 @@ STRIPS = {"Dice": 1.0, "surface Dice": 1.0}
 
 @dataclass(frozen=True)
 class Origin:
-    """What was compared with what.
+    """What is compared with what, and how it is summed up.
 
     Attributes:
-        predictions: the folder.
+        predictions: the folder or table.
         truth: the file or folder.
-        extra: names of predictions that are of no case.
-        left_out: cases without a prediction that were left out as asked.
+        only_predicted: whether cases without a prediction are left out.
         resamples: of the intervals.
+        seed: of the resamples.
+        worst: how many cases are pictured.
+        problems: what of the truth is no case.
+        extra: names of predictions that are of no case.
+        left_out: how many cases without a prediction were left out.
     """
 
     predictions: Path
     truth: Path
-    extra: Sequence[str]
-    left_out: int
+    only_predicted: bool
     resamples: int
+    seed: int
+    worst: int
+    problems: Sequence[Problem] = ()
+    extra: Sequence[str] = ()
+    left_out: int = 0
 
 
 def masks_page(
@@ -80,7 +88,7 @@ def masks_page(
     page.section(
         "Every case", paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
     )
-    page.section("The worst cases", *worst(pairs, compared, rules))
+    page.section("The worst cases", *worst(pairs, compared, rules, origin.worst))
     page.section("Cases that were not compared", *unanswered(compared, origin))
     page.section("Rules", *[paragraph(rule) for rule in mask_rules(rules)])
     page.section("Where it comes from", origins(origin))
@@ -152,11 +160,11 @@ def summary_table(lines: Sequence[Line]) -> str:
     return table(rows, head)
 
 
-def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules) -> list[str]:
+def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, most: int) -> list[str]:
     """Pictures of the cases of lowest Dice, mean over the labels, among those with a prediction."""
     means = np.array([mean_of([each.dice for each in one.agreements]) for one in compared])
     has_both = [math.isfinite(mean) and one.status == "compared" for mean, one in zip(means, compared, strict=True)]
-    order = [int(at) for at in np.argsort(means, kind="stable") if has_both[at]][:WORST]
+    order = [int(at) for at in np.argsort(means, kind="stable") if has_both[at]][:most]
     rows: list[Overlay] = []
     for at in order:
         each = ", ".join(
@@ -167,7 +175,7 @@ def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules) -> 
         except UnreadableError:
             continue
     if not rows:
-        return [paragraph("No case has a defined Dice.", "caption")]
+        return [paragraph("No case with a defined Dice was to be pictured.", "caption")]
     words = (
         "Filled: the prediction. Line: the truth. Each plane goes where most is labelled; the patient's right is "
         "on the picture's left. Black where no image of the same grid is known."
@@ -196,6 +204,11 @@ def unanswered(compared: Sequence[Any], origin: Origin) -> list[str]:
     if origin.extra:
         many = table([(name,) for name in origin.extra[:MOST_NAMED]])
         parts.append(folded(f"{len(origin.extra)} predictions are of no case of the truth", many))
+    if origin.problems:
+        rows = [(str(problem.path), problem.problem, problem.remedy) for problem in origin.problems]
+        parts.append(
+            folded(f"{len(rows)} entries of the truth are no case", listed(rows, ("file", "why", "what to do")))
+        )
     return parts or [paragraph("None: every case has a prediction and a truth.", "caption")]
 
 

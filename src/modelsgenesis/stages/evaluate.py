@@ -4,6 +4,7 @@ import csv
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,8 @@ from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json, written_aside
-from modelsgenesis.core.made import certify
+from modelsgenesis.core.made import FILE as CERTIFICATE
+from modelsgenesis.core.made import certify, read_certificate
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.case import Case
@@ -44,6 +46,7 @@ def evaluate(
     only_predicted: bool = False,
     resamples: int = 2000,
     seed: int = 0,
+    worst: int = 6,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Path:
@@ -63,6 +66,7 @@ def evaluate(
         only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
         resamples: of the patients, for the 95 % intervals.
         seed: of the resamples.
+        worst: how many of the worst cases the page pictures.
         workers: processes; by default one a core when there are many cases, 0 works in this process.
         quiet: no table at the end.
     Returns:
@@ -71,20 +75,19 @@ def evaluate(
         DataError: there is nothing to compare, or a setting is out of range.
     """
     predictions, truth, into = Path(predictions), Path(truth), Path(into)
-    _check(predictions, tolerance, resamples, seed, workers)
-    told = read_told(predictions)
-    asked = predicted_target(predictions)
-    kind = kind or (asked.kind if asked else told.kind if told else None)
-    task = read_truth(truth, predictions, asked, kind=kind, label=label, classes=classes)
+    _check(predictions, tolerance, resamples, seed, worst, workers)
+    if (into / CERTIFICATE).exists():
+        read_certificate(into, "evaluate")
+    told, asked = read_told(predictions), predicted_target(predictions)
+    meant = kind or (asked.kind if asked else told.kind if told else None)
+    task = read_truth(truth, predictions, asked, kind=meant, label=label, classes=classes)
     cases = [case for case in task.cases if split in (None, case.split)]
     if not cases:
         raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
-    chosen: dict[str, Any] = {"split": split, "only_predicted": only_predicted, "resamples": resamples}
-    asking = {"kind": kind, "label": label, "classes": classes}
+    origin = Origin(predictions, truth, only_predicted, resamples, seed, worst, task.problems)
     if task.target.kind == "segmentation":
-        rules = Rules(task.target, tolerance, empty)
-        lines = _masks(predictions, truth, into, cases, rules, only_predicted, resamples, seed, workers)
-        chosen |= {"tolerance_mm": tolerance, "empty": empty, "target": describe(task.target)}
+        target = task.target
+        lines = _masks(into, cases, Rules(target, tolerance, empty), origin, workers)
     elif told is None:
         raise DataError(
             f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
@@ -92,77 +95,76 @@ def evaluate(
         )
     else:
         target = _network_s(asked, told, task.target)
-        lines = _table(told, predictions, truth, into, cases, (task.target, target), only_predicted, resamples, seed)
-        chosen |= {"target": describe(target)}
+        lines = _table(into, cases, told, (task.target, target), origin)
+    arguments = {
+        "tolerance_mm": tolerance,
+        "empty": empty,
+        "kind": kind,
+        "label": label,
+        "classes": classes,
+        "split": split,
+        "only_predicted": only_predicted,
+        "resamples": resamples,
+        "worst": worst,
+        "target": describe(target),
+    }
     rounded = [_rounded(vars(line)) for line in lines]
     _write_rows(into / SUMMARY, rounded)
-    write_json(into / "summary.json", {"rules": chosen, "seed": seed, "lines": rounded})
-    certify(into, "evaluate", {**asking, **chosen}, inputs=[predictions, truth], seed=seed)
+    write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
+    certify(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
     _print(lines, Console(stderr=True, quiet=quiet))
     return into
 
 
-def _masks(
-    predictions: Path,
-    truth: Path,
-    into: Path,
-    cases: Sequence[Case],
-    rules: Rules,
-    only_predicted: bool,
-    resamples: int,
-    seed: int,
-    workers: int | None,
-) -> list[Line]:
+def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, workers: int | None) -> list[Line]:
     """Compare masks; write cases.csv and the page."""
-    pairs, extra = match(cases, find_predictions(predictions), rules.target)
+    pairs, extra = match(cases, find_predictions(origin.predictions), rules.target)
     if not any(pair.masks for pair in pairs):
         raise DataError(
-            f"{predictions}: holds no prediction of a case of {truth}; the first case is {cases[0].id}, "
+            f"{origin.predictions}: holds no prediction of a case of {origin.truth}; the first case is {cases[0].id}, "
             f"the first file {extra[0] if extra else 'none'}; name the files after the cases"
         )
-    kept = [pair for pair in pairs if pair.masks or pair.why] if only_predicted else pairs
+    kept = [pair for pair in pairs if pair.masks or pair.why] if origin.only_predicted else pairs
     compared = _compare_all(kept, rules, workers)
     scored = [one for one in compared if one.status != "no truth"]
     if not scored:
-        raise DataError(f"{truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
+        raise DataError(f"{origin.truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
     names, patients = rules.target.names, [one.patient for one in scored]
-    lines = summarise(table_of(scored, rules.target), names, patients, resamples=resamples, seed=seed)
+    scores = table_of(scored, rules.target)
+    lines = summarise(scores, names, patients, resamples=origin.resamples, seed=origin.seed)
     lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
-    origin = Origin(predictions, truth, extra, len(pairs) - len(kept), resamples)
+    origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
+    _begin(into)
     _write_rows(into / CASES, _case_rows(compared, names))
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
     return lines
 
 
-def _table(
-    told: Told,
-    predictions: Path,
-    truth: Path,
-    into: Path,
-    cases: Sequence[Case],
-    targets: tuple[Target, Target],
-    only_predicted: bool,
-    resamples: int,
-    seed: int,
-) -> list[Line]:
+def _table(into: Path, cases: Sequence[Case], told: Told, targets: tuple[Target, Target], origin: Origin) -> list[Line]:
     """Compare classes or numbers; write cases.csv and the page. The targets are the truth's and the network's."""
     of_truth, target = targets
     answers, extra = match_answers(cases, told, target)
-    kept = [answer for answer in answers if answer.status != "missing"] if only_predicted else answers
+    kept = [answer for answer in answers if answer.status != "missing"] if origin.only_predicted else answers
     compared = [answer for answer in kept if answer.status == "compared"]
     if not compared:
         why = f"; the first: {kept[0].id}: {kept[0].status} {kept[0].note}" if kept else ""
-        raise DataError(f"{predictions}: holds no usable answer for a case of {truth}{why}")
+        raise DataError(f"{origin.predictions}: holds no usable answer for a case of {origin.truth}{why}")
     values = [true_values(answer.case, of_truth, target) for answer in kept]
     said = np.array([answer.said for answer in compared])
     true = np.array([true_values(answer.case, of_truth, target) for answer in compared])
-    patients = [answer.patient for answer in compared]
-    missing = len(kept) - len(compared)
-    lines = score_answers(said, true, patients, target, missing=missing, resamples=resamples, seed=seed)
-    origin = Origin(predictions, truth, extra, len(answers) - len(kept), resamples)
+    patients, missing = [answer.patient for answer in compared], len(kept) - len(compared)
+    lines = score_answers(said, true, patients, target, missing=missing, resamples=origin.resamples, seed=origin.seed)
+    origin = replace(origin, extra=extra, left_out=len(answers) - len(kept))
+    _begin(into)
     _write_rows(into / CASES, [_rounded(row) for row in answer_rows(kept, values, target)])
     answers_page(into / PAGE, kept, said, true, lines, target, origin)
     return lines
+
+
+def _begin(into: Path) -> None:
+    """Make the folder; while it is written it has no certificate."""
+    into.mkdir(parents=True, exist_ok=True)
+    (into / CERTIFICATE).unlink(missing_ok=True)
 
 
 def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
@@ -181,13 +183,15 @@ def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
     return Target("classification", tuple(Label(name) for name in names))
 
 
-def _check(predictions: Path, tolerance: float, resamples: int, seed: int, workers: int | None) -> None:
+def _check(predictions: Path, tolerance: float, resamples: int, seed: int, worst: int, workers: int | None) -> None:
     if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
         raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
     if resamples < 1 or seed < 0:
         raise DataError(f"resamples must be 1 or more and seed 0 or more, got {resamples} and {seed}")
+    if worst < 0:
+        raise DataError(f"worst cannot be negative, got {worst}; 0 pictures no case")
     if workers is not None and workers < 0:
         raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
 
@@ -200,7 +204,7 @@ def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> li
     found: dict[str, Compared] = {}
     for pair, one in work_through(do, pairs, workers):
         died = "the process that read it died; is there enough memory?"
-        found[pair.case.id] = one or Compared(pair.case.id, pair.case.patient, "no truth", died, ())
+        found[pair.case.id] = one or Compared(pair.case.id, pair.case.patient or pair.case.id, "no truth", died, ())
     return [found[pair.case.id] for pair in pairs]
 
 
