@@ -26,21 +26,20 @@ def find(room: str, name: str, base: type) -> type:
     if not class_name:
         module_name = f"{PACKAGE}.{room}.{name.replace('-', '_')}"
         if name.replace("-", "_") not in members(room):
-            raise GenesisError(f"no {name!r} in {room}; there are: {', '.join(members(room))}")
-    module = load_module(module_name)
-    classes = [
-        value
-        for key, value in vars(module).items()
-        if inspect.isclass(value)
-        and issubclass(value, base)
-        and value.__module__ == module.__name__
-        and (not class_name or key == class_name)
-    ]
+            fit = [member for member in members(room) if _classes(load_module(f"{PACKAGE}.{room}.{member}"), base)]
+            raise GenesisError(f"no {name!r} in {room}; there are: {', '.join(fit)}")
+    classes = [kind for kind in _classes(load_module(module_name), base) if class_name in ("", kind.__name__)]
     if len(classes) != 1:
         raise GenesisError(
             f"{name}: expected one {base.__name__} there, found {len(classes)}; use package.module:Class"
         )
     return classes[0]
+
+
+def _classes(module: ModuleType, base: type) -> list[type]:
+    """The classes of an interface that a module itself defines."""
+    defined = [value for value in vars(module).values() if inspect.isclass(value)]
+    return [kind for kind in defined if issubclass(kind, base) and kind.__module__ == module.__name__]
 
 
 def load_module(name: str) -> ModuleType:
