@@ -82,6 +82,13 @@ def test_cuts_compare_numbers(numbers: list[int], bound: int) -> None:
             assert list(told.values) == wanted
 
 
+def test_classes_are_named_by_their_values() -> None:
+    """A text stands for itself, a number for all its spellings."""
+    rows = [("0.50",), ("1",), ("high",), ("1.00",)]
+    told = answers_of(rows, ["label"], Path("t.csv"), classes={"half": "0.5", "one": "1", "top": "high"})
+    assert told.values == ((0,), (1,), (2,), (1,))
+
+
 def test_label_columns_are_labels_that_do_not_exclude_each_other(tmp_path: Path) -> None:
     """0 and 1 in label_NAME columns."""
     table = make_table(tmp_path, [0, 0], label_nodule=[1, 0], label_effusion=[1, 1])
@@ -192,6 +199,12 @@ def test_rows_that_are_no_cases_are_named(tmp_path: Path) -> None:
     }
 
 
+def test_ids_differ_in_more_than_capitals(tmp_path: Path) -> None:
+    """On many disks `Case` and `case` are one file."""
+    task = folder(make_table(tmp_path, ["a", "b"], id=["Case", "case"]))
+    assert [case.id for case in task.cases] == ["Case"]
+
+
 def test_patient_stays_in_one_split(tmp_path: Path) -> None:
     """The second split of a patient is an error of that case."""
     task = folder(make_table(tmp_path, ["a", "b"], patient=["p", "p"], split=["train", "test"]))
@@ -258,8 +271,11 @@ def test_table_in_a_folder_names_its_images(tmp_path: Path) -> None:
     rows = [{"Filename": f"case{number}", "grade": number % 2, "size": 1.5 * number} for number in range(2)]
     write_csv(place / "labels.csv", *rows, {"Filename": "case2.nii.gz", "grade": 1, "size": 9})
     assert folder(place).target.kind == "segmentation"
+    assert folder(place, kind="segmentation").target.kind == "segmentation"
     task = folder(place, label="grade")
     assert (task.name, task.target.names) == ("nodules", ("0", "1"))
     assert [(case.id, case.values) for case in task.cases] == [("case0", (0,)), ("case1", (1,)), ("case2", (1,))]
     assert [case.values for case in folder(place, label="size").cases] == [(0.0,), (1.5,), (9.0,)]
+    with pytest.raises(DataError, match="no column `label`"):
+        folder(place, classes={"low": "0", "high": "1"})
     assert np.isclose(sum(case.values[0] for case in folder(place, label="grade", kind="regression").cases), 2)

@@ -186,8 +186,6 @@ def _share(part: NDArray[Any], geometry: Geometry, spacing_mm: tuple[float, ...]
     """Resample a binary mask, (X, Y, Z) in LPS, just as `read_volume` resamples the image: the grids are the same."""
     own_axes = np.ascontiguousarray(geometry.from_lps(part).T, np.float32)
     image = sitk.GetImageFromArray(own_axes)
-    image.SetSpacing(geometry.spacing_mm)
-    image.SetOrigin(geometry.origin_mm)
-    image.SetDirection(geometry.direction)
+    image.SetSpacing(geometry.spacing_mm)  # where the axes begin and point makes no difference along them
     image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), MAX_VOXELS)
     return np.array(geometry.to_lps(sitk.GetArrayViewFromImage(image).T))
