@@ -116,7 +116,10 @@ def test_paths_are_masks(tmp_path: Path) -> None:
     assert (task.target.kind, task.target.names, task.target.exclusive) == ("segmentation", ("1", "2"), True)
     assert [(case.id, case.masks[0].path.name) for case in task.cases] == [("scan0", "m0.nii.gz"), ("scan1", "m1.nrrd")]
     assert [case.id for case in task.unlabelled] == ["scan2"]
-    assert [problem.path.name for problem in task.problems] == ["gone.nii.gz"]
+    assert {problem.path.name: problem.problem for problem in task.problems} == {
+        "gone.nii.gz": "it is named, but it is not there",
+        "cases.csv": "1 of 4 rows have no label",
+    }
     write_json(tmp_path / "labels.json", {"liver": 1, "tumour": 2})
     assert folder(tmp_path / "cases.csv").target.names == ("liver", "tumour")
 

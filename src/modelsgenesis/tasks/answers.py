@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,7 @@ def answers_of(
     plain = (tuple(WHOLE.sub(r"\1", entry) for entry in row) for row in rows)
     said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
     some = [row for row in said if row is not None]
-    problems = []
-    if len(some) < len(said):
-        what = f"{len(said) - len(some)} of {len(said)} rows have no label"
-        problems.append(Problem(path, what, "write their labels, or use them as unlabelled", "warning"))
+    problems = list(without_label(len(said) - len(some), len(said), path))
     if not some:
         raise DataError(f"{path}: no row has a label in column {', '.join(columns)}; is it the right one?")
     if classes:
@@ -98,6 +95,13 @@ def answers_of(
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
     unlabelled = tuple(number for number, row in enumerate(said) if row is None)
     return Answers(target, tuple(values), unlabelled, tuple(problems))
+
+
+def without_label(count: int, num_rows: int, path: Path) -> Iterator[Problem]:
+    """A warning that some rows of a table have no label; nothing when all have one."""
+    if count:
+        remedy = "write their labels, or leave them: they are not used"
+        yield Problem(path, f"{count} of {num_rows} rows have no label", remedy, "warning")
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.tables import ALSO, read_rows
-from modelsgenesis.tasks.answers import answers_of, looks_like_masks
+from modelsgenesis.tasks.answers import answers_of, looks_like_masks, without_label
 from modelsgenesis.tasks.building import build, case_id, fit, one_source, patient_of, with_modality
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
@@ -122,6 +122,7 @@ def _with_masks(
             labelled.append(replace(case, masks=tuple(masks)))
         except UnreadableError as error:
             problems.append(error.at(here))
+    problems += without_label(len(unlabelled), len(cases), path)
     if len(columns) > 1:
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
         return Target("segmentation", labels, exclusive=False), labelled, unlabelled
