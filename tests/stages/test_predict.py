@@ -179,7 +179,7 @@ def test_table_of_cases(run: Path, tmp_path: Path) -> None:
 
 
 def test_rows_of_an_array_and_volumes_of_a_file(run: Path, tmp_path: Path) -> None:
-    """As `heldout.csv` names them: `file#array:row` of a .npz, `file#volume` of a 4D image."""
+    """As the tables of a run name them: `file#array:row` of a .npz, `file#volume` of a 4D image."""
     hu = [make_ct(seed) for seed in (1, 2)]
     np.savez(tmp_path / "set.npz", test_images=np.stack(hu))
     sitk.WriteImage(sitk.JoinSeries([make_image(each) for each in hu]), str(tmp_path / "both.nii.gz"))
@@ -335,6 +335,9 @@ def test_other_settings_or_weights_are_refused(run: Path, tmp_path: Path) -> Non
     out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
     with pytest.raises(DataError, match=r"overlap is 0\.5 there, 0\.25 now"):
         quietly(run, tmp_path / "a.nii.gz", out, overlap=0.25)
+    write_ct(tmp_path / "elsewhere" / "a.nii.gz", 2)
+    with pytest.raises(DataError, match=r"scans is .*/a\.nii\.gz there, .*/elsewhere now"):
+        quietly(run, tmp_path / "elsewhere", out)
     other = make_run(tmp_path / "other", thresholding_unet(0.5, 0.7))
     with pytest.raises(DataError, match="predictions of other networks"):
         quietly(other, tmp_path / "a.nii.gz", out)

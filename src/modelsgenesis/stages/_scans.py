@@ -106,6 +106,8 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
     Raises:
         UnreadableError: the case has not as many channels as the network takes.
     """
+    if images[0].kind == "cubes":
+        raise UnreadableError("a file of many cubes, not a scan", "give the scans themselves")
     if len(images) == 1 and images[0].kind == "image" and images[0].index is None and channels > 1:
         size = read_claims(images[0].path).size
         images = tuple(replace(images[0], index=number) for number in range(size[3] if len(size) == 4 else 1))

@@ -63,7 +63,7 @@ def predict(
         mirror: average over mirrored windows too, eight times the work.
         probabilities: keep each label's, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
-        seg: write a DICOM-SEG beside the NIfTI file of a DICOM series.
+        seg: leave the DICOM-SEG beside the NIfTI file of a DICOM series out with --no-seg.
         pictures: of each mask on its scan, in OUT/pictures.
         accelerator: auto, cpu or gpu.
         precision: auto, 32-true or bf16-mixed.
@@ -89,7 +89,7 @@ def predict(
     settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
     wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
     ensemble = Ensemble(tuned.load(), tuned.target, place, mirror=mirror)
-    _begin(into, {"networks": tuned.fingerprints(), **settings})
+    _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=quiet)
     with only_one(into, "predict"):
         _clear(into)
@@ -118,7 +118,7 @@ def predict(
 
 
 def _begin(into: Path, settings: dict[str, Any]) -> None:
-    """Make the folder, or check that what is there was begun with the same networks in the same way."""
+    """Make the folder, or check that it was begun for the same scans, with the same networks and settings."""
     if (into / CERTIFICATE).exists():
         read_certificate(into, "predict")
     if not (into / SETTINGS).is_file():
@@ -131,7 +131,7 @@ def _begin(into: Path, settings: dict[str, Any]) -> None:
         raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")
     if changed:
         changes = "; ".join(f"{name} is {before.get(name)} there, {settings[name]} now" for name in changed)
-        raise DataError(f"{into} holds predictions made otherwise: {changes}. Use those, or another folder")
+        raise DataError(f"{into} holds other predictions: {changes}. Use those, or another folder")
 
 
 def _clear(into: Path) -> None:
