@@ -171,6 +171,19 @@ def test_mask_elsewhere_is_refused(tmp_path: Path) -> None:
         read(Case("one", (image,), (mask,)), ORGANS)
 
 
+@pytest.mark.parametrize("axes", ["RAS", "LAS", "PIR", "SAL"])
+@pytest.mark.parametrize("spacing_mm", [None, (2.0, 2.0, 2.0)])
+def test_axes_of_the_file_make_no_difference(
+    tmp_path: Path, axes: str, spacing_mm: tuple[float, float, float] | None
+) -> None:
+    """A viewer that wrote the mask along other axes put every voxel in its place all the same."""
+    case, reading = make_case(tmp_path, balls()), Reading(spacing_mm=spacing_mm)
+    _, straight = read(case, ORGANS, reading)
+    turned = sitk.DICOMOrient(sitk.ReadImage(str(case.masks[0].path)), axes)
+    sitk.WriteImage(turned, str(case.masks[0].path))
+    np.testing.assert_array_equal(read(case, ORGANS, reading)[1], straight)
+
+
 def test_missing_masks_are_refused(tmp_path: Path) -> None:
     """No mask, and one mask where two labels overlap."""
     with pytest.raises(UnreadableError, match="no mask"):

@@ -104,7 +104,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
 
 
 def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
-    """Refuse two files whose voxels lie elsewhere.
+    """Refuse two files whose voxels lie elsewhere; which way each file's axes run makes no difference.
 
     Args:
         one: the first.
@@ -113,21 +113,21 @@ def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
     Raises:
         UnreadableError: size, spacing, origin or direction differ by more than a hundredth of a millimetre.
     """
-    if one.size != other.size:
-        raise UnreadableError(
-            f"{what} have different sizes, {other.size} and {one.size}", "resample one onto the other"
-        )
+    size, others = (tuple(each.size[axis] for axis in each.order) for each in (one, other))
+    if size != others:
+        raise UnreadableError(f"{what} have different sizes, {others} and {size}", "resample one onto the other")
     far = farthest_corner_mm(one, other)
     if far > TOLERANCE_MM:
         raise UnreadableError(
-            f"{what} lie up to {far:.3g} mm apart though both have {one.size} voxels",
+            f"{what} lie up to {far:.3g} mm apart though both have {size} voxels",
             "write both with the same spacing, origin and direction",
         )
 
 
 def farthest_corner_mm(one: Geometry, other: Geometry) -> float:
-    """How far apart the same corner voxel of two files of one size lies, at most."""
-    return float(np.linalg.norm(corners_mm(one) - corners_mm(other), axis=1).max())
+    """How far apart the same corner voxel of two files of one size lies once both are turned to LPS, at most."""
+    first, second = (each.to_lps(corners_mm(each).T.reshape(3, 2, 2, 2)) for each in (one, other))
+    return float(np.linalg.norm(first - second, axis=0).max())
 
 
 def corners_mm(geometry: Geometry) -> NDArray[np.float64]:
