@@ -24,12 +24,17 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.made import certify, read_certificate
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Label, Target
-from modelsgenesis.data.images import Reading
+from modelsgenesis.data.images import Reading, corners_mm
 from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.keeping import only_one
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import find_sources
+from modelsgenesis.data.volume import Geometry
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights.files import save_network
 
 quietly = functools.partial(mg.predict, quiet=True, accelerator="cpu", precision="32-true")
+REAL = Path(__file__).parents[3] / "shared" / "data" / "ct" / "chest_lungpetctdx_dicom" / "A0002_B40f"
 LOW, HIGH = -599.76, 200.24  # HU, of the thresholds that made runs have
 
 
@@ -422,6 +427,40 @@ def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path) -> None:
     assert times == {name: (out / f"{name}.nii.gz").stat().st_mtime_ns for name in done}
     assert len(list(out.glob("*.nii.gz"))) == 8
     assert not list(out.rglob(".*"))
+
+
+def test_two_at_once_are_one_too_many(run: Path, tmp_path: Path) -> None:
+    """A second process does not write into the first one's folder."""
+    write_ct(tmp_path / "a.nii.gz", 1)
+    out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
+    with only_one(out, "predict"), pytest.raises(DataError, match="another genesis predict works on"):
+        quietly(run, tmp_path / "a.nii.gz", out)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real DICOM series is not beside the repository (../shared/data)")
+def test_real_series(tmp_path: Path) -> None:
+    """A scanner's series: the NIfTI mask and the DICOM-SEG lie on it, voxel for voxel, and hold the same."""
+    target = Target("segmentation", (Label("body", (1,)),))
+    run = make_run(tmp_path / "run", thresholding_unet(0.25012), target=target, patch=(256, 256, 16))
+    out = quietly(run, REAL, tmp_path / "out", overlap=0.0)
+    (source,), _ = find_sources(REAL)
+    volume = read_volume(source)
+    body = volume.values[0] > -499.76
+    image, geometry = sitk.ReadImage(str(out / f"{REAL.name}.nii.gz")), volume.geometry
+    np.testing.assert_array_equal(geometry.to_lps(read(out / f"{REAL.name}.nii.gz")), body)
+    for ask, meant in (
+        ("Spacing", geometry.spacing_mm),
+        ("Origin", geometry.origin_mm),
+        ("Direction", geometry.direction),
+    ):
+        np.testing.assert_allclose(getattr(image, f"Get{ask}")(), meant, atol=1e-4)
+    seg = sitk.ReadImage(str(out / f"{REAL.name}.dcm"))
+    there = sitk.Resample(seg, image, sitk.Transform(), sitk.sitkNearestNeighbor)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(there) > 0, sitk.GetArrayFromImage(image) > 0)
+    found = hd.seg.segread(out / f"{REAL.name}.dcm").get_volume(combine_segments=True)
+    corner = found.map_indices_to_reference(np.array([[0, 0, 0], np.array(found.spatial_shape) - 1])).round(2)
+    lps = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    assert {tuple(place) for place in corner} <= {tuple(place) for place in corners_mm(lps).round(2)}
 
 
 def test_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
