@@ -131,7 +131,7 @@ def test_a_missing_prediction_counts_as_empty(data: Path, predictions: Path, tmp
     assert "<td>case03</td><td>missing</td>" in page
     found, page = evaluate(predictions, data, tmp_path / "predicted", only_predicted=True)
     assert "case03" not in {row["id"] for row in found}
-    assert "1 cases without a prediction were left out" in page
+    assert "as --only-predicted asks: 1." in page
 
 
 def other_grid(path: Path) -> None:
@@ -198,7 +198,7 @@ def test_predictions_of_no_case_are_listed(data: Path, predictions: Path, tmp_pa
     write(predictions / "stranger.nii.gz", predicted_of(0))
     found, page = evaluate(predictions, data, tmp_path / "scores")
     assert len(found) == 22
-    assert "1 predictions are of no case of the truth" in page
+    assert "Predictions of no case of the truth: 1" in page
     assert "<td>stranger</td>" in page
 
 
@@ -347,7 +347,7 @@ def test_what_of_the_truth_is_no_case_is_listed(data: Path, predictions: Path, t
     (data / "images" / "case06.nii.gz").unlink()
     found, page = evaluate(predictions, data, tmp_path / "scores")
     assert "case06" not in {row["id"] for row in found}
-    assert "1 entries of the truth are no case" in page
+    assert "Entries of the truth that are no case: 1" in page
     assert "no image of its name" in page
 
 

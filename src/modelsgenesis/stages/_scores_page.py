@@ -198,16 +198,14 @@ def unanswered(compared: Sequence[Any], origin: Origin) -> list[str]:
     if rows:
         parts.append(listed(rows, ("case", "status", "why")))
     if origin.left_out:
-        parts.append(
-            paragraph(f"{origin.left_out} cases without a prediction were left out, as --only-predicted asks.")
-        )
+        parts.append(paragraph(f"Left out for want of a prediction, as --only-predicted asks: {origin.left_out}."))
     if origin.extra:
         many = table([(name,) for name in origin.extra[:MOST_NAMED]])
-        parts.append(folded(f"{len(origin.extra)} predictions are of no case of the truth", many))
+        parts.append(folded(f"Predictions of no case of the truth: {len(origin.extra)}", many))
     if origin.problems:
         rows = [(str(problem.path), problem.problem, problem.remedy) for problem in origin.problems]
         parts.append(
-            folded(f"{len(rows)} entries of the truth are no case", listed(rows, ("file", "why", "what to do")))
+            folded(f"Entries of the truth that are no case: {len(rows)}", listed(rows, ("file", "why", "what to do")))
         )
     return parts or [paragraph("None: every case has a prediction and a truth.", "caption")]
 
