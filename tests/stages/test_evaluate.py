@@ -14,9 +14,10 @@ from tests.data.scan_files import make_image
 import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.made import certify
+from modelsgenesis.core.made import certify, read_certificate
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Label, Target
+from modelsgenesis.stages._commands import command
 
 SIZE, SPACING = (14, 12, 10), (1.0, 1.5, 2.0)
 CASES = [f"case{number:02d}" for number in range(11)]
@@ -509,3 +510,10 @@ def test_tables_that_do_not_answer_are_refused(scans: Path, tmp_path: Path) -> N
     (predictions / "predictions.csv").unlink()
     with pytest.raises(DataError, match=r"has no predictions\.csv"):
         evaluate(predictions, truth, out)
+
+
+def test_certificate_says_the_command(data: Path, predictions: Path, tmp_path: Path) -> None:
+    """What is not the default is an option, so that a report can print how the folder was made."""
+    evaluate(predictions, data, tmp_path / "scores", tolerance=2.5, only_predicted=True, worst=0, resamples=2000)
+    said = command("scores", read_certificate(tmp_path / "scores", "evaluate"))
+    assert said == f"genesis evaluate {predictions} {data} scores --tolerance 2.5 --only-predicted --worst 0"
