@@ -11,14 +11,14 @@ from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.place import Place
+from modelsgenesis.inference.machine import Machine
 from modelsgenesis.inference.predicting import answer_whole, decide
 from modelsgenesis.inference.sliding import cut, num_together, rows
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 
-CPU = Place(torch.device("cpu"))
+CPU = Machine(torch.device("cpu"))
 ORGANS = Target("segmentation", (Label("a", (1,)), Label("b", (2,))))
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -111,7 +111,7 @@ def test_overlapping_labels_are_told_one_by_one() -> None:
 def test_bf16_is_near() -> None:
     """Half the digits, the same answer to a hundredth; the sum stays float32."""
     net, x = make_net(), torch.rand(1, 1, 16, 16, 16)
-    half = Ensemble([net], ORGANS, Place(torch.device("cpu"), bf16=True))(x)
+    half = Ensemble([net], ORGANS, Machine(torch.device("cpu"), bf16=True))(x)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, Ensemble([net], ORGANS, CPU)(x), atol=2e-2, rtol=0)
 

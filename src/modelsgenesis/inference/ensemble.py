@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.target import Target
-from modelsgenesis.inference.place import Place
+from modelsgenesis.inference.machine import Machine
 
 
 class Ensemble:
@@ -16,13 +16,15 @@ class Ensemble:
     Args:
         networks: that answer (B, C, *space) with logits or numbers (B, outputs[, *space]).
         target: what was asked of them.
-        place: where to compute.
+        machine: to compute on.
         mirror: also ask with every combination of axes mirrored, eight times in 3D.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], target: Target, place: Place, *, mirror: bool = False) -> None:
-        self.networks = [network.to(place.device).eval() for network in networks]
-        self.target, self.place, self.mirror = target, place, mirror
+    def __init__(
+        self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: bool = False
+    ) -> None:
+        self.networks = [network.to(machine.device).eval() for network in networks]
+        self.target, self.machine, self.mirror = target, machine, mirror
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
@@ -31,7 +33,7 @@ class Ensemble:
         Returns:
             float32 (B, outputs[, *space]) on the device: probabilities, or the numbers of a regression.
         """
-        windows = windows.to(self.place.device, non_blocking=True)
+        windows = windows.to(self.machine.device, non_blocking=True)
         axes = range(2, windows.ndim)
         flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
         total: Tensor | None = None
@@ -46,7 +48,7 @@ class Ensemble:
         return total.div_(len(self.networks) * (len(flips) if self.mirror else 1))
 
     def _ask(self, network: nn.Module, windows: Tensor) -> Tensor:
-        with torch.autocast(self.place.device.type, torch.bfloat16, enabled=self.place.bf16):
+        with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.bf16):
             answer: Tensor = network(windows)
         answer = answer.float()
         if self.target.kind == "regression":

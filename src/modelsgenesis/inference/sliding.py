@@ -69,7 +69,7 @@ def rows(
     """
     outputs = ensemble.target.num_outputs
     shape = (outputs + 1, windows.patch[0], *windows.padded[1:])
-    device = ensemble.place.of_sum(4 * int(np.prod(shape)))
+    device = ensemble.machine.of_sum(4 * int(np.prod(shape)))
     slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights
     weights = windows.weights().to(device)
     base = 0  # which row of the padded image the slab begins with

@@ -21,7 +21,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.keeping import SETTINGS, only_one, write_table
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.place import Accelerator, Precision, find_place
+from modelsgenesis.inference.machine import Accelerator, Precision, find_machine
 from modelsgenesis.stages._fine_tuned import find_fine_tuned
 from modelsgenesis.stages._outputs import RECORDS, Wanted, columns_of, predict_case
 from modelsgenesis.stages._scans import find_cases
@@ -81,14 +81,14 @@ def predict(
         raise DataError(f"batch_size must be 1 or more, got {batch_size}; leave it out for a sensible one")
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
-    place = find_place(accelerator, precision)
+    machine = find_machine(accelerator, precision)
     tuned = find_fine_tuned(runs)
     overlap = OVERLAP[tuned.target.kind] if overlap is None else overlap
     if not 0 <= overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
     wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
-    ensemble = Ensemble(tuned.load(), tuned.target, place, mirror=mirror)
+    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=mirror)
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=quiet)
     with only_one(into, "predict"):

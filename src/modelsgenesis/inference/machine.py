@@ -1,4 +1,4 @@
-"""Where networks compute, and in which precision."""
+"""What networks compute on, and in which precision."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ SHARE = 3  # of a GPU's free memory that the weighted sum may take: one third
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """A device, and whether it computes in bf16.
 
     Args:
@@ -32,7 +32,7 @@ class Place:
         return torch.device("cpu")
 
 
-def find_place(accelerator: Accelerator = "auto", precision: Precision = "auto") -> Place:
+def find_machine(accelerator: Accelerator = "auto", precision: Precision = "auto") -> Machine:
     """Choose a device.
 
     Args:
@@ -48,4 +48,4 @@ def find_place(accelerator: Accelerator = "auto", precision: Precision = "auto")
         fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
     else:
         fast = precision == "bf16-mixed"
-    return Place(torch.device("cuda" if on_gpu else "cpu"), bool(fast))
+    return Machine(torch.device("cuda" if on_gpu else "cpu"), bool(fast))
