@@ -162,6 +162,14 @@ def test_missing_optional_tags_are_no_matter(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames_of(seg, files)[..., 0], classes[0].T == 1)
 
 
+def test_slices_without_a_study_are_refused(tmp_path: Path) -> None:
+    """What a reference needs cannot be made up."""
+    write_series(tmp_path / "ct", make_ct(size=SIZE), StudyInstanceUID=None)
+    with pytest.raises(UnreadableError, match=r"its slices make no DICOM-SEG \(.*StudyInstanceUID"):
+        write(tmp_path / "ct", tmp_path / "seg.dcm")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
 def test_uneven_slices_keep_their_own_places(tmp_path: Path) -> None:
     """The SEG follows the slices, not the mean step."""
     paths = write_series(tmp_path / "ct", make_ct(size=SIZE))

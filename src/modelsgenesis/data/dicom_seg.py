@@ -1,5 +1,6 @@
 """A mask as a DICOM segmentation object that refers to the slices it was made from."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -51,29 +52,36 @@ def write_dicom_seg(
     # (slices, rows, columns); overlapping labels last
     frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.transpose(3, 2, 1, 0))
     try:
-        made = hd.seg.Segmentation(
-            slices,
-            frames,
-            hd.seg.SegmentationTypeValues.BINARY,
-            [_describe(number, name) for number, name in enumerate(names, start=1)],
-            series_instance_uid=hd.UID(),
-            series_number=_free_number(slices[0]),
-            sop_instance_uid=hd.UID(),
-            instance_number=1,
-            manufacturer=MAKER,
-            manufacturer_model_name=MAKER,
-            software_versions=version(MAKER),
-            device_serial_number="0",
-            content_label="PREDICTION",
-            content_description=f"Predicted by {MAKER} {version(MAKER)}",
-            # One label with all its frames is a volume to SimpleITK too, in place; of many, empty frames are a burden.
-            omit_empty_frames=len(names) > 1 and bool(frames.any()),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")  # of odd tags in the source
+            made = _make(slices, frames, names)
+    except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError) as error:
         raise UnreadableError(f"its slices make no DICOM-SEG ({error})", "use the .nii.gz") from error
-    made.SeriesDescription = f"{MAKER} segmentation"
     with written_aside(path) as aside:
         made.save_as(aside)
+
+
+def _make(slices: Sequence[pydicom.Dataset], frames: NDArray[np.uint8], names: Sequence[str]) -> hd.seg.Segmentation:
+    made = hd.seg.Segmentation(
+        slices,
+        frames,
+        hd.seg.SegmentationTypeValues.BINARY,
+        [_describe(number, name) for number, name in enumerate(names, start=1)],
+        series_instance_uid=hd.UID(),
+        series_number=_free_number(slices[0]),
+        sop_instance_uid=hd.UID(),
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
+        software_versions=version(MAKER),
+        device_serial_number="0",
+        content_label="PREDICTION",
+        content_description=f"Predicted by {MAKER} {version(MAKER)}",
+        # One label with all its frames is a volume to SimpleITK too, in place; of many, empty frames are a burden.
+        omit_empty_frames=len(names) > 1 and bool(frames.any()),
+    )
+    made.SeriesDescription = f"{MAKER} segmentation"
+    return made
 
 
 def check_in_place(geometry: Geometry, slices: Sequence[pydicom.Dataset]) -> None:
@@ -99,7 +107,9 @@ def check_in_place(geometry: Geometry, slices: Sequence[pydicom.Dataset]) -> Non
 
 def _header(file: Path, series: Series) -> pydicom.Dataset:
     """A slice without its pixels; empty where it lacks what it need not have."""
-    header = pydicom.dcmread(file, stop_before_pixels=True)
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        header = pydicom.dcmread(file, stop_before_pixels=True)
     for name in OPTIONAL:
         if name not in header:
             setattr(header, name, None)
