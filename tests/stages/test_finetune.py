@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
+from modelsgenesis.core.made import read_certificate
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
@@ -22,6 +24,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
+from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.finetune import finetune
 from modelsgenesis.training.journal import read_log
 from modelsgenesis.weights.files import read_notes, save_network
@@ -294,3 +297,16 @@ def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:
     """Only what was read is kept."""
     finetune(balls, tmp_path / "run", dry_run=True, cases=3, **QUICK)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["cases"]
+
+
+def test_certificate_gives_the_command_back(table: Path, pretrained: Path, tmp_path: Path) -> None:
+    """Every option that was given, and none that was not."""
+    quick = {"steps": 1, "size": (16, 16, 16), "batch_size": 2}
+    classes = {"small": "<250", "large": ">250"}
+    run = finetune(
+        table, tmp_path / "run", from_=pretrained, label="volume", classes=classes, augment=False, seed=3, **quick
+    )
+    assert command("run", read_certificate(run, "finetune")) == shlex.join(
+        f"genesis finetune {table} run --from {pretrained} --label volume --classes small <250 large >250 "
+        "--size 16 16 16 --no-augment --steps 1 --batch-size 2 --seed 3".split()
+    )

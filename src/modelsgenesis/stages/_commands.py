@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import GenesisError
@@ -11,6 +12,7 @@ from modelsgenesis.core.made import Made
 from modelsgenesis.core.naming import describe
 from modelsgenesis.recipes import find
 
+ASKED = "asked"  # of a certificate's arguments: the options as they were given, where others follow from them
 UNSAID = {"class", "name", "backbone", "method"}  # settings that no option of the command line changes
 
 
@@ -28,8 +30,11 @@ def command(folder: str, made: Made) -> str:
     recipe = arguments.pop("recipe", None)
     if isinstance(recipe, Mapping):
         words.append(str(recipe.get("name")))
-    words += [*made.inputs, folder]
-    options = recipe_options(recipe) if isinstance(recipe, Mapping) else stage_options(made.verb, arguments)
+    if isinstance(recipe, Mapping):
+        options = recipe_options(recipe)
+    else:
+        options = arguments.get(ASKED) or stage_options(made.verb, arguments)
+    words += [*(given for given in made.inputs if given not in options.values()), folder]
     if made.seed:
         options["seed"] = made.seed
     for name, value in options.items():
@@ -39,9 +44,11 @@ def command(folder: str, made: Made) -> str:
 
 def spell(name: str, value: Any) -> list[str]:
     """One option as words."""
-    flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        return [flag]
+    flag = f"--{name.removesuffix('_').replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    if isinstance(value, Mapping):
+        value = [word for pair in value.items() for word in pair]
     values = value if isinstance(value, (list, tuple)) else [value]
     return [flag, *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
 
@@ -70,6 +77,19 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in said.items()
         if name in defaults and value is not None and value is not False and plain(value) != plain(defaults[name])
     }
+
+
+def asked(stage: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a stage that were given, for its certificate.
+
+    Args:
+        stage: whose signature has the defaults.
+        given: all its arguments by name.
+    """
+    defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
+    options = {name: given[name] for name, default in defaults.items() if default is not inspect.Parameter.empty}
+    told = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    return {name: plain(value) for name, value in told.items() if name != "seed" and value != defaults[name]}
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from modelsgenesis.data.stream import CubeStream
 from modelsgenesis.data.working import usable_cores, work_through
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.stages._approach import AXES, SCRATCH, Approach, Start
+from modelsgenesis.stages._commands import ASKED
 from modelsgenesis.stages._runs import Batches, is_done, remember
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
@@ -52,11 +53,14 @@ class Tuning:
         into: the folder.
         seed: of everything random.
         fabric: where; not yet launched.
+        asked: the options as they were given, for the certificate.
     """
 
-    def __init__(self, task: Task, start: Start, approach: Approach, into: Path, seed: int, fabric: Fabric) -> None:
+    def __init__(
+        self, task: Task, start: Start, approach: Approach, into: Path, seed: int, fabric: Fabric, asked: dict[str, Any]
+    ) -> None:
         self.task, self.start, self.approach = task, start, approach
-        self.into, self.seed, self.fabric = into, seed, fabric
+        self.into, self.seed, self.fabric, self.asked = into, seed, fabric, asked
         self.console = Console(stderr=True)
 
     def rehearse(self, division: Division) -> Path:
@@ -88,7 +92,7 @@ class Tuning:
             if not self._train(shelf, division, folder):
                 return self.into
         if several and self.fabric.is_global_zero:
-            arguments = {"folds": len(divisions), **self.settings(divisions[0])}
+            arguments = {ASKED: self.asked, **self.settings(divisions[0])}
             certify(self.into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
         self.fabric.barrier()
         return self.into
@@ -142,7 +146,8 @@ class Tuning:
         elif fabric.is_global_zero:
             for name in (LAST,) if division.val else (LAST, BEST):
                 save_network(into / name, _network(learner), self.notes(outcome.state.step, {}, division))
-            certify(into, "finetune", self.settings(division), inputs=self._inputs(), seed=self.seed)
+            arguments = {ASKED: self.asked, **self.settings(division)}
+            certify(into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
         fabric.barrier()
         return outcome.stopped is None
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
 from modelsgenesis.stages._approach import AXES, SCRATCH, decide, start_from
+from modelsgenesis.stages._commands import asked
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.dividing import cross, divide
@@ -116,11 +117,12 @@ def finetune(
         ShapeError: the patches do not fit the network.
         TrainingError: the folder holds another run, or the training failed.
     """
+    options = asked(finetune, locals())
     task = data if isinstance(data, Task) else folder(Path(data), kind=kind, label=label, classes=classes)
     division = divide(task, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
     divisions = cross(division, folds, seed) if folds else [division]
     start = start_from(from_, task, like=like, backbone=backbone, width=width)
-    options: dict[str, dict[str, Any]] = {
+    settings: dict[str, dict[str, Any]] = {
         "reading": {"spacing_mm": spacing},
         "plan": {
             "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
@@ -133,9 +135,9 @@ def finetune(
         "approach": {"size": size, "foreground": foreground, "widen": widen, "hidden": 0 if tune == "probe" else None},
     }  # fmt: skip
     used = [*divisions[0].train, *divisions[0].val]
-    approach = decide(task, start, used, validates=bool(divisions[0].val), options=options)
+    approach = decide(task, start, used, validates=bool(divisions[0].val), options=settings)
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
-    tuning = Tuning(task, start, approach, Path(into), seed, fabric)
+    tuning = Tuning(task, start, approach, Path(into), seed, fabric, options)
     return tuning.rehearse(divisions[0]) if dry_run else tuning.run(divisions)
 
 
