@@ -36,7 +36,7 @@ def save_network(path: Path, network: Network, notes: dict[str, Any] | None = No
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    header = {KEY: json.dumps({"format": FORMAT, "network": _describe(network), "notes": notes or {}})}
+    header = {KEY: json.dumps({"format": FORMAT, "network": describe_network(network), "notes": notes or {}})}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(network).items()}
     with written_aside(path) as aside:
         aside.write_bytes(save(state, metadata=header))
@@ -144,10 +144,10 @@ def read_notes(path: Path) -> dict[str, Any]:
     return dict(read_header(path).get("notes", {}))
 
 
-def _describe(network: nn.Module) -> dict[str, Any]:
-    """A network's file and arguments; networks among the arguments likewise."""
+def describe_network(network: nn.Module) -> dict[str, Any]:
+    """Say as data what makes a network: its file in nets/ and its arguments; networks among those likewise."""
     arguments = {
-        name: _describe(value) if isinstance(value, nn.Module) else value
+        name: describe_network(value) if isinstance(value, nn.Module) else value
         for name, value in arguments_of(network).items()
     }
     return {"name": type(network).__module__.rpartition(".")[2], "arguments": arguments}
