@@ -24,7 +24,8 @@ from modelsgenesis.tasks import Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
 from modelsgenesis.tuning.pace import Pace
-from modelsgenesis.weights.files import load_backbone, read_notes
+from modelsgenesis.weights.files import read_notes
+from modelsgenesis.weights.opening import load_backbone
 from modelsgenesis.weights.transfer import Widening
 
 SCRATCH = "scratch"

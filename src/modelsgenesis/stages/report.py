@@ -15,7 +15,7 @@ from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.show import recipe_of, settings_of, show, telling_sample
-from modelsgenesis.weights.files import load
+from modelsgenesis.weights.opening import load
 
 MOST_SHEETS = 4
 HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore

@@ -30,7 +30,7 @@ from modelsgenesis.pictures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.recipe import build_learner, split
-from modelsgenesis.weights.files import load_backbone
+from modelsgenesis.weights.opening import load_backbone
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
 ALONE: tuple[Law, ...] = get_args(Law)

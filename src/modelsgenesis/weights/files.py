@@ -42,34 +42,20 @@ def save_network(path: Path, network: Network, notes: dict[str, Any] | None = No
         aside.write_bytes(save(state, metadata=header))
 
 
-def load(source: str | Path) -> Network:
-    """Load the network of a run, or of a .safetensors file, in evaluation mode.
+def network_file(source: str | Path) -> Path:
+    """The file of a network: a run's best, or the file itself.
 
-    Args:
-        source: a run's folder (its best network is taken), or a file.
-    Returns:
-        A backbone after pre-training, which restores, and after learning to segment, which answers with logits
-        (B, outputs, *space); a Classifier, with logits or numbers (B, outputs), after classification or regression.
     Raises:
-        WeightsError: there is no network there, or the file is broken.
-    Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
+        WeightsError: there is none.
     """
     path = Path(source)
     if path.is_dir():
         path = path / "model.safetensors"
         if not path.is_file():
             raise WeightsError(f"{source}: no network in this folder; {_remedy(Path(source))}")
-    return load_network(path)
-
-
-def load_backbone(source: str | Path) -> Backbone:
-    """Load a backbone as `load` does; of a classifier, the one it is built on, with its decoder frozen.
-
-    Raises:
-        WeightsError: there is no network there, or the file is broken.
-    """
-    network = load(source)
-    return network.backbone if isinstance(network, Classifier) else network
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; a finished run holds a model.safetensors")
+    return path
 
 
 def load_network(path: Path) -> Network:

@@ -95,6 +95,16 @@ class LoadingMap:
         return lines
 
 
+def whole(network: Backbone) -> LoadingMap:
+    """The map of a network that is taken as it is."""
+    places = _places(network)
+    rows = (
+        Row(name, places[id(tensor)], tuple(tensor.shape), "taken", learned=isinstance(tensor, nn.Parameter))
+        for name, tensor in distinct(network).items()
+    )
+    return LoadingMap(tuple(rows))
+
+
 def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) -> Backbone:
     """Make a network of the same kind and size for another task: it answers with logits, at every scale if it can.
 

@@ -1,0 +1,109 @@
+"""Weights of any program: what a file is, is decided by what it holds, and its adapter makes the network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.weights.adapters import Container, Opened, adapters
+from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
+from modelsgenesis.weights.files import load_network, network_file, read_header
+from modelsgenesis.weights.hdf5 import is_hdf5, read_hdf5
+from modelsgenesis.weights.transfer import whole
+
+__all__ = ["Opened", "load", "load_backbone", "open_weights", "read_checkpoint"]
+
+OURS = "modelsgenesis"
+SHOWN = 3  # names in an error
+
+
+def load(source: str | Path, *, trust: bool = False) -> Network:
+    """Load the network of a run, of a .safetensors file, or of another program's file, in evaluation mode.
+
+    Args:
+        source: a run's folder (its best network is taken), or a file.
+        trust: unpickle another program's file that needs more than tensors and plain values, in a process of its own.
+            It can do there whatever its author wanted; the names that it asks for are shown first.
+    Returns:
+        A backbone after pre-training, which restores, and after learning to segment, which answers with logits
+        (B, outputs, *space); a Classifier, with logits or numbers (B, outputs), after classification or regression.
+        Another program's network answers what it answers there.
+    Raises:
+        WeightsError: there is no network there, or the file is broken, hostile or of an unknown format.
+        MissingExtraError: the format needs a library that is not installed.
+    Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
+    """
+    path = network_file(source)
+    return load_network(path) if _is_ours(path) else open_weights(path, trust=trust).network
+
+
+def load_backbone(source: str | Path, *, trust: bool = False) -> Backbone:
+    """Load a backbone as `load` does; of a classifier, the one it is built on, with its decoder frozen.
+
+    Raises:
+        WeightsError: there is no network there, or the file is broken, hostile or of an unknown format.
+    """
+    network = load(source, trust=trust)
+    return network.backbone if isinstance(network, Classifier) else network
+
+
+def open_weights(source: str | Path, *, trust: bool = False) -> Opened:
+    """Open a run or a file of any known format, and report what became of each tensor.
+
+    Args:
+        source: a run's folder, or a file.
+        trust: as of `load`.
+    Returns:
+        The backbone, the report, the format's name and what the file says of itself.
+    Raises:
+        WeightsError: there is no network there, or the file is broken, hostile or of an unknown format.
+        MissingExtraError: the format needs a library that is not installed.
+    """
+    path = network_file(source)
+    if _is_ours(path):
+        network = load_backbone(path)
+        return Opened(network, whole(network), OURS, dict(read_header(path).get("notes", {})))
+    container, content = _read(path, trust=trust)
+    for adapter in adapters(container):
+        if adapter.recognises(content):
+            try:
+                return adapter.adapt(content)
+            except WeightsError as error:
+                raise WeightsError(f"{path}: taken for {adapter.FORMAT}, but {error}") from error
+    known = ", ".join(adapter.FORMAT for adapter in adapters())
+    raise WeightsError(f"{path}: holds {_glimpse(content)}, which is no layout known here; known are {known}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a safetensors file that this package wrote; one cut off in its header counts, to be refused."""
+    return not is_checkpoint(path) and not is_hdf5(path) and (bool(read_header(path)) or not _is_safetensors(path))
+
+
+def _is_safetensors(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
+def _read(path: Path, *, trust: bool) -> tuple[Container, Mapping[str, Any]]:
+    if is_checkpoint(path):
+        return "torch", read_checkpoint(path, trust=trust)
+    if is_hdf5(path):
+        return "hdf5", read_hdf5(path)
+    with safe_open(path, framework="pt") as file:
+        return "torch", {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _glimpse(content: Mapping[str, Any]) -> str:
+    """A few words on what a file holds."""
+    names = [str(name) for name in content]
+    inner = next((value for value in content.values() if isinstance(value, Mapping) and value), None)
+    within = f" (the first with {', '.join(map(str, list(inner)[:SHOWN]))}, ...)" if inner else ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}{within}" if names else "nothing"
