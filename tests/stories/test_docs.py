@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 from tests.conftest import write_blobs
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +24,14 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
-    """One after the other in one folder, as a reader would, with scans/ at hand."""
-    (tmp_path / "scans").mkdir()
+    """One after the other in one folder, as a reader would, with scans/ and labelled/ at hand."""
+    for folder in ("scans", "labelled/images", "labelled/labels"):
+        (tmp_path / folder).mkdir(parents=True)
     for number in range(3):
-        write_blobs(tmp_path / "scans" / f"ct-{number}.nii.gz", number, size=(72, 72, 72))
+        scan = tmp_path / "scans" / f"ct-{number}.nii.gz"
+        write_blobs(scan, number, size=(72, 72, 72))
+        shutil.copy(scan, tmp_path / "labelled" / "images")
+        sitk.WriteImage(sitk.ReadImage(scan) > 200, tmp_path / "labelled" / "labels" / scan.name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for language, code in blocks(page):
         command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
