@@ -1,0 +1,183 @@
+"""ONNX, for programs without PyTorch: the whole network and its encoder, of any batch and size, checked before use."""
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import MissingExtraError, WeightsError
+from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.nets._norms import BatchNorm
+from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.weights.exporters._given import Given, read_given
+
+OPSET = 20
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+TRACED = (2, (3, 3, 3))  # batch, and sides in strides
+CHECKED = ((1, (2, 3, 4)), (3, (4, 2, 2)))
+TOLERANCE = 1e-4  # between PyTorch and onnxruntime, of the greatest absolute answer or 1
+MOST_INSIDE = 1_800_000_000  # bytes of weights; protobuf ends at 2 GB, so more lie in a file beside
+KEY = "modelsgenesis"  # of our description among the file's metadata
+
+USAGE = f"""\
+`model.onnx` is the whole network, `encoder.onnx` its encoder, whose outputs `feature_0`, `feature_1`, ... go from the
+finest to the deepest. Both take `image`, float32 (B, C, X, Y, Z) in [0, 1], of any batch and of sides that divide by
+the strides in `config.json`. Opset {OPSET}. The same description is in each file's metadata under `{KEY}`.
+
+    import numpy as np
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession("model.onnx")
+    (answer,) = session.run(None, {{"image": cubes.astype(np.float32)}})
+"""
+
+
+def export(run: Path, into: Path) -> Path:
+    """Write model.onnx, encoder.onnx and config.json; each file's answers are compared with PyTorch's first.
+
+    Args:
+        run: a run's folder, or a weights file.
+        into: an empty folder.
+    Returns:
+        `into`.
+    Raises:
+        WeightsError: there is no network there, its answers depend on the company in a batch, or onnxruntime answers
+            otherwise than PyTorch.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        line = "pip install 'modelsgenesis[onnx]'"
+        raise MissingExtraError(f"exporting to ONNX needs {', '.join(missing)}: {line}")
+    given = read_given(run)
+    _refuse_batch_statistics(given)
+    far = {
+        name: _write(into / name, module, given)
+        for name, module in (("model.onnx", given.network), ("encoder.onnx", _Encoder(given.backbone)))
+    }
+    write_json(into / "config.json", given.config() | {"opset": OPSET, "checked": _checks(far)})
+    return into
+
+
+class _Encoder(nn.Module):
+    """A backbone's features as a network's answers."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, C, *space) -> features, finest first."""
+        return tuple(self.backbone.encode(image))
+
+
+def _refuse_batch_statistics(given: Given) -> None:
+    if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in given.network.modules()):
+        raise WeightsError(
+            f"{given.file}: this network normalises by the batch it is given (norm batch_stats), so what it answers "
+            "depends on the company; give it an ordinary batch norm first: genesis weights recalibrate"
+        )
+
+
+def _write(path: Path, module: nn.Module, given: Given) -> float:
+    """Trace, write and check one file; how far its answers are from PyTorch's."""
+    module.eval()
+    network = given.network
+    names = _names(module, network)
+    num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    with torch.no_grad(), _quietly():
+        program: Any = torch.onnx.export(
+            module,
+            (_images(network, *TRACED),),
+            dynamo=True,
+            dynamic_shapes=(_dynamic(network),),
+            input_names=["image"],
+            output_names=names,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    program.model.metadata_props[KEY] = json.dumps(given.config())
+    if num_bytes > MOST_INSIDE:
+        program.save(str(path), external_data=True)
+    else:
+        with written_aside(path) as aside:
+            program.save(str(aside), external_data=False)
+    return _compare(path, module, network)
+
+
+def _names(module: nn.Module, network: Network) -> list[str]:
+    """Of the outputs."""
+    if module is network:
+        return ["answer"]
+    backbone = network.backbone if isinstance(network, Classifier) else network
+    return [f"feature_{level}" for level in range(len(backbone.channels))]
+
+
+def _dynamic(network: Network) -> dict[int, Any]:
+    """Batch and sides that may change; sides by whole strides."""
+    sides = [torch.export.Dim(name) for name in "xyz"[: network.axes]]
+    steps = {
+        axis: step * side if step > 1 else side
+        for axis, (step, side) in enumerate(zip(network.stride, sides, strict=True), 2)
+    }
+    return {0: torch.export.Dim("batch"), **steps}
+
+
+def _images(network: Network, batch: int, strides: tuple[int, ...]) -> Tensor:
+    """Made-up images: values in [0, 1], the same each time."""
+    sides = [count * step for count, step in zip(strides, network.stride, strict=False)]
+    return torch.rand(batch, network.in_channels, *sides, generator=torch.Generator().manual_seed(batch))
+
+
+@torch.no_grad()
+def _compare(path: Path, module: nn.Module, network: Network) -> float:
+    """The greatest difference between what onnxruntime and PyTorch answer, as a share of the greatest answer or 1.
+
+    Raises:
+        WeightsError: it is more than the tolerance.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    far = 0.0
+    for batch, strides in CHECKED:
+        images = _images(network, batch, strides)
+        expected = module(images)
+        answers = session.run(None, {"image": images.numpy()})
+        for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), answers, strict=True):
+            difference = np.abs(ours.numpy() - theirs).max() / max(1.0, float(ours.abs().max()))
+            far = max(far, float(difference))
+    if not far <= TOLERANCE:
+        raise WeightsError(
+            f"{path.name}: onnxruntime's answers are up to {far:.1e} from PyTorch's, at most {TOLERANCE:g} is right; "
+            "another version of onnxruntime may do better"
+        )
+    return far
+
+
+def _checks(far: dict[str, float]) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {"onnxruntime": version("onnxruntime"), "torch": version("torch"), "greatest_difference": far}
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the exporter's remarks on libraries that are not there, and on its own old calls."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
