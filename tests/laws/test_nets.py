@@ -2,20 +2,51 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import ResidualUNet, UNet3D
+from modelsgenesis.nets import PlannedUNet, ResidualUNet, UNet3D
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
+
+
+def planned(
+    kind: str, blocks: str, axes: int = 3, strides: tuple[tuple[int, ...], ...] = ((1, 1, 1), (1, 2, 2))
+) -> Any:
+    """An architecture of two or more stages as nnU-Net's plans have it."""
+    return {
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{kind}",
+        "arch_kwargs": {
+            "n_stages": len(strides),
+            "features_per_stage": [8 * 2**stage for stage in range(len(strides))],
+            "conv_op": f"torch.nn.modules.conv.Conv{axes}d",
+            "kernel_sizes": [[1, 3, 3][-axes:], *([[3] * axes] * (len(strides) - 1))],
+            "strides": [list(step) for step in strides],
+            blocks: [2] * len(strides),
+            "n_conv_per_stage_decoder": [2] * (len(strides) - 1),
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{axes}d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+PLAIN = planned("PlainConvUNet", "n_conv_per_stage", strides=((1, 1, 1), (1, 2, 2), (2, 2, 2)))
+RESIDUAL = planned("ResidualEncoderUNet", "n_blocks_per_stage")
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     "unet": lambda: UNet3D(width=4),
     "unet-official": lambda: UNet3D(width=4, norm="batch_stats"),
-    "unet-keras": lambda: UNet3D(width=4, up="nearest"),
+    "unet-keras": lambda: UNet3D(width=4, up="nearest", eps=1e-3),
     "unet-instance": lambda: UNet3D(width=4, norm="instance", in_channels=2, out_channels=3, activation="identity"),
     "unet-group": lambda: UNet3D(width=4, norm="group"),
     "unet-2d": lambda: UNet3D(width=4, axes=2),
@@ -24,6 +55,10 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "residual-deep": lambda: ResidualUNet(
         features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True
     ),
+    "planned-plain": lambda: PlannedUNet(PLAIN, units=(3.0, -1.5)),
+    "planned-residual": lambda: PlannedUNet(RESIDUAL, in_channels=2, axis_order=(1, 2, 0)),
+    "planned-deep": lambda: PlannedUNet(PLAIN, out_channels=2, activation="identity", deep_supervision=True),
+    "planned-2d": lambda: PlannedUNet(planned("PlainConvUNet", "n_conv_per_stage", 2, ((1, 1), (1, 2)))),
 }
 
 

@@ -1,5 +1,6 @@
 from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.unet3d import UNet3D
 
-__all__ = ["Classifier", "Network", "ResidualUNet", "UNet3D"]
+__all__ = ["Classifier", "Network", "PlannedUNet", "ResidualUNet", "UNet3D"]

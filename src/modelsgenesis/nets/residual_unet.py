@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
-from modelsgenesis.core.errors import MissingExtraError
+from modelsgenesis.nets._nnunet import architectures, decoded, parts_of, supervise
 from modelsgenesis.nets.unet3d import Activation
 
 Strides = Sequence[int | Sequence[int]]
@@ -58,9 +57,7 @@ class ResidualUNet(Backbone):
         steps = [(step,) * axes if isinstance(step, int) else tuple(step) for step in strides]
         self.stride = tuple(math.prod(step[axis] for step in steps) for axis in range(axes))
         self.network: Any = _build(in_channels, out_channels, features, steps, blocks, axes)
-        # DDP waits for the gradient of every parameter, and the last head alone answers without deep supervision.
-        for coarse in list(self.network.decoder.seg_layers)[:-1]:
-            coarse.requires_grad_(deep_supervision)
+        supervise(self.network, deep_supervision)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, *space) -> one feature a stage."""
@@ -68,7 +65,7 @@ class ResidualUNet(Backbone):
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> (B, channels[0], *space)."""
-        return self._decoded(features)[0]
+        return decoded(self.network, features)[0]
 
     def head(self, x: Tensor) -> Tensor:
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
@@ -80,24 +77,12 @@ class ResidualUNet(Backbone):
             return [self(x)]
         self.check(tuple(x.shape))
         heads = reversed(self.network.decoder.seg_layers)
-        scales = self._decoded(self.encode(x))
+        scales = decoded(self.network, self.encode(x))
         return [self._activated(head(scale)) for head, scale in zip(heads, scales, strict=True)]
 
     def parts(self) -> list[tuple[Part, nn.Module]]:
         """The stem, each stage down, each stage up, and the heads of all scales together."""
-        encoder, decoder = self.network.encoder, self.network.decoder
-        down: list[tuple[Part, nn.Module]] = [("encoder", stage) for stage in (encoder.stem, *encoder.stages)]
-        up = [nn.ModuleList(pair) for pair in zip(decoder.transpconvs, decoder.stages, strict=True)]
-        return [*down, *(("decoder", stage) for stage in up), ("head", decoder.seg_layers)]
-
-    def _decoded(self, features: list[Tensor]) -> list[Tensor]:
-        """What each stage of the decoder makes, finest first."""
-        decoder, x = self.network.decoder, features[-1]
-        scales: list[Tensor] = []
-        for rise, stage, skip in zip(decoder.transpconvs, decoder.stages, features[-2::-1], strict=True):
-            x = stage(torch.cat((rise(x), skip), dim=1))
-            scales.insert(0, x)
-        return scales
+        return parts_of(self.network)
 
     def _activated(self, x: Tensor) -> Tensor:
         return x.sigmoid() if self.activation == "sigmoid" else x
@@ -111,12 +96,8 @@ def _build(
     blocks: Sequence[int],
     axes: int,
 ) -> Any:
-    try:
-        from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
-    except ImportError as error:
-        line = "pip install --no-deps dynamic-network-architectures"
-        raise MissingExtraError(f"the residual-encoder U-Net needs dynamic-network-architectures: {line}") from error
-    network: Any = ResidualEncoderUNet(
+    kind = architectures().ResidualEncoderUNet
+    network: Any = kind(
         input_channels=in_channels,
         n_stages=len(features),
         features_per_stage=list(features),
@@ -132,5 +113,5 @@ def _build(
         nonlin=nn.LeakyReLU,
         nonlin_kwargs={"inplace": True},
     )
-    network.apply(ResidualEncoderUNet.initialize)
+    network.apply(kind.initialize)
     return network

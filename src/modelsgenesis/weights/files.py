@@ -151,12 +151,12 @@ def _build(described: dict[str, Any], num_bytes: int) -> Network:
 
 
 def _make(described: dict[str, Any], base: type) -> Any:
-    """Make what was described, if it is of ours and of that kind; an argument that is a mapping is a backbone."""
+    """Make what was described, if it is of ours and of that kind; an argument so described is a backbone."""
     name = described["name"]
     if ":" in name:
         raise WeightsError(f"{name}: only networks of modelsgenesis.nets are rebuilt from a file")
     arguments = {
-        key: _make(value, Backbone) if isinstance(value, dict) else value
+        key: _make(value, Backbone) if isinstance(value, dict) and value.keys() == {"name", "arguments"} else value
         for key, value in described["arguments"].items()
     }
     return find("nets", name, base)(**arguments)
