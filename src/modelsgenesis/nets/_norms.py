@@ -16,10 +16,11 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
         channels: of the features.
         always_batch_stats: normalise by the batch's own statistics in evaluation too, as the authors' PyTorch network
             does; the same cube then gives other answers in other company.
+        eps: added to the variance.
     """
 
-    def __init__(self, channels: int, *, always_batch_stats: bool = False) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, *, always_batch_stats: bool = False, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps=eps)
         self.always_batch_stats = always_batch_stats
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -78,17 +79,17 @@ def _total(values: Tensor) -> Tensor:
     return values
 
 
-def make_norm(norm: Norm, channels: int, axes: int) -> nn.Module:
-    """Make the layer of that name.
+def make_norm(norm: Norm, channels: int, axes: int, eps: float = 1e-5) -> nn.Module:
+    """Make the layer of that name; eps is added to the variance.
 
     Raises:
         ValueError: no norm of that name.
     """
     if norm in ("batch", "batch_stats"):
-        return BatchNorm(channels, always_batch_stats=norm == "batch_stats")
+        return BatchNorm(channels, always_batch_stats=norm == "batch_stats", eps=eps)
     if norm == "instance":
         kind = nn.InstanceNorm3d if axes == 3 else nn.InstanceNorm2d
-        return kind(channels, affine=True)
+        return kind(channels, affine=True, eps=eps)
     if norm == "group":
-        return nn.GroupNorm(max(1, channels // 8), channels)
+        return nn.GroupNorm(max(1, channels // 8), channels, eps=eps)
     raise ValueError(f"norm must be batch, batch_stats, instance or group, got {norm!r}")

@@ -24,6 +24,7 @@ class UNet3D(Backbone):
         up: "transposed" is the authors' PyTorch network, "nearest" their Keras one.
         activation: after the last convolution; "identity" leaves the logits.
         axes: of space; 2 gives the twin for radiographs and slices.
+        eps: that the norm adds to the variance; Keras adds 1e-3.
     Source: Zhou et al. 2021, section 3, and the authors' published layer names; width 32, norm "batch_stats" and up
         "transposed" has their 19,073,665 parameters.
     Example: >>> UNet3D(width=8)(torch.rand(1, 1, 64, 64, 32)).shape
@@ -39,6 +40,7 @@ class UNet3D(Backbone):
         up: Up = "transposed",
         activation: Activation = "sigmoid",
         axes: int = 3,
+        eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if width < 1:
@@ -49,15 +51,16 @@ class UNet3D(Backbone):
             raise ValueError(f"activation must be sigmoid or identity, got {activation!r}")
         self.in_channels, self.out_channels, self.width = in_channels, out_channels, width
         self.norm, self.up, self.activation, self.axes = norm, up, activation, axes
+        self.eps = eps
         self.channels = tuple(2 * width * 2**level for level in range(4))
         self.stride = (8,) * axes
         inner = (in_channels, *self.channels)
         self.down = nn.ModuleList(
-            _Level(inner[level], width * 2**level, inner[level + 1], norm, axes) for level in range(4)
+            _Level(inner[level], width * 2**level, inner[level + 1], norm, axes, eps) for level in range(4)
         )
         self.rise = nn.ModuleList(_make_up(up, channels, axes) for channels in self.channels[:0:-1])
         self.merge = nn.ModuleList(
-            _Level(coarse + fine, fine, fine, norm, axes)
+            _Level(coarse + fine, fine, fine, norm, axes, eps)
             for coarse, fine in zip(self.channels[:0:-1], self.channels[-2::-1], strict=True)
         )
         self.pool = nn.MaxPool3d(2) if axes == 3 else nn.MaxPool2d(2)
@@ -93,14 +96,14 @@ class UNet3D(Backbone):
 class _Level(nn.Sequential):
     """Two times convolution, norm, ReLU."""
 
-    def __init__(self, in_channels: int, middle: int, out_channels: int, norm: Norm, axes: int) -> None:
+    def __init__(self, in_channels: int, middle: int, out_channels: int, norm: Norm, axes: int, eps: float) -> None:
         convolution = _convolution(axes)
         super().__init__(
             convolution(in_channels, middle, 3, padding=1),
-            make_norm(norm, middle, axes),
+            make_norm(norm, middle, axes, eps),
             nn.ReLU(inplace=True),
             convolution(middle, out_channels, 3, padding=1),
-            make_norm(norm, out_channels, axes),
+            make_norm(norm, out_channels, axes, eps),
             nn.ReLU(inplace=True),
         )
 

@@ -1,0 +1,182 @@
+"""The 3D residual network of MedicalNet as an encoder, under a small decoder of our own."""
+
+import functools
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets._norms import make_norm
+from modelsgenesis.nets.unet3d import Activation
+
+Shortcut = Literal["A", "B"]
+
+STRIDES, DILATIONS = (1, 2, 1, 1), (1, 1, 2, 4)  # of the four layers: the last two dilate in place of shrinking
+FINEST = 32  # channels of the decoder at the size of the image
+
+
+class ResNet(Backbone):
+    """Four layers of residual blocks down to an eighth of the size, and a decoder with a skip at each size.
+
+    MedicalNet has no feature at the size of the image; the decoder makes one, by one convolution of the image.
+
+    Args:
+        in_channels: of the image.
+        out_channels: of the answer.
+        blocks: of each of the four layers: (1, 1, 1, 1) is depth 10, (2, 2, 2, 2) 18, (3, 4, 6, 3) 34 and, with
+            bottlenecks, 50.
+        bottleneck: blocks of three convolutions with four times the channels, in place of two.
+        shortcut: around a block that changes the shape: "A" takes every other voxel and appends zero channels, "B" is a
+            convolution.
+        width: channels of the first convolution and layer; they double from layer to layer.
+        activation: after the last convolution; "identity" leaves the logits.
+    Raises:
+        ShapeError: not four layers, or a number below 1.
+    Source: Chen, Ma and Zheng 2019, Med3D; strides, dilations and shortcuts as in their published network, which is
+        dilated for segmentation; MONAI's network of the same name is not.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        bottleneck: bool = False,
+        shortcut: Shortcut = "B",
+        width: int = 64,
+        activation: Activation = "sigmoid",
+    ) -> None:
+        super().__init__()
+        if len(blocks) != 4 or min(*blocks, width) < 1:
+            raise ShapeError(
+                f"blocks must be four numbers and all of them, and width, 1 or more; got {blocks}, {width}"
+            )
+        if shortcut not in ("A", "B"):
+            raise ValueError(f"shortcut must be A or B, got {shortcut!r}")
+        self.in_channels, self.out_channels, self.activation = in_channels, out_channels, activation
+        self.blocks, self.bottleneck, self.shortcut, self.width = tuple(blocks), bottleneck, shortcut, width
+        self.axes, self.stride = 3, (8, 8, 8)
+        spread = 4 if bottleneck else 1
+        self.channels = (FINEST, width, width * spread, 8 * width * spread)
+        self.encoder = _Encoder(in_channels, blocks, bottleneck, shortcut, width)
+        self.finest = _convolved(in_channels, FINEST)
+        self.rise = nn.ModuleList(
+            nn.ConvTranspose3d(coarse, fine, 2, stride=2)
+            for coarse, fine in zip(self.channels[:0:-1], self.channels[-2::-1], strict=True)
+        )
+        self.merge = nn.ModuleList(_convolved(2 * fine, fine) for fine in self.channels[-2::-1])
+        self.last = nn.Conv3d(FINEST, out_channels, 1)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, C, X, Y, Z) -> four features, at 1, 1/2, 1/4 and 1/8 of the size."""
+        features = self.encoder(x)
+        return [self.finest(x), *features]
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Four features -> (B, channels[0], X, Y, Z)."""
+        x = features[-1]
+        for rise, merge, skip in zip(self.rise, self.merge, features[-2::-1], strict=True):
+            x = merge(torch.cat([rise(x), skip], dim=1))
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, channels[0], X, Y, Z) -> (B, out_channels, X, Y, Z)."""
+        x = self.last(x)
+        return x.sigmoid() if self.activation == "sigmoid" else x
+
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """The first convolution, four layers, the skip at full size, three steps up, and the last convolution."""
+        encoder = self.encoder
+        stem = nn.ModuleList([encoder.conv1, encoder.bn1])
+        down: list[nn.Module] = [stem, encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4]
+        up = [nn.ModuleList(pair) for pair in zip(self.rise, self.merge, strict=True)]
+        return [
+            *(("encoder", module) for module in down),
+            *(("decoder", module) for module in (self.finest, *up)),
+            ("head", self.last),
+        ]
+
+
+class _Encoder(nn.Module):
+    """MedicalNet's layers under their published names."""
+
+    def __init__(
+        self, in_channels: int, blocks: Sequence[int], bottleneck: bool, shortcut: Shortcut, width: int
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = make_norm("batch", width, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool3d(3, stride=2, padding=1)
+        layers, channels = [], width
+        for level, (count, stride, dilation) in enumerate(zip(blocks, STRIDES, DILATIONS, strict=True)):
+            inner = width * 2**level
+            steps = []
+            for index in range(count):
+                step = stride if index == 0 else 1
+                steps.append(_Block(channels, inner, step, dilation, bottleneck, shortcut))
+                channels = inner * (4 if bottleneck else 1)
+            layers.append(nn.Sequential(*steps))
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The features of each size: the first convolution, the first layer, and the last."""
+        half = self.relu(self.bn1(self.conv1(x)))
+        quarter = self.layer1(self.pool(half))
+        return [half, quarter, self.layer4(self.layer3(self.layer2(quarter)))]
+
+
+class _Block(nn.Module):
+    """Two convolutions, or three around a bottleneck, beside a shortcut."""
+
+    def __init__(
+        self, channels: int, inner: int, stride: int, dilation: int, bottleneck: bool, shortcut: Shortcut
+    ) -> None:
+        super().__init__()
+        self.stride, self.out_channels = stride, inner * 4 if bottleneck else inner
+        around = functools.partial(nn.Conv3d, kernel_size=3, padding=dilation, dilation=dilation, bias=False)
+        if bottleneck:
+            self.conv1 = nn.Conv3d(channels, inner, 1, bias=False)
+            self.bn1 = make_norm("batch", inner, 3)
+            self.conv2 = around(inner, inner, stride=stride)
+            self.bn2 = make_norm("batch", inner, 3)
+            self.conv3 = nn.Conv3d(inner, self.out_channels, 1, bias=False)
+            self.bn3 = make_norm("batch", self.out_channels, 3)
+        else:
+            self.conv1 = around(channels, inner, stride=stride)
+            self.bn1 = make_norm("batch", inner, 3)
+            self.conv2 = around(inner, inner)
+            self.bn2 = make_norm("batch", inner, 3)
+        self.bottleneck = bottleneck
+        self.relu = nn.ReLU(inplace=True)
+        changes = stride != 1 or channels != self.out_channels
+        self.downsample: nn.Module | None = None
+        if changes and shortcut == "B":
+            convolution = nn.Conv3d(channels, self.out_channels, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(convolution, make_norm("batch", self.out_channels, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, X, Y, Z) -> (B, out_channels, *space / stride)."""
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        if self.bottleneck:
+            y = self.bn3(self.conv3(self.relu(y)))
+        around = self._around(x) if self.downsample is None else self.downsample(x)
+        merged: Tensor = self.relu(y + around)
+        return merged
+
+    def _around(self, x: Tensor) -> Tensor:
+        """The shortcut without weights: every stride-th voxel, zeros for further channels."""
+        x = x[:, :, :: self.stride, :: self.stride, :: self.stride]
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, 0, 0, self.out_channels - x.shape[1]))
+
+
+def _convolved(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(in_channels, out_channels, 3, padding=1), make_norm("batch", out_channels, 3), nn.ReLU(inplace=True)
+    )
