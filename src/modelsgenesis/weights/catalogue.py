@@ -1,0 +1,258 @@
+"""Weights that others published, and ours: where each is, what its licence allows, what it fits."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from modelsgenesis.core.errors import WeightsError
+
+BOX = Path(__file__).parent / "box"  # of weights that the package itself carries
+
+
+@dataclass(frozen=True)
+class Licence:
+    """What one may do with weights.
+
+    Attributes:
+        name: of the licence.
+        allows: it in a sentence; the text at `url` is what binds.
+        url: of its text.
+    """
+
+    name: str
+    allows: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One weights file.
+
+    Attributes:
+        name: what it is called here, and, with the suffix of `url`, on disk.
+        title: what it is.
+        url: of the file; empty for one in the package.
+        format: of the file.
+        fits: which networks start from it.
+        licence: that its user accepts.
+        citation: of its paper.
+        data: it was trained on.
+        size: bytes, where its publisher states them.
+        sha256: where its publisher states it; else it is recorded on the first download and checked after.
+        notes: what else one should know.
+    """
+
+    name: str
+    title: str
+    url: str
+    format: str
+    fits: str
+    licence: Licence
+    citation: str
+    data: str
+    size: int | None = None
+    sha256: str | None = None
+    notes: str = ""
+
+    @property
+    def file(self) -> str:
+        """Its name on disk."""
+        return self.name + (PurePosixPath(urlsplit(self.url).path).suffix or ".safetensors")
+
+
+ASU = Licence(
+    "Arizona State University, M19-252LC",
+    "Academic and other non-commercial research only. Copies and derived weights carry the same licence; commercial "
+    "use needs a written agreement with the university, which also holds a patent on the method.",
+    "https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE",
+)
+SUPREM = Licence(
+    "CC BY-NC-ND 4.0",
+    "Non-commercial use with attribution; adapted material, such as fine-tuned weights, may not be shared.",
+    "https://github.com/MrGiovanni/SuPreM/blob/main/LICENSE",
+)
+OPENMIND = Licence(
+    "CC BY 4.0",
+    "Any use, commercial too, and derived weights may be shared, with attribution.",
+    "https://creativecommons.org/licenses/by/4.0/",
+)
+MEDICALNET = Licence(
+    "MIT",
+    "Any use, commercial too, and derived weights may be shared, with the copyright notice.",
+    "https://github.com/Tencent/MedicalNet/blob/master/LICENSE",
+)
+OURS = Licence(
+    "Apache-2.0",
+    "Any use, commercial too, with the notice; its model card names the licences of the scans it learned from. The "
+    "method is patented: see NOTICE.",
+    "https://www.apache.org/licenses/LICENSE-2.0",
+)
+
+_GENESIS = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021, doi:10.1016/j.media.2020.101840"
+_SUPREM = "Li, Yuille, Zhou, How Well Do Supervised Models Transfer to 3D Image Segmentation?, ICLR 2024"
+_OPENMIND = "Wald et al., An OpenMind for 3D medical vision self-supervised learning, ICCV 2025, arXiv:2412.17041"
+_MED3D = "Chen, Ma, Zheng, Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv:1904.00625, 2019"
+_LUNA = "623 chest CT scans of LUNA16 (LIDC-IDRI)"
+_HUB = "https://huggingface.co"
+_TAG = "The hub's page carries the tag apache-2.0; the licence in the authors' repository, shown here, is stricter."
+
+
+def _openmind(method: str, title: str, *, sha256: str | None = None, notes: str = "") -> Entry:
+    return Entry(
+        name=f"openmind-resencl-{method.lower()}",
+        title=f"OpenMind's ResEnc-L, pre-trained by {title}",
+        url=f"{_HUB}/MIC-DKFZ/ResEncL-OpenMind-{method}/resolve/main/checkpoint_final.pth",
+        format="nnssl checkpoint (torch)",
+        fits="residual-encoder U-Net of nnU-Net, six stages",
+        licence=OPENMIND,
+        citation=_OPENMIND,
+        data="114,000 head and neck MRI volumes of OpenNeuro, 1 mm, z-scored",
+        sha256=sha256,
+        notes=notes or "About 0.5 GB.",
+    )
+
+
+def _medicalnet(depth: int, size: int | None = None, sha256: str | None = None) -> Entry:
+    return Entry(
+        name=f"medicalnet-resnet{depth}",
+        title=f"MedicalNet's 3D ResNet-{depth}, taught to segment",
+        url=f"{_HUB}/TencentMedicalNet/MedicalNet-Resnet{depth}/resolve/main/resnet_{depth}_23dataset.pth",
+        format="MedicalNet (torch)",
+        fits=f"3D ResNet-{depth}",
+        licence=MEDICALNET,
+        citation=_MED3D,
+        data="23 data sets of CT and MRI, as their authors count them",
+        size=size,
+        sha256=sha256,
+        notes="An encoder alone. One channel, z-scored.",
+    )
+
+
+ENTRIES = (
+    Entry(
+        name="genesis-small-ct",
+        title="Ours, small, in the package: nothing to download",
+        url="",
+        format="safetensors of modelsgenesis",
+        fits="U-Net, width as its model card says",
+        licence=OURS,
+        citation=_GENESIS,
+        data="open CT scans, listed in its model card",
+        notes="mg.load('genesis-small-ct') and --from genesis-small-ct know it by its name.",
+    ),
+    Entry(
+        name="genesis-chest-ct",
+        title="The authors' Genesis Chest CT, PyTorch",
+        url=f"{_HUB}/MrGiovanni/ModelsGenesis/resolve/main/Genesis_Chest_CT.pt",
+        format="official PyTorch",
+        fits="U-Net, width 32, norm batch_stats, up transposed",
+        licence=ASU,
+        citation=_GENESIS,
+        data=_LUNA,
+        size=152_639_120,
+        sha256="62de21a05236d6a8d8d5b03ec740f6ac6b818d15d3e86eed4f38a2a17d63cc08",
+        notes=f"Its norm uses the batch's statistics in evaluation too; genesis weights recalibrate mends it. {_TAG}",
+    ),
+    Entry(
+        name="genesis-chest-ct-keras",
+        title="The authors' Genesis Chest CT, Keras",
+        url=f"{_HUB}/MrGiovanni/ModelsGenesis/resolve/main/Genesis_Chest_CT.h5",
+        format="official Keras (HDF5)",
+        fits="U-Net, width 32, norm batch, up nearest",
+        licence=ASU,
+        citation=_GENESIS,
+        data=_LUNA,
+        size=130_755_568,
+        sha256="2d40370b4e470f852542d5969229ca7a28e4aad73d40af016f7e6b7879d6367c",
+        notes=_TAG,
+    ),
+    Entry(
+        name="genesis-luna16-nnunet",
+        title="The authors' Genesis for nnU-Net v1, of the competitions",
+        url=f"{_HUB}/MrGiovanni/ModelsGenesis/resolve/main/genesis_nnunet_luna16_006.model",
+        format="nnU-Net v1 .model",
+        fits="nnU-Net's plain U-Net, base 32, five poolings",
+        licence=ASU,
+        citation=_GENESIS,
+        data=_LUNA,
+        size=246_317_023,
+        sha256="0fc3bc12910d403afd6876ca35f2bec7446c3e2676c59f67d5e47d3f4da52fc5",
+        notes=f"Reads z-scores of HU, mean -775.8457 and standard deviation 251.9326. {_TAG}",
+    ),
+    Entry(
+        name="suprem-genesis-unet",
+        title="SuPreM's copy of Genesis Chest CT, PyTorch",
+        url=f"{_HUB}/MrGiovanni/SuPreM/resolve/main/self_supervised_models_genesis_unet_620.pt",
+        format="official PyTorch",
+        fits="U-Net, width 32, norm batch_stats, up transposed",
+        licence=ASU,
+        citation=_GENESIS,
+        data=_LUNA,
+        size=152_639_120,
+        sha256="62de21a05236d6a8d8d5b03ec740f6ac6b818d15d3e86eed4f38a2a17d63cc08",
+        notes="The same bytes as genesis-chest-ct.",
+    ),
+    Entry(
+        name="suprem-unet",
+        title="SuPreM's U-Net, taught to segment the abdomen",
+        url=f"{_HUB}/MrGiovanni/SuPreM/resolve/main/supervised_suprem_unet_2100.pth",
+        format="SuPreM (torch)",
+        fits="U-Net, width 32, norm batch_stats, up transposed",
+        licence=SUPREM,
+        citation=_SUPREM,
+        data="2,100 abdominal CT scans of AbdomenAtlas 1.1, with labels",
+        notes=f"About 230 MB. {_TAG}",
+    ),
+    _openmind(
+        "MAE",
+        "a masked auto-encoder",
+        sha256="7a847af785635335c00e711d16ff4d225d86ecd5992b14c059df2b520e3ee933",
+        notes="491 MB. The best of the benchmark's convolutional networks.",
+    ),
+    _openmind("VoCo", "volume contrast", notes="An encoder alone."),
+    _openmind("SimCLR", "SimCLR"),
+    _medicalnet(10, 57_456_599, "afa8055f3e47f4a18239495d92a7abc587902c69c31c743de2b2784653b72605"),
+    _medicalnet(18),
+    _medicalnet(34, 253_276_232, "3ea7188e396774e4ef95b66e5e90a78273bb33f6e58d3d717bf24f5f1aaeaa28"),
+    _medicalnet(50, 184_885_051, "ff48a62219073fb977fd3f4ddfb8dc1367f0ec156c8d6f6c37e205bd683a246e"),
+)
+
+
+def find(name: str) -> Entry:
+    """Look an entry up.
+
+    Raises:
+        WeightsError: there is none of that name; the message offers the nearest.
+    """
+    for entry in ENTRIES:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in ENTRIES]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+    raise WeightsError(f"no {name!r} in the catalogue; there are: {', '.join(near)}; genesis weights list shows all")
+
+
+def resolve(said: str | Path) -> Path:
+    """Turn what a user called a network into a path: a path that exists wins, then a network of the package.
+
+    Args:
+        said: a path, or the name of an entry.
+    Returns:
+        The path; one that is neither is given back as it is, for its reader to refuse.
+    Raises:
+        WeightsError: it is the name of weights that must be fetched first, or that this installation lacks.
+    """
+    path = Path(said)
+    entry = next((entry for entry in ENTRIES if entry.name == str(said)), None)
+    if entry is None or path.exists():
+        return path
+    if entry.url:
+        raise WeightsError(
+            f"{entry.name} is in the catalogue, not here; run genesis weights fetch {entry.name} weights/ and give "
+            f"weights/{entry.file} in its place"
+        )
+    boxed = BOX / entry.file
+    if not boxed.is_file():
+        raise WeightsError(f"{entry.name}: this installation lacks {boxed.name}; install modelsgenesis again")
+    return boxed
