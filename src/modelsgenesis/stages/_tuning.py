@@ -54,14 +54,27 @@ class Tuning:
         seed: of everything random.
         fabric: where; not yet launched.
         asked: the options as they were given, for the certificate.
+        shelf: where what is read of the cases is kept; in the folder by default.
+        quiet: tell the user nothing.
     """
 
     def __init__(
-        self, task: Task, start: Start, approach: Approach, into: Path, seed: int, fabric: Fabric, asked: dict[str, Any]
+        self,
+        task: Task,
+        start: Start,
+        approach: Approach,
+        into: Path,
+        seed: int,
+        fabric: Fabric,
+        asked: dict[str, Any],
+        *,
+        shelf: Path | None = None,
+        quiet: bool = False,
     ) -> None:
         self.task, self.start, self.approach = task, start, approach
         self.into, self.seed, self.fabric, self.asked = into, seed, fabric, asked
-        self.console = Console(stderr=True)
+        self.shelf = shelf or into / CASES
+        self.console = Console(stderr=True, quiet=quiet)
 
     def rehearse(self, division: Division) -> Path:
         """Measure a few steps and say what the whole would take; what was read of the cases is kept."""
@@ -157,7 +170,7 @@ class Tuning:
         Raises:
             DataError: one cannot be read, or the images are not alike.
         """
-        path = self.into / CASES
+        path = self.shelf
         if self.fabric.is_global_zero:
             every = {case.id: case for division in divisions for case in (*division.train, *division.val)}
             do = functools.partial(_prepare, target=self.task.target, reading=self.approach.reading, into=path)

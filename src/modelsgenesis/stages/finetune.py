@@ -59,6 +59,8 @@ def finetune(
     accelerator: Accelerator = "auto",
     devices: int = 1,
     nodes: int = 1,
+    shelf: Path | None = None,
+    quiet: bool = False,
     dry_run: bool = False,
 ) -> Path:
     """Teach a network a task from labelled cases; run again, it goes on where it stopped.
@@ -108,6 +110,8 @@ def finetune(
         accelerator: auto, cpu or gpu.
         devices: processes a machine.
         nodes: machines.
+        shelf: folder where what is read of the cases is kept, for runs on the same data to share; in the run by default.
+        quiet: say nothing.
         dry_run: measure a few steps, say what would happen; only the cases are read and kept.
     Returns:
         The run's folder.
@@ -137,7 +141,7 @@ def finetune(
     used = [*divisions[0].train, *divisions[0].val]
     approach = decide(task, start, used, validates=bool(divisions[0].val), options=settings)
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
-    tuning = Tuning(task, start, approach, Path(into), seed, fabric, options)
+    tuning = Tuning(task, start, approach, Path(into), seed, fabric, options, shelf=shelf, quiet=quiet)
     return tuning.rehearse(divisions[0]) if dry_run else tuning.run(divisions)
 
 
