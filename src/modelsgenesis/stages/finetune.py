@@ -110,7 +110,7 @@ def finetune(
         accelerator: auto, cpu or gpu.
         devices: processes a machine.
         nodes: machines.
-        shelf: folder where what is read of the cases is kept, for runs on the same data to share; in the run by default.
+        shelf: folder for what is read of the cases, which runs on the same data may share; in the run by default.
         quiet: say nothing.
         dry_run: measure a few steps, say what would happen; only the cases are read and kept.
     Returns:
