@@ -5,11 +5,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
+
+UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
 @contextlib.contextmanager
@@ -62,3 +65,8 @@ def sha256(path: Path) -> str:
     """Hash a file without loading it whole."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fit(name: str) -> str:
+    """A name in which whatever is unfit for a file name is an underline."""
+    return UNFIT.sub("_", name).strip("_.") or "_"

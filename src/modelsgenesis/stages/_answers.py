@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.tables import read_rows
@@ -18,7 +19,6 @@ from modelsgenesis.metrics.classification import exclusive_scores, label_scores,
 from modelsgenesis.metrics.regression import number_scores
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.stages._matching import TABLE, names_of
-from modelsgenesis.tasks.building import fit
 
 ALL = "all labels"
 BESIDE = {"id", "image", "class", "status", "prediction", "note", "patient"}

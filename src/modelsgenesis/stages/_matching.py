@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.core.naming import rebuild
@@ -17,7 +17,7 @@ from modelsgenesis.data.masks import is_map
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.tables import read_rows
-from modelsgenesis.tasks.building import case_id, fit, named_sources
+from modelsgenesis.tasks.building import case_id, named_sources
 from modelsgenesis.tasks.datasets import FILE as DATASET
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.labels import FILE as LABELS

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.dicom_seg import write_dicom_seg
@@ -23,7 +24,6 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.predicting import Segmentation, answer_whole, segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.stages._fine_tuned import FineTuned
-from modelsgenesis.tasks.building import fit
 
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 

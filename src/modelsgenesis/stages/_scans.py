@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.headers import read_claims
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -15,7 +16,7 @@ from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.tables import ALSO, read_rows
-from modelsgenesis.tasks.building import fit, one_source, with_modality
+from modelsgenesis.tasks.building import one_source, with_modality
 
 CHANNEL = re.compile(r"(.+)_(\d{4})$")  # of nnU-Net: CASE_0001 is channel 1 of CASE
 

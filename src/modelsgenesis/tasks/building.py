@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -16,7 +17,6 @@ from modelsgenesis.tasks.task import NoCaseError, Task
 
 PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
-UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
 def case_id(place: Path, root: Path) -> str:
@@ -24,11 +24,6 @@ def case_id(place: Path, root: Path) -> str:
     inside = place.is_relative_to(root) and place != root
     below = place.relative_to(root).as_posix() if inside else place.name if place == root else place.as_posix()
     return fit(below[: len(below) - len(ending_of(place))])
-
-
-def fit(name: str) -> str:
-    """A name in which whatever is unfit for a file name is an underline."""
-    return UNFIT.sub("_", name).strip("_.") or "_"
 
 
 def patient_of(source: Source, name: str) -> str:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.building import (
     build,
     case_id,
-    fit,
     group_by_channel,
     in_order,
     named_sources,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -13,7 +14,7 @@ from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.tables import ALSO, read_rows
 from modelsgenesis.tasks.answers import answers_of, looks_like_masks, without_label
-from modelsgenesis.tasks.building import build, case_id, fit, one_source, patient_of, with_modality
+from modelsgenesis.tasks.building import build, case_id, one_source, patient_of, with_modality
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task
