@@ -110,6 +110,22 @@ def test_patches_lie_inside_or_evenly_around(
         assert (0 <= low <= whole - side) if whole >= side else low == -((side - whole) // 2)
 
 
+def test_margin_leaves_the_patch_where_it_is(shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray]) -> None:
+    """What is cut around a patch hangs over the case's borders; the patch in its middle is the one without a margin."""
+    shelf, case, image, classes = shelved
+    corners = set()
+    for index in range(200):
+        patch, wide = (
+            PatchSampler(shelf, [case], ORGANS, (8, 8, 8), reach=reach, foreground=0.2).sample(generator_for(0, index))
+            for reach in (None, (14, 12, 8))
+        )
+        inside = (slice(None), slice(3, 11), slice(2, 10), slice(None))
+        assert all(np.array_equal(wide.arrays[name][inside], patch.arrays[name]) for name in patch.arrays)
+        assert wide.lower == (patch.lower[0] - 3, patch.lower[1] - 2, patch.lower[2])
+        corners.add(patch.lower[0])
+    assert corners == set(range(SHAPE[0] - 8 + 1))  # the first and last voxels are seen too
+
+
 def test_foreground_patches_hold_a_label_each_as_often(
     shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray],
 ) -> None:

@@ -209,6 +209,25 @@ def test_augmentation_hangs_on_the_generator_alone_and_moves_mask_with_image() -
     assert Augmentation(p_spatial=0.0).reach(SIZE) == SIZE
 
 
+@pytest.mark.parametrize("size", [(16, 16, 16), (32, 32, 32), (32, 40, 32), (64, 64, 32), (8, 24, 48)])
+def test_what_is_not_turned_is_not_touched(size: tuple[int, ...]) -> None:
+    """A sample that draws no change is its middle, voxel for voxel: not half a voxel aside, not blurred."""
+    settings = Augmentation(p_spatial=1e-9, p_intensity=0.0, mirror=())
+    reach = settings.reach(size)
+    rng = generator_for(0, 0)
+    sample = {
+        "image": rng.random((1, *reach), dtype=np.float32),
+        "mask": rng.integers(0, 3, (1, *reach)).astype(np.uint8),
+    }
+    middle = (
+        slice(None),
+        *(slice((far - side) // 2, (far + side) // 2) for far, side in zip(reach, size, strict=True)),
+    )
+    result = augmented(settings.make(size), sample, generator_for(0, 1))
+    assert np.abs(result["image"] - sample["image"][middle]).max() < 1e-4
+    assert np.array_equal(result["mask"], sample["mask"][middle])
+
+
 def test_augmented_images_stay_in_range() -> None:
     """[0, 1], float32, and the sample untouched."""
     settings = Augmentation(p_intensity=1.0)

@@ -21,7 +21,7 @@ class Patch:
     Attributes:
         arrays: "image", float32 (C, *size) in [0, 1]; "mask", uint8 (1 or K, *size), or "values", float32 (N,).
         case: where from.
-        lower: its first voxel; below 0 where the case is smaller than the patch.
+        lower: its first voxel; below 0 where the case is smaller than the patch, or its margin hangs over.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -37,6 +37,8 @@ class PatchSampler:
         cases: on it.
         target: of the task.
         size: voxels along X, Y, Z.
+        reach: of what is cut, with a margin as wide on both sides that may hang over the case's borders, so that a
+            border is seen as often as the middle however wide the margin; by default `size`.
         foreground: the share of patches that are centred, as far as the case allows, on a voxel of a label; each label
             of the case is as likely, however small. For segmentation.
     """
@@ -48,9 +50,11 @@ class PatchSampler:
         target: Target,
         size: tuple[int, ...],
         *,
+        reach: tuple[int, ...] | None = None,
         foreground: float = 1 / 3,
     ) -> None:
         self.shelf, self.cases, self.target, self.size, self.foreground = shelf, list(cases), target, size, foreground
+        self.reach = reach or size
 
     def sample(self, rng: np.random.Generator) -> Patch:
         """Cut one; the same generator gives the same patch."""
@@ -65,7 +69,8 @@ class PatchSampler:
                 _around(whole, side, int(middle))
                 for whole, side, middle in zip(case.size, self.size, centre, strict=True)
             )
-        return cut(self.shelf, case, self.target, lower, self.size)
+        begin = tuple(low - (far - side) // 2 for low, far, side in zip(lower, self.reach, self.size, strict=True))
+        return cut(self.shelf, case, self.target, begin, self.reach)
 
 
 class CentredPatches(Dataset[dict[str, Tensor]]):

@@ -263,7 +263,7 @@ class _Work:
         self.batches = Batches(approach.plan, tuning.fabric)
         taught, held_out = ([shelf.case(case.id) for case in cases] for cases in (division.train, division.val))
         reach = approach.augmentation.reach(approach.size)
-        sampler = PatchSampler(shelf, taught, target, reach, foreground=approach.foreground)
+        sampler = PatchSampler(shelf, taught, target, approach.size, reach=reach, foreground=approach.foreground)
         self.training = CubeStream(sampler, learner.views, seed=tuning.seed, name="train")
         self.num_val = len(held_out)
         if target.kind == "segmentation" and held_out:

@@ -56,12 +56,16 @@ class Augmentation:
             raise TrainingError(f"mirrored axes are 0, 1 and 2 for X, Y and Z, got {self.mirror}")
 
     def reach(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        """How large a patch must be cut, so that a turned and shrunk one of `size` seldom sees its borders."""
+        """How large a patch must be cut, so that a turned and shrunk one of `size` seldom sees its borders.
+
+        Longer by as much on both sides: what is not turned is then cut from voxels, not interpolated between them.
+        """
         if not self.p_spatial:
             return size
         # Two thirds of the worst case: corners may be missing then, the price of reading half as many voxels.
         turned = 1 + math.sin(math.radians(min(90.0, self.rotation_degrees))) * 2 / 3
-        return tuple(math.ceil(side * turned * (1 + self.scale * 2 / 3)) for side in size)
+        longer = turned * (1 + self.scale * 2 / 3) - 1
+        return tuple(side + 2 * math.ceil(side * longer / 2) for side in size)
 
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
