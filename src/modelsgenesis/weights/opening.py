@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.adapters import Container, Opened, adapters
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
-from modelsgenesis.weights.files import load_network, network_file, read_header
+from modelsgenesis.weights.files import load_network, network_file, read_header, read_notes
 from modelsgenesis.weights.hdf5 import is_hdf5, read_hdf5
 from modelsgenesis.weights.transfer import whole
 
@@ -66,7 +66,7 @@ def open_weights(source: str | Path, *, trust: bool = False) -> Opened:
     path = network_file(source)
     if _is_ours(path):
         network = load_backbone(path)
-        return Opened(network, whole(network), OURS, dict(read_header(path).get("notes", {})))
+        return Opened(network, whole(network), OURS, notes=read_notes(path))
     container, content = _read(path, trust=trust)
     for adapter in adapters(container):
         if adapter.recognises(content):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.data.images import Reading
 from modelsgenesis.weights.transfer import LoadingMap
 
 Content = Mapping[str, Any]
@@ -33,13 +34,16 @@ class Opened:
         network: in evaluation mode; its call answers what the original answers.
         report: from the file to the network: what was taken, adapted, left at random, and not used.
         format: what people call the file's format.
-        notes: what the file says of itself, such as {"epoch": 620, "prefix": "module."}. "size" (three numbers),
-            "intensity" (an object of data.intensity) and "spacing_mm" are how its network was taught, where known.
+        reading: how the images were read that it was taught on, if that is known.
+        size: of the cubes that it was taught on, in voxels, if that is known.
+        notes: what the file says of itself, and where its tensors were found; anything JSON holds.
     """
 
     network: Backbone
     report: LoadingMap
     format: str
+    reading: Reading | None = None
+    size: tuple[int, ...] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 

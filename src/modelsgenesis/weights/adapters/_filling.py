@@ -1,7 +1,7 @@
 """From another program's names and tensors to a network of ours, and the report of it."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,10 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.weights.files import distinct
 from modelsgenesis.weights.transfer import How, LoadingMap, Row
+
+B = TypeVar("B", bound=Backbone)
+LONGEST_WORD = 200
+FRESH = 10_000_000  # parameters that a network may have beyond those found
 
 LEVELS = ("state_dict", "network_weights", "model_state_dict", "model", "net")  # where programs keep their tensors
 
@@ -35,6 +39,36 @@ def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> tuple[dict[str
     return inside, tuple(name for name in tensors if not name.startswith(prefix))
 
 
+def said_by(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values at the top of a checkpoint, such as its epoch."""
+    return {name: value for name, value in content.items() if isinstance(value, (bool, int, float)) or _is_word(value)}
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_WORD
+
+
+def build(make: Callable[[], B], tensors: Mapping[str, Tensor]) -> B:
+    """Make a network in evaluation mode, unless it is absurdly larger than the tensors that shall fill it.
+
+    Args:
+        make: its class with its arguments.
+        tensors: that were found.
+    Raises:
+        WeightsError: the shapes found ask for a network of another order, or for none that can be.
+    """
+    held = sum(tensor.numel() for tensor in tensors.values())
+    try:
+        with torch.device("meta"):  # takes no memory
+            asked = sum(parameter.numel() for parameter in make().parameters())
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise WeightsError(f"its shapes make no network ({error})") from error
+    if asked > 2 * held + FRESH:
+        raise WeightsError(f"its shapes ask for a network of {asked:.1e} parameters, and it holds {held:.1e}")
+    with torch.random.fork_rng(devices=[]):
+        return make().eval()
+
+
 def fill_from(
     network: Backbone,
     found: Mapping[str, Tensor],
@@ -49,7 +83,8 @@ def fill_from(
         network: where to, in place.
         found: tensors by their names in the network, already of its shapes.
         adapted: of those that are not as the file has them: what was done.
-        left: of those that stay at random: why. A name that ends in a dot stands for all that begin with it.
+        left: of those that stay at random: why. A name that ends in a dot stands for all that begin with it. A norm's
+            count of its batches may always be left: nothing is computed from it.
         unused: what the file holds besides.
     Raises:
         WeightsError: a tensor is missing, of another shape, or holds values that are not finite.
@@ -82,6 +117,8 @@ def _check(name: str, tensor: Tensor, value: Tensor) -> None:
 
 
 def _why_left(name: str, left: Mapping[str, str]) -> str:
+    if name.endswith(".num_batches_tracked"):
+        return "the file does not count batches"
     for start, why in left.items():
         if name == start or (start.endswith(".") and name.startswith(start)):
             return why
