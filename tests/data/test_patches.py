@@ -112,7 +112,7 @@ def test_patches_lie_inside_or_evenly_around(
 
 def test_margin_leaves_the_patch_where_it_is(shelved: tuple[Shelf, Prepared, np.ndarray, np.ndarray]) -> None:
     """What is cut around a patch hangs over the case's borders; the patch in its middle is the one without a margin."""
-    shelf, case, image, classes = shelved
+    shelf, case, *_ = shelved
     corners = set()
     for index in range(200):
         patch, wide = (

@@ -1,5 +1,7 @@
 """Cases are divided by patient, by seed, and the same way for every arm."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,24 @@ def test_folds_validate_on_every_case_once() -> None:
     assert len(validating) == len(set(validating)) == 16
     own = cross(divide(make_task(20, folds=4)), 4)
     assert [{case.fold for case in division.val} for division in own] == [{0}, {1}, {2}, {3}]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5])
+@pytest.mark.parametrize("folds", [2, 3, 4, 5])
+def test_folds_have_every_class_alike(classes: int, folds: int) -> None:
+    """Whatever the numbers of classes and folds: a class's cases differ by one from fold to fold, at most."""
+    task = make_task(40)
+    task = replace(
+        task,
+        target=Target("classification", tuple(Label(str(k)) for k in range(classes))),
+        cases=tuple(replace(case, values=(float(k % classes),)) for k, case in enumerate(task.cases)),
+    )
+    dealt = [Counter(case.values[0] for case in division.val) for division in cross(divide(task), folds)]
+    for k in range(classes):
+        counts = [counter[float(k)] for counter in dealt]
+        assert max(counts) - min(counts) <= 1
+    sizes = [counter.total() for counter in dealt]
+    assert max(sizes) - min(sizes) <= 1
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def finetune(
     options = asked(finetune, locals())
     task = data if isinstance(data, Task) else folder(Path(data), kind=kind, label=label, classes=classes)
     division = divide(task, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
-    divisions = cross(division, folds, seed) if folds else [division]
+    divisions = cross(division, folds) if folds else [division]
     start = start_from(from_, task, like=like, backbone=backbone, width=width)
     settings: dict[str, dict[str, Any]] = {
         "reading": {"spacing_mm": spacing},

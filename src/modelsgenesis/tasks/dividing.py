@@ -90,17 +90,19 @@ def divide(
     return Division(_flat(training[::-1]), _flat([*validating, *declared]), _flat(unused), _flat(held_out))
 
 
-def cross(division: Division, folds: int, seed: int = 0) -> list[Division]:
+def cross(division: Division, folds: int) -> list[Division]:
     """Make divisions of which each validates on another part of the cases, for cross-validation.
 
+    Patients are dealt out class after class, so that classes come in their own proportion in every fold.
+
     Args:
-        division: whose training and validation cases are dealt out anew.
+        division: whose training and validation cases are dealt out anew, in the order in which the seed drew them.
         folds: how many; the task's own folds where it declares just as many.
-        seed: of the deal.
     Raises:
         DataError: fewer than two folds, or fewer patients than folds.
     """
-    patients = by_patient([*division.train, *division.val])
+    drawn = by_patient([*division.train, *division.val])
+    patients = sorted(drawn, key=lambda group: group[0].values)
     if not 2 <= folds <= len(patients):
         raise DataError(f"{folds} folds asked for of {len(patients)} patients; use 2 to {len(patients)}")
     declared = {group[0].fold for group in patients}
