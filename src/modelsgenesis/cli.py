@@ -1,5 +1,6 @@
 """The command `genesis`: a verb is a stage, its arguments are the stage's own."""
 
+import functools
 import importlib
 import inspect
 import logging
@@ -15,6 +16,7 @@ VERBS = {
     "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
+    "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
     "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }
@@ -67,9 +69,15 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+    run: Callable[..., Any] = tyro.cli
+    if isinstance(stage, dict):  # of actions, each a stage of its own
+        stage = {action: _for_the_shell(one) for action, one in stage.items()}
+        run = functools.partial(tyro.extras.subcommand_cli_from_dict, description=VERBS[verb])
+    else:
+        stage = _for_the_shell(stage)
     try:
-        made = tyro.cli(
-            _for_the_shell(stage),
+        made = run(
+            stage,
             prog=f"genesis {verb}",
             args=arguments,
             config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),

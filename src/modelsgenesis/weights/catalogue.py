@@ -62,7 +62,7 @@ class Entry:
 
 
 ASU = Licence(
-    "Arizona State University, M19-252LC",
+    "Non-commercial, of ASU (M19-252LC)",
     "Academic and other non-commercial research only. Copies and derived weights carry the same licence; commercial "
     "use needs a written agreement with the university, which also holds a patent on the method.",
     "https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE",
