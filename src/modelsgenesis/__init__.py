@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.stages.demo import demo
     from modelsgenesis.stages.evaluate import evaluate
+    from modelsgenesis.stages.export import export
     from modelsgenesis.stages.finetune import finetune
     from modelsgenesis.stages.inspect import inspect
     from modelsgenesis.stages.predict import predict
@@ -28,6 +29,7 @@ __all__ = [
     "deformations",
     "demo",
     "evaluate",
+    "export",
     "finetune",
     "inspect",
     "load",
@@ -46,6 +48,7 @@ _HOMES = {
     "UNet3D": "nets",
     "demo": "stages.demo",
     "evaluate": "stages.evaluate",
+    "export": "stages.export",
     "finetune": "stages.finetune",
     "inspect": "stages.inspect",
     "load": "weights",

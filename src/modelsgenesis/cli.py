@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
     "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
+    "export": "RUN INTO: the network for another program, with a model card",
     "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }
