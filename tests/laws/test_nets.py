@@ -9,7 +9,7 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import PlannedUNet, ResidualUNet, UNet3D
+from modelsgenesis.nets import PlannedUNet, ResidualUNet, ResNet, UNet3D
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -52,6 +52,8 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "unet-2d": lambda: UNet3D(width=4, axes=2),
     "residual": lambda: ResidualUNet(features=(8, 16, 32), strides=(1, 2, (2, 2, 1)), blocks=(1, 1, 1)),
     "residual-2d": lambda: ResidualUNet(features=(8, 16), strides=(1, 2), blocks=(1, 1), axes=2),
+    "resnet": lambda: ResNet(blocks=(1, 2, 1, 1), width=4, shortcut="A"),
+    "resnet-bottleneck": lambda: ResNet(blocks=(1, 1, 1, 1), width=4, bottleneck=True, in_channels=2, out_channels=3),
     "residual-deep": lambda: ResidualUNet(
         features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True
     ),

@@ -1,0 +1,60 @@
+"""The residual network is MedicalNet's, in size and in what its settings mean."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.resnet import ResNet
+
+
+@pytest.mark.parametrize(
+    ("settings", "millions"),
+    [
+        ({"blocks": (1, 1, 1, 1)}, 14.36),
+        ({"blocks": (2, 2, 2, 2), "shortcut": "A"}, 32.99),
+        ({"blocks": (3, 4, 6, 3), "shortcut": "A"}, 63.31),
+        ({"blocks": (3, 4, 6, 3), "bottleneck": True}, 46.21),
+    ],
+    ids=["10", "18", "34", "50"],
+)
+def test_encoders_have_the_published_sizes(settings: dict[str, Any], millions: float) -> None:
+    """Depths 10, 18, 34 and 50 have 14.36, 32.99, 63.31 and 46.21 million numbers, running statistics included."""
+    with torch.device("meta"):
+        encoder = ResNet(**settings).encoder
+    numbers = sum(tensor.numel() for tensor in encoder.state_dict().values())
+    assert numbers / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_features_shrink_by_two_down_to_an_eighth() -> None:
+    """Layers 3 and 4 keep the size; the skip at full size is the decoder's own."""
+    network = ResNet(blocks=(1, 1, 1, 1), width=4)
+    sizes = [tuple(feature.shape[2:]) for feature in network.encode(torch.rand(1, 1, 32, 16, 24))]
+    assert sizes == [(32, 16, 24), (16, 8, 12), (8, 4, 6), (4, 2, 3)]
+    assert [part for part, module in network.parts() if module is network.finest] == ["decoder"]
+
+
+def test_shortcut_without_weights_lets_the_gradient_through() -> None:
+    """A block whose convolutions are zero still passes every other voxel on, and learns through it."""
+    network = ResNet(blocks=(1, 1, 1, 1), width=4, shortcut="A")
+    block = network.encoder.layer2[0]
+    torch.nn.init.zeros_(block.bn2.weight)
+    x = torch.rand(1, 4, 4, 4, 4, requires_grad=True)
+    y = block(x)
+    assert torch.equal(y[:, :4], x[:, :, ::2, ::2, ::2])
+    assert not y[:, 4:].any()
+    y.sum().backward()
+    assert x.grad is not None
+    assert float(x.grad.sum()) == 4 * 8
+
+
+@pytest.mark.parametrize(
+    ("argument", "error"),
+    [({"blocks": (1, 1, 1)}, ShapeError), ({"blocks": (1, 0, 1, 1)}, ShapeError), ({"width": 0}, ShapeError),
+     ({"shortcut": "C"}, ValueError)],
+)  # fmt: skip
+def test_unknown_settings_are_refused(argument: dict[str, Any], error: type[Exception]) -> None:
+    """What was given is named."""
+    with pytest.raises(error, match="must be"):
+        ResNet(**argument)
