@@ -10,8 +10,9 @@ import pytest
 from tests.data.scan_files import make_ct, write_ct
 
 from modelsgenesis.core.errors import DataError, ShapeError
+from modelsgenesis.data.arrays import MOST_OPEN
 from modelsgenesis.data.scan import Scan
-from modelsgenesis.data.store import MOST_OPEN, Store
+from modelsgenesis.data.store import Store
 from modelsgenesis.stages.prepare import prepare
 
 
@@ -57,11 +58,11 @@ def test_pickle_holds_no_open_file(path: Path) -> None:
 
 def test_open_files_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many scans there are, only so many files are kept."""
-    monkeypatch.setattr("modelsgenesis.data.store.MOST_OPEN", 2)
+    monkeypatch.setattr("modelsgenesis.data.arrays.MOST_OPEN", 2)
     store = Store.open(path)
     for scan in store.scans * 2:
         store.read(scan, (0, 0, 0), (4, 4, 4))
-        assert len(store._open) <= 2
+        assert len(store._open._open) <= 2
     assert MOST_OPEN >= 32
 
 

@@ -1,5 +1,6 @@
-"""From physical values to [0, 1], the only range a network sees: a window for CT, percentiles for the rest."""
+"""From physical values to [0, 1], the only range a network sees: a window for CT, percentiles or z-scores otherwise."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,6 +29,21 @@ class Described(Protocol):
     @property
     def percentiles(self) -> Mapping[float, float]:
         """Of the foreground, {percentile: value}."""
+        ...
+
+    @property
+    def mean(self) -> float:
+        """Of the box around all that is not 0."""
+        ...
+
+    @property
+    def std(self) -> float:
+        """Of the same box; 0 when it was not measured."""
+        ...
+
+    @property
+    def zeros(self) -> float:
+        """The share of that box that is 0."""
         ...
 
 
@@ -94,7 +110,60 @@ class Percentiles:
         return _to_unit(values, *self.limits(scan))
 
 
-Intensity = Window | Percentiles
+@dataclass(frozen=True)
+class ZScore:
+    """Clip to a range of standard deviations around the scan's own mean, then to [0, 1]: nnU-Net's z-score, clipped.
+
+    The z-score itself is, within the range, low + (high - low) * what `scale` gives.
+
+    Args:
+        low: standard deviations above the mean that become 0; most often negative.
+        high: those that become 1.
+        masked: mean and deviation are those of the voxels that are not 0, as nnU-Net takes them where much is 0.
+    Raises:
+        DataError: the range does not rise.
+    """
+
+    low: float = -2.0
+    high: float = 5.0
+    masked: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise DataError(f"z-scores must rise, got ({self.low:g}, {self.high:g}); swap the two numbers")
+
+    def limits(self, scan: Described) -> tuple[float, float]:
+        """The values that become 0 and 1, in the scan's units; from the manifest, no voxel is read.
+
+        Raises:
+            DataError: the store is too old to know.
+        """
+        mean, std = self.moments(scan)
+        return mean + self.low * std, mean + self.high * std
+
+    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
+        """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched."""
+        return _to_unit(values, *self.limits(scan))
+
+    def moments(self, scan: Described) -> tuple[float, float]:
+        """Mean and standard deviation that the scan's z-score is made with, in its units.
+
+        Raises:
+            DataError: the store is too old to know.
+        """
+        mean, std, zeros = scan.mean, scan.std, scan.zeros
+        if std == 0:
+            raise DataError(
+                "the scans' mean and deviation are not known, since their store was prepared by an older version; "
+                "prepare them again, into another folder"
+            )
+        if not self.masked or zeros == 0:
+            return mean, std
+        others = mean / (1 - zeros)
+        return others, math.sqrt(max((std**2 + mean**2) / (1 - zeros) - others**2, std**2 * 1e-12))
+
+
+Intensity = Window | Percentiles | ZScore
 
 
 def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:

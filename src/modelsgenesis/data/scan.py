@@ -33,6 +33,9 @@ class Scan:
         source_bytes: size of the source; a source of another size is prepared anew.
         sha256: of the source's bytes.
         notes: what was repaired on the way in, in words without names.
+        mean: of the values in the box around all that is not 0.
+        std: their standard deviation; 0 in stores from before it was measured.
+        zeros: the share of them that is 0.
     """
 
     id: str
@@ -54,6 +57,9 @@ class Scan:
     source_bytes: int
     sha256: str
     notes: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 0.0
+    zeros: float = 0.0
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -76,7 +82,7 @@ class Scan:
     def to_row(self) -> dict[str, str]:
         """One row of the manifest; numbers keep every digit."""
         data = self.to_json()
-        row = {name: _text(data[name]) for name in _PLAIN}
+        row = {name: _text(data[name]) for name in (*_PLAIN, *_MOMENTS)}
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = "; ".join(self.notes)
@@ -91,6 +97,7 @@ class Scan:
         """
         try:
             plain = {name: kind(row[name]) for name, kind in _PLAIN.items()}
+            plain |= {name: float(row.get(name, 0.0)) for name in _MOMENTS}
             return cls(
                 **plain,
                 shape=tuple(int(side) for side in row["shape"].split()),
@@ -119,10 +126,11 @@ _PLAIN: dict[str, Any] = {
     "source_bytes": int,
     "sha256": str,
 }
+_MOMENTS = ("mean", "std", "zeros")
 
 COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
-    *("minimum", "maximum", "foreground"),
+    *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
     *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "notes"),
 )

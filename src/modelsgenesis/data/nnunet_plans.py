@@ -1,0 +1,142 @@
+"""nnU-Net's plans: the network, patch, spacing and normalisation that it decided on for a data set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json
+
+UNET = "dynamic_network_architectures.architectures.unet"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One configuration of nnU-Net's plans, in our order of axes.
+
+    Attributes:
+        dataset: its name.
+        name: of the plans.
+        configuration: such as 3d_fullres.
+        architecture: as the plans have it: network_class_name, arch_kwargs, _kw_requires_import.
+        axis_order: which of our axes (0 is X) each axis of the planned network is.
+        size: of the patch in voxels, along X, Y, Z.
+        spacing_mm: along X, Y, Z.
+        batch_size: patches a step.
+        schemes: how each channel is normalised, by the names of nnU-Net's classes.
+        masked: whether each channel's mean is of the voxels that are not 0.
+        foreground: statistics of each channel under the labels, such as percentile_00_5.
+        file: that the plans were read from; empty when they came inside a checkpoint.
+    """
+
+    dataset: str
+    name: str
+    configuration: str
+    architecture: Mapping[str, Any]
+    axis_order: tuple[int, ...]
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    batch_size: int
+    schemes: tuple[str, ...]
+    masked: tuple[bool, ...]
+    foreground: tuple[Mapping[str, float], ...]
+    file: str = ""
+
+    @classmethod
+    def from_plans(cls, plans: Mapping[str, Any], configuration: str, *, file: str = "") -> Self:
+        """Read a configuration from plans as JSON has them.
+
+        Raises:
+            DataError: there is no such configuration, it is no 3D one of its own, or the plans are broken.
+        """
+        settings = _settings(plans, configuration)
+        try:
+            transposed = [int(axis) for axis in plans["transpose_forward"]]
+            order = tuple(2 - axis for axis in transposed)  # nnU-Net's arrays are (Z, Y, X) before it transposes them
+            properties = plans.get("foreground_intensity_properties_per_channel", {})
+            return cls(
+                dataset=str(plans["dataset_name"]),
+                name=str(plans["plans_name"]),
+                configuration=configuration,
+                architecture=settings.get("architecture") or _older_architecture(settings),
+                axis_order=order,
+                size=_in_our_order(settings["patch_size"], order, int),
+                spacing_mm=_in_our_order(settings["spacing"], order, float),
+                batch_size=int(settings["batch_size"]),
+                schemes=tuple(map(str, settings["normalization_schemes"])),
+                masked=tuple(map(bool, settings["use_mask_for_norm"])),
+                foreground=tuple(properties[key] for key in sorted(properties, key=int)),
+                file=file,
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise DataError(f"these are no plans of nnU-Net v2, or broken ones ({said}); plan again") from error
+
+
+def read_planned(path: Path, configuration: str) -> Planned:
+    """Read a configuration from a plans file of nnU-Net v2.
+
+    Args:
+        path: such as nnUNet_preprocessed/Dataset004_Hippocampus/nnUNetPlans.json.
+        configuration: such as 3d_fullres.
+    Raises:
+        DataError: the file is missing or no plans, or there is no such configuration.
+    """
+    plans = read_json(path)
+    if not isinstance(plans, dict) or not isinstance(plans.get("configurations"), dict):
+        raise DataError(f"{path}: no plans of nnU-Net v2; they are in nnUNet_preprocessed/DATASET/nnUNetPlans.json")
+    try:
+        return Planned.from_plans(plans, configuration, file=str(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _settings(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
+    """A configuration with all that it inherits."""
+    known = plans.get("configurations") or {}
+    if configuration not in known:
+        raise DataError(f"no configuration {configuration!r} in these plans; there are: {', '.join(known)}")
+    settings, seen = dict(known[configuration]), {configuration}
+    while (parent := settings.pop("inherits_from", None)) is not None:
+        if parent in seen or parent not in known:
+            raise DataError(f"{configuration} inherits from {parent!r}, which is not there or leads back; plan again")
+        seen.add(parent)
+        settings = {**known[parent], **settings}
+    if len(settings.get("patch_size", ())) != 3:
+        raise DataError(f"{configuration} is not 3D, and pre-training cuts cubes; take 3d_fullres or 3d_lowres")
+    if settings.get("previous_stage"):
+        raise DataError(f"{configuration} also sees another network's masks; take 3d_fullres or 3d_lowres")
+    return settings
+
+
+def _older_architecture(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The architecture of plans from before nnU-Net 2.4, which name its numbers only."""
+    blocks = settings["n_conv_per_stage_encoder"]
+    kind = str(settings["UNet_class_name"])
+    base, most = settings["UNet_base_num_features"], settings["unet_max_num_features"]
+    return {
+        "network_class_name": f"{UNET}.{kind}",
+        "arch_kwargs": {
+            "n_stages": len(blocks),
+            "features_per_stage": [min(base * 2**stage, most) for stage in range(len(blocks))],
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": settings["conv_kernel_sizes"],
+            "strides": settings["pool_op_kernel_sizes"],
+            "n_conv_per_stage" if kind == "PlainConvUNet" else "n_blocks_per_stage": blocks,
+            "n_conv_per_stage_decoder": settings["n_conv_per_stage_decoder"],
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+def _in_our_order(numbers: Any, order: tuple[int, ...], kind: Any) -> tuple[Any, ...]:
+    """Numbers along the planned network's axes, along ours."""
+    return tuple(kind(numbers[order.index(axis)]) for axis in range(len(order)))
