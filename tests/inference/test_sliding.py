@@ -91,13 +91,15 @@ def test_padding_is_even_and_zero_after_scaling() -> None:
     assert not window.any()
 
 
-def test_ensemble_and_mirrors_are_averaged() -> None:
-    """The mean of the probabilities of each network on each of the eight flips, turned back."""
+@pytest.mark.parametrize("mirror", [(), (1,), (1, 2), (0, 1, 2)])
+def test_ensemble_and_mirrors_are_averaged(mirror: tuple[int, ...]) -> None:
+    """The mean of the probabilities of each network on each flip along the axes asked for, turned back."""
     nets, x = [make_net(1), make_net(2)], torch.rand(2, 1, 8, 16, 8)
-    axes = [[a for a, yes in zip((2, 3, 4), flips, strict=True) if yes] for flips in np.ndindex(2, 2, 2)]
+    along = tuple(axis + 2 for axis in mirror)
+    axes = [[a for a, yes in zip(along, flips, strict=True) if yes] for flips in np.ndindex(*(2,) * len(along))]
     with torch.no_grad():
         wanted = torch.stack([net(x.flip(axis)).softmax(1).flip(axis) for net in nets for axis in axes]).mean(0)
-    torch.testing.assert_close(Ensemble(nets, ORGANS, CPU, mirror=True)(x), wanted, atol=1e-6, rtol=0)
+    torch.testing.assert_close(Ensemble(nets, ORGANS, CPU, mirror=mirror)(x), wanted, atol=1e-6, rtol=0)
 
 
 def test_overlapping_labels_are_told_one_by_one() -> None:
@@ -128,7 +130,7 @@ def test_whole_answer_is_the_mean_over_windows(kind: str) -> None:
     wanted = (each.softmax(1) if kind == "classification" else each).double().mean(0)
     answer = answer_whole(image, Ensemble([net], target, CPU), windows)
     np.testing.assert_allclose(answer, wanted.numpy(), atol=1e-6)
-    assert answer_whole(image, Ensemble([net], target, CPU, mirror=True), windows).shape == (2,)
+    assert answer_whole(image, Ensemble([net], target, CPU, mirror=(0, 1, 2)), windows).shape == (2,)
 
 
 @settings(max_examples=20, deadline=None)

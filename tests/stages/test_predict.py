@@ -31,6 +31,7 @@ from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.stages._fine_tuned import find_fine_tuned
 from modelsgenesis.weights.files import save_network
 
 quietly = functools.partial(mg.predict, quiet=True, accelerator="cpu", precision="32-true")
@@ -281,6 +282,23 @@ def test_mirroring_changes_nothing_for_a_symmetric_network(run: Path, tmp_path: 
     write_ct(tmp_path / "a.nii.gz", 1)
     out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out", mirror=True, overlap=0.25, batch_size=2)
     np.testing.assert_array_equal(read(out / "a.nii.gz"), expected(make_ct(1)))
+
+
+def test_windows_are_mirrored_as_the_network_was_taught(tmp_path: Path) -> None:
+    """Left and right that were kept apart in training stay apart; an ensemble mirrors what all its networks know."""
+    runs = []
+    for name, axes in (("a", [1, 2]), ("b", [0, 2]), ("none", [])):
+        notes = {
+            "target": describe(ORGANS), "reading": describe(Reading()), "patch": [16, 16, 16], "channels": 1,
+            "approach": {"augmentation": {"mirror": axes}},
+        }  # fmt: skip
+        runs.append(tmp_path / f"{name}.safetensors")
+        save_network(runs[-1], thresholding_unet(0.2, 0.6), notes)
+    assert [find_fine_tuned([run]).mirror for run in runs] == [(1, 2), (0, 2), ()]
+    assert find_fine_tuned(runs[:2]).mirror == (2,)
+    write_ct(tmp_path / "a.nii.gz", 1)
+    with pytest.raises(DataError, match="taught no mirrored patches"):
+        quietly(runs[2], tmp_path / "a.nii.gz", tmp_path / "out", mirror=True)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

@@ -17,14 +17,14 @@ class Ensemble:
         networks: that answer (B, C, *space) with logits or numbers (B, outputs[, *space]).
         target: what was asked of them.
         machine: to compute on.
-        mirror: also ask with every combination of axes mirrored, eight times in 3D.
+        mirror: axes of space; also ask with every combination of them mirrored, eight times for all of 3D.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: bool = False
+        self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: Sequence[int] = ()
     ) -> None:
         self.networks = [network.to(machine.device).eval() for network in networks]
-        self.target, self.machine, self.mirror = target, machine, mirror
+        self.target, self.machine, self.mirror = target, machine, tuple(mirror)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
@@ -34,10 +34,10 @@ class Ensemble:
             float32 (B, outputs[, *space]) on the device: probabilities, or the numbers of a regression.
         """
         windows = windows.to(self.machine.device, non_blocking=True)
-        axes = range(2, windows.ndim)
+        axes = [axis + 2 for axis in self.mirror]
         flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
         total: Tensor | None = None
-        for flip in flips if self.mirror else [()]:
+        for flip in flips:
             mirrored = windows.flip(flip) if flip else windows
             for network in self.networks:
                 answer = self._ask(network, mirrored)
@@ -45,7 +45,7 @@ class Ensemble:
                 total = answer if total is None else total.add_(answer)
         if total is None:
             raise ValueError("an ensemble of no networks; give one or more")
-        return total.div_(len(self.networks) * (len(flips) if self.mirror else 1))
+        return total.div_(len(self.networks) * len(flips))
 
     def _ask(self, network: nn.Module, windows: Tensor) -> Tensor:
         with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.bf16):

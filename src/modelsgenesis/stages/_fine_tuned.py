@@ -1,8 +1,9 @@
 """Networks that were fine-tuned for one target, read from one run or from several."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from modelsgenesis.core.backbone import check_divides
 from modelsgenesis.core.errors import WeightsError
@@ -16,6 +17,7 @@ from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
 ASKED = ("target", "reading", "patch", "channels")
+OWN = {"files": (), "mirror": ()}  # in which networks of one ensemble may differ
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class FineTuned:
         reading: how images are read.
         patch: size of what they were taught on, (X, Y, Z).
         channels: of an image.
+        mirror: axes along which all of them were taught mirrored patches too.
     """
 
     files: tuple[Path, ...]
@@ -35,6 +38,7 @@ class FineTuned:
     reading: Reading
     patch: tuple[int, ...]
     channels: int
+    mirror: tuple[int, ...] = (0, 1, 2)
 
     def fingerprints(self) -> list[str]:
         """SHA-256 of the files."""
@@ -69,12 +73,13 @@ def find_fine_tuned(runs: Sequence[Path]) -> FineTuned:
     files = [file for run in runs for file in _files_of(run)]
     found = [_described(file) for file in files]
     for other in found[1:]:
-        if vars(other) | {"files": ()} != vars(found[0]) | {"files": ()}:
+        if vars(other) | OWN != vars(found[0]) | OWN:
             raise WeightsError(
                 f"{other.files[0]} was taught something else than {found[0].files[0]}; "
                 "an ensemble needs one target, one reading of images and one size of patch"
             )
-    return FineTuned(tuple(files), found[0].target, found[0].reading, found[0].patch, found[0].channels)
+    mirror = tuple(axis for axis in found[0].mirror if all(axis in each.mirror for each in found))
+    return replace(found[0], files=tuple(files), mirror=mirror)
 
 
 def _files_of(run: Path) -> list[Path]:
@@ -101,4 +106,10 @@ def _described(file: Path) -> FineTuned:
     patch = tuple(int(side) for side in notes["patch"])
     if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) != 3 or min(patch) < 1:
         raise WeightsError(f"{file}: its notes make no sense for predicting volumes; fine-tune again")
-    return FineTuned((file,), target, reading, patch, int(notes["channels"]))
+    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes))
+
+
+def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:
+    """The axes along which patches were mirrored; as data, since MONAI's transforms take seconds to import."""
+    taught = notes.get("approach", {}).get("augmentation", {}).get("mirror", (0, 1, 2))
+    return tuple(int(axis) for axis in taught)

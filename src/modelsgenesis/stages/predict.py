@@ -60,7 +60,7 @@ def predict(
         into: the folder of the predictions: a file a case, predictions.csv, failures.csv.
         also: more runs, whose probabilities are averaged with those of the first.
         overlap: share of a window that the next one sees again; 0.5, or 0.25 where a scan has one answer.
-        mirror: average over mirrored windows too, eight times the work.
+        mirror: average over windows mirrored as the networks were taught, too; along all axes eight times the work.
         probabilities: keep each label's, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
         seg: leave the DICOM-SEG beside the NIfTI file of a DICOM series out with --no-seg.
@@ -88,7 +88,9 @@ def predict(
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
     wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
-    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=mirror)
+    if mirror and not tuned.mirror:
+        raise DataError("the networks were taught no mirrored patches, so they know none; leave --mirror out")
+    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if mirror else ())
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=quiet)
     with only_one(into, "predict"):
