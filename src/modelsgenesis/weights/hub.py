@@ -68,7 +68,9 @@ def pull(
         raise WeightsError(f"{into}: is there already; name another folder, or remove it")
     aside = into.with_name(f".{into.name}.part")
     with _explained(library, repo):
-        library.snapshot_download(repo, revision=revision, local_dir=aside, endpoint=endpoint, token=token)
+        library.snapshot_download(
+            repo, revision=revision, local_dir=aside, cache_dir=aside / ".cache", endpoint=endpoint, token=token
+        )
     shutil.rmtree(aside / ".cache", ignore_errors=True)  # what its resuming needed
     os.replace(aside, into)
     return into
