@@ -7,32 +7,57 @@ import pytest
 import torch
 
 from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.naming import find, members
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 
-ARMS = ("all", "none", "non_linear", "local_shuffling", "out_painting", "in_painting")
+ARMS = ("none", "non_linear", "local_shuffling", "out_painting", "in_painting")
+
+
+def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> Callable[[], Learner]:
+    """How to make a learner of a small network."""
+
+    def made() -> Learner:
+        network = UNet3D(in_channels=channels, out_channels=channels, width=2, axes=axes)
+        learner: Learner = find("methods", method, Learner)(network, **settings)
+        return learner
+
+    return made
+
+
 LEARNERS: dict[str, Callable[[], Learner]] = {
-    **{f"genesis-{arm}": lambda arm=arm: Genesis(UNet3D(width=2), arm=arm) for arm in ARMS},  # type: ignore[misc]
-    "genesis-faithful": lambda: Genesis(UNet3D(width=2), faithful=True),
-    "genesis-2d": lambda: Genesis(UNet3D(width=2, axes=2)),
+    **{method: make(method) for method in members("methods")},
+    **{f"{method}-2d-2-channels": make(method, 2, 2) for method in members("methods")},
+    **{f"genesis-{arm}": make("genesis", arm=arm) for arm in ARMS},
+    "genesis-faithful": make("genesis", faithful=True),
+    "mae-everywhere": make("mae", hidden_only=False),
 }
+RESTORING = [name for name, make_it in LEARNERS.items() if make_it().restores]
+ASKING = [name for name in LEARNERS if name not in RESTORING]
 
 
 @pytest.fixture(params=LEARNERS)
 def learner(request: pytest.FixtureRequest) -> Learner:
     """One of the learners, with the same weights each time."""
+    return fresh(request.param)
+
+
+def fresh(name: str) -> Learner:
+    """A learner by its name above, with the same weights each time."""
     torch.manual_seed(0)
-    return LEARNERS[request.param]()
+    return LEARNERS[name]()
 
 
 def sample(learner: Learner, index: int) -> dict[str, np.ndarray]:
-    """A smooth random image."""
-    size = (16,) * learner.backbone.axes
-    ramp = np.linspace(0, 1, 16, dtype=np.float32)
-    image = np.broadcast_to(ramp, size)[None] * generator_for(0, index, "ramp").random(dtype=np.float32)
-    return {"image": np.ascontiguousarray(image)}
+    """A smooth random image, not the same from any two sides."""
+    size = (16,) * learner.backbone.axes if learner.restores else (32, 32, 16)[: learner.backbone.axes]
+    rng = generator_for(0, index, "ramp")
+    ramps = np.meshgrid(*(np.linspace(0, 1, side, dtype=np.float32) for side in size), indexing="ij")
+    image = sum(weight * ramp for weight, ramp in zip((0.55, 0.3, 0.15), ramps, strict=False))
+    scales = 0.5 + 0.5 * rng.random((learner.backbone.in_channels, *(1,) * len(size)), dtype=np.float32)
+    return {"image": np.ascontiguousarray(image * scales, dtype=np.float32)}
 
 
 def batch(learner: Learner, num: int = 4, *, finished: bool = False) -> Batch:
@@ -52,17 +77,18 @@ def test_finishing_draws_gives_the_views(learner: Learner) -> None:
 
 
 def test_views_depend_on_the_generator_alone(learner: Learner) -> None:
-    """Same sample, same generator, same views; the sample stays untouched."""
+    """Same sample, same generator, same views; another generator, others; the sample stays untouched."""
     image = sample(learner, 0)
     before = image["image"].copy()
-    one, two = (learner.views(image, generator_for(5, 7)) for _ in range(2))
+    one, two, *others = (learner.views(image, generator_for(5, index)) for index in (7, 7, *range(10)))
     assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert any(not np.array_equal(one[name], other[name]) for name in one for other in others)
     assert np.array_equal(image["image"], before)
 
 
 def test_losses_are_finite_and_fall(learner: Learner) -> None:
     """Forty steps on one batch lower the total by a quarter; every part is a finite scalar."""
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=0.01)
+    optimizer = torch.optim.AdamW((p for p in learner.parameters() if p.requires_grad), lr=0.01)
     views = batch(learner)
     totals = []
     for step in range(40):
@@ -75,7 +101,43 @@ def test_losses_are_finite_and_fall(learner: Learner) -> None:
     assert totals[-1] < 0.75 * totals[0]
 
 
-def test_restorations_have_the_shape_of_the_original(learner: Learner) -> None:
-    """(B, C, *space)."""
+def test_every_taught_parameter_gets_a_gradient(learner: Learner) -> None:
+    """None is left out, which several processes could not bear; what is not taught is no part of the loss."""
+    learner(batch(learner), 0.0)["total"].backward()
+    for name, parameter in learner.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_answers_are_one_an_image(learner: Learner) -> None:
+    """(B, ...), finite."""
+    answer = learner.answer(batch(learner, 3))
+    assert len(answer) == 3
+    assert torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("name", RESTORING)
+def test_restorations_have_the_shape_of_the_original(name: str) -> None:
+    """(B, C, *space), of a deformed image of that shape; the whole network is taught."""
+    learner = fresh(name)
     views = batch(learner, 2)
-    assert learner.answer(views).shape == views["original"].shape
+    assert learner.answer(views).shape == views["original"].shape == views["deformed"].shape
+    assert all(parameter.requires_grad for parameter in learner.backbone.parameters())
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_questions_teach_the_encoder_alone_and_name_their_chance(name: str) -> None:
+    """The decoder rests; answers are probabilities of as many classes as chance says."""
+    learner = fresh(name)
+    for part, module in learner.backbone.parts():
+        assert all(parameter.requires_grad == (part == "encoder") for parameter in module.parameters())
+    views = batch(learner, 3)
+    parts, answer = learner(views, 0.0), learner.answer(views)
+    assert parts["chance"].item() == pytest.approx(1 / answer.shape[1])
+    torch.testing.assert_close(answer.sum(dim=1), torch.ones(3))
+    assert 0 <= parts["accuracy"].item() <= 1
+
+
+def test_every_method_is_under_the_laws() -> None:
+    """By being there; a file that holds no learner would be refused by its name."""
+    assert {type(make_it()).__module__.rpartition(".")[2] for make_it in LEARNERS.values()} == set(members("methods"))
+    assert isinstance(LEARNERS["genesis"](), Genesis)

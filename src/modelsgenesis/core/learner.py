@@ -36,9 +36,16 @@ class Group:
 
 
 class Learner(nn.Module, ABC):
-    """A way to teach a network, in pre-training and fine-tuning alike."""
+    """A way to teach a network, in pre-training and fine-tuning alike.
+
+    Attributes:
+        backbone: what is taught, or a part of it.
+        restores: whether `answer` restores the view "original" from the view "deformed", so that there is something to
+            picture.
+    """
 
     backbone: Backbone
+    restores: bool = False
 
     @property
     def network(self) -> nn.Module:
@@ -48,6 +55,15 @@ class Learner(nn.Module, ABC):
     def groups(self) -> list[Group]:
         """Which parameters learn, and how fast; by default all, at the plan's rate."""
         return [Group(list(self.parameters()))]
+
+    def check(self, size: tuple[int, ...]) -> None:
+        """Refuse images of a size that the method has no use for; by default none.
+
+        Args:
+            size: sides of the images in voxels, (X, Y[, Z]).
+        Raises:
+            ShapeError: too small.
+        """
 
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.learner import Batch, Drawn, Learner, Sample
+from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.deformations import Arm, Flip, apply_batch, genesis
+from modelsgenesis.methods._restoring import Restoration
 
 
-class Genesis(Learner):
+class Genesis(Restoration):
     """Restore a cube from its deformed self, by mean squared error.
 
     Args:
@@ -26,15 +26,7 @@ class Genesis(Learner):
     """
 
     def __init__(self, backbone: Backbone, *, arm: Arm = "all", flip_rate: float = 0.4, faithful: bool = False) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.flip = Flip(p=flip_rate, faithful=faithful)
-        self.deformation = genesis(arm=arm, faithful=faithful)
-
-    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """{"image"} -> {"deformed", "original"}, all float32 (C, *space) in [0, 1]."""
-        original = self.flip(sample["image"], rng)
-        return {"deformed": self.deformation(original, rng), "original": original}
+        super().__init__(backbone, genesis(arm=arm, faithful=faithful), Flip(p=flip_rate, faithful=faithful))
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
         """{"image"} -> {"original", "drawn"}; the same draws as those of `views`."""
@@ -51,34 +43,3 @@ class Genesis(Learner):
             "deformed": apply_batch(self.deformation, batch["original"], drawn.draws),
             "original": batch["original"],
         }
-
-    def losses(self, batch: Batch, progress: float) -> Batch:
-        """Mean squared error, and what it must be held against.
-
-        Returns:
-            "total", the mean squared error, and "mae", the mean absolute one; the same of the deformed cube returned as
-            it came, "unchanged" and "unchanged_mae"; "grey", the squared error of each cube's own mean everywhere;
-            "spread", the standard deviation within a cube of the answer over that of the original: near 0 the network
-            has collapsed to one grey value.
-        """
-        original, deformed = batch["original"], batch["deformed"]
-        restored = self.answer(batch).float()
-        error, unchanged = restored - original, deformed - original
-        return {
-            "total": error.square().mean(),
-            "mae": error.detach().abs().mean(),
-            "unchanged": unchanged.square().mean(),
-            "unchanged_mae": unchanged.abs().mean(),
-            "grey": original.flatten(1).var(dim=1, correction=0).mean(),
-            "spread": _spread(restored.detach()) / _spread(original).clamp_min(1e-6),
-        }
-
-    def answer(self, batch: Batch) -> Tensor:
-        """The restored cubes, (B, C, *space)."""
-        restored: Tensor = self.backbone(batch["deformed"])
-        return restored
-
-
-def _spread(cubes: Tensor) -> Tensor:
-    """Mean over the batch of the standard deviation within a cube."""
-    return cubes.flatten(1).std(dim=1).mean()
