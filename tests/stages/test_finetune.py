@@ -10,15 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 from safetensors.torch import load_file
+from tests.stages.balls import blob, write_image
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.core.naming import rebuild
-from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
@@ -31,24 +30,6 @@ from modelsgenesis.weights.files import read_notes, save_network
 
 SMALL = {"like": "any", "width": 2, "size": (16, 16, 16), "precision": "32-true"}
 QUICK = {**SMALL, "steps": 6, "batch_size": 2, "val_cubes": 4, "validate_every": 3}
-
-
-def write_image(path: Path, values: np.ndarray, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
-    """Write (X, Y, Z) as NIfTI."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
-    image.SetSpacing(spacing_mm)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path))
-
-
-def blob(number: int, size: tuple[int, int, int] = (20, 22, 18)) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy MRI of a bright ball with a brighter core, and its label map: 1 the shell, 2 the core."""
-    rng = generator_for(3, number, "blob")
-    grid = np.stack(np.meshgrid(*[np.arange(side) for side in size], indexing="ij"))
-    centre = np.array(size) / 2 + rng.uniform(-3, 3, 3)
-    far = np.sqrt(((grid - centre[:, None, None, None]) ** 2).sum(axis=0))
-    mask = (far < 6).astype(np.uint8) + (far < 3)
-    return (100 + 200 * mask + rng.normal(0, 10, size)).clip(0).astype(np.float32), mask.astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
