@@ -1,5 +1,6 @@
 """A recipe: how to pre-train a model, whole, as data; and what it takes to follow one."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -8,7 +9,7 @@ from typing import Any, Self
 import torch
 
 from modelsgenesis.core.backbone import Backbone, check_divides
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find
 from modelsgenesis.data.intensity import Window
@@ -49,21 +50,24 @@ class Recipe:
         self,
         *,
         backbone: str | None = None,
+        method: str | None = None,
         cubes: Settings = MappingProxyType({}),
         plan: Settings = MappingProxyType({}),
         backbone_args: Settings = MappingProxyType({}),
         method_args: Settings = MappingProxyType({}),
         folds: Settings = MappingProxyType({}),
     ) -> Self:
-        """The same recipe with some settings changed; those that are None stay, but not those of another backbone."""
+        """The same recipe with some settings changed; None keeps them, but for those of another backbone or method."""
         kept = self.backbone_args if backbone in (None, self.backbone) else {}
+        taught = self.method_args if method in (None, self.method) else {}
         return replace(
             self,
             backbone=backbone or self.backbone,
+            method=method or self.method,
             cubes=replace(self.cubes, **_given(cubes)),
             plan=replace(self.plan, **_given(plan)),
             backbone_args={**kept, **_given(backbone_args)},
-            method_args={**self.method_args, **_given(method_args)},
+            method_args={**taught, **_given(method_args)},
             **_given(folds),
         )
 
@@ -110,7 +114,8 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     """Make the network and the learner that teaches it, with weights drawn from the seed.
 
     Raises:
-        ShapeError: the recipe's cubes do not fit the network.
+        ShapeError: the recipe's cubes do not fit the network, or are too small for the method.
+        GenesisError: no network or method of that name, or a setting that the method has not.
         DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
     """
     if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
@@ -129,5 +134,23 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
         torch.manual_seed(seed)
         backbone = kind(**arguments)
         check_divides(recipe.cubes.size, backbone.stride, kind.__name__)
-        learner: Learner = find("methods", recipe.method, Learner)(backbone, **recipe.method_args)
+        learner = make_learner(recipe, backbone)
+    learner.check(recipe.cubes.size)
+    return learner
+
+
+def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
+    """Make the recipe's learner of a network.
+
+    Raises:
+        GenesisError: no method of that name, or a setting that it has not.
+    """
+    kind = find("methods", recipe.method, Learner)
+    takes = inspect.signature(kind)
+    try:
+        takes.bind(backbone, **recipe.method_args)
+    except TypeError as error:
+        known = ", ".join(list(takes.parameters)[1:]) or "none"
+        raise GenesisError(f"the method {recipe.method}: {error}; its settings are: {known}") from error
+    learner: Learner = kind(backbone, **recipe.method_args)
     return learner

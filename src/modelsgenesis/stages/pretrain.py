@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
+from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import certify, fingerprint
 from modelsgenesis.core.naming import describe
@@ -43,6 +44,7 @@ def pretrain(
     rule: str | None = None,
     backbone: str | None = None,
     width: int | None = None,
+    method: str | None = None,
     arm: str | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -67,7 +69,7 @@ def pretrain(
     nodes: int = 1,
     dry_run: bool = False,
 ) -> Path:
-    """Pre-train a network by restoring deformed cubes; run again, it goes on where it stopped.
+    """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
 
     Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
     those of a run that was never stopped.
@@ -75,13 +77,16 @@ def pretrain(
     Args:
         recipe: chest-ct, chest-ct-official, small, any, package.module:function, or a Recipe.
         store: made by prepare.
-        into: the run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, sheets/, tensorboard/.
+        into: the run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, and, if
+            the method restores, sheets/.
         seed: of the cubes, the deformations and the first weights.
         size: of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: where cubes may lie: lung, not_mostly_air or anywhere.
         backbone: unet3d or residual-unet, or package.module:Class.
         width: of the network's first convolution.
-        arm: all (Models Genesis), none (auto-encoder), or one deformation alone.
+        method: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation, relative-position, or
+            package.module:Class.
+        arm: of the method genesis: all (Models Genesis), none (auto-encoder), or one deformation alone.
         steps: of the optimiser.
         batch_size: cubes a step, over all processes.
         accumulate: backward passes a step.
@@ -108,7 +113,7 @@ def pretrain(
         The run's folder.
     Raises:
         DataError: the store is unfinished, too small or of the wrong kind; the folder cannot be written.
-        ShapeError: the cubes do not fit the network.
+        ShapeError: the cubes do not fit the network, or are too small for the method.
         TrainingError: the folder holds another run, or the training failed; the message says what to change.
     """
     changed = (find_recipe(recipe) if isinstance(recipe, str) else recipe).but(
@@ -121,6 +126,7 @@ def pretrain(
         },
         backbone=backbone,
         backbone_args={"width": width},
+        method=method.replace("-", "_") if method else None,
         method_args={"arm": arm.replace("-", "_") if arm else None},
         folds={"train_folds": train_folds, "val_folds": val_folds},
     )  # fmt: skip
@@ -187,7 +193,8 @@ class _Work:
 
     def notes(self, step: int, figures: dict[str, float]) -> dict[str, Any]:
         """What a weights file says of its making."""
-        return {"recipe": describe(self.recipe), "seed": self.seed, "step": step, "figures": figures}
+        taught = taught_parts(self.learner.backbone)
+        return {"recipe": describe(self.recipe), "taught": taught, "seed": self.seed, "step": step, "figures": figures}
 
     def _training(self, first: int, passes: int) -> Iterator[Batch]:
         return self.batches.training(self.streams[0], first, passes)
@@ -202,6 +209,8 @@ class _Work:
     @torch.no_grad()
     def _draw(self, step: int) -> None:
         """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
+        if not self.learner.restores:
+            return
         cubes, views = zip(*(self.streams[1].sample(index) for index in range(EXAMPLES)), strict=True)
         batch = collate(list(views))
         self.learner.eval()
@@ -223,6 +232,12 @@ class _Work:
             spacing_mm=[cube.scan.spacing_mm for cube in cubes],
             title=f"Held-out cubes after {step} steps",
         )
+
+
+def taught_parts(backbone: Backbone) -> list[Part]:
+    """The parts of a network that learn: a method that asks the encoder alone leaves the rest as it was drawn."""
+    learning = {part for part, module in backbone.parts() if any(p.requires_grad for p in module.parameters())}
+    return [part for part in get_args(Part) if part in learning]
 
 
 def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
