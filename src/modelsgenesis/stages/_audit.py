@@ -22,7 +22,9 @@ from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, s
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.writing import CASES
 
-ALIKE = 2e-3  # by which two images' percentiles may differ, as shares of their range, and be of one image
+# By which two images' percentiles may differ, as shares of their range, and be of one image: rounding moves them by
+# less; the closest two of 166 hippocampi differ by 0.03.
+ALIKE = 5e-3
 
 TELLING = 5  # different levels, below which many images look the same
 
@@ -94,8 +96,10 @@ def _in_store(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
                 yield case.id, f"the file is in the store {path}"
             elif salt is not None and hashed(salt, "patient", patient) in patients:
                 yield case.id, f"the patient {patient} is in the store {path}"
-            elif any(_print_of_source(source).same(known) for known in prints):
-                yield case.id, f"the same voxels, saved anew, are in the store {path}"
+            else:
+                own = _print_of_source(source)
+                if any(own.same(known) for known in prints):
+                    yield case.id, f"the same voxels, saved anew, are in the store {path}"
 
 
 def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
