@@ -91,15 +91,21 @@ def draw_curves(log: Log, path: Path | str) -> Path:
 
 
 def draw_errors(axes: Axes, log: Log) -> None:
-    """Draw training and validation error, and those of two answers that know nothing: the input, and one grey."""
-    dress(axes, "mean squared error")
+    """Draw training and validation error, and, of a restoration, those of two answers that know nothing.
+
+    They are the input, and one grey.
+    """
+    unchanged = log.points(UNCHANGED)
+    dress(axes, "mean squared error" if len(unchanged[1]) else "loss")
     steps, values = log.points(("loss",))
     axes.plot(steps, values, color=BLUE, alpha=0.25, lw=0.8)
     axes.plot(steps, smooth(values), color=BLUE, lw=1.4, label="training")
     steps, values = log.points(VALIDATION)
     axes.plot(steps, values, color=RUST, lw=1.6, marker="o", ms=3.5, label="held-out patients")
-    steps, values = log.points(UNCHANGED)
-    axes.plot(steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is")
+    steps, values = unchanged
+    axes.plot(
+        steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is" if len(values) else None
+    )
     steps, values = log.points(GREY)
     axes.plot(steps, values, color=PALE, lw=1.1, ls=(0, (1, 2)), label="each cube's own mean" if len(values) else None)
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):  # type: ignore[operator]

@@ -13,7 +13,7 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.recipes import find
 
 ASKED = "asked"  # of a certificate's arguments: the options as they were given, where others follow from them
-UNSAID = {"class", "name", "backbone", "method"}  # settings that no option of the command line changes
+UNSAID = {"class", "name"}  # settings that no option of the command line changes
 
 
 def command(folder: str, made: Made) -> str:
@@ -60,11 +60,20 @@ def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     except GenesisError:
         return {}
     there, usual = flat(recipe), flat(known)
+    if isinstance(plans := recipe.get("plans"), Mapping):
+        there = flat(_without_planned(recipe)) | {"plans": plans.get("file"), "configuration": plans["configuration"]}
+        usual |= {"size": plans["size"], "batch_size": plans["batch_size"]}
     return {
         name: value
         for name, value in there.items()
         if name not in UNSAID and value is not None and plain(value) != plain(usual.get(name))
     }
+
+
+def _without_planned(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's settings but for those that nnU-Net's plans made."""
+    kept = {name: value for name, value in recipe.items() if name not in ("plans", "backbone_args")}
+    return kept | {"cubes": {name: value for name, value in recipe["cubes"].items() if name != "intensity"}}
 
 
 def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from modelsgenesis.data.store import Store
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._commands import command
-from modelsgenesis.stages.show import recipe_of, settings_of, show, telling_sample
+from modelsgenesis.stages.show import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
 from modelsgenesis.weights.opening import load
 
 MOST_SHEETS = 4
 HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore
-TITLE = "Models Genesis, pre-trained on unlabelled scans"
+ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
 PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
 
 
@@ -36,6 +36,8 @@ class Figures:
         unchanged: the same of the deformed cubes left as they are.
         grey: the same of answering each cube's own mean everywhere; NaN where the log does not say.
         best_step: when that was.
+        accuracy: of a method that asks questions, the share answered right then; otherwise NaN.
+        chance: the share that guessing gets right.
     """
 
     parameters: int
@@ -46,6 +48,13 @@ class Figures:
     unchanged: float
     grey: float
     best_step: int
+    accuracy: float = float("nan")
+    chance: float = float("nan")
+
+    @property
+    def asks(self) -> bool:
+        """Whether the method asks questions, and restores nothing."""
+        return bool(np.isfinite(self.chance))
 
     @property
     def ratio(self) -> float:
@@ -76,38 +85,54 @@ def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> P
     log = Log.read(run / "log.csv")
     chain = lineage(run)
     figures = measure(run, log)
-    page = Page(TITLE, lead(settings["recipe"], store_of(run, settings, chain)))
+    method = settings["recipe"]["method"]
+    title = f"{method_words(method)}, pre-trained on unlabelled scans"
+    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), asks=figures.asks))
     if not (run / CERTIFICATE).is_file():
         page.section("This run is not finished", paragraph(so_far(figures, settings["recipe"]["plan"]["steps"])))
     page.figures(headline(figures))
     with tempfile.TemporaryDirectory() as folder:
-        page.section("What the network sees, and what it restores", *sheet(run, settings, chain, sample, Path(folder)))
+        if not figures.asks:
+            shown = sheet(run, settings, chain, sample, Path(folder))
+            page.section("What the network sees, and what it restores", *shown)
         curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
-        page.section("How it learned", paragraph(CURVES, "caption"), curves)
-    page.section("Restorations of held-out cubes over time", *restorations(run))
+        page.section("How it learned", paragraph(CURVES + ("" if figures.asks else KNOWING_NOTHING), "caption"), curves)
+    if not figures.asks:
+        page.section("Restorations of held-out cubes over time", *restorations(run))
     page.section("The run in numbers", pairs(numbers(figures, settings)))
     page.section("Where it comes from", *origins(chain))
-    page.section("Use it", code(USE.format(run=run)))
-    return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}. Method: {PAPER}.")
+    page.section("Use it", code(USE.format(run=run) + ("" if figures.asks else RESTORED)))
+    source = f" Method: {PAPER}." if method == GENESIS else ""
+    return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
 
 CURVES = (
-    "Validation is on patients the network never trained on, with the same cubes and the same deformations every time. "
-    "The dashed line is the error of handing the deformed cube back unchanged, what "
+    "Validation is on patients the network never trained on, with the same cubes, deformed or asked about in the same "
+    "way every time."
+)
+KNOWING_NOTHING = (
+    " The dashed line is the error of handing the deformed cube back unchanged, what "
     "a network that learned nothing could always do; the dotted line that of one grey value, each cube's own mean."
 )
 USE = """import modelsgenesis as mg
 
 network = mg.load("{run}")  # in evaluation mode; the file describes its own network
-features = network.encode(cubes)  # float32 (B, 1, X, Y, Z) in [0, 1] -> features, finest first
-restored = network(cubes)"""
+features = network.encode(cubes)  # float32 (B, 1, X, Y, Z) in [0, 1] -> features, finest first"""
+RESTORED = "\nrestored = network(cubes)"
 
 
-def lead(recipe: dict[str, Any], store: Store | None) -> str:
+def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
     """Say in two sentences what this is."""
     scans = f"{len(store.scans)} unlabelled scans" if store else "unlabelled scans"
+    axes = len(recipe["cubes"]["size"])
+    if asks:
+        return (
+            f"A {axes}D network that taught itself from {scans}: cubes were cut from them, and its encoder learned to "
+            f"answer what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; the "
+            "decoder was not taught."
+        )
     return (
-        f"A 3D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
+        f"A {axes}D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
         f"restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
     )
 
@@ -116,6 +141,7 @@ def measure(run: Path, log: Log) -> Figures:
     """Read what a run achieved off its log and its network."""
     step, error = log.points(VALIDATION)
     unchanged, grey = log.points(UNCHANGED)[1], log.points(GREY)[1]
+    accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
     best = int(np.argmin(error)) if len(error) else -1
     missing = float("nan")
     speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
@@ -129,6 +155,8 @@ def measure(run: Path, log: Log) -> Figures:
         unchanged=float(unchanged[min(best, len(unchanged) - 1)]) if len(error) and len(unchanged) else missing,
         grey=float(grey[0]) if len(grey) else missing,
         best_step=int(step[best]) if len(error) else 0,
+        accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
+        chance=float(chance[-1]) if len(chance) else missing,
     )
 
 
@@ -136,6 +164,16 @@ def headline(figures: Figures) -> list[tuple[str, str, str]]:
     """The numbers on top of the page."""
     if not np.isfinite(figures.error):
         return [(f"{figures.steps:,}", "steps, no validation yet", "")]
+    return [
+        *(answered(figures) if figures.asks else restored(figures)),
+        (f"{figures.parameters / 1e6:.1f} M", "parameters", ""),
+        (duration(figures.time_s), f"of training, {figures.steps:,} steps", ""),
+        (f"{figures.cubes_per_s:.0f}", "cubes a second, median", ""),
+    ]
+
+
+def restored(figures: Figures) -> list[tuple[str, str, str]]:
+    """How well a method that restores did."""
     mood = "good" if figures.ratio < HALF and not figures.error >= figures.grey else "bad" if figures.ratio >= 1 else ""
     grey = (f"{figures.grey:.4f}", "the same for each cube's own mean grey everywhere", "")
     return [
@@ -143,9 +181,16 @@ def headline(figures: Figures) -> list[tuple[str, str, str]]:
         (f"{figures.error:.4f}", f"mean squared error on held-out patients, best at step {figures.best_step:,}", ""),
         (f"{figures.unchanged:.4f}", "the same for the deformed cubes, left as they are", ""),
         *([grey] if np.isfinite(figures.grey) else []),
-        (f"{figures.parameters / 1e6:.1f} M", "parameters", ""),
-        (duration(figures.time_s), f"of training, {figures.steps:,} steps", ""),
-        (f"{figures.cubes_per_s:.0f}", "cubes a second, median", ""),
+    ]
+
+
+def answered(figures: Figures) -> list[tuple[str, str, str]]:
+    """How well a method that asks did."""
+    mood = "bad" if figures.accuracy <= figures.chance else ""
+    return [
+        (f"{100 * figures.accuracy:.0f} %", "of the questions about cubes of held-out patients answered right", mood),
+        (f"{100 * figures.chance:.0f} %", "would be right by guessing", ""),
+        (f"{figures.error:.4f}", f"loss on held-out patients, best at step {figures.best_step:,}", ""),
     ]
 
 
@@ -236,13 +281,22 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     """What is worth looking up: the outcome, then the recipe."""
     recipe = settings["recipe"]
     plan, cubes = recipe["plan"], recipe["cubes"]
-    network = ", ".join(f"{name} {value}" for name, value in recipe["backbone_args"].items())
+    arguments = {name: value for name, value in recipe["backbone_args"].items() if name != "architecture"}
+    network = ", ".join(f"{name} {value}" for name, value in arguments.items())
     intensity = {name: value for name, value in cubes["intensity"].items() if name != "class"}
-    said = {
+    achieved = {
         "error on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
         "error of the deformed cubes left as they are": f"{figures.unchanged:.5f}",
         "error of each cube's own mean, everywhere": f"{figures.grey:.5f}",
         "ratio to the cubes left as they are": f"{figures.ratio:.3f}",
+    }
+    if figures.asks:
+        achieved = {
+            "loss on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
+            "accuracy on them": f"{figures.accuracy:.3f}, where guessing gets {figures.chance:.3f}",
+        }
+    said = {
+        **achieved,
         "parameters": f"{figures.parameters:,}",
         "steps and time": f"{figures.steps:,} of {plan['steps']:,} steps, {duration(figures.time_s)}",
         "speed": f"{figures.cubes_per_s:.1f} cubes a second",

@@ -15,11 +15,13 @@ from modelsgenesis.core.deformation import Deformation
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.learner import Learner
-from modelsgenesis.core.naming import find, rebuild
+from modelsgenesis.core.learner import Sample as Views
+from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling import Cube, CubeSampler
 from modelsgenesis.data.store import Scan, Store
+from modelsgenesis.data.stream import as_tensor, collate
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.drawing import png
 from modelsgenesis.pictures.gallery import draw_gallery
@@ -29,7 +31,7 @@ from modelsgenesis.pictures.sheet import Panel, draw_sheet
 from modelsgenesis.pictures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
-from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.recipes.recipe import build_learner, make_learner, split
 from modelsgenesis.weights.opening import load_backbone
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
@@ -40,6 +42,8 @@ WORDS = {
     "in_painting": "in-painting",
     "genesis": "Models Genesis, all together",
 }
+GENESIS = "genesis"
+METHODS = {"mae": "Masked auto-encoder", "rubiks_cube": "Rubik's cube", "denoising": "De-noising"}
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
 EMPTY, LITTLE = 0.01, 0.05  # of the range, as the air around a patient; of the voxels
 SETTINGS = {"name", "cubes", "plan", "backbone", "backbone_args", "method"}  # of every run's recipe
@@ -96,7 +100,8 @@ def show(
     Returns:
         The PNG's path.
     Raises:
-        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png.
+        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png; a
+            method that restores nothing.
         ShapeError: the run's network cannot take such cubes.
     """
     into = png(into)
@@ -183,25 +188,34 @@ def recipe_of(run: Path) -> Recipe:
 def replay(
     store: Store, recipe: Recipe, sampler: CubeSampler, *, sample: int, seed: int, run: str | Path | None
 ) -> Sample:
-    """Make a sample again as training made it, and restore it if there is a run."""
+    """Make a sample again as training made it, and restore it if there is a run.
+
+    Raises:
+        DataError: the recipe's method restores nothing.
+    """
     rng = generator_for(seed, sample, STREAM)
     cube = sampler.sample(rng)
     learner = build_learner(recipe, store, seed)
     if run is not None:
-        learner = find("methods", recipe.method, Learner)(load_backbone(run), **recipe.method_args)
+        learner = make_learner(recipe, load_backbone(run))
+    if not learner.restores:
+        raise DataError(
+            f"the method {recipe.method} restores nothing, so there is no restoration to draw; "
+            "genesis report tells how well a run of it answers"
+        )
     views = learner.views({"image": cube.image}, rng)
     original, deformed = views["original"], views["deformed"]
-    restored = None if run is None else restore(learner, deformed)
+    restored = None if run is None else restore(learner, views)
     axes = flipped_axes(cube.image, original)
     upright = [None if view is None else np.flip(view, axes) for view in (original, deformed, restored)]
     return Sample(cube, *upright)  # type: ignore[arg-type]
 
 
-def restore(learner: Learner, deformed: Array) -> Array:
-    """The network's answer to one view, (C, X, Y, Z)."""
+def restore(learner: Learner, views: Views) -> Array:
+    """The network's answer to the views of one sample, (C, X, Y, Z)."""
     learner.eval()
     with torch.no_grad():
-        answer = learner.answer({"deformed": torch.from_numpy(np.ascontiguousarray(deformed))[None]})
+        answer = learner.answer(collate([{name: as_tensor(view) for name, view in views.items()}]))
     restored: Array = answer[0].float().numpy()
     return restored
 
@@ -213,7 +227,7 @@ def draw_sample(
     original, deformed, restored = seen.original[0], seen.deformed[0], seen.restored
     display, shown = display_of(recipe, original, window)
     panels = [Panel("original", original)]
-    for name in ALONE:
+    for name in ALONE if recipe.method == GENESIS else ():
         alone = deformations.genesis(arm=name)(seen.original, generator_for(seed, sample, f"show {name}"))
         panels.append(legible(Panel(words(name), alone[0], note="alone"), original, display))
     changed = f"{100 * np.mean(deformed != original):.0f} % of voxels changed"
@@ -231,7 +245,7 @@ def draw_sample(
         into,
         spacing_mm=scan.spacing_mm,
         display=display,
-        title=f"Models Genesis, recipe {recipe.name}: sample {sample} of seed {seed}",
+        title=f"{method_words(recipe.method)}, recipe {recipe.name}: sample {sample} of seed {seed}",
         footnote=f"{place}; {shown}; flips undone; difference = deformed − original, error = restoration − original",
         locator=locate(store, recipe, seen.cube),
     )
@@ -321,6 +335,11 @@ def summary(deformation: Deformation) -> str:
 def words(name: str) -> str:
     """A deformation's name as people write it."""
     return WORDS.get(name, name.replace("_", " "))
+
+
+def method_words(method: str) -> str:
+    """A method's name as people write it."""
+    return "Models Genesis" if method == GENESIS else METHODS.get(method, words(method).capitalize())
 
 
 def upper(cube: Cube) -> tuple[int, ...]:
