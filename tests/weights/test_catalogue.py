@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights import catalogue, save_network
@@ -64,6 +65,8 @@ def test_name_of_what_must_be_fetched_tells_how() -> None:
     words = "run genesis weights fetch genesis-chest-ct weights/ and give weights/genesis-chest-ct.pt in its place"
     with pytest.raises(WeightsError, match=words):
         resolve("genesis-chest-ct")
+    with pytest.raises(WeightsError, match=words):
+        mg.load("genesis-chest-ct")
 
 
 def test_anything_else_stays_as_it_is() -> None:
@@ -78,3 +81,6 @@ def test_box_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         resolve("genesis-small-ct")
     save_network(tmp_path / "genesis-small-ct.safetensors", UNet3D(width=2))
     assert resolve("genesis-small-ct") == tmp_path / "genesis-small-ct.safetensors"
+    network = mg.load("genesis-small-ct")
+    assert isinstance(network, UNet3D)
+    assert network.width == 2

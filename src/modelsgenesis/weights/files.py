@@ -17,6 +17,7 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.naming import find
 from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.weights.catalogue import resolve
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
 FORMAT = 1
@@ -43,12 +44,12 @@ def save_network(path: Path, network: Network, notes: dict[str, Any] | None = No
 
 
 def network_file(source: str | Path) -> Path:
-    """The file of a network: a run's best, or the file itself.
+    """The file of a network: a run's best, the file itself, or one of the package by its name.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: there is none, or it must be fetched first.
     """
-    path = Path(source)
+    path = resolve(source)
     if path.is_dir():
         path = path / "model.safetensors"
         if not path.is_file():
