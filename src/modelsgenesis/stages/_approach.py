@@ -24,8 +24,7 @@ from modelsgenesis.tasks import Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
 from modelsgenesis.tuning.pace import Pace
-from modelsgenesis.weights.files import read_notes
-from modelsgenesis.weights.opening import load_backbone
+from modelsgenesis.weights.opening import OURS, Opened, open_weights
 from modelsgenesis.weights.transfer import Widening
 
 SCRATCH = "scratch"
@@ -45,6 +44,7 @@ class Start:
         size: of the cubes that it was taught on, if that is known.
         reading: how their images were read, if that is known.
         said: what the user called it.
+        opened: of another program's file: its format, and how the network came from it.
     """
 
     backbone: Backbone
@@ -52,6 +52,7 @@ class Start:
     size: tuple[int, ...] | None
     reading: Reading | None
     said: str
+    opened: Opened | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,24 @@ class Approach:
 
 
 def start_from(
-    said: str | Path, task: Task, *, like: str | Path | None, backbone: str | None, width: int | None
+    said: str | Path,
+    task: Task,
+    *,
+    like: str | Path | None,
+    backbone: str | None,
+    width: int | None,
+    trust: bool = False,
 ) -> Start:
     """Open what a fine-tuning begins with.
 
     Args:
-        said: a run, a weights file, or "scratch".
+        said: a run, a weights file of any known format, or "scratch".
         task: to be learned.
         like: of a start from scratch: the run or recipe whose kind of network is taken; by default chest-ct for CT, and
             any for the rest.
         backbone: of a start from scratch: another kind of network.
         width: of a start from scratch: another width.
+        trust: unpickle a file that needs more than tensors, in a process of its own.
     Raises:
         WeightsError: there are no such weights.
         GenesisError: options that contradict each other, or an unknown network.
@@ -99,11 +107,11 @@ def start_from(
         given = {"--like": like, "--backbone": backbone, "--width": width}
         if wrong := [option for option, value in given.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
-        return _opened(Path(said), pretrained=True)
+        return _opened(Path(said), pretrained=True, trust=trust)
     if like is not None and Path(like).exists():
         if backbone is not None or width is not None:
             raise GenesisError(f"{like} decides the network; leave --backbone and --width out, or --like")
-        return _opened(Path(like), pretrained=False)
+        return _opened(Path(like), pretrained=False, trust=trust)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
     recipe = recipe.but(backbone=backbone, backbone_args={"width": width})
     kind = find("nets", recipe.backbone, Backbone)
@@ -112,13 +120,19 @@ def start_from(
     return Start(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
 
 
-def _opened(path: Path, *, pretrained: bool) -> Start:
-    notes = read_notes(path / "model.safetensors" if path.is_dir() else path)
+def _opened(path: Path, *, pretrained: bool, trust: bool) -> Start:
+    opened = open_weights(path, trust=trust)
+    ours = opened.format == OURS
+    notes = opened.notes if ours else {}
     recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
+    reading, size = reading or opened.reading, size or opened.size
     if isinstance(recipe, Recipe):
-        reading, size = Reading(recipe.cubes.intensity), recipe.cubes.size
-    said = str(path) if pretrained else SCRATCH
-    return Start(load_backbone(path), pretrained, size, reading if isinstance(reading, Reading) else None, said)
+        spacing_mm = recipe.plans.spacing_mm if recipe.plans else None
+        reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.cubes.size
+    known = reading if isinstance(reading, Reading) else None
+    if not pretrained:
+        return Start(opened.network, False, size, known, SCRATCH)
+    return Start(opened.network, True, size, known, str(path), None if ours else opened)
 
 
 def decide(

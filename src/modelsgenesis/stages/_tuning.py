@@ -30,7 +30,7 @@ from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.writing import write_cases, write_untaught
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.rehearsal import rehearse
+from modelsgenesis.training.rehearsal import STEPS, rehearse, seconds_a_step
 from modelsgenesis.tuning.classification import Classification
 from modelsgenesis.tuning.segmentation import Segmentation
 from modelsgenesis.weights.files import arguments_of, save_network
@@ -84,6 +84,15 @@ class Tuning:
         work = _Work(self, shelf, division, learner, self.into)
         rehearse(learner, self.approach.plan, work.materials(), fabric=self.fabric, console=self.console)
         return self.into
+
+    def seconds_a_step(self, division: Division) -> float:
+        """Measure a few steps; what was read of the cases is kept."""
+        self.fabric.launch()
+        shelf = self._shelve([division])
+        learner, _ = self._learner(self._prepared(shelf, division.train))
+        batches = _Work(self, shelf, division, learner, self.into).materials().training
+        plan = self.approach.plan
+        return seconds_a_step(learner, plan, batches(0, (STEPS + 1) * plan.accumulate), self.fabric)
 
     def run(self, divisions: Sequence[Division]) -> Path:
         """Train what is not trained yet; the folder is certified when all is done."""
@@ -148,7 +157,7 @@ class Tuning:
             remember(into, self.settings(division), self.task.place)
             write_cases(into, division, self.task.target)
             write_untaught(into, division, self.task.target)
-            write_json(into / LOADING, loaded.to_json() if loaded else {"from": SCRATCH})
+            write_json(into / LOADING, self._loading(loaded))
             self._greet(division, loaded, into)
         outcome = training.run()
         if outcome.stopped:
@@ -211,13 +220,27 @@ class Tuning:
             else:
                 backbone = network_for(self.start.backbone, in_channels=channels, out_channels=1)
                 network = Classifier(backbone, target.num_outputs, hidden=approach.hidden)
-            loaded = transfer(self.start.backbone, network, widen=approach.widen) if self.start.pretrained else None
+            loaded = self._transferred(network) if self.start.pretrained else None
             learner: Learner
             if isinstance(network, Classifier):
                 learner = Classification(network, target, values=[case.values for case in taught], **asked)
             else:
                 learner = Segmentation(network, target, **asked)
         return learner, loaded
+
+    def _loading(self, loaded: LoadingMap | None) -> dict[str, Any]:
+        """What loading.json says: the map to the task's network, and of another program's file the one before it."""
+        if loaded is None:
+            return {"from": SCRATCH}
+        opened = self.start.opened
+        if opened is None:
+            return loaded.to_json()
+        first = {"format": opened.format, "notes": describe(opened.notes), **opened.report.to_json()}
+        return {**loaded.to_json(), "opened": first}
+
+    def _transferred(self, network: Network) -> LoadingMap:
+        report = self.start.opened.report if self.start.opened else None
+        return transfer(self.start.backbone, network, widen=self.approach.widen, opened=report)
 
     def _inputs(self) -> list[Path]:
         return [self.task.place, *([Path(self.start.said)] if self.start.pretrained else [])]
@@ -244,8 +267,14 @@ class Tuning:
             f"start: {self.start.said}",
         ]
         self._say("\n".join(lines))
+        opened = self.start.opened
+        if opened:
+            name = Path(self.start.said).name
+            self.console.print(
+                opened.report.table(f"First, from {name} ({opened.format}) to the network that it is of")
+            )
         if loaded:
-            self.console.print(loaded.table())
+            self.console.print(loaded.table("Then, from that network to the task's") if opened else loaded.table())
         if into != self.into:
             self._say(f"fold: {into.name}")
 

@@ -20,6 +20,7 @@ def finetune(
     into: str | Path,
     *,
     from_: str | Path = SCRATCH,
+    trust: bool = False,
     cases: int | None = None,
     fraction: float | None = None,
     test: float = 0.0,
@@ -70,7 +71,8 @@ def finetune(
             CSV, a .npz of MedMNIST, or a Task.
         into: the run's folder: model.safetensors, last.safetensors, loading.json, log.csv, cases.csv; and
             val.csv, test.csv and unused.csv, the cases that it was not taught on.
-        from_: a run or weights file to start from, or scratch.
+        from_: a run or weights file to start from, of ours or of a known program, or scratch.
+        trust: let a file of another program that asks for more than tensors be unpickled, in a process of its own.
         cases: labelled cases to use, for training and validation together; all by default.
         fraction: of the cases that may be used, in place of their number.
         test: share of the patients to hold out where the data declare no test cases; the same for every seed.
@@ -125,7 +127,7 @@ def finetune(
     task = data if isinstance(data, Task) else folder(Path(data), kind=kind, label=label, classes=classes)
     division = divide(task, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
     divisions = cross(division, folds) if folds else [division]
-    start = start_from(from_, task, like=like, backbone=backbone, width=width)
+    start = start_from(from_, task, like=like, backbone=backbone, width=width, trust=trust)
     settings: dict[str, dict[str, Any]] = {
         "reading": {"spacing_mm": spacing},
         "plan": {

@@ -1,7 +1,7 @@
 """A process of its own for a file that is trusted: it is unpickled, and its tensors and plain values written out.
 
-Run as `python -m modelsgenesis.weights._converting FILE INTO`. What it makes may run whatever the file's author wanted,
-here and with this user's rights; nothing of it but the written file reaches the process that asked.
+Run as a script, with FILE and INTO; it needs nothing of this package. What it makes may run whatever the file's author
+wanted, here and with this user's rights; nothing of it but the written file reaches the process that asked.
 """
 
 import pickle

@@ -3,12 +3,15 @@
 import io
 import pickle
 import pickletools
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from modelsgenesis.core.errors import WeightsError
 
-MOST_BYTES = 16_000_000  # of a pickle; a checkpoint's own is under one million
+MOST_BYTES = 8_000_000  # of a pickle; a checkpoint's own is under one million
+MOST_NAMES = 1000  # that a pickle asks for; a checkpoint's own are under ten
+PROTOCOL = 2  # of all that torch.save writes
 PLAIN = (str, bytes, int, float, bool, type(None))
 
 
@@ -42,20 +45,29 @@ class Watcher(pickle._Unpickler):
     Written on Python's own unpickler: the compiled one allocates memory for as many memos as a hostile pickle claims.
 
     Attributes:
-        asked: the names that the pickle asks for.
+        made: the names that the pickle asks for, and what stood for each.
         storages: (name of the storage's class, key, number of elements), as claimed.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
-        self.asked: set[str] = set()
+        self.made: dict[str, type[_Inert]] = {}
         self.storages: list[tuple[str, str, int]] = []
+
+    @property
+    def needs(self) -> set[str]:
+        """What reading it takes: the names, and another protocol than the one that weights_only=True reads."""
+        protocol: int = getattr(self, "proto", 0)
+        return self.made.keys() | (set() if protocol == PROTOCOL else {f"a pickle of protocol {protocol}"})
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """Never the thing itself."""
-        full = f"{module_name}.{global_name}"
-        self.asked.add(full)
-        return type("Inert", (_Inert,), {"full": full})
+        full = _name_of_today(module_name, global_name)
+        if full not in self.made:
+            if len(self.made) == MOST_NAMES:
+                raise WeightsError(f"its pickle asks for more than {MOST_NAMES} names; a checkpoint's for ten")
+            self.made[full] = type("Inert", (_Inert,), {"full": full})
+        return self.made[full]
 
     def persistent_load(self, pid: Any) -> Any:
         """A storage: ("storage", its class, its key, its place, its number of elements)."""
@@ -83,21 +95,20 @@ class Watcher(pickle._Unpickler):
                 raise WeightsError(f"its pickle has a mapping with a {type(key).__name__} for a key")
 
 
+def _name_of_today(module: str, name: str) -> str:
+    """Python 2's name for a thing, which protocol 2 writes, as torch too reads it."""
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
+
+
 def _original(opcode: bytes) -> Callable[[Any], None]:
     return cast(Callable[[Any], None], pickle._Unpickler.dispatch[opcode[0]])
 
 
 # Of later protocols too, to tell the names that a refused pickle asks for; not what allocates as much as it claims.
-_LEFT_OUT = (
-    "BYTEARRAY8",
-    "BINBYTES8",
-    "BINUNICODE8",
-    "NEXT_BUFFER",
-    "READONLY_BUFFER",
-    "DICT",
-    "FROZENSET",
-    "ADDITEMS",
-)
+_LEFT_OUT = {
+    "BYTEARRAY8", "BINBYTES8", "BINUNICODE8", "NEXT_BUFFER", "READONLY_BUFFER", "DICT", "FROZENSET", "ADDITEMS"
+}  # fmt: skip
 _OWN: dict[int, Any] = {pickle.SETITEM[0]: Watcher._set_item, pickle.SETITEMS[0]: Watcher._set_items}
 Watcher.dispatch = {
     code: _OWN.get(code, do)

@@ -21,9 +21,9 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.weights._numbers import READERS
 from modelsgenesis.weights._watching import Watcher, length, watch
 
-ZIP, PICKLE = b"PK", b"\x80\x02"
+ZIP, PROTOCOLS = b"PK\x03\x04", (2, 3, 4, 5)
 MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote archives
-MOST_ENTRIES = 100_000
+MOST_ENTRIES, DEEPEST = 100_000, 100
 SHOWN = 6  # names in an error
 AGAIN = "it is damaged or cut off; fetch it again"
 HOSTILE = "torch.save writes no such file, and it may be meant to harm"
@@ -34,16 +34,23 @@ SIZES = {  # bytes of an element
 }  # fmt: skip
 STORAGES = {f"torch.{name}Storage": size for name, size in SIZES.items()} | {"torch.storage.UntypedStorage": 1}
 ALLOWED = {
-    *STORAGES, *READERS, "collections.OrderedDict", "torch.Size", "torch.device", "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", *map(str, (torch.float64, torch.float32,
-    torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)),
+    *STORAGES, *READERS, "_codecs.encode", "collections.OrderedDict", "torch.Size", "torch.device",
+    "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter",
+    *map(str, (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
+    torch.int8, torch.uint8, torch.bool)),
 }  # fmt: skip
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file begins as torch's do, be it an archive or the older bare pickles."""
+    """Whether a file begins as torch's do, be it an archive or the older bare pickles.
+
+    A safetensors file begins with the length of its header, which may happen to look like a pickle; then comes a brace.
+    """
     with open(path, "rb") as file:
-        return file.read(2) in (ZIP, PICKLE)
+        head = file.read(9)
+    if head.startswith(ZIP):
+        return True
+    return len(head) == 9 and head[0] == 0x80 and head[1] in PROTOCOLS and head[8:] != b"{"
 
 
 def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
@@ -61,15 +68,17 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
     try:
         asked = _check_archive(path) if _begins(path, ZIP) else _check_bare(path)
         if not asked <= ALLOWED:
-            return _convert(path, sorted(asked - ALLOWED), trust=trust)
+            return _converted(path, sorted(asked - ALLOWED), trust=trust)
         with torch.serialization.safe_globals([(reader, name) for name, reader in READERS.items()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-        return _checked(content)
+        if not isinstance(content, Mapping):
+            raise WeightsError(f"holds a {type(content).__name__}, not a mapping with tensors")
+        plain: dict[str, Any] = _plain(content, {}, 0)
+        return plain
     except WeightsError as error:
-        raise WeightsError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except (OSError, EOFError, ValueError, RuntimeError, MemoryError, RecursionError, LookupError) as error:
-        raise WeightsError(f"{path}: cannot be read as a torch file ({_first_line(error)}); {AGAIN}") from error
-    except (TypeError, AttributeError, pickle.UnpicklingError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise WeightsError(f"{path}: {error}") from error
+    except Exception as error:
+        # Whatever a broken file makes zipfile or torch raise.
         raise WeightsError(f"{path}: cannot be read as a torch file ({_first_line(error)}); {AGAIN}") from error
 
 
@@ -84,8 +93,9 @@ def _check_archive(path: Path) -> set[str]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
-        if len(names) > MOST_ENTRIES or len(set(names)) != len(names):
-            raise WeightsError(f"an archive of {len(names)} entries, {len(set(names))} of them distinct; {HOSTILE}")
+        distinct = {name.lower() for name in names}  # torch finds entries by their letters in any case
+        if len(names) > MOST_ENTRIES or len(distinct) != len(names):
+            raise WeightsError(f"an archive of {len(names)} entries, {len(distinct)} of them distinct; {HOSTILE}")
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise WeightsError(f"an archive with compressed entries; {HOSTILE}")
         if (claimed := sum(entry.file_size for entry in entries)) > num_bytes:
@@ -100,15 +110,13 @@ def _check_archive(path: Path) -> set[str]:
             )
         if f"{top}/data.pkl" not in names:
             raise WeightsError(f"no archive of torch.save: it lacks data.pkl, the first entry is {names[0]}")
-        if archive.getinfo(f"{top}/data.pkl").file_size > num_bytes:
-            raise WeightsError(AGAIN)
         watcher = watch(archive.read(f"{top}/data.pkl"))
-        if watcher.asked <= ALLOWED:
+        if watcher.needs <= ALLOWED:
             sizes = {entry.filename: entry.file_size for entry in entries}
             _check_storages(watcher, lambda key: sizes.get(f"{top}/data/{key}", -1))
             if damaged := archive.testzip():
                 raise WeightsError(f"the entry {damaged} fails its checksum; {AGAIN}")
-    return watcher.asked
+    return watcher.needs
 
 
 def _check_bare(path: Path) -> set[str]:
@@ -121,9 +129,11 @@ def _check_bare(path: Path) -> set[str]:
                 raise WeightsError("a pickle, but not one that torch.save wrote; it is not read")
         left = path.stat().st_size - file.tell()
     watchers = [watch(data) for data in pickles]
-    asked = set().union(*(watcher.asked for watcher in watchers))
+    asked = set().union(*(watcher.needs for watcher in watchers))
     if asked <= ALLOWED:
-        storages = {key: count * STORAGES[name] for name, key, count in watchers[3].storages}
+        storages: dict[str, int] = {}
+        for name, key, count in watchers[3].storages:
+            storages[key] = max(storages.get(key, 0), count * STORAGES.get(name, 1))
         if sum(storages.values()) + 8 * len(storages) > left:
             raise WeightsError(f"its tensors claim {sum(storages.values()):.1e} bytes of {left:.1e}; {AGAIN}")
     return asked
@@ -141,32 +151,37 @@ def _is_magic(data: bytes) -> bool:
 
 
 def _check_storages(watcher: Watcher, size_of: Callable[[str], int]) -> None:
-    """Each storage as long as the pickle claims; torch itself would read beyond its end."""
+    """Each storage as long as the pickle claims; older torch reads beyond its end."""
     for name, key, count in watcher.storages:
         if (there := size_of(key)) != count * STORAGES.get(name, 1):
             raise WeightsError(
-                f"tensor data {key} has {max(there, 0)} bytes, {count * STORAGES[name]} are claimed; {AGAIN}"
+                f"tensor data {key} has {max(there, 0)} bytes, {count * STORAGES.get(name, 1)} are claimed; {AGAIN}"
             )
 
 
-def _checked(content: Any) -> dict[str, Any]:
-    """Refuse tensors that claim more than they have: views that repeat an element, and other layouts."""
-    if not isinstance(content, Mapping):
-        raise WeightsError(f"holds a {type(content).__name__}, not a mapping with tensors")
-    todo: list[Any] = [content]
-    seen: set[int] = set()
-    while todo:
-        value = todo.pop()
-        if isinstance(value, Tensor):
-            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-                raise WeightsError(f"a tensor claims the absurd shape {tuple(value.shape)}; {HOSTILE}")
-        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
-            seen.add(id(value))
-            todo.extend(value.values() if isinstance(value, Mapping) else value)
-    return dict(content)
+def _plain(value: Any, known: dict[int, Any], depth: int) -> Any:
+    """The same in plain mappings and lists, whose tensors all claim no more than they have.
+
+    A pickle may give a mapping attributes that hide its items, and repeat an element into a tensor of any shape.
+    """
+    if depth > DEEPEST:
+        raise WeightsError(f"its mappings and lists nest deeper than {DEEPEST}; {HOSTILE}")
+    if isinstance(value, Tensor):
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightsError(f"a tensor claims the absurd shape {tuple(value.shape)}; {HOSTILE}")
+        return value
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if id(value) not in known:
+        if isinstance(value, dict):
+            known[id(value)] = {key: _plain(inner, known, depth + 1) for key, inner in dict.items(value)}
+        else:
+            inside = [_plain(inner, known, depth + 1) for inner in value]
+            known[id(value)] = tuple(inside) if isinstance(value, tuple) else inside
+    return known[id(value)]
 
 
-def _convert(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
+def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
     """Refuse a file that asks for more than tensors, or have it unpickled in another process."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     asks = f"asks for {', '.join(name[:80] for name in names[:SHOWN])}{more}"
@@ -178,7 +193,8 @@ def _convert(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
     Console(stderr=True).print(f"{path} {asks}; trusted, it is opened in a process of its own", markup=False)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
-        command = [sys.executable, "-I", "-m", "modelsgenesis.weights._converting", str(path.absolute()), str(into)]
+        program = Path(__file__).with_name("_converting.py")
+        command = [sys.executable, "-I", str(program), str(path.absolute()), str(into)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode or not into.is_file():
             last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]

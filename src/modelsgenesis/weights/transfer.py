@@ -71,12 +71,10 @@ class LoadingMap:
         """The map as data, for loading.json beside the weights."""
         return {"shares": self.shares, "rows": [asdict(row) for row in self.rows], "unused": list(self.unused)}
 
-    def table(self) -> Table:
+    def table(self, title: str = "Tensors from the pre-trained network") -> Table:
         """The map for people: tensors counted by part, and below them whatever is not simply taken."""
         below = "\n".join(self.exceptions())
-        table = Table(
-            title="Tensors from the pre-trained network", caption=below, caption_justify="left", min_width=100
-        )
+        table = Table(title=title, caption=below, caption_justify="left", min_width=100)
         for heading in ("part", *get_args(How), "share of its parameters"):
             table.add_column(heading, justify="left" if heading == "part" else "right")
         for part, share in self.shares.items():
@@ -121,7 +119,14 @@ def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) ->
     return type(pretrained)(**{**arguments, "in_channels": in_channels, "out_channels": out_channels})
 
 
-def transfer(pretrained: Backbone, network: Network, *, widen: Widening = "mean", least: float = LEAST) -> LoadingMap:
+def transfer(
+    pretrained: Backbone,
+    network: Network,
+    *,
+    widen: Widening = "mean",
+    least: float = LEAST,
+    opened: LoadingMap | None = None,
+) -> LoadingMap:
     """Start a network from a pre-trained one: copy what fits, adapt the first convolution, leave the heads at random.
 
     A classifier's idle decoder is copied too, so that its backbone can start a third task.
@@ -133,6 +138,7 @@ def transfer(pretrained: Backbone, network: Network, *, widen: Widening = "mean"
             its channels and divides by their new number, so that equal channels give the old features; "first" keeps
             the channels there were and starts further ones at zero; "random" leaves it.
         least: share of the encoder's parameters that must be taken or adapted, from 0 to 1.
+        opened: how the pre-trained network came from its file: what is at random there is not taken.
     Returns:
         What became of each tensor.
     Raises:
@@ -143,6 +149,7 @@ def transfer(pretrained: Backbone, network: Network, *, widen: Widening = "mean"
         raise ValueError(f"widen must be {', '.join(get_args(Widening))}, got {widen!r}")
     prefix = "backbone." if isinstance(network, Classifier) else ""
     given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
+    absent = {prefix + row.tensor: row.why for row in (opened.rows if opened else ()) if row.how == "random"}
     own, places, first = distinct(network), _places(network), _first_convolution(network)
     values: dict[str, Tensor] = {}
     rows: list[Row] = []
@@ -151,6 +158,8 @@ def transfer(pretrained: Backbone, network: Network, *, widen: Widening = "mean"
         part, module = places[id(tensor)], name.rpartition(".")[0]
         if part == "head":
             how, why, value = _random("heads start at random")
+        elif name in absent:
+            how, why, value = _random(absent[name])
         elif module in left:
             how, why, value = _random("its weights are random")
         else:
