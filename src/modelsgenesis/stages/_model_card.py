@@ -98,7 +98,8 @@ class ModelCard:
                     f"license_link: {entry.licence.url}",
                 ]
         if self.licence is not None:
-            named = self.licence.lower() if HUB_NAME.fullmatch(self.licence.lower()) else None
+            slug = self.licence.lower()
+            named = FREE.get(self.licence, slug if HUB_NAME.fullmatch(slug) else None)
             return [f"license: {named}"] if named else ["license: other", f"license_name: {json.dumps(self.licence)}"]
         return ["license: unknown"]
 

@@ -110,7 +110,7 @@ def _write(path: Path, module: nn.Module, given: Given) -> float:
     else:
         with written_aside(path) as aside:
             program.save(str(aside), external_data=False)
-    return _compare(path, module, network)
+    return compare(path, module, network)
 
 
 def _names(module: nn.Module, network: Network) -> list[str]:
@@ -138,9 +138,13 @@ def _images(network: Network, batch: int, strides: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def _compare(path: Path, module: nn.Module, network: Network) -> float:
+def compare(path: Path, module: nn.Module, network: Network) -> float:
     """The greatest difference between what onnxruntime and PyTorch answer, as a share of the greatest answer or 1.
 
+    Args:
+        path: of the ONNX file.
+        module: that it was made from; it gives one answer or several.
+        network: whose images it takes.
     Raises:
         WeightsError: it is more than the tolerance.
     """

@@ -1,0 +1,170 @@
+"""Exports: tensors that load elsewhere, ONNX files that answer as PyTorch does, at any size."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.inference.runs import ORGANS, make_run, notes_of
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import GenesisError, WeightsError
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.nets import Classifier, Network, ResidualUNet, UNet3D
+from modelsgenesis.weights.exporters import find_exporter, read_given
+from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
+from modelsgenesis.weights.files import save_network
+
+NETWORKS = {
+    "pre-trained": lambda: UNet3D(width=2),
+    "residual, segmenting": lambda: ResidualUNet(
+        1, 3, width=4, strides=(1, 2, (1, 2, 2)), blocks=(1, 1, 1), activation="identity", deep_supervision=True
+    ),
+    "classifying": lambda: Classifier(UNet3D(width=2, norm="group"), 3, hidden=4),
+    "of slices": lambda: UNet3D(3, 2, width=2, up="nearest", norm="instance", axes=2),
+}
+
+
+def make(name: str) -> Network:
+    """A network whose norms have statistics of their own, so that forgetting them shows."""
+    torch.manual_seed(1)
+    network = NETWORKS[name]()
+    images = torch.rand(2, network.in_channels, *(3 * step for step in network.stride))
+    with torch.no_grad():
+        for _ in range(3):
+            network.train()(images * 3 + 1)
+    return network.eval()
+
+
+def saved(path: Path, network: Network, notes: dict[str, Any] | None = None) -> Path:
+    """A weights file."""
+    save_network(path, network, notes)
+    return path
+
+
+def images_for(network: Network, batch: int, *strides: int) -> torch.Tensor:
+    """Noise in [0, 1]."""
+    sides = [count * step for count, step in zip(strides, network.stride, strict=False)]
+    return torch.rand(batch, network.in_channels, *sides, generator=torch.Generator().manual_seed(7))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_safetensors_hold_every_tensor_and_load_here_too(tmp_path: Path, name: str) -> None:
+    """Any safetensors library reads them; `load` rebuilds the network from the folder."""
+    network = make(name)
+    (tmp_path / "out").mkdir()
+    out = find_exporter("safetensors").export(saved(tmp_path / "a.safetensors", network, {"step": 3}), tmp_path / "out")
+    tensors, own = load_file(out / "model.safetensors"), network.state_dict()
+    assert set(tensors) <= set(own)
+    assert {tensor.data_ptr() for tensor in own.values()} == {own[name].data_ptr() for name in tensors}
+    assert all(torch.equal(tensor, own[name]) for name, tensor in tensors.items())
+    images = images_for(network, 1, 2, 2, 2)
+    assert torch.equal(mg.load(out)(images), network(images))
+    config = json.loads((out / "config.json").read_text())
+    assert config["notes"] == {"step": 3}
+    assert config["input"]["sides_divide_by"] == list(network.stride)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_state_dict_fills_a_network_made_by_its_config(tmp_path: Path, name: str) -> None:
+    """Strictly, and read with weights_only."""
+    network = make(name)
+    (tmp_path / "out").mkdir()
+    out = find_exporter("torch").export(saved(tmp_path / "a.safetensors", network), tmp_path / "out")
+    described = json.loads((out / "config.json").read_text())["network"]
+    made = build(described)
+    made.load_state_dict(torch.load(out / "model.pt", weights_only=True), strict=True)
+    images = images_for(network, 1, 2, 2, 2)
+    assert torch.equal(made.eval()(images), network(images))
+
+
+def build(described: dict[str, Any]) -> torch.nn.Module:
+    """What a reader of config.json does."""
+    arguments = {
+        name: build(value) if isinstance(value, dict) else value for name, value in described["arguments"].items()
+    }
+    kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
+    return kinds[described["name"]](**arguments)
+
+
+SLOW = ("classifying", "of slices")  # tracing takes seconds a file
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NETWORKS])
+def test_onnx_answers_as_torch_does_at_any_size_and_batch(tmp_path: Path, name: str) -> None:
+    """The network and its encoder, to 1e-4, on sizes and batches that were not traced; the file describes itself."""
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    network = make(name)
+    notes = notes_of(ORGANS, Reading(Percentiles(), (1.0, 2.0, 3.0)), (16, 16, 16), 1)
+    (tmp_path / "out").mkdir()
+    out = find_exporter("onnx").export(saved(tmp_path / "a.safetensors", network, notes), tmp_path / "out")
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "encoder.onnx", "model.onnx"]
+    whole, encoder = (onnxruntime.InferenceSession(str(out / f"{part}.onnx")) for part in ("model", "encoder"))
+    backbone = network.backbone if isinstance(network, Classifier) else network
+    assert [output.name for output in encoder.get_outputs()] == [f"feature_{k}" for k in range(len(backbone.channels))]
+    for batch, strides in ((1, (5, 2, 3)), (2, (2, 3, 2)), (3, (3, 4, 2))):
+        images = images_for(network, batch, *strides)
+        with torch.no_grad():
+            answer, features = network(images), backbone.encode(images)
+        close(whole.run(None, {"image": images.numpy()}), [answer])
+        close(encoder.run(None, {"image": images.numpy()}), features)
+    for part in ("model", "encoder"):
+        model = onnx.load(out / f"{part}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert {entry.domain: entry.version for entry in model.opset_import}[""] == OPSET
+        (entry,) = model.metadata_props
+        told = json.loads(entry.value)
+        assert rebuild(told["notes"]["target"]) == ORGANS
+        assert rebuild(told["notes"]["reading"]) == Reading(Percentiles(), (1.0, 2.0, 3.0))
+    checked = json.loads((out / "config.json").read_text())["checked"]["greatest_difference"]
+    assert max(checked.values()) <= TOLERANCE
+
+
+def close(answers: list[np.ndarray], expected: list[torch.Tensor]) -> None:
+    """To 1e-4, and the answer is not one number everywhere."""
+    assert len(answers) == len(expected)
+    for answer, wanted in zip(answers, expected, strict=True):
+        np.testing.assert_allclose(answer, wanted.numpy(), atol=1e-4, rtol=0)
+        assert wanted.std() > 1e-6
+
+
+def test_onnx_refuses_a_norm_that_follows_the_batch(tmp_path: Path) -> None:
+    """What it answers depends on the company; the way out is named."""
+    path = saved(tmp_path / "a.safetensors", UNet3D(width=1, norm="batch_stats"))
+    with pytest.raises(WeightsError, match=r"norm batch_stats.*genesis weights recalibrate"):
+        find_exporter("onnx").export(path, tmp_path)
+
+
+def test_onnx_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+    """A file that hands images back is no network that restores them."""
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    image, answer = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["b", 1, "x", "y", "z"])
+        for name in ("image", "answer")
+    )
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["image"], ["answer"])], "g", [image], [answer])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "model.onnx")
+    network = make("pre-trained")
+    with pytest.raises(WeightsError, match=r"model.onnx: onnxruntime's answers are up to \S+ from PyTorch's"):
+        compare(tmp_path / "model.onnx", network, network)
+
+
+def test_given_knows_what_its_file_says(tmp_path: Path) -> None:
+    """Target, reading and patch of a fine-tuned file; none of a bare one."""
+    run = make_run(tmp_path / "run", reading=Reading(Percentiles(1, 99)))
+    given = read_given(run)
+    assert (given.target, given.reading, given.patch) == (ORGANS, Reading(Percentiles(1, 99)), (16, 16, 16))
+    bare = read_given(saved(tmp_path / "bare.safetensors", UNet3D(width=1)))
+    assert (bare.target, bare.reading, bare.patch, bare.activation) == (None, None, None, "sigmoid")
+
+
+def test_unknown_format_lists_the_known() -> None:
+    """One clear line."""
+    with pytest.raises(GenesisError, match=r"no format 'tflite' to export to; there are: monai-bundle, .*onnx"):
+        find_exporter("tflite")

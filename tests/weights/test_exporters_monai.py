@@ -1,0 +1,212 @@
+"""MONAI bundles, run by MONAI itself: the masks of `genesis predict`, on their scans."""
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from tests.data.scan_files import make_ct, make_image, write_ct
+from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.sources import find_sources
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.weights.exporters import find_exporter
+from modelsgenesis.weights.files import save_network
+
+pytest.importorskip("ignite", reason="MONAI runs bundles with pytorch-ignite: pip install 'modelsgenesis[bundle]'")
+pytest.importorskip("nibabel", reason="MONAI reads NIfTI with nibabel: pip install 'modelsgenesis[bundle]'")
+pytest.importorskip("fire", reason="MONAI's command line needs fire: pip install 'modelsgenesis[bundle]'")
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the real scans are not beside the repository (../shared/data)"
+)
+ORIENTATIONS = {
+    "LPS": np.eye(3),
+    "RAS": np.diag([-1.0, -1.0, 1.0]),
+    "sagittal": np.eye(3)[:, [1, 2, 0]] * [1, -1, 1],
+    "oblique": np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, -1]]),
+}
+SHARE = 0.998  # of voxels that agree after resampling: a rounding more or less decides those at a threshold
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One noisy CT, its axes running four ways, and one smaller than a window."""
+    folder = tmp_path_factory.mktemp("scans")
+    hu = make_ct(1) + np.random.default_rng(0).integers(0, 900, (24, 20, 18)).astype(np.int16)
+    for name, direction in ORIENTATIONS.items():
+        image = make_image(hu, (1.5, 2.0, 3.0))
+        image.SetDirection(direction.ravel().tolist())
+        image.SetOrigin((-31.5, 7.0, 101.25))
+        sitk.WriteImage(image, str(folder / f"{name}.nii.gz"))
+    write_ct(folder / "small.nii.gz", 1, size=(9, 20, 5))
+    return folder
+
+
+def bundle_of(run: Path, folder: Path) -> Path:
+    """The exported bundle."""
+    folder.mkdir()
+    return find_exporter("monai-bundle").export(run, folder)
+
+
+def run_here(bundle: Path, scans: Path, into: Path) -> Path:
+    """Run a bundle in this process, which has loaded MONAI already; MONAI warns of its own old ways."""
+    from monai.bundle import run
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run(
+            config_file=str(bundle / "configs" / "inference.json"),
+            bundle_root=str(bundle),
+            dataset_dir=str(scans),
+            output_dir=str(into),
+        )
+    return into
+
+
+def predicted(run: Path, scans: Path, into: Path) -> Path:
+    """What this package says."""
+    return mg.predict(run, scans, into, quiet=True, accelerator="cpu", precision="32-true")
+
+
+def agreement(ours: Path, theirs: Path) -> list[float]:
+    """The share of equal voxels of each mask; both lie on one grid."""
+    masks = sorted(ours.glob("*.nii.gz"))
+    assert [mask.name for mask in masks] == sorted(mask.name for mask in theirs.iterdir())
+    return [_agree(sitk.ReadImage(str(mask)), sitk.ReadImage(str(theirs / mask.name))) for mask in masks]
+
+
+def _agree(one: sitk.Image, other: sitk.Image) -> float:
+    assert one.GetSize() == other.GetSize()
+    for ask in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(one, ask)(), getattr(other, ask)(), atol=1e-4)
+    values = [sitk.GetArrayFromImage(image) for image in (one, other)]
+    assert len(np.unique(values[0])) > 1
+    return float(np.mean(values[0] == values[1]))
+
+
+def test_bundle_gives_the_masks_of_predict(scans: Path, tmp_path: Path) -> None:
+    """`python -m monai.bundle run`, as its users type it: voxel for voxel, whichever way a file's axes run."""
+    run = make_run(tmp_path / "run")
+    bundle = bundle_of(run, tmp_path / "bundle")
+    words = ["--config_file", "configs/inference.json", "--bundle_root", ".", "--dataset_dir", str(scans)]
+    command = [sys.executable, "-m", "monai.bundle", "run", *words, "--output_dir", str(tmp_path / "theirs")]
+    done = subprocess.run(command, cwd=bundle, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert agreement(predicted(run, scans, tmp_path / "ours"), tmp_path / "theirs") == [1.0] * 5
+
+
+@pytest.mark.parametrize("spacing", [(2.2, 2.2, 2.2), (1.0, 3.3, 6.5)])
+def test_bundle_resamples_as_predict_does(scans: Path, tmp_path: Path, spacing: tuple[float, float, float]) -> None:
+    """There and back, with percentiles of the foreground."""
+    run = make_run(tmp_path / "run", reading=Reading(Percentiles(), spacing))
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans, tmp_path / "theirs")
+    assert min(agreement(predicted(run, scans, tmp_path / "ours"), theirs)) >= SHARE
+
+
+def test_bundle_of_overlapping_labels(scans: Path, tmp_path: Path) -> None:
+    """One mask a label, under predict's own names."""
+    target = Target("segmentation", (Label("soft tissue", (3,)), Label("dense", (7,))), exclusive=False)
+    run = make_run(tmp_path / "run", thresholding_unet(0.20012, 0.60012, background=False), target=target)
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans, tmp_path / "theirs")
+    assert (theirs / "LPS__soft_tissue.nii.gz").is_file()
+    assert agreement(predicted(run, scans, tmp_path / "ours"), theirs) == [1.0] * 10
+
+
+def test_bundle_of_channels(tmp_path: Path) -> None:
+    """A file a channel, named as nnU-Net does; its mask has the first one's name."""
+    for channel in range(2):
+        write_ct(tmp_path / "scans" / f"one_{channel:04d}.nii.gz", channel + 1)
+    run = make_run(tmp_path / "run", thresholding_unet(0.20012, 0.60012, channels=2), channels=2)
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), tmp_path / "scans", tmp_path / "theirs")
+    (theirs / "one_0000.nii.gz").rename(theirs / "one.nii.gz")
+    assert agreement(predicted(run, tmp_path / "scans", tmp_path / "ours"), theirs) == [1.0]
+
+
+def test_metadata_is_what_monai_checks(tmp_path: Path) -> None:
+    """Every field of MONAI's own template; the network takes and gives what network_data_format says."""
+    from monai.bundle import verify_net_in_out
+    from monai.bundle.utils import DEFAULT_METADATA
+
+    bundle = bundle_of(make_run(tmp_path / "run", UNet3D(1, 3, width=1, activation="identity")), tmp_path / "bundle")
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert set(DEFAULT_METADATA) <= set(metadata)
+    assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"] == {
+        "0": "background",
+        "1": "soft",
+        "2": "dense",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        verify_net_in_out(
+            net_id="network_def",
+            meta_file=str(bundle / "configs" / "metadata.json"),
+            config_file=str(bundle / "configs" / "inference.json"),
+            bundle_root=str(bundle),
+            device="cpu",
+        )
+
+
+@pytest.mark.parametrize("kind", ["pre-trained", "classifier"])
+def test_networks_without_masks_are_refused(tmp_path: Path, kind: str) -> None:
+    """A bundle makes masks; the message says what else to do."""
+    if kind == "classifier":
+        target = Target("classification", (Label("a"), Label("b")))
+        run, what = make_run(tmp_path / "run", mean_classifier(1.0, -1.0), target=target), "answers a classification"
+    else:
+        run, what = tmp_path / "bare.safetensors", "was not fine-tuned"
+        save_network(run, UNet3D(width=1))
+    with pytest.raises(WeightsError, match=f"a MONAI bundle makes masks, but this network {what}"):
+        bundle_of(run, tmp_path / "bundle")
+
+
+@torch.no_grad()
+def real_run(folder: Path, scan: Path, reading: Reading) -> Path:
+    """A run of random weights whose classes are about equally frequent: its masks are as ragged as any."""
+    torch.manual_seed(0)
+    network = UNet3D(1, 3, width=4, activation="identity")
+    (source,), _ = find_sources(scan)
+    centre = tuple(slice(max(0, side // 2 - 16), side // 2 + 16) for side in read_image([source], reading).size)
+    cube = pad(torch.from_numpy(read_image([source], reading).scaled(centre))[None])
+    for _ in range(20):
+        network.train()(cube)
+    network.last.bias -= network.eval()(cube).mean((0, 2, 3, 4))
+    return make_run(folder, network, target=ORGANS, reading=reading, patch=(32, 32, 32))
+
+
+def pad(cube: torch.Tensor) -> torch.Tensor:
+    """To 32 voxels along each axis."""
+    whole = torch.zeros(1, 1, 32, 32, 32)
+    whole[:, :, : cube.shape[2], : cube.shape[3], : cube.shape[4]] = cube
+    return whole
+
+
+MR, CT = "mr/hippocampus/images/hippocampus_001.nii.gz", "ct/chest_covidctmd/P001.nii.gz"
+REAL = {
+    "MR": (MR, Reading(Percentiles()), 1.0),
+    "MR, resampled": (MR, Reading(Percentiles(), (1.5, 1.2, 0.8)), 0.9995),
+    "CT, resampled": (CT, Reading(spacing_mm=(4.0, 4.0, 4.0)), 0.9995),
+}
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("CT")) for name in REAL]
+)
+def test_bundle_on_real_scans(tmp_path: Path, name: str) -> None:
+    """Without resampling voxel for voxel, with it nearly."""
+    scan, reading, least = REAL[name]
+    run = real_run(tmp_path / "run", DATA / scan, reading)
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), DATA / scan, tmp_path / "theirs")
+    assert min(agreement(predicted(run, DATA / scan, tmp_path / "ours"), theirs)) >= least
