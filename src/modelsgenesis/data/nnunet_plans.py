@@ -54,6 +54,9 @@ class Planned:
         try:
             transposed = [int(axis) for axis in plans["transpose_forward"]]
             order = tuple(2 - axis for axis in transposed)  # nnU-Net's arrays are (Z, Y, X) before it transposes them
+            schemes, masked = settings["normalization_schemes"], settings["use_mask_for_norm"]
+            if len(schemes) != len(masked):
+                raise ValueError(f"{len(schemes)} normalization_schemes and {len(masked)} use_mask_for_norm")
             properties = plans.get("foreground_intensity_properties_per_channel", {})
             return cls(
                 dataset=str(plans["dataset_name"]),
@@ -64,8 +67,8 @@ class Planned:
                 size=_in_our_order(settings["patch_size"], order, int),
                 spacing_mm=_in_our_order(settings["spacing"], order, float),
                 batch_size=int(settings["batch_size"]),
-                schemes=tuple(map(str, settings["normalization_schemes"])),
-                masked=tuple(map(bool, settings["use_mask_for_norm"])),
+                schemes=tuple(map(str, schemes)),
+                masked=tuple(map(bool, masked)),
                 foreground=tuple(properties[key] for key in sorted(properties, key=int)),
                 file=file,
             )

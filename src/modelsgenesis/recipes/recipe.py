@@ -13,6 +13,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find
 from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.nnunet_plans import Planned
 from modelsgenesis.data.sampling import CubeSpec
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.training.plan import Plan
@@ -34,6 +35,7 @@ class Recipe:
         method_args: its constructor's arguments beside the backbone.
         train_folds: of the store; None takes all that do not validate.
         val_folds: of the store; None holds out about a tenth of the patients, at least one.
+        plans: of nnU-Net, which decided on the network, the cubes and their units; None if they did not.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Recipe:
     method_args: Mapping[str, Any] = field(default_factory=dict)
     train_folds: tuple[int, ...] | None = None
     val_folds: tuple[int, ...] | None = None
+    plans: Planned | None = None
 
     def but(
         self,
@@ -126,10 +129,8 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     channels = {scan.shape[0] for scan in store.scans}
     if len(channels) > 1:
         raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
-    axes = len(recipe.cubes.size)
     kind = find("nets", recipe.backbone, Backbone)
-    arguments = {"in_channels": channels.pop(), "axes": axes, **recipe.backbone_args}
-    arguments.setdefault("out_channels", arguments["in_channels"])
+    arguments = _arguments(kind, {"in_channels": channels.pop(), "axes": len(recipe.cubes.size)}, recipe)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = kind(**arguments)
@@ -154,3 +155,17 @@ def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
         raise GenesisError(f"the method {recipe.method}: {error}; its settings are: {known}") from error
     learner: Learner = kind(backbone, **recipe.method_args)
     return learner
+
+
+def _arguments(kind: type, known: Settings, recipe: Recipe) -> dict[str, Any]:
+    """A backbone's arguments: the recipe's, and of those known from the data the ones that it takes."""
+    parameters = inspect.signature(kind).parameters
+    arguments = {name: value for name, value in known.items() if name in parameters} | dict(recipe.backbone_args)
+    arguments.setdefault("out_channels", known["in_channels"])
+    needed = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    if missing := [name for name in needed if name not in arguments]:
+        raise GenesisError(
+            f"the backbone {recipe.backbone} needs {', '.join(missing)}, which the recipe {recipe.name} does not give"
+            + ("; nnU-Net's plans do, with --plans" if "architecture" in missing else "")
+        )
+    return arguments

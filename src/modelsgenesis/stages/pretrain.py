@@ -11,9 +11,11 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import certify, fingerprint
 from modelsgenesis.core.naming import describe
+from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, collate
@@ -21,6 +23,7 @@ from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes._plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.stages._runs import Batches, is_done, remember
 from modelsgenesis.training.devices import Accelerator, make_fabric
@@ -39,6 +42,8 @@ def pretrain(
     store: str | Path,
     into: str | Path,
     *,
+    plans: str | Path | None = None,
+    configuration: str = "3d_fullres",
     seed: int = 0,
     size: tuple[int, ...] | None = None,
     rule: str | None = None,
@@ -79,6 +84,9 @@ def pretrain(
         store: made by prepare.
         into: the run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, and, if
             the method restores, sheets/.
+        plans: of nnU-Net v2 (nnUNetPlans.json): its network, patch, batch and normalisation take the recipe's place, so
+            that `export --to nnunet` gives what nnUNetv2_train starts from; the store must be at the plans' spacing.
+        configuration: of the plans.
         seed: of the cubes, the deformations and the first weights.
         size: of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: where cubes may lie: lung, not_mostly_air or anywhere.
@@ -116,7 +124,10 @@ def pretrain(
         ShapeError: the cubes do not fit the network, or are too small for the method.
         TrainingError: the folder holds another run, or the training failed; the message says what to change.
     """
-    changed = (find_recipe(recipe) if isinstance(recipe, str) else recipe).but(
+    begun = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if plans is not None:
+        begun = _planned(begun, Path(plans), configuration, Path(store), {"--backbone": backbone, "--width": width})
+    changed = begun.but(
         cubes={"size": size, "rule": rule},
         plan={
             "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
@@ -132,6 +143,13 @@ def pretrain(
     )  # fmt: skip
     fabric = make_fabric(changed.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
     return _follow(changed, Path(store), Path(into), seed, fabric, dry_run=dry_run)
+
+
+def _planned(recipe: Recipe, plans: Path, configuration: str, store: Path, options: dict[str, Any]) -> Recipe:
+    """The recipe, changed as nnU-Net's plans say."""
+    if wrong := [option for option, value in options.items() if value is not None]:
+        raise TrainingError(f"{', '.join(wrong)}: {plans} decides the network; leave it out, or --plans")
+    return follow_plans(recipe, read_planned(plans, configuration), Store.open(store))
 
 
 def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, *, dry_run: bool) -> Path:
@@ -159,7 +177,8 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, 
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        certify(into, "pretrain", _settings(recipe, store, seed), inputs=[store], seed=seed)
+        settings = {**_settings(recipe, store, seed), "recipe": describe(recipe)}
+        certify(into, "pretrain", settings, inputs=[store], seed=seed)
     fabric.barrier()
     return into
 
@@ -252,12 +271,24 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
     """All that decides the weights."""
     settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(store), "seed": seed}
     settings["recipe"]["plan"].pop("workers")
+    if recipe.plans is not None:
+        settings["recipe"]["plans"].pop("file")  # what they say is here; where they lie makes no difference
     return settings
 
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
     """How many scans there are on either side, and why some give no cube."""
     lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
+    if recipe.plans is not None:
+        lines.append(_said_of_plans(recipe, recipe.plans))
     reasons = [why for sampler in samplers for why in sampler.left_out.values()]
     lines += [f"{count} give no cube: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
     return "\n".join(lines)
+
+
+def _said_of_plans(recipe: Recipe, plans: Planned) -> str:
+    """What of nnU-Net's plans is followed."""
+    size, patch = (" x ".join(map(str, sides)) for sides in (recipe.cubes.size, plans.size))
+    smaller = "" if size == patch else f" in place of the plans' {patch}"
+    kind = str(plans.architecture["network_class_name"]).rpartition(".")[2]
+    return f"{plans.name} {plans.configuration} of {plans.dataset}: {kind}, cubes of {size} voxels{smaller}"
