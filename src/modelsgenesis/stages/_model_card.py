@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -223,7 +224,7 @@ def anonymous(folder: str, made: Made) -> str:
         line = command(folder, made)
     except (GenesisError, ImportError, AttributeError):  # a verb or recipe of another version
         return f"genesis {made.verb}"
-    return re.sub(r"(?<=\s)(/?)[^\s'/=]*/[^\s']*", lambda path: PurePosixPath(path[0]).name, line)
+    return shlex.join(PurePosixPath(word).name if "/" in word else word for word in shlex.split(line))
 
 
 def scans_in_words(folder: Path) -> str:
