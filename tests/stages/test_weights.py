@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.weights.adapters.official import Official, scrambled, with_optimizer
 from tests.weights.servers import CONTENT, SHA256, Server, serving
 
 import modelsgenesis as mg
@@ -170,6 +171,21 @@ def test_recalibrated_network_is_known_as_what_it_was(statistical_run: Path, sma
     assert notes["recalibrated"]["batches"] == 2
     another = recalibrate(statistical_run, small_store, tmp_path / "another", seed=1, **settings)
     assert (another / file).read_bytes() != (one / file).read_bytes()
+
+
+def test_the_authors_file_is_recalibrated_with_its_licence(server: Server, small_store: Path, tmp_path: Path) -> None:
+    """As published, fetched with its licence: the new file says whose weights these are and how images are read."""
+    torch.save(with_optimizer(scrambled(Official(width=2))), tmp_path / "official.pt")
+    server.content = (tmp_path / "official.pt").read_bytes()
+    entry = Entry("a-net", "A net", server.url, "official PyTorch", "U-Net", LICENCE, "Somebody 2024", "scans")
+    file = fetch(entry, tmp_path / "weights", accept=True, quiet=True)
+    made = recalibrate(file, small_store, tmp_path / "new", recipe="small", batches=2, batch_size=2, quiet=True)
+    notes = read_notes(made / "model.safetensors")
+    assert notes["origin"]["licence"] == "House rules"
+    assert notes["reading"]["intensity"]["high_hu"] == 1000
+    assert notes["epoch"] == 620
+    report = json.loads((made / "recalibration.json").read_text())
+    assert report["before"]["largest"] > 100 * report["after"]["largest"]
 
 
 def test_file_that_does_not_say_its_cubes_needs_a_recipe(small_store: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.weights.servers import CONTENT, SHA256, Server, serving
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.weights.catalogue import Entry, Licence
 from modelsgenesis.weights.downloading import Patience
-from modelsgenesis.weights.fetching import fetch, is_accepted, record_of
+from modelsgenesis.weights.fetching import fetch, is_accepted, record_beside, record_of
 
 HASTE = Patience(tries=2, stall_s=5.0, pause_s=0.0)
 
@@ -115,6 +115,20 @@ def test_licence_is_accepted_once_a_folder(entry: Entry, tmp_path: Path) -> None
     assert not is_accepted(entry, tmp_path / "other")
     assert not is_accepted(replace(entry, licence=replace(entry.licence, name="GPL")), tmp_path)
     assert is_accepted(replace(entry, url=""), tmp_path)
+
+
+def test_record_follows_the_file_it_lies_beside(entry: Entry, tmp_path: Path) -> None:
+    """Any other file has none, whatever lies beside it."""
+    path = fetch(entry, tmp_path, patience=HASTE)
+    record = record_beside(path)
+    assert record is not None
+    assert (record.licence, record.citation) == ("MIT", "Somebody 2024")
+    path.rename(tmp_path / "renamed.pt")
+    (tmp_path / "renamed.json").write_bytes((tmp_path / "some-net.json").read_bytes())
+    assert record_beside(tmp_path / "renamed.pt") is None
+    assert record_beside(tmp_path / "none.pt") is None
+    (tmp_path / "none.json").write_text("[1]")
+    assert record_beside(tmp_path / "none.pt") is None
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"name": "some-net"}', '{"sha256": 3, "more": 4}'])

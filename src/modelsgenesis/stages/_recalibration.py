@@ -25,6 +25,7 @@ from modelsgenesis.inference.machine import Accelerator, find_machine
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.weights import recalibrating
+from modelsgenesis.weights.fetching import record_beside
 from modelsgenesis.weights.files import network_file, save_network
 from modelsgenesis.weights.opening import Opened, open_weights
 
@@ -89,7 +90,8 @@ def recalibrate(
     new = recalibrating.recalibrate(network, drawn)
     measured = recalibrating.compare(network, new, next(cubes.batches("compare", 1, batch_size)))
     said = {"recipe": recipe, "cubes": describe(cubes.spec), "batches": batches, "batch_size": batch_size, "seed": seed}
-    save_network(into / "model.safetensors", new, {**opened.notes, **_known(opened), "recalibrated": said})
+    notes = {**opened.notes, **_known(opened, network_file(source)), "recalibrated": said}
+    save_network(into / "model.safetensors", new, notes)
     write_json(into / REPORT, {**said, **asdict(measured)})
     certify(into, VERB, said, inputs=[network_file(source), store], seed=seed)
     console.print(told(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
@@ -147,7 +149,11 @@ def _spec(opened: Opened, recipe: str | None, source: str | Path) -> CubeSpec:
     return CubeSpec(size=tuple(size), intensity=reading.intensity, rule="not_mostly_air")
 
 
-def _known(opened: Opened) -> dict[str, Any]:
-    """How its images were read, for those who start from it."""
-    known = {"reading": opened.reading and describe(opened.reading), "patch": opened.size and list(opened.size)}
+def _known(opened: Opened, path: Path) -> dict[str, Any]:
+    """How its images were read, for those who start from it; and of fetched weights their origin and licence."""
+    known = {
+        "reading": opened.reading and describe(opened.reading),
+        "patch": opened.size and list(opened.size),
+        "origin": (record := record_beside(path)) and vars(record),
+    }
     return {name: value for name, value in known.items() if value}

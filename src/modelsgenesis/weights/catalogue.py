@@ -202,7 +202,7 @@ ENTRIES = (
         licence=SUPREM,
         citation=_SUPREM,
         data="2,100 abdominal CT scans of AbdomenAtlas 1.1, with labels",
-        notes=f"About 230 MB. {_TAG}",
+        notes=f"About 230 MB. For --from: its head is steered by words and left out. {_TAG}",
     ),
     _openmind(
         "MAE",

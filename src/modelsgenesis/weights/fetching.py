@@ -53,6 +53,15 @@ def record_of(entry: Entry, folder: Path) -> Record | None:
         raise WeightsError(f"{path}: not the record of a download ({error}); remove it, and fetch anew") from error
 
 
+def record_beside(path: Path) -> Record | None:
+    """The record of a fetched file, by which its licence follows what is made of it; None for any other file."""
+    try:
+        record = Record(**read_json(path.with_suffix(".json")))
+    except (TypeError, ValueError):
+        return None
+    return record if record.name == path.stem else None
+
+
 def is_accepted(entry: Entry, folder: Path) -> bool:
     """Whether the licence needs no question: accepted for this folder before, or of weights in the package."""
     record = record_of(entry, folder)
