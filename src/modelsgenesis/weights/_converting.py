@@ -63,7 +63,8 @@ def main(source: str, into: str) -> None:
     """Convert one file."""
     pickles = ModuleType("pickles")
     vars(pickles).update(vars(pickle), Unpickler=Unpickler)
-    content = torch.load(source, map_location="cpu", weights_only=False, pickle_module=pickles)
+    with open(source, "rb") as file:
+        content = torch.load(file, map_location="cpu", weights_only=False, pickle_module=pickles)
     torch.save(plain(content), into)
 
 

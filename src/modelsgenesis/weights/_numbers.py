@@ -42,7 +42,8 @@ def plain_scalar(dtype: Any, data: Any = None) -> int | float | bool:
     return number
 
 
-READERS: dict[str, Callable[..., Any]] = {
+Reader = Callable[..., Any]
+READERS: dict[str, Reader] = {
     "numpy.dtype": PlainDtype,
     "numpy.core.multiarray.scalar": plain_scalar,
     "numpy._core.multiarray.scalar": plain_scalar,

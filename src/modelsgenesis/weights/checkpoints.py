@@ -18,7 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.weights._numbers import READERS
+from modelsgenesis.weights._numbers import READERS, Reader
 from modelsgenesis.weights._watching import Watcher, length, watch
 
 ZIP, PROTOCOLS = b"PK\x03\x04", (2, 3, 4, 5)
@@ -69,8 +69,9 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
         asked = _check_archive(path) if _begins(path, ZIP) else _check_bare(path)
         if not asked <= ALLOWED:
             return _converted(path, sorted(asked - ALLOWED), trust=trust)
-        with torch.serialization.safe_globals([(reader, name) for name, reader in READERS.items()]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        readers: list[Reader | tuple[Reader, str]] = [(reader, name) for name, reader in READERS.items()]
+        with torch.serialization.safe_globals(readers), open(path, "rb") as file:  # by its name, torch may do otherwise
+            content = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(content, Mapping):
             raise WeightsError(f"holds a {type(content).__name__}, not a mapping with tensors")
         plain: dict[str, Any] = _plain(content, {}, 0)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.classifier import Classifier, Network
-from modelsgenesis.weights.adapters import Container, Opened, adapters
+from modelsgenesis.weights.adapters import Opened, adapters
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
 from modelsgenesis.weights.files import load_network, network_file, read_header, read_notes
 from modelsgenesis.weights.hdf5 import is_hdf5, read_hdf5
@@ -17,8 +18,11 @@ from modelsgenesis.weights.transfer import whole
 
 __all__ = ["Opened", "load", "load_backbone", "open_weights", "read_checkpoint"]
 
+Kind = Literal["torch", "hdf5", "safetensors"]
+
 OURS = "modelsgenesis"
 SHOWN = 3  # names in an error
+GLIMPSE = 16  # bytes of an unknown file
 
 
 def load(source: str | Path, *, trust: bool = False) -> Network:
@@ -38,7 +42,7 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
     Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
     """
     path = network_file(source)
-    return load_network(path) if _is_ours(path) else open_weights(path, trust=trust).network
+    return load_network(path) if _is_ours(path, _kind(path)) else open_weights(path, trust=trust).network
 
 
 def load_backbone(source: str | Path, *, trust: bool = False) -> Backbone:
@@ -64,40 +68,52 @@ def open_weights(source: str | Path, *, trust: bool = False) -> Opened:
         MissingExtraError: the format needs a library that is not installed.
     """
     path = network_file(source)
-    if _is_ours(path):
+    kind = _kind(path)
+    if _is_ours(path, kind):
         network = load_backbone(path)
         return Opened(network, whole(network), OURS, notes=read_notes(path))
-    container, content = _read(path, trust=trust)
-    for adapter in adapters(container):
+    content = _read(path, kind, trust=trust)
+    for adapter in adapters("hdf5" if kind == "hdf5" else "torch"):
         if adapter.recognises(content):
             try:
                 return adapter.adapt(content)
             except WeightsError as error:
                 raise WeightsError(f"{path}: taken for {adapter.FORMAT}, but {error}") from error
-    known = ", ".join(adapter.FORMAT for adapter in adapters())
-    raise WeightsError(f"{path}: holds {_glimpse(content)}, which is no layout known here; known are {known}")
+    known = "; ".join(adapter.FORMAT for adapter in adapters())
+    raise WeightsError(f"{path}: holds {_glimpse(content)}, which is no layout known here; known are: {known}")
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether it is a safetensors file that this package wrote; one cut off in its header counts, to be refused."""
-    return not is_checkpoint(path) and not is_hdf5(path) and (bool(read_header(path)) or not _is_safetensors(path))
+def _kind(path: Path) -> Kind:
+    """What a file is, by its first bytes.
 
-
-def _is_safetensors(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt"):
-            return True
-    except (SafetensorError, OSError):
-        return False
-
-
-def _read(path: Path, *, trust: bool) -> tuple[Container, Mapping[str, Any]]:
+    Raises:
+        WeightsError: nothing that is known here.
+    """
     if is_checkpoint(path):
-        return "torch", read_checkpoint(path, trust=trust)
+        return "torch"
     if is_hdf5(path):
-        return "hdf5", read_hdf5(path)
-    with safe_open(path, framework="pt") as file:
-        return "torch", {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return "hdf5"
+    with open(path, "rb") as file:
+        head = file.read(GLIMPSE)
+    if len(head) > 8 and head[8:9] == b"{":  # after the length of its header
+        return "safetensors"
+    begins = f"begins with {head!r}" if head else "is empty"
+    raise WeightsError(f"{path}: {begins}, as no weights file does; was it fetched whole, and from the right address?")
+
+
+def _is_ours(path: Path, kind: Kind) -> bool:
+    return kind == "safetensors" and bool(read_header(path))
+
+
+def _read(path: Path, kind: Kind, *, trust: bool) -> Mapping[str, Any]:
+    if kind == "torch":
+        return read_checkpoint(path, trust=trust)
+    if kind == "hdf5":
+        return read_hdf5(path)
+    try:
+        return dict(sorted(read_tensors(path.read_bytes()).items()))
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
 
 
 def _glimpse(content: Mapping[str, Any]) -> str:
