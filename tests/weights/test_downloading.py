@@ -262,6 +262,14 @@ def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
         download(server.url, tmp_path / "again.pt", patience=HASTE)
 
 
+def test_empty_file_is_none(server: Server, tmp_path: Path) -> None:
+    """Nothing, stated as such, may be a server that starts; it is asked again, and never taken for weights."""
+    server.manners.extend([answers(200)] * 3)
+    with pytest.raises(WeightsError, match="the server sent nothing; the same command starts anew"):
+        download(server.url, tmp_path / "weights.pt", patience=HASTE)
+    assert not (tmp_path / "weights.pt").exists()
+
+
 def test_patience_waits_longer_from_try_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """It doubles up to a minute, and a server that asks for an hour gets that minute too."""
     waited: list[float] = []

@@ -9,6 +9,7 @@ import pytest
 from tests.weights.servers import CONTENT, SHA256, Server, serving
 
 from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.weights import catalogue
 from modelsgenesis.weights.catalogue import Entry, Licence
 from modelsgenesis.weights.downloading import Patience
 from modelsgenesis.weights.fetching import fetch, is_accepted, record_beside, record_of
@@ -115,6 +116,16 @@ def test_licence_is_accepted_once_a_folder(entry: Entry, tmp_path: Path) -> None
     assert not is_accepted(entry, tmp_path / "other")
     assert not is_accepted(replace(entry, licence=replace(entry.licence, name="GPL")), tmp_path)
     assert is_accepted(replace(entry, url=""), tmp_path)
+
+
+def test_weights_in_the_package_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own path comes back, and nothing is written."""
+    monkeypatch.setattr(catalogue, "BOX", tmp_path / "box")
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "genesis-small-ct.safetensors").write_bytes(b"weights")
+    path = fetch(catalogue.find("genesis-small-ct"), tmp_path / "weights", patience=HASTE)
+    assert path == tmp_path / "box" / "genesis-small-ct.safetensors"
+    assert not (tmp_path / "weights").exists()
 
 
 def test_record_follows_the_file_it_lies_beside(entry: Entry, tmp_path: Path) -> None:
