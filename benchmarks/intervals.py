@@ -48,11 +48,13 @@ def simulated(rng: np.random.Generator, num_seeds: int, arms: int, saved: float,
     return table_of(law(cases)[..., None] + spread[:, None] * (drawn + own) / np.sqrt(2), BUDGETS)
 
 
-def with_patients(rng: np.random.Generator, num_seeds: int, num_patients: int, saved: float) -> Table:
+def with_patients(
+    rng: np.random.Generator, num_seeds: int, num_patients: int, saved: float, gain: float = 0.04
+) -> Table:
     """The same for scratch and one arm, with scores of test patients: some gain more from an arm than others."""
     runs = simulated(rng, num_seeds, 1, saved)
     shape = (2, len(BUDGETS))
-    patient = 0.08 * rng.standard_normal(num_patients) + 0.04 * rng.standard_normal((2, 1, 1, num_patients))
+    patient = 0.08 * rng.standard_normal(num_patients) + gain * rng.standard_normal((2, 1, 1, num_patients))
     scores = runs.values[..., None] + patient + 0.04 * rng.standard_normal((*shape, num_seeds, num_patients))
     return table_of(scores.mean(-1), BUDGETS, scores)
 

@@ -14,6 +14,7 @@ from modelsgenesis.metrics.learning_curve import first_reaching, isotonic
 from modelsgenesis.metrics.runs import Table
 
 STEPS = 64  # places looked at between two budgets
+DECIMALS = 9  # of a saving; beyond them is the rounding of logarithms, which must not show a saving of 0
 
 Bound = Literal["", "at least", "at most"]
 
@@ -230,7 +231,7 @@ def _as_savings(ends: tuple[float, float], budgets: NDArray[np.float64], budget:
     fewest, most = ends
     high = 1.0 if fewest == -np.inf else 1 - min(np.exp(fewest), budgets[-1]) / budget
     low = -np.inf if most == np.inf else 1 - max(np.exp(most), budgets[0]) / budget
-    return float(low), float(high)
+    return float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS))
 
 
 def _plain(budgets: NDArray[np.float64], by_seed: NDArray[np.float64], budget: int, value: float) -> Estimate:

@@ -64,8 +64,8 @@ def sign_flip(differences: NDArray[Any], seed: int = 0) -> PValue:
     listed, and p cannot be below 2 / 2^n: 1/4 with 3 seeds, 1/16 with 5, 1/512 with 10.
     """
     n = len(differences)
-    if not n:
-        return PValue(UNDEFINED)
+    if n < 2:
+        return PValue(1.0 if n else UNDEFINED, 1.0)
     listed = 2**n <= FLIPS
     found = stats.permutation_test(
         (differences,),
