@@ -29,7 +29,8 @@ ASKING = {"rotation", "relative_position", "rubiks_cube"}
 def runs(small_store: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tiny run of each method."""
     into = tmp_path_factory.mktemp("rivals")
-    return {method: mg.pretrain(tiny_recipe, small_store, into / method, method=method, size=SIZE) for method in RIVALS}
+    quick: dict[str, Any] = {"size": SIZE, "steps": 2, "validate_every": 2}
+    return {method: mg.pretrain(tiny_recipe, small_store, into / method, method=method, **quick) for method in RIVALS}
 
 
 @pytest.fixture(scope="module")

@@ -231,7 +231,8 @@ def draw_sample(
         alone = deformations.genesis(arm=name)(seen.original, generator_for(seed, sample, f"show {name}"))
         panels.append(legible(Panel(words(name), alone[0], note="alone"), original, display))
     changed = f"{100 * np.mean(deformed != original):.0f} % of voxels changed"
-    panels.append(legible(Panel("what the network saw", deformed, note="together"), original, display))
+    seen_by_network = Panel("what the network saw", deformed, note="together" if len(panels) > 1 else "")
+    panels.append(legible(seen_by_network, original, display))
     panels.append(Panel("difference", deformed - original, "difference", changed))
     if restored is not None:
         error, unchanged = np.mean((restored[0] - original) ** 2), np.mean((deformed - original) ** 2)
