@@ -17,7 +17,7 @@ import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.images import Reading, read_image
-from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.intensity import Percentiles, ZScore
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights.exporters import find_exporter
@@ -107,10 +107,17 @@ def test_bundle_gives_the_masks_of_predict(scans: Path, tmp_path: Path) -> None:
     assert agreement(predicted(run, scans, tmp_path / "ours"), tmp_path / "theirs") == [1.0] * 5
 
 
-@pytest.mark.parametrize("spacing", [(2.2, 2.2, 2.2), (1.0, 3.3, 6.5)])
-def test_bundle_resamples_as_predict_does(scans: Path, tmp_path: Path, spacing: tuple[float, float, float]) -> None:
-    """There and back, with percentiles of the foreground."""
-    run = make_run(tmp_path / "run", reading=Reading(Percentiles(), spacing))
+READINGS = [
+    Reading(Percentiles(), (2.2, 2.2, 2.2)),
+    Reading(ZScore(), (2.2, 2.2, 2.2)),
+    Reading(Percentiles(1, 99), (1.0, 3.3, 6.5)),
+]
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_bundle_resamples_and_scales_as_predict_does(scans: Path, tmp_path: Path, reading: Reading) -> None:
+    """There and back, whatever the scale."""
+    run = make_run(tmp_path / "run", reading=reading)
     theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans, tmp_path / "theirs")
     assert min(agreement(predicted(run, scans, tmp_path / "ours"), theirs)) >= SHARE
 

@@ -12,9 +12,10 @@ from monai.transforms import InvertibleTransform, MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.headers import MAX_VOXELS
 from modelsgenesis.data.images import scaled
-from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.intensity import Intensity
 from modelsgenesis.data.resampling import resample
 from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.volume import Geometry
@@ -84,21 +85,18 @@ class Resampled(MapTransform, InvertibleTransform):  # type: ignore[misc]
         return back
 
 
-class PercentilesScaled(MapTransform):  # type: ignore[misc]
-    """Scale each channel by percentiles of its own foreground to [0, 1]; MONAI's own count the background too.
+class Scaled(MapTransform):  # type: ignore[misc]
+    """Scale each channel to [0, 1] by what its own voxels say: percentiles of the foreground, or z-scores.
 
     Args:
         keys: of the images, (C, X, Y, Z) in LPS.
-        low: percentile that becomes 0.
-        high: percentile that becomes 1.
+        intensity: as `core.naming.describe` gives it, since a bundle's configuration is data.
         allow_missing_keys: as in MONAI.
     """
 
-    def __init__(
-        self, keys: KeysCollection, low: float = 0.5, high: float = 99.5, allow_missing_keys: bool = False
-    ) -> None:
+    def __init__(self, keys: KeysCollection, intensity: Mapping[str, Any], allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.intensity = Percentiles(low, high)
+        self.intensity: Intensity = rebuild(dict(intensity))
 
     def __call__(self, data: Data) -> dict[Hashable, Any]:
         """Scale each image."""

@@ -15,8 +15,9 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.intensity import Window, ZScore
 from modelsgenesis.data.store import Store
+from modelsgenesis.stages._approach import SCRATCH
 from modelsgenesis.stages._commands import command
 from modelsgenesis.weights.catalogue import ENTRIES, Entry
 from modelsgenesis.weights.exporters import Given
@@ -61,7 +62,7 @@ class ModelCard:
         origins = origins_of(self.given, self.source, chain)
         sections = {
             "What it is": self._what(),
-            "How to load it": self.usage.strip(),
+            "How to load it": self.usage.strip("\n"),
             "Where it comes from": self._lineage(chain, origins),
             "Data": self._data(chain, origins),
             "How it was taught": self._recipe(),
@@ -135,14 +136,13 @@ class ModelCard:
 
     def _lineage(self, chain: list[tuple[str, Made]], origins: list[Entry]) -> str:
         lines = [f"- began with {entry.title} ({entry.name}): {entry.licence.name}" for entry in origins]
-        said = self.given.notes.get("from")
-        if said and not origins:
-            lines.append(f"- began with {Path(str(said)).name}")
+        if (said := self.given.notes.get("from")) and not origins:
+            lines.append(f"- began with {'random weights' if said == SCRATCH else Path(str(said)).name}")
         if chain:
+            versions = ", ".join(sorted({made.version for _, made in chain}))
             commands = "\n".join(f"    {anonymous(folder, made)}" for folder, made in reversed(chain))
-            versions = sorted({made.version for _, made in chain})
-            lines.append(f"- made by modelsgenesis {', '.join(versions)}, by these commands:\n\n{commands}")
-        return "\n".join(lines) or f"From a file of the format {self.given.format}; nothing else is known."
+            lines.append(f"\nMade with modelsgenesis {versions} by\n\n{commands}")
+        return "\n".join(lines).strip() or f"From a file of the format {self.given.format}; nothing else is known."
 
     def _data(self, chain: list[tuple[str, Made]], origins: list[Entry]) -> str:
         lines = [self.data] if self.data else []
@@ -245,6 +245,8 @@ def reading_in_words(reading: Reading) -> str:
     intensity = reading.intensity
     if isinstance(intensity, Window):
         how = f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
+    elif isinstance(intensity, ZScore):
+        how = f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
     else:
         how = f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
     spacing = reading.spacing_mm

@@ -9,6 +9,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import fit, write_json, written_aside
 from modelsgenesis.core.made import package_version
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
@@ -163,8 +164,7 @@ class _Bundle:
             limits = {"a_min": intensity.low_hu, "a_max": intensity.high_hu, "b_min": 0.0, "b_max": 1.0, "clip": True}
             steps.append({"_target_": "ScaleIntensityRanged", "keys": "image", **limits})
         else:
-            limits = {"low": intensity.low, "high": intensity.high}
-            steps.append({"_target_": f"{TRANSFORMS}.PercentilesScaled", "keys": "image", **limits})
+            steps.append({"_target_": f"{TRANSFORMS}.Scaled", "keys": "image", "intensity": describe(intensity)})
         return steps
 
     def _postprocessing(self) -> list[dict[str, Any]]:

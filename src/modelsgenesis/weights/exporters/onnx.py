@@ -83,7 +83,8 @@ def _refuse_batch_statistics(given: Given) -> None:
     if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in given.network.modules()):
         raise WeightsError(
             f"{given.file}: this network normalises by the batch it is given (norm batch_stats), so what it answers "
-            "depends on the company; give it an ordinary batch norm first: genesis weights recalibrate"
+            "depends on the company; give it an ordinary batch norm first: "
+            "genesis weights recalibrate RUN STORE INTO"
         )
 
 
