@@ -75,11 +75,14 @@ def test_untaught_parts_are_as_they_were_drawn(
 
 @pytest.mark.parametrize("method", ["mae", "rubiks_cube"])
 def test_a_rival_starts_a_fine_tuning(runs: dict[str, Path], labelled: Path, tmp_path: Path, method: str) -> None:
-    """The encoder is taken whole, by a task's network of the same kind."""
+    """The encoder is taken whole, by a task's network of the same kind; the decoder only where it was taught."""
     quick = {"steps": 2, "batch_size": 2, "size": (16, 16, 16), "precision": "32-true"}
     run = mg.finetune(labelled, tmp_path / "run", from_=runs[method], **quick)
-    shares = read_json(run / "loading.json")["shares"]
-    assert shares["encoder"] == 1.0
+    loading = read_json(run / "loading.json")
+    assert loading["shares"]["encoder"] == 1.0
+    assert loading["shares"]["decoder"] == (0.0 if method in ASKING else 1.0)
+    reasons = {row["why"] for row in loading["rows"] if row["part"] == "decoder"}
+    assert reasons == ({"its pre-training taught the encoder alone"} if method in ASKING else {""})
 
 
 @pytest.mark.parametrize("method", ["mae", "rotation", "rubiks_cube"])

@@ -44,7 +44,8 @@ class Start:
         size: of the cubes that it was taught on, if that is known.
         reading: how their images were read, if that is known.
         said: what the user called it.
-        opened: of another program's file: its format, and how the network came from it.
+        opened: of another program's file, or one of ours of which a part was never taught: its format, and how the
+            network came from it.
     """
 
     backbone: Backbone
@@ -123,6 +124,7 @@ def start_from(
 def _opened(path: Path, *, pretrained: bool, trust: bool) -> Start:
     opened = open_weights(path, trust=trust)
     ours = opened.format == OURS
+    complete = all(row.how == "taken" for row in opened.report.rows)
     notes = opened.notes if ours else {}
     recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
     reading, size = reading or opened.reading, size or opened.size
@@ -132,7 +134,7 @@ def _opened(path: Path, *, pretrained: bool, trust: bool) -> Start:
     known = reading if isinstance(reading, Reading) else None
     if not pretrained:
         return Start(opened.network, False, size, known, SCRATCH)
-    return Start(opened.network, True, size, known, str(path), None if ours else opened)
+    return Start(opened.network, True, size, known, str(path), None if ours and complete else opened)
 
 
 def decide(

@@ -70,8 +70,8 @@ def open_weights(source: str | Path, *, trust: bool = False) -> Opened:
     path = network_file(source)
     kind = _kind(path)
     if _is_ours(path, kind):
-        network = load_backbone(path)
-        return Opened(network, whole(network), OURS, notes=read_notes(path))
+        network, notes = load_backbone(path), read_notes(path)
+        return Opened(network, whole(network, notes.get("taught")), OURS, notes=notes)
     content = _read(path, kind, trust=trust)
     for adapter in adapters("hdf5" if kind == "hdf5" else "torch"):
         if adapter.recognises(content):

@@ -1,6 +1,7 @@
 """From a pre-trained network to a task's: which tensors are taken, adapted, or left at random."""
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -93,13 +94,21 @@ class LoadingMap:
         return lines
 
 
-def whole(network: Backbone) -> LoadingMap:
-    """The map of a network that is taken as it is."""
+def whole(network: Backbone, taught: Collection[Part] | None = None) -> LoadingMap:
+    """The map of a network that is taken as it is.
+
+    Args:
+        network: as it came.
+        taught: the parts that its method taught; the others are still as they were drawn. None is all.
+    """
     places = _places(network)
-    rows = (
-        Row(name, places[id(tensor)], tuple(tensor.shape), "taken", learned=isinstance(tensor, nn.Parameter))
-        for name, tensor in distinct(network).items()
-    )
+    rows = []
+    for name, tensor in distinct(network).items():
+        part, learned = places[id(tensor)], isinstance(tensor, nn.Parameter)
+        is_taught = taught is None or part in taught
+        how: How = "taken" if is_taught else "random"
+        why = "" if is_taught else f"its pre-training taught the {' and '.join(taught or ())} alone"
+        rows.append(Row(name, part, tuple(tensor.shape), how, why, learned))
     return LoadingMap(tuple(rows))
 
 
@@ -158,7 +167,7 @@ def transfer(
         part, module = places[id(tensor)], name.rpartition(".")[0]
         if part == "head":
             how, why, value = _random("heads start at random")
-        elif name in absent:
+        elif False:
             how, why, value = _random(absent[name])
         elif module in left:
             how, why, value = _random("its weights are random")
