@@ -25,7 +25,7 @@ def command(folder: str, made: Made) -> str:
     Example: >>> command("store", certificate)
     'genesis prepare scans store --folds 5'
     """
-    words = ["genesis", made.verb]
+    words = ["genesis", *made.verb.split()]
     arguments = dict(made.arguments)
     recipe = arguments.pop("recipe", None)
     if isinstance(recipe, Mapping):

@@ -24,6 +24,7 @@ from modelsgenesis.data.stream import CubeStream, Range, load_batches
 from modelsgenesis.inference.machine import Accelerator, find_machine
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.stages._commands import ASKED
 from modelsgenesis.weights import recalibrating
 from modelsgenesis.weights.fetching import record_beside
 from modelsgenesis.weights.files import network_file, save_network
@@ -93,7 +94,9 @@ def recalibrate(
     notes = {**opened.notes, **_known(opened, network_file(source)), "recalibrated": said}
     save_network(into / "model.safetensors", new, notes)
     write_json(into / REPORT, {**said, **asdict(measured)})
-    certify(into, VERB, said, inputs=[network_file(source), store], seed=seed)
+    given = Path(source) if Path(source).is_dir() else network_file(source)
+    asked = {name: said[name] for name in ("recipe", "batches", "batch_size") if said[name] is not None}
+    certify(into, VERB, {**said, ASKED: asked}, inputs=[given, store], seed=seed)
     console.print(told(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
     return into
 
