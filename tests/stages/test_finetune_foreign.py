@@ -47,8 +47,8 @@ def test_official_file_starts_a_task_and_brings_its_settings(
     assert rebuild(notes["reading"]) == Reading(Window(-1000, 1000))
     assert notes["patch"] == [40, 48, 32]  # 64 x 64 x 32 voxels, no longer than the scans are
     told = " ".join(capsys.readouterr().err.split())
-    assert "First, from Genesis_Chest_CT.pt (official Models Genesis, PyTorch) to the network that it is of" in told
-    assert "Then, from that network to the task's" in told
+    assert "1. From Genesis_Chest_CT.pt (official Models Genesis, PyTorch) to its own network" in told
+    assert "2. From that network to the task's" in told
     loading = json.loads((run / "loading.json").read_text())
     assert loading["shares"] == {"encoder": 1.0, "decoder": 1.0, "head": 0.0}
     assert loading["opened"]["format"] == "official Models Genesis, PyTorch"

@@ -270,11 +270,9 @@ class Tuning:
         opened = self.start.opened
         if opened:
             name = Path(self.start.said).name
-            self.console.print(
-                opened.report.table(f"First, from {name} ({opened.format}) to the network that it is of")
-            )
+            self.console.print(opened.report.table(f"1. From {name} ({opened.format}) to its own network"))
         if loaded:
-            self.console.print(loaded.table("Then, from that network to the task's") if opened else loaded.table())
+            self.console.print(loaded.table("2. From that network to the task's") if opened else loaded.table())
         if into != self.into:
             self._say(f"fold: {into.name}")
 
