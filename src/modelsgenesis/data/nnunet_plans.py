@@ -7,8 +7,12 @@ from typing import Any, Self
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
+from modelsgenesis.data.intensity import Window
 
 UNET = "dynamic_network_architectures.architectures.unet"
+CT, Z = "CTNormalization", "ZScoreNormalization"
+
+Units = tuple[float, float]  # (scale, shift) from our [0, 1] to what nnU-Net feeds
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Planned:
     architecture: Mapping[str, Any]
     axis_order: tuple[int, ...]
     size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
+    spacing_mm: tuple[float, float, float]
     batch_size: int
     schemes: tuple[str, ...]
     masked: tuple[bool, ...]
@@ -57,6 +61,7 @@ class Planned:
             schemes, masked = settings["normalization_schemes"], settings["use_mask_for_norm"]
             if len(schemes) != len(masked):
                 raise ValueError(f"{len(schemes)} normalization_schemes and {len(masked)} use_mask_for_norm")
+            across = _in_our_order(settings["spacing"], order, float)
             properties = plans.get("foreground_intensity_properties_per_channel", {})
             return cls(
                 dataset=str(plans["dataset_name"]),
@@ -65,7 +70,7 @@ class Planned:
                 architecture=settings.get("architecture") or _older_architecture(settings),
                 axis_order=order,
                 size=_in_our_order(settings["patch_size"], order, int),
-                spacing_mm=_in_our_order(settings["spacing"], order, float),
+                spacing_mm=(across[0], across[1], across[2]),
                 batch_size=int(settings["batch_size"]),
                 schemes=tuple(map(str, schemes)),
                 masked=tuple(map(bool, masked)),
@@ -75,6 +80,26 @@ class Planned:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             said = f"{type(error).__name__}: {error}"
             raise DataError(f"these are no plans of nnU-Net v2, or broken ones ({said}); plan again") from error
+
+    @property
+    def window(self) -> tuple[Window, Units]:
+        """The window that nnU-Net clips CT to, and from its [0, 1] to what nnU-Net feeds.
+
+        Raises:
+            DataError: the plans do not say.
+        """
+        try:
+            known = self.foreground[0]
+            low, high, mean, std = (known[name] for name in ("percentile_00_5", "percentile_99_5", "mean", "std"))
+        except (IndexError, KeyError) as error:
+            raise DataError(f"the plans do not say how CT is normalised (no {error}); plan again") from error
+        return Window(low, high), ((high - low) / max(std, 1e-8), (low - mean) / max(std, 1e-8))
+
+    @property
+    def kind(self) -> str:
+        """CT or Z, when every channel is normalised so; otherwise empty."""
+        kinds = set(zip(self.schemes, self.masked, strict=True))
+        return self.schemes[0] if len(kinds) == 1 and self.schemes[0] in (CT, Z) else ""
 
 
 def read_planned(path: Path, configuration: str) -> Planned:

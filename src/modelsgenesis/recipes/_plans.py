@@ -8,12 +8,11 @@ import torch
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.intensity import Intensity, Window, ZScore
-from modelsgenesis.data.nnunet_plans import Planned
+from modelsgenesis.data.nnunet_plans import CT, Planned, Units, Z
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.recipes.recipe import Recipe
 
-CT, Z = "CTNormalization", "ZScoreNormalization"
 SPACING_TOLERANCE = 0.01  # by which a scan's spacing may differ from the plans', as a fraction
 SMALLEST_PERCENTILE = 10  # of the scans' sides: that many scans in a hundred may be too small for the cubes
 BRIGHTEST = 99.5  # percentile of the foreground that is white, in the middle scan
@@ -49,7 +48,7 @@ def follow_plans(recipe: Recipe, planned: Planned, store: Store) -> Recipe:
     )
 
 
-def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, tuple[float, float]]:
+def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, Units]:
     """What becomes [0, 1], and the (scale, shift) from there to what nnU-Net feeds.
 
     For CT, [0, 1] is the window that nnU-Net clips to. Otherwise it runs from the least z-score of the middle scan to
@@ -58,13 +57,12 @@ def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, tuple[
     Raises:
         DataError: the plans normalise in another way, or the channels in several.
     """
-    kinds = set(zip(planned.schemes, planned.masked, strict=True))
-    if len(kinds) != 1 or planned.schemes[0] not in (CT, Z):
+    if not planned.kind:
         raise DataError(
             f"the plans normalise by {', '.join(planned.schemes) or 'nothing'}; pre-training by plans knows {CT} and "
             f"{Z}, the same for every channel"
         )
-    if planned.schemes[0] == CT:
+    if planned.kind == CT:
         return ct_intensity(planned, scans)
     usual = ZScore(masked=planned.masked[0])
     moments = [usual.moments(scan) for scan in scans]
@@ -74,7 +72,7 @@ def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, tuple[
     return zscore, (zscore.high - zscore.low, zscore.low)
 
 
-def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, tuple[float, float]]:
+def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, Units]:
     """The window that nnU-Net clips CT to, and the scale and shift to its units.
 
     Raises:
@@ -85,12 +83,7 @@ def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, tuple[flo
             f"the plans are for CT, but {len(strange)} of {len(scans)} scans are not (the first is {strange[0].id}, "
             f"{strange[0].modality}); if they are, prepare them with --modality CT"
         )
-    try:
-        known = planned.foreground[0]
-        low, high, mean, std = (known[name] for name in ("percentile_00_5", "percentile_99_5", "mean", "std"))
-    except (IndexError, KeyError) as error:
-        raise DataError(f"the plans do not say how CT is normalised (no {error}); plan again") from error
-    return Window(low, high), ((high - low) / max(std, 1e-8), (low - mean) / max(std, 1e-8))
+    return planned.window
 
 
 def cube_size(planned: Planned, stride: tuple[int, ...], scans: list[Scan]) -> tuple[int, ...]:
