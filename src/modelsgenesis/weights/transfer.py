@@ -167,7 +167,7 @@ def transfer(
         part, module = places[id(tensor)], name.rpartition(".")[0]
         if part == "head":
             how, why, value = _random("heads start at random")
-        elif False:
+        elif name in absent:
             how, why, value = _random(absent[name])
         elif module in left:
             how, why, value = _random("its weights are random")
