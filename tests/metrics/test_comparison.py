@@ -111,7 +111,7 @@ def test_no_effect_is_seldom_called_one() -> None:
 @pytest.mark.parametrize("num_seeds", [5, 10])
 def test_family_errs_seldom_after_holm(num_seeds: int) -> None:
     """Any false positive among 3 arms x 6 budgets: in no more than 5 of 100 benchmarks."""
-    found = list(compared(400, num_seeds, arms=3))
+    found = list(compared(200, num_seeds, arms=3))
     for test in TESTS:
         rate = np.mean([any(getattr(one, test).holm < 0.05 for one in every) for every in found])
-        assert rate <= binomial(400, 0.05)[1]
+        assert rate <= binomial(200, 0.05)[1]
