@@ -35,7 +35,7 @@ class Saving:
         bound: "at least" and "at most" in these two cases, for the saving is then a bound.
         saving: with its interval; the low end is -infinity where the arm's last budget may not be enough, the high end
             1 where its first may be.
-        percentile: the same with the plain bootstrap's interval, which for few seeds is too narrow.
+        percentile: the same with the plain bootstrap's interval over seeds alone, which for few seeds is too narrow.
         n: seeds of the budget that has the fewest, of both arms.
         missing: runs of either arm that are not there.
         patients: that the interval is over, as well as over seeds; 0 where it holds for these test cases only.
