@@ -16,10 +16,32 @@ from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.nets import Classifier, Network, ResidualUNet, UNet3D
+from modelsgenesis.nets.planned_unet import PlannedUNet
+from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
 from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
 from modelsgenesis.weights.files import save_network
 
+PLANNED = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+    "arch_kwargs": {
+        "n_stages": 3,
+        "features_per_stage": [2, 4, 8],
+        "conv_op": "torch.nn.modules.conv.Conv3d",
+        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+        "n_conv_per_stage": [1, 1, 1],
+        "n_conv_per_stage_decoder": [1, 1],
+        "conv_bias": True,
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    },
+    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+}
 NETWORKS = {
     "pre-trained": lambda: UNet3D(width=2),
     "residual, segmenting": lambda: ResidualUNet(
@@ -27,6 +49,8 @@ NETWORKS = {
     ),
     "classifying": lambda: Classifier(UNet3D(width=2, norm="group"), 3, hidden=4),
     "of slices": lambda: UNet3D(3, 2, width=2, up="nearest", norm="instance", axes=2),
+    "planned by nnU-Net": lambda: PlannedUNet(PLANNED, units=(3.0, -1.0)),
+    "MedicalNet's": lambda: ResNet(width=2, blocks=(1, 1, 1, 1)),
 }
 
 
@@ -86,16 +110,20 @@ def test_state_dict_fills_a_network_made_by_its_config(tmp_path: Path, name: str
 def build(described: dict[str, Any]) -> torch.nn.Module:
     """What a reader of config.json does."""
     arguments = {
-        name: build(value) if isinstance(value, dict) else value for name, value in described["arguments"].items()
+        name: build(value) if isinstance(value, dict) and "name" in value else value
+        for name, value in described["arguments"].items()
     }
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
+    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet}
     return kinds[described["name"]](**arguments)
 
 
-SLOW = ("classifying", "of slices")  # tracing takes seconds a file
+FAST = ("pre-trained", "residual, segmenting")  # the rest are marked slow: tracing takes seconds a file
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NETWORKS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in NETWORKS]
+)
 def test_onnx_answers_as_torch_does_at_any_size_and_batch(tmp_path: Path, name: str) -> None:
     """The network and its encoder, to 1e-4, on sizes and batches that were not traced; the file describes itself."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
