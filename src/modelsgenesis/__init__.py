@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from modelsgenesis import deformations, recipes, tasks
     from modelsgenesis.data.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
+    from modelsgenesis.stages.benchmark import benchmark
     from modelsgenesis.stages.demo import demo
     from modelsgenesis.stages.evaluate import evaluate
     from modelsgenesis.stages.export import export
@@ -26,6 +27,7 @@ __all__ = [
     "ResidualUNet",
     "Store",
     "UNet3D",
+    "benchmark",
     "deformations",
     "demo",
     "evaluate",
@@ -46,6 +48,7 @@ _HOMES = {
     "ResidualUNet": "nets",
     "Store": "data.store",
     "UNet3D": "nets",
+    "benchmark": "stages.benchmark",
     "demo": "stages.demo",
     "evaluate": "stages.evaluate",
     "export": "stages.export",

@@ -12,13 +12,14 @@ VERBS = {
     "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
     "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
     "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
-    "finetune": "DATA RUN: teach a pre-trained network a task, from labelled cases",
     "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
-    "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
+    "finetune": "DATA RUN: teach a pre-trained network a task, from labelled cases",
     "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
+    "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
+    "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",
+    "report": "RUN PAGE: one self-contained HTML page about a run or a benchmark",
     "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
     "export": "RUN INTO: the network for another program, with a model card",
-    "report": "RUN PAGE: one self-contained HTML page about a run",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }
 

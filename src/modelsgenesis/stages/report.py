@@ -13,6 +13,7 @@ from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
+from modelsgenesis.stages._benchmark_report import RUNS, write_report
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.show import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
 from modelsgenesis.weights.opening import load
@@ -63,12 +64,12 @@ class Figures:
 
 
 def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> Path:
-    """Write a page about a run: sheet, curves, restorations, numbers, lineage, and the commands that made it.
+    """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
 
     The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere.
 
     Args:
-        run: made by pretrain, finished or not.
+        run: made by pretrain or benchmark, finished or not.
         into: the HTML file, or a folder that gets report.html.
         sample: which sample of training the sheet shows; by default the one of the first sixteen with most to see.
     Returns:
@@ -81,6 +82,8 @@ def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> P
         if into.suffix and not into.is_dir():
             raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
         into = into / "report.html"
+    if (run / RUNS).is_file():
+        return write_report(run, into)
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)

@@ -1,0 +1,115 @@
+"""One run of a benchmark: taught, predicted, scored, in a folder that can be opened alone."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.made import FILE as CERTIFICATE
+from modelsgenesis.core.target import Kind
+from modelsgenesis.metrics.summary import MEAN
+from modelsgenesis.stages._approach import SCRATCH
+from modelsgenesis.stages.evaluate import evaluate
+from modelsgenesis.stages.finetune import finetune
+from modelsgenesis.stages.predict import predict
+
+METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
+LOWER_IS_BETTER = ("mae", "rmse", "hd95_mm", "brier", "calibration_error")
+TEST = "test.csv"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that decides one run.
+
+    Attributes:
+        arm: its name.
+        cases: labelled cases; None is all.
+        seed: of everything random.
+        data: the task's data.
+        into: the folder.
+        start: a run, a weights file, or "scratch".
+        like: of scratch: the kind of network.
+        options: further ones of `finetune`.
+        threads: of the processor; the same for every run, so that results do not hang on how many run at once.
+        metric: to read off the scores.
+    """
+
+    arm: str
+    cases: int | None
+    seed: int
+    data: Path
+    into: Path
+    start: str
+    like: str | None
+    shelf: Path
+    metric: str
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        value: of the metric over the test cases; NaN while it is not done.
+        by_case: the metric of each test case, where it has one: (case, patient, value).
+        time_s: spent training.
+        why: it failed; empty if it did not.
+    """
+
+    value: float
+    by_case: tuple[tuple[str, str, float], ...] = ()
+    time_s: float = 0.0
+    why: str = ""
+
+
+def do_trial(trial: Trial) -> Result:
+    """Teach, predict and score; what is done already is not done again.
+
+    A run that was asked to stop is not done, and gives NaN without a reason.
+    """
+    torch.set_num_threads(trial.threads)
+    run, predictions, scores = (trial.into / name for name in ("run", "predictions", "scores"))
+    try:
+        finetune(
+            trial.data, run, from_=trial.start, like=trial.like if trial.start == SCRATCH else None, cases=trial.cases,
+            seed=trial.seed, shelf=trial.shelf, quiet=True, **trial.options,
+        )  # fmt: skip
+        if not (run / CERTIFICATE).is_file():
+            return Result(math.nan)
+        if not (scores / CERTIFICATE).is_file():
+            predict(run, run / TEST, predictions, quiet=True)
+            evaluate(predictions, run / TEST, scores, resamples=1, worst=0, workers=0, quiet=True)
+    except GenesisError as error:
+        return Result(math.nan, why=str(error))
+    return read_result(trial)
+
+
+def read_result(trial: Trial) -> Result:
+    """Read what a finished run gave."""
+    scores = trial.into / "scores"
+    lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
+    if not lines:
+        return Result(math.nan, why=f"there is no metric {trial.metric} of this kind of task")
+    whole = next((line for line in lines if line["label"] == MEAN), lines[0])
+    value = math.nan if whole["value"] is None else float(whole["value"])
+    with open(trial.into / "run" / "log.csv", newline="", encoding="utf-8") as file:
+        time_s = max(float(row["time_s"]) for row in csv.DictReader(file))
+    return Result(value, _by_case(scores / "cases.csv", trial.metric), time_s)
+
+
+def _by_case(path: Path, metric: str) -> tuple[tuple[str, str, float], ...]:
+    """Mean over the labels of each case; nothing where the metric is one of all cases together."""
+    found: dict[tuple[str, str], list[float]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row.get(metric):
+                found.setdefault((row["id"], row["patient"]), []).append(float(row[metric]))
+    return tuple((*key, sum(values) / len(values)) for key, values in found.items())

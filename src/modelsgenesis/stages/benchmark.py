@@ -1,0 +1,304 @@
+"""What pre-training buys: the same task, cases and updates for every start, again and again."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.made import certify
+from modelsgenesis.core.target import Kind
+from modelsgenesis.data.working import work_through
+from modelsgenesis.stages._approach import FEWEST_STEPS, MOST_STEPS, SCRATCH, STEPS_A_CASE, decide, start_from
+from modelsgenesis.stages._audit import audit
+from modelsgenesis.stages._benchmark_report import CASES, RUNS, write_report
+from modelsgenesis.stages._commands import ASKED, asked
+from modelsgenesis.stages._trial import METRICS, Result, Trial, do_trial
+from modelsgenesis.stages._tuning import Tuning
+from modelsgenesis.stages.finetune import axes_of
+from modelsgenesis.tasks import Task, folder
+from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.training.devices import Accelerator, make_fabric
+from modelsgenesis.training.plan import Precision
+
+ALL = "all"
+MEASURED = 6  # cases that are read to time a step
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A start to compare.
+
+    Attributes:
+        name: in tables.
+        start: a run or weights file, or "scratch".
+        times: the updates of the others that it gets.
+    """
+
+    name: str
+    start: str
+    times: int = 1
+
+
+def arms_of(words: Sequence[str]) -> list[Arm]:
+    """Understand `scratch`, `scratch:3x`, `runs/genesis` and `name=runs/genesis`.
+
+    Raises:
+        GenesisError: two arms of one name, or no arm.
+    """
+    arms = []
+    for word in words:
+        name, equals, place = word.partition("=")
+        if word == SCRATCH or (word.startswith(f"{SCRATCH}:") and word.endswith("x")):
+            factor = word[len(SCRATCH) + 1 : -1] or "1"
+            if not factor.isdecimal() or int(factor) < 1:
+                raise GenesisError(f"{word}: say scratch:3x for a start from scratch with three times the updates")
+            arms.append(Arm(word, SCRATCH, int(factor)))
+        else:
+            arms.append(Arm(name if equals else Path(word).stem, place if equals else word))
+    names = [arm.name for arm in arms]
+    if not arms or len(set(names)) < len(names):
+        raise GenesisError(f"arms need names of their own, got {', '.join(names) or 'none'}; write NAME=RUN")
+    return arms
+
+
+def benchmark(
+    data: str | Path,
+    into: str | Path,
+    *,
+    from_: tuple[str, ...] = (SCRATCH,),
+    cases: tuple[str, ...] = ("3", "6", "12", "25", "50", ALL),
+    seeds: int = 5,
+    test: float = 0.2,
+    allow: tuple[str, ...] = (),
+    like: str | None = None,
+    kind: Kind | None = None,
+    label: str | None = None,
+    classes: dict[str, str] | None = None,
+    metric: str | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    warmup_steps: int | None = None,
+    weight_decay: float | None = None,
+    tune: Literal["full", "layer-decay", "probe", "head-first"] | None = None,
+    size: tuple[int, int, int] | None = None,
+    spacing: tuple[float, float, float] | None = None,
+    mirror: str | None = None,
+    augment: bool = True,
+    precision: Precision | None = None,
+    accelerator: Accelerator = "auto",
+    workers: int = 0,
+    threads: int = 1,
+    dry_run: bool = False,
+) -> Path:
+    """Ask what pre-training buys on a task: every start, with few and many labels, again and again.
+
+    For a number of cases and a seed every arm is taught on the same cases, for as many updates, and scored on the same
+    patients, who are never used for a choice. Run again, it goes on where it stopped, and further arms, budgets and
+    seeds may be added.
+
+    Args:
+        data: labelled cases, as finetune takes them.
+        into: the folder of the runs, runs.csv, and the report.
+        from_: the arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN.
+        cases: budgets of labelled cases, and all.
+        seeds: runs of each arm and budget, with seeds 0, 1, 2 ...
+        test: share of the patients to test on, where the data declare no test cases.
+        allow: arms that may have seen test cases, or of which nobody can tell.
+        like: of scratch: the run or recipe whose kind of network is taken; by default the first arm's that has one.
+        kind: of the task, where a table's labels could mean two.
+        label: the column of a table that is the label.
+        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
+        metric: to compare; dice, auc or mae by the kind of task, or another that evaluate gives.
+        steps: of the optimiser, for every arm alike; by default 100 a case, at least 1000.
+        batch_size: patches a step.
+        lr: peak learning rate.
+        warmup_steps: over which it rises.
+        weight_decay: of the convolutions' weights.
+        tune: full, layer-decay, probe or head-first.
+        size: of the patches in voxels.
+        spacing: in mm along X, Y and Z, to resample to.
+        mirror: axes that may be mirrored, such as xyz, yz or none.
+        augment: leave the training patches as they are with --no-augment.
+        precision: auto, 32-true or bf16-mixed.
+        accelerator: auto, cpu or gpu.
+        workers: runs at once, in processes of their own; 0 is one after another in this one.
+        threads: of the processor, a run.
+        dry_run: print the plan with its hours, and train nothing.
+    Returns:
+        `into`.
+    Raises:
+        DataError: too few cases, or test cases that an arm was pre-trained on.
+        GenesisError: arms without names of their own.
+    """
+    options = asked(benchmark, locals())
+    data, into = Path(data), Path(into)
+    arms = arms_of(from_)
+    task = folder(data, kind=kind, label=label, classes=classes)
+    whole = divide(task, test=test, val=0)
+    if not whole.test:
+        raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
+    budgets = budgets_of(cases, len(whole.train))
+    hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, Path(arm.start), whole.test)]
+    if wrong := [hit for hit in hits if hit.arm not in allow]:
+        some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:5])
+        raise DataError(
+            f"{len(wrong)} reasons not to trust this comparison: {some}. Pre-train without the test patients, or name "
+            f"the arm with --allow {wrong[0].arm}"
+        )
+    like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
+    start = start_from(SCRATCH, task, like=like, backbone=None, width=None)
+    said = {"kind": kind, "label": label, "classes": classes, "tune": tune, "test": test, "val": 0}
+    plan = {
+        "batch_size": batch_size, "lr": lr, "warmup_steps": warmup_steps, "weight_decay": weight_decay,
+        "precision": precision,
+    }  # fmt: skip
+    settings: dict[str, dict[str, Any]] = {
+        "reading": {"spacing_mm": spacing}, "plan": {**plan, "steps": steps}, "pace": {},
+        "augmentation": {"mirror": axes_of(mirror)}, "approach": {"size": size},
+    }  # fmt: skip
+    approach = decide(task, start, whole.train, validates=False, options=settings)
+    fixed = {"size": approach.size, "spacing": approach.reading.spacing_mm, "mirror": mirror, "augment": augment}
+    taught = {**said, **plan, **fixed, "accelerator": accelerator}
+    trials = [
+        Trial(
+            arm.name, budget, seed, data, into / "runs" / arm.name.replace(":", "-") / _named(budget) / f"seed-{seed}",
+            arm.start, like, into / "cases", metric or METRICS[task.target.kind],
+            {**taught, "steps": arm.times * (steps or _usual_steps(budget, len(whole.train)))}, threads,
+        )
+        for seed in range(seeds)
+        for budget in budgets
+        for arm in arms
+    ]  # fmt: skip
+    num = len(whole.train)
+    fabric = make_fabric(approach.plan.precision, accelerator=accelerator)
+    tuning = Tuning(task, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
+    measured = divide(task, cases=min(num, MEASURED), test=test, val=0)
+    runs = Benchmark(task, trials, into, options, [vars(hit) for hit in hits], num, workers)
+    return runs.follow(tuning.seconds_a_step(measured), dry_run=dry_run)
+
+
+def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
+    """Understand budgets of labelled cases, rising; None is all.
+
+    Args:
+        words: numbers, and "all".
+        num: cases there are to be taught on.
+    Raises:
+        DataError: a word that is neither, or more cases than there are.
+    """
+    budgets: set[int | None] = set()
+    for word in words:
+        if word != ALL and not word.isdecimal():
+            raise DataError(f"a budget is a number of cases, or {ALL}, got {word!r}")
+        if word != ALL and not 1 <= int(word) < num:
+            raise DataError(f"{word} labelled cases asked for; {num} may be used, which {ALL} says")
+        budgets.add(None if word == ALL else int(word))
+    return sorted(budgets, key=lambda budget: num if budget is None else budget)
+
+
+def _named(budget: int | None) -> str:
+    return f"cases-{ALL if budget is None else budget}"
+
+
+def _usual_steps(budget: int | None, num: int) -> int:
+    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * (num if budget is None else budget)))
+
+
+class Benchmark:
+    """All runs of a benchmark.
+
+    Args:
+        task: whose.
+        trials: to be done, in this order.
+        into: the folder.
+        asked: the options as they were given, for the certificate.
+        allowed: what the audit found and the user allowed.
+        num: cases that "all" stands for.
+        workers: runs at once.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        trials: Sequence[Trial],
+        into: Path,
+        asked: dict[str, Any],
+        allowed: list[dict[str, str]],
+        num: int,
+        workers: int,
+    ) -> None:
+        self.task, self.trials, self.into = task, list(trials), into
+        self.asked, self.allowed, self.num, self.workers = asked, allowed, num, workers
+        self.console = Console(stderr=True)
+        self.results: dict[Trial, Result] = {}
+
+    def follow(self, seconds_a_step: float, *, dry_run: bool) -> Path:
+        """Print the plan, do what is not done, and write the tables and the report."""
+        self.console.print(self._plan(seconds_a_step))
+        if dry_run:
+            return self.into
+        for trial, result in work_through(do_trial, self.trials, self.workers):
+            self.results[trial] = result or Result(math.nan, why="its process died; is there enough memory?")
+            self._tell(trial, self.results[trial])
+            self._write()
+            if math.isnan(self.results[trial].value) and not self.results[trial].why and self.workers == 0:
+                self.console.print("stopped; the same command goes on from there")
+                return self.into
+        if failed := [trial for trial in self.trials if self.results[trial].why]:
+            first = self.results[failed[0]].why
+            raise DataError(f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}")
+        arguments = {ASKED: self.asked, "runs": len(self.trials), "allowed": self.allowed}
+        starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
+        certify(self.into, "benchmark", arguments, inputs=[self.task.place, *map(Path, starts)])
+        write_report(self.into)
+        return self.into
+
+    def _plan(self, seconds_a_step: float) -> Table:
+        table = Table(title=f"{self.task.name}: {len(self.trials)} runs, {max(1, self.workers)} at once")
+        for head in ("arm", "cases", "seeds", "updates each", "hours"):
+            table.add_column(head, justify="left" if head == "arm" else "right")
+        kinds: dict[tuple[str, int | None], list[Trial]] = {}
+        for trial in self.trials:
+            kinds.setdefault((trial.arm, trial.cases), []).append(trial)
+        total = 0.0
+        for (arm, budget), some in kinds.items():
+            hours = sum(trial.options["steps"] for trial in some) * seconds_a_step / 3600
+            total += hours
+            said = (arm, str(budget or ALL), str(len(some)), f"{some[0].options['steps']:,}", f"{hours:.2f}")
+            table.add_row(*said)
+        table.caption = f"{total / max(1, self.workers):.1f} hours of training at most; what is done is not done again"
+        return table
+
+    def _tell(self, trial: Trial, result: Result) -> None:
+        number, said = len(self.results), result.why or f"{trial.metric} {result.value:.4f}"
+        line = f"{number} of {len(self.trials)}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {said}"
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _write(self) -> None:
+        """Write what there is so far: a row a run, and a row a test case of it."""
+        done = [(t, r) for t, r in self.results.items() if not math.isnan(r.value)]
+        rows, by_case = [], []
+        for trial, result in sorted(done, key=lambda each: (each[0].cases or self.num, each[0].arm, each[0].seed)):
+            known = [self.task.name, trial.arm, trial.cases or self.num, trial.seed]
+            rows.append([*known, trial.metric, f"{result.value:.6g}", f"{result.time_s:.0f}"])
+            by_case += [
+                [*known, case, patient, trial.metric, f"{value:.6g}"] for case, patient, value in result.by_case
+            ]
+        head = ["task", "arm", "cases", "seed"]
+        _write_rows(self.into / RUNS, [*head, "metric", "value", "time_s"], rows)
+        _write_rows(self.into / CASES, [*head, "case", "patient", "metric", "value"], by_case)
+
+
+def _write_rows(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
