@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import torch
 from tests.data.scan_files import make_ct, make_image, write_ct
 from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
+from tests.weights.test_exporters import PLANNED
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
@@ -20,6 +21,7 @@ from modelsgenesis.data.images import Reading, read_image
 from modelsgenesis.data.intensity import Percentiles, ZScore
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.weights.exporters import find_exporter
 from modelsgenesis.weights.files import save_network
 
@@ -217,3 +219,14 @@ def test_bundle_on_real_scans(tmp_path: Path, name: str) -> None:
     run = real_run(tmp_path / "run", DATA / scan, reading)
     theirs = run_here(bundle_of(run, tmp_path / "bundle"), DATA / scan, tmp_path / "theirs")
     assert min(agreement(predicted(run, DATA / scan, tmp_path / "ours"), theirs)) >= least
+
+
+def test_bundle_of_a_planned_network(scans: Path, tmp_path: Path) -> None:
+    """Its architecture, a mapping of mappings, goes through MONAI's configuration unharmed."""
+    torch.manual_seed(0)
+    network = PlannedUNet(PLANNED, out_channels=3, activation="identity")
+    network.eval()
+    run = make_run(tmp_path / "run", network)
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans / "LPS.nii.gz", tmp_path / "theirs")
+    ours = predicted(run, scans / "LPS.nii.gz", tmp_path / "ours")
+    assert min(agreement(ours, theirs)) >= SHARE
