@@ -200,6 +200,6 @@ def _extents(cases: Sequence[Case]) -> list[Any]:
 
 
 def _mirror(target: Target) -> tuple[int, ...]:
-    """All axes, but not from left to right where a label is of one side."""
+    """From left to right, unless a label is of one side; patients lie straight, and front and back are not alike."""
     sided = any(side in name.lower() for name in target.names for side in SIDES)
-    return (1, 2) if sided else (0, 1, 2)
+    return () if sided else (0,)

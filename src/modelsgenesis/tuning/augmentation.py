@@ -42,7 +42,7 @@ class Augmentation:
     p_spatial: float = 0.5
     rotation_degrees: float = 15.0
     scale: float = 0.2
-    mirror: tuple[int, ...] = (0, 1, 2)
+    mirror: tuple[int, ...] = (0,)
     p_intensity: float = 0.15
 
     def __post_init__(self) -> None:
