@@ -236,6 +236,14 @@ def test_one_channel_of_nnunet(run: Path, tmp_path: Path) -> None:
     assert [row["id"] for row in table(out / "predictions.csv")] == ["lung_001"]
 
 
+def test_numbered_scans_are_cases_of_their_own(run: Path, tmp_path: Path) -> None:
+    """Channels are counted from 0000; a data set that counts its cases from 0001 is none of channels."""
+    for number in (1, 2):
+        write_ct(tmp_path / "scans" / f"amos_{number:04d}.nii.gz", number)
+    out = quietly(run, tmp_path / "scans", tmp_path / "out")
+    assert [row["id"] for row in table(out / "predictions.csv")] == ["amos_0001", "amos_0002"]
+
+
 def test_overlapping_labels_get_a_mask_each(tmp_path: Path) -> None:
     """Binary masks, named after the labels; the table names them all."""
     target = Target("segmentation", (Label("all"), Label("in side")), exclusive=False)

@@ -70,9 +70,12 @@ def _named(entry: str, modality: str, root: Path) -> Source:
 
 
 def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: list[Problem]) -> list[Case]:
-    """Each source a case; or the channels of one together, where all names end in a channel's number."""
+    """Each source a case; or the channels of one together, where all names end in a channel's number.
+
+    Channels are counted from 0000: of scan_0001, scan_0002 ... each is a case.
+    """
     parted = [CHANNEL.match(_stem(source)) for source in sources]
-    if sources and all(parted):
+    if all(parted) and any(int(found[2]) == 0 for found in parted if found):
         cases: dict[tuple[Path, str], dict[int, Source]] = {}
         for source, found in zip(sources, parted, strict=True):
             if found is not None:
