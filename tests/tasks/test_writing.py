@@ -57,6 +57,17 @@ def numbers(root: Path) -> Path:
     return root / "t.csv"
 
 
+def test_number_of_another_column_keeps_its_name(tmp_path: Path) -> None:
+    """Predictions are of `age`, so the held-out table must be too."""
+    masks(tmp_path)
+    (tmp_path / "t.csv").write_text("image,age\nimages/c0.nii.gz,1.5\nimages/c1.nii.gz,2.5\n")
+    task = folder(tmp_path / "t.csv", label="age")
+    write_untaught(tmp_path / "run", divide(task, cases=1), task.target)
+    back = folder(tmp_path / "run" / "unused.csv", kind="regression")
+    assert back.target == task.target
+    assert back.cases[0].values in {case.values for case in task.cases}
+
+
 @pytest.mark.parametrize("make", [masks, medmnist, channels, numbers])
 def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
     """Ids, patients, values, names of labels and every voxel of every channel."""

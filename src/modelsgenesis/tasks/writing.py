@@ -53,7 +53,7 @@ def modality_of(case: Case) -> str:
 
 def label_columns(target: Target) -> list[str]:
     """The columns that hold what is known of a case: one, or one a label."""
-    if target.exclusive and (target.kind != "regression" or len(target.labels) == 1):
+    if target.exclusive and (target.kind != "regression" or target.names == ("label",)):
         return ["label"]
     return [f"label_{name}" for name in target.names]
 
