@@ -121,6 +121,17 @@ def test_twice_gives_the_same_bytes(data: Path, predictions: Path, tmp_path: Pat
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
 
 
+def test_missing_predictions_are_said_aloud(
+    data: Path, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mean of zeros for scans that nobody predicted should surprise no one."""
+    evaluate(predictions, data, tmp_path / "all", quiet=False)
+    assert "missing" not in capsys.readouterr().err
+    (predictions / f"{CASES[0]}.nii.gz").unlink()
+    evaluate(predictions, data, tmp_path / "scores", quiet=False)
+    assert "evaluate: of 11 cases 1 missing" in capsys.readouterr().err
+
+
 def test_a_missing_prediction_counts_as_empty(data: Path, predictions: Path, tmp_path: Path) -> None:
     """Dice 0, the diagonal for a distance, and a line on the page; as asked it is left out, and the page says so."""
     (predictions / "case03.nii.gz").unlink()
@@ -318,6 +329,14 @@ def test_predictions_of_a_run_tell_its_labels(data: Path, predictions: Path, tmp
     assert "probabilities" not in page
 
 
+def test_labels_that_swapped_their_values_are_refused(data: Path, predictions: Path, tmp_path: Path) -> None:
+    """A truth where the liver is 2 is not compared, value by value, with a network's tumour."""
+    certify(predictions, "predict", {"target": describe(ORGANS)}, inputs=[])
+    (data / "labels.json").write_text(json.dumps({"liver": 2, "tumour": 1}))
+    with pytest.raises(DataError, match="liver is 2, but the network was taught that it is 1"):
+        evaluate(predictions, data, tmp_path / "scores")
+
+
 def test_unfinished_predictions_are_refused(data: Path, predictions: Path, tmp_path: Path) -> None:
     """What is still missing would count as empty."""
     (predictions / "records").mkdir()
@@ -458,6 +477,17 @@ def test_a_class_without_an_answer_is_in_no_number_and_listed(scans: Path, tmp_p
     assert (accuracy["n"], accuracy["undefined"]) == ("10", "2")
     assert "<td>s02</td><td>missing</td>" in page
     assert "probabilities that sum to 2.7, not 1" in page
+
+
+def test_one_answer_is_not_given_to_two_images_of_a_name(scans: Path, tmp_path: Path) -> None:
+    """Nobody knows whose it is: both cases are without an answer."""
+    for folder in ("a", "b"):
+        write(scans / folder / "ct.nii.gz", np.random.default_rng(0).normal(0, 20, (6, 5, 4)).astype(np.int16))
+    lines = ["a/ct.nii.gz,benign", "b/ct.nii.gz,normal", "s00.nii.gz,malignant"]
+    truth = table(scans / "t.csv", "image,label", lines)
+    said = table(tmp_path / "said.csv", "id,p_benign,p_malignant,p_normal", ["ct,0.8,0.1,0.1", "s00,0.1,0.8,0.1"])
+    found, _ = evaluate(said, truth, tmp_path / "scores")
+    assert [row["status"] for row in found] == ["missing", "missing", "compared"]
 
 
 def test_a_truth_of_one_class_has_no_auc(scans: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Predicted classes and numbers against the true ones: a table matched to its cases, and its scores."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,12 @@ def match_answers(cases: Sequence[Case], told: Told, target: Target) -> tuple[li
         if name in by_name:
             raise DataError(f"two rows of the predictions are of {name}; keep one")
         by_name[name] = row
+    once = Counter(name for case in cases for name in names_of(case)[1:])
     answers, used = [], set()
     for case in cases:
-        name = next((each for each in names_of(case) if each in by_name), "")
+        first, *others = names_of(case)
+        known = (first, *(name for name in others if once[name] == 1))
+        name = next((each for each in known if each in by_name), "")
         used.add(name)
         answers.append(understood(case, by_name[name], told.kind, target) if name else Answer(case, "missing"))
     return answers, [name for name in by_name if name not in used]

@@ -130,6 +130,7 @@ def _answering(task: Task, asked: Target, path: Path) -> Task:
     if task.target.kind != asked.kind:
         raise DataError(f"{path}: is a task of {task.target.kind}, but the predictions are of {asked.kind}")
     if asked.kind == "segmentation" and is_map(task.target) and is_map(asked):
+        _check_values(task.target, asked, path)
         return replace(task, target=asked)
     strange = [name for name in task.target.names if name not in asked.names]
     if strange:
@@ -138,6 +139,18 @@ def _answering(task: Task, asked: Target, path: Path) -> Task:
             "give its labels the same names"
         )
     return task
+
+
+def _check_values(of_truth: Target, asked: Target, path: Path) -> None:
+    """Refuse maps in which a label's name stands for other values than in the network's."""
+    taught = {label.name: label.values for label in asked.labels}
+    for label in of_truth.labels:
+        if taught.get(label.name, label.values) != label.values:
+            here, there = (" and ".join(map(str, values)) for values in (label.values, taught[label.name]))
+            raise DataError(
+                f"{path}: {label.name} is {here}, but the network was taught that it is {there}; "
+                "give the masks of the truth the values that the network knows"
+            )
 
 
 def find_predictions(path: Path) -> Predictions:

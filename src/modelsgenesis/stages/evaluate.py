@@ -3,6 +3,7 @@
 import csv
 import functools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,9 @@ def evaluate(
     _write_rows(into / SUMMARY, rounded)
     write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
     certify(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
-    _print(lines, Console(stderr=True, quiet=quiet))
+    console = Console(stderr=True, quiet=quiet)
+    _print(lines, console)
+    _warn(into, console)
     return into
 
 
@@ -231,6 +234,16 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _warn(into: Path, console: Console) -> None:
+    """Say how many cases had no prediction of use, which pull the means down or are in none."""
+    with open(into / CASES, newline="", encoding="utf-8") as file:
+        status = {row["id"]: row["status"] for row in csv.DictReader(file)}
+    lacking = Counter(each for each in status.values() if each != "compared")
+    if lacking:
+        said = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
+        console.print(f"evaluate: of {len(status)} cases {said}: {into / PAGE} says how they count", soft_wrap=True)
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:
