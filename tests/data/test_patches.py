@@ -17,7 +17,7 @@ from modelsgenesis.data.extents import Extent, extent_of, middle_spacing, sizes_
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.patches import CentredPatches, PatchSampler
-from modelsgenesis.data.prepared import Prepared, Shelf, prepare_case
+from modelsgenesis.data.prepared import Prepared, Shelf, find_prepared, prepare_case
 from modelsgenesis.data.sources import Source, find_sources
 
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
@@ -75,7 +75,7 @@ def test_places_are_voxels_of_their_label(shelved: tuple[Shelf, Prepared, np.nda
 
 def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
     """The second time nothing is written; another reading, or another source, is another case."""
-    case, _, _ = make_case(tmp_path)
+    case, _, mask = make_case(tmp_path)
     asked = {"target": ORGANS, "into": tmp_path / "cases"}
     first = prepare_case(case, reading=Reading(), **asked)
     written = (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns
@@ -83,6 +83,11 @@ def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
     assert (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns == written
     other = prepare_case(case, reading=Reading(Percentiles()), **asked)
     assert other.limits != first.limits
+    mask[:] = 0
+    mask[0, 0, 0] = 5
+    write(tmp_path / "m.nrrd", mask)  # of the same size in bytes
+    assert prepare_case(case, **asked, reading=Reading(Percentiles())).num_voxels == (0, 1)
+    other = find_prepared(tmp_path / "cases", "one")
     (tmp_path / "cases" / "one.image.b2nd").write_bytes(b"cut off")
     assert prepare_case(case, reading=Reading(Percentiles()), **asked) == other
     with pytest.raises(DataError, match="holds no case two"):

@@ -20,6 +20,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import Reading, read_image, scaled
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.preparing import count_bytes
+from modelsgenesis.data.sources import Source
 
 MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
 KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
@@ -173,9 +174,14 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 
 def _hash_of(case: Case, target: Target, reading: Reading) -> str:
     sources = [*case.images, *case.masks]
-    known = [[str(source.path), source.series, count_bytes(source)] for source in sources]
+    known = [[str(source.path), source.series, count_bytes(source), _changed(source)] for source in sources]
     told = [describe(target), describe(reading), known, list(case.values)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _changed(source: Source) -> int:
+    """When a source was last written: a mask that was corrected seldom changes its size."""
+    return max(file.stat().st_mtime_ns for file in source.files)
 
 
 def _as_tuple(value: Any) -> Any:
