@@ -288,3 +288,20 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
     problems = tmp_path / "store" / "problems.csv"
     assert done.stderr.splitlines()[-1] == f"prepare: 4 scans in the store, 1 problem: {problems}"
     assert len(manifest(tmp_path / "store")) == 4
+
+
+def test_scans_and_patients_that_a_table_names_stay_out(scans: Path, tmp_path: Path) -> None:
+    """By their files, seen from the table, and by their patients; a store goes on as it was begun."""
+    (tmp_path / "test.csv").write_text("image,patient\nscans/a.nii.gz,\nelsewhere.nii.gz,deep/b.nrrd\n")
+    whole = quietly(scans, tmp_path / "whole")
+    part = quietly(scans, tmp_path / "part", leave_out=(tmp_path / "test.csv",))
+    shas = {row["sha256"] for row in manifest(part)}
+    left = {row["sha256"] for row in manifest(whole)} - shas
+    assert left == {sha256(scans / "a.nii.gz"), sha256(scans / "deep" / "b.nrrd")}
+    with pytest.raises(DataError, match="was begun with leave_out"):
+        quietly(scans, part)
+    with pytest.raises(DataError, match="was begun with leave_out"):
+        quietly(scans, whole, leave_out=(tmp_path / "test.csv",))
+    (tmp_path / "names.csv").write_text("name\na\n")
+    with pytest.raises(DataError, match="has no column `image` or `patient`"):
+        quietly(scans, tmp_path / "other", leave_out=(tmp_path / "names.csv",))

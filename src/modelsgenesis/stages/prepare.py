@@ -2,9 +2,10 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,9 +32,10 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store import MANIFEST, SCANS
-from modelsgenesis.data.tables import read_table
+from modelsgenesis.data.tables import read_rows, read_table
 from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
 
+IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
@@ -46,6 +48,7 @@ def prepare(
     workers: int | None = None,
     folds: int = 10,
     salt: str | None = None,
+    leave_out: tuple[Path, ...] = (),
     max_voxels: int = MAX_VOXELS,
     quiet: bool = False,
 ) -> Path:
@@ -64,6 +67,8 @@ def prepare(
         workers: processes; one a core by default, 0 works in this process.
         folds: how many groups patients are dealt to.
         salt: a secret text that ids are made with; a random one, kept in the store, by default.
+        leave_out: tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
+            patients must not be in the store.
         max_voxels: a scan of more is refused.
         quiet: no progress.
     Returns:
@@ -75,7 +80,8 @@ def prepare(
         raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
     source, into = Path(source), Path(into)
     _check(source, spacing, folds, workers, max_voxels)
-    common = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
+    common: dict[str, Any] = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
+    common |= {"leave_out": [str(table) for table in leave_out]} if leave_out else {"leave_out": None}
     secret = begin_store(into, common, salt)
     console = Console(stderr=True, quiet=quiet)
     settings = Settings(secret, folds, spacing, modality or "", max_voxels)
@@ -84,6 +90,7 @@ def prepare(
         remove_leftovers(into)
         workers = usable_cores() if workers is None else workers
         sources, problems = _find(source, into, workers)
+        sources = without(sources, leave_out)
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
         scans: list[Scan] = []
@@ -140,6 +147,27 @@ def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Pr
         )
     sources, doubles = drop_doubles(sources)
     return sources, [*problems, *doubles]
+
+
+def without(sources: list[Source], tables: Sequence[Path]) -> list[Source]:
+    """Leave out the scans that tables name, and all scans of the patients that they name.
+
+    Raises:
+        DataError: a table has neither column, or nothing is left.
+    """
+    paths, patients = set(), set()
+    for path in tables:
+        rows, columns = read_rows(path)
+        images = [name for name in columns if IMAGE.fullmatch(name)]
+        if not images and "patient" not in columns:
+            raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")
+        paths |= {(path.parent / row[name]).resolve() for row in rows for name in images if row[name]}
+        patients |= {row["patient"] for row in rows if row.get("patient")}
+    kept = [source for source in sources if source.path.resolve() not in paths and source.patient not in patients]
+    if not kept:
+        named = ", ".join(map(str, tables))
+        raise DataError(f"all {len(sources)} scans are left out by {named}; is it the right table?")
+    return kept
 
 
 def _each(
