@@ -142,7 +142,7 @@ def test_export_holds_an_adaptation_plan(run: Path, tmp_path: Path) -> None:
     """In nnU-Net's order of axes, of plain values alone, with names that are in the weights."""
     checkpoint = torch.load(export(run, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth", weights_only=True)
     plan = checkpoint["nnssl_adaptation_plan"]
-    assert plan["architecture_plans"]["arch_class_name"] == "PlainConvUNet"
+    assert plan["architecture_plans"]["arch_class_name"].endswith(".unet.PlainConvUNet")
     assert plan["pretrain_plan"]["configurations"]["3d_fullres"]["patch_size"] == [16, 24, 32]
     assert plan["recommended_downstream_patchsize"] == [16, 24, 32]
     assert plan["pretrain_num_input_channels"] == 1

@@ -9,7 +9,7 @@ from torch import Tensor
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.naming import describe, rebuild
-from modelsgenesis.data.nnunet_plans import Planned
+from modelsgenesis.data.nnunet_plans import UNET, Planned
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.weights.exporters._given import Given, read_given
 
@@ -114,7 +114,7 @@ def adaptation_plan(network: PlannedUNet, planned: Planned, given: Given, channe
     architecture = network.architecture
     plan: dict[str, Any] = {
         "architecture_plans": {
-            "arch_class_name": architecture["network_class_name"].rpartition(".")[2],
+            "arch_class_name": f"{UNET}.{architecture['network_class_name'].rpartition('.')[2]}",
             "arch_kwargs": architecture["arch_kwargs"],
             "arch_kwargs_requiring_import": architecture["_kw_requires_import"],
         },
