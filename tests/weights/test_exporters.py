@@ -192,6 +192,19 @@ def test_given_knows_what_its_file_says(tmp_path: Path) -> None:
     assert (bare.target, bare.reading, bare.patch, bare.activation) == (None, None, None, "sigmoid")
 
 
+@pytest.mark.parametrize("to", ["safetensors", "torch"])
+def test_no_path_travels(tmp_path: Path, to: str) -> None:
+    """Neither what it began with nor where plans lay; names and numbers stay."""
+    notes = {"from": "rooms/mine/w.pt", "recipe": {"file": "/home/me/plans.json", "cubes": {"size": [8, 8, 8]}}}
+    path = saved(tmp_path / "a.safetensors", UNet3D(width=1), notes)
+    (tmp_path / "out").mkdir()
+    out = find_exporter(to).export(path, tmp_path / "out")
+    for file in out.iterdir():
+        assert not any(word in file.read_bytes() for word in (b"/home/me", b"rooms/mine", bytes(tmp_path)))
+    told = json.loads((out / "config.json").read_text())["notes"]
+    assert told == {"from": "w.pt", "recipe": {"file": "plans.json", "cubes": {"size": [8, 8, 8]}}}
+
+
 def test_unknown_format_lists_the_known() -> None:
     """One clear line."""
     with pytest.raises(GenesisError, match=r"no format 'tflite' to export to; there are: monai-bundle, .*onnx"):

@@ -1,7 +1,7 @@
 """What is exported: a network, and what its file says of it."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from modelsgenesis.core.backbone import Backbone
@@ -20,7 +20,7 @@ class Given:
 
     Attributes:
         network: in evaluation mode.
-        notes: what its file says of itself, as JSON holds it.
+        notes: what its file says of itself, as JSON holds it; of paths only the last part.
         file: that it was read from.
         format: of that file.
     """
@@ -96,4 +96,14 @@ def read_given(run: Path) -> Given:
     file = network_file(run)
     opened = open_weights(file)
     network = load(file) if opened.format == OURS else opened.network  # a classifier of ours with its head
-    return Given(network, describe(opened.notes), file, opened.format)
+    return Given(network, _without_places(describe(opened.notes)), file, opened.format)
+
+
+def _without_places(notes: Any) -> Any:
+    """Notes with whatever names a place cut to its last part: where the owner's files lie does not travel."""
+    if isinstance(notes, dict):
+        cut = {name: _without_places(value) for name, value in notes.items()}
+        return cut | {"from": PurePath(cut["from"]).name} if isinstance(cut.get("from"), str) else cut
+    if isinstance(notes, list):
+        return [_without_places(value) for value in notes]
+    return PurePath(notes).name if isinstance(notes, str) and PurePath(notes).is_absolute() else notes
