@@ -207,7 +207,7 @@ def test_certificate_gives_the_command_back(run: Path) -> None:
     assert words[:3] == ["genesis", "pretrain", "any"]
     assert words[words.index("--plans") + 1].endswith("nnUNetPlans.json")
     assert words[words.index("--configuration") + 1] == "3d_fullres"
-    assert not {"--size", "--batch-size", "--low-hu", "--units", "--n-stages"} & set(words)
+    assert not {"--size", "--batch-size", "--backbone", "--low-hu", "--units", "--n-stages"} & set(words)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_planned(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's settings but for those that nnU-Net's plans made."""
-    kept = {name: value for name, value in recipe.items() if name not in ("plans", "backbone_args")}
+    kept = {name: value for name, value in recipe.items() if name not in ("plans", "backbone", "backbone_args")}
     return kept | {"cubes": {name: value for name, value in recipe["cubes"].items() if name != "intensity"}}
 
 
