@@ -174,7 +174,7 @@ def test_classification_balances_and_keeps_a_classifier(table: Path, tmp_path: P
 def test_regression_begins_at_the_mean(table: Path, tmp_path: Path) -> None:
     """An untaught network answers about the mean of the training cases, in their unit."""
     run = finetune(table, tmp_path / "run", label="volume", **{**QUICK, "steps": 1, "lr": 1e-9})
-    numbers = [float(row["label"]) for row in rows_of(run / "cases.csv")]
+    numbers = [float(row["volume"]) for row in rows_of(run / "cases.csv")]
     with torch.no_grad():
         answer = mg.load(run)(torch.rand(2, 1, 16, 16, 16))
     assert answer.mean().item() == pytest.approx(np.mean(numbers), abs=np.std(numbers))
@@ -291,3 +291,27 @@ def test_certificate_gives_the_command_back(table: Path, pretrained: Path, tmp_p
         f"genesis finetune {table} run --from {pretrained} --label volume --classes small <250 large >250 "
         "--size 16 16 16 --no-augment --steps 1 --batch-size 2 --seed 3".split()
     )
+
+
+def test_folders_of_other_things_are_left_alone(balls: Path, tmp_path: Path) -> None:
+    """The data, a run of another shape, a file: nothing is written there."""
+    with pytest.raises(DataError, match="holds other things"):
+        finetune(balls, balls / "images", **QUICK)
+    run = finetune(balls, tmp_path / "run", cases=3, **{**QUICK, "steps": 1})
+    with pytest.raises(TrainingError, match="holds a run without --folds"):
+        finetune(balls, run, folds=2, **{**QUICK, "steps": 1})
+    folds = finetune(balls, tmp_path / "folds", folds=2, **{**QUICK, "steps": 1})
+    with pytest.raises(TrainingError, match="holds the folds of a cross-validation"):
+        finetune(balls, folds, **{**QUICK, "steps": 1})
+
+
+def test_cases_that_are_left_out_are_counted(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image without a mask and a mask without an image do not vanish in silence."""
+    for number in range(3):
+        image, mask = blob(number)
+        write_image(tmp_path / "images" / f"b{number}.nii.gz", image)
+        if number:
+            write_image(tmp_path / "labels" / f"b{number}.nii.gz", mask)
+    write_image(tmp_path / "labels" / "other.nii.gz", blob(1)[1])
+    finetune(tmp_path, tmp_path / "run", **{**QUICK, "steps": 1})
+    assert "left out: 2, for reasons that genesis inspect" in capsys.readouterr().err

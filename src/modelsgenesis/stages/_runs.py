@@ -1,13 +1,14 @@
 """What runs have in common: their batches, and the settings beside the weights by which a run is known again."""
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 from torch.utils.data import Dataset
 
-from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.made import FILE as CERTIFICATE
@@ -51,6 +52,22 @@ class Batches:
 def remember(into: Path, settings: dict[str, Any], source: Path) -> None:
     """Write down what decides a run's weights, before it starts."""
     write_json(into / SETTINGS, {**settings, FROM: str(source)})
+
+
+def check_own(into: Path, own: Sequence[str]) -> None:
+    """Refuse a folder that holds anything but what a stage itself writes there.
+
+    Args:
+        into: where it is to write; it need not be there.
+        own: patterns, of which one at least is there if the stage has begun in that folder.
+    Raises:
+        DataError: the folder holds something else.
+    """
+    if into.is_file():
+        raise DataError(f"{into} is a file; name a new folder")
+    there = [path.name for path in into.iterdir() if not path.name.startswith(".")] if into.is_dir() else []
+    if there and not any(fnmatch.fnmatch(name, pattern) for name in there for pattern in own):
+        raise DataError(f"{into} is there already and holds other things ({sorted(there)[0]}); choose a new folder")
 
 
 def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:

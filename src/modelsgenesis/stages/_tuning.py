@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.made import certify, fingerprint
@@ -25,7 +25,7 @@ from modelsgenesis.data.working import usable_cores, work_through
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.stages._approach import AXES, SCRATCH, Approach, Start
 from modelsgenesis.stages._commands import ASKED
-from modelsgenesis.stages._runs import Batches, is_done, remember
+from modelsgenesis.stages._runs import SETTINGS, Batches, check_own, is_done, remember
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.writing import write_cases, write_untaught
@@ -97,6 +97,10 @@ class Tuning:
     def run(self, divisions: Sequence[Division]) -> Path:
         """Train what is not trained yet; the folder is certified when all is done."""
         several = len(divisions) > 1
+        check_own(self.into, [SETTINGS, CASES, "fold-*"])
+        if (self.into / SETTINGS).is_file() if several else any(self.into.glob("fold-*")):
+            other = "a run without --folds" if several else "the folds of a cross-validation"
+            raise TrainingError(f"{self.into} holds {other}; choose another folder")
         folders = [self.into / f"fold-{number}" for number in range(len(divisions))] if several else [self.into]
         todo = [
             (division, folder)
@@ -262,6 +266,7 @@ class Tuning:
         lines = [
             f"{self.task.name}: {target.kind} of {', '.join(target.names)}",
             f"cases: {counts}",
+            *self._left_out(),
             f"patches of {' x '.join(map(str, approach.size))} voxels {grid}, mirrored along {mirrored}; "
             f"{approach.plan.steps} steps of {approach.plan.batch_size}",
             f"start: {self.start.said}",
@@ -275,6 +280,11 @@ class Tuning:
             self.console.print(loaded.table("2. From that network to the task's") if opened else loaded.table())
         if into != self.into:
             self._say(f"fold: {into.name}")
+
+    def _left_out(self) -> list[str]:
+        """A line where the data hold what could not become a case."""
+        num = sum(problem.severity == "error" for problem in self.task.problems)
+        return [f"left out: {num}, for reasons that genesis inspect {self.task.place} tells"] if num else []
 
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:

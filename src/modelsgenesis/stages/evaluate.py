@@ -26,6 +26,7 @@ from modelsgenesis.stages._answers import Told, answer_rows, match_answers, read
 from modelsgenesis.stages._answers_page import answers_page
 from modelsgenesis.stages._comparing import METRICS, Compared, Rules, compare, table_of
 from modelsgenesis.stages._matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.stages._runs import check_own
 from modelsgenesis.stages._scores_page import TITLES, Origin, masks_page, number
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
@@ -79,6 +80,7 @@ def evaluate(
     _check(predictions, tolerance, resamples, seed, worst, workers)
     if (into / CERTIFICATE).exists():
         read_certificate(into, "evaluate")
+    check_own(into, [SUMMARY, CASES, PAGE])
     told, asked = read_told(predictions), predicted_target(predictions)
     meant = kind or (asked.kind if asked else told.kind if told else None)
     task = read_truth(truth, predictions, asked, kind=meant, label=label, classes=classes)
