@@ -86,3 +86,15 @@ def test_range_must_rise() -> None:
     """A range upside down is refused."""
     with pytest.raises(DataError, match="rise"):
         ZScore(2.0, -2.0)
+
+
+def test_asking_for_the_spacing_there_is_changes_no_value(tmp_path: Path) -> None:
+    """Integers would lose up to a grey level to an interpolation that moves nothing."""
+    values = np.random.default_rng(1).integers(1, 255, (30, 31, 32)).astype(np.uint8)
+    image = sitk.GetImageFromArray(values)
+    image.SetOrigin((0.1, -7.3, 11.7))
+    (tmp_path / "scans").mkdir()
+    sitk.WriteImage(image, tmp_path / "scans" / "head.nii.gz")
+    store = Store.open(prepare(tmp_path / "scans", tmp_path / "store", spacing=(1, 1, 1), modality="MR", quiet=True))
+    there = store.read(store.scans[0], (0, 0, 0), store.scans[0].size)
+    assert np.array_equal(np.sort(there, axis=None), np.sort(values, axis=None))

@@ -7,9 +7,13 @@ import SimpleITK as sitk
 
 from modelsgenesis.data.headers import check_size
 
+SAME = 1e-6  # spacings that differ by less are one; interpolation would cost a whole grey level of integers
+
 
 def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
     """Resample by linear interpolation; where voxels grow twofold or more, whole ones are averaged first.
+
+    An image that has the spacing already comes back as it is.
 
     Args:
         image: 3D.
@@ -18,6 +22,8 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
     Raises:
         UnreadableError: the result would be too large or flat.
     """
+    if np.allclose(image.GetSpacing(), spacing_mm, rtol=SAME):
+        return image
     shrink = [
         min(max(1, int(wanted / step)), side)
         for wanted, step, side in zip(spacing_mm, image.GetSpacing(), image.GetSize(), strict=True)
