@@ -174,7 +174,7 @@ def test_classification_balances_and_keeps_a_classifier(table: Path, tmp_path: P
 def test_regression_begins_at_the_mean(table: Path, tmp_path: Path) -> None:
     """An untaught network answers about the mean of the training cases, in their unit."""
     run = finetune(table, tmp_path / "run", label="volume", **{**QUICK, "steps": 1, "lr": 1e-9})
-    numbers = [float(row["volume"]) for row in rows_of(run / "cases.csv")]
+    numbers = [float(row["label_volume"]) for row in rows_of(run / "cases.csv")]
     with torch.no_grad():
         answer = mg.load(run)(torch.rand(2, 1, 16, 16, 16))
     assert answer.mean().item() == pytest.approx(np.mean(numbers), abs=np.std(numbers))
