@@ -115,7 +115,7 @@ def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
             yield case.id, f"it is among the cases of {path}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _hash_of(files: tuple[Path, ...]) -> str:
     return hash_files(files)
 
