@@ -27,3 +27,9 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(4):
         write_blobs(folder / f"scan{number}.nii.gz", number)
     return mg.prepare(folder, folder.parent / "blob-store", modality="CT", workers=1, salt="test")
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same width of printed tables wherever tests run."""
+    monkeypatch.setenv("COLUMNS", "160")

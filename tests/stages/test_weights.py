@@ -123,7 +123,7 @@ def test_terminal_is_asked(server: Server, tmp_path: Path) -> None:
     outside, inside = os.openpty()
     os.write(outside, b"y\n\nyes\nYes \n")
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, stdin=inside, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, stdin=inside, capture_output=True, encoding="utf-8", check=True)
     os.close(inside)
     os.close(outside)
     assert done.stderr.count("Do you accept this licence? Type yes") == 4
