@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
@@ -84,3 +85,13 @@ def test_box_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     network = mg.load("genesis-small-ct")
     assert isinstance(network, UNet3D)
     assert network.width == 2
+
+
+def test_model_in_the_box_is_small_and_restores() -> None:
+    """At most 5 MB; it rebuilds by its name, and answers in [0, 1]; its card lies beside it."""
+    path = resolve("genesis-small-ct")
+    assert path.stat().st_size < 5_000_000
+    assert "Licence" in path.with_name("README.md").read_text()
+    with torch.no_grad():
+        answer = mg.load("genesis-small-ct")(torch.rand(1, 1, 32, 32, 32))
+    assert 0 <= float(answer.min()) < float(answer.max()) <= 1

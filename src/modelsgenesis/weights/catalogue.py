@@ -135,10 +135,10 @@ ENTRIES = (
         title="Ours, small, in the package: nothing to download",
         url="",
         format="safetensors of modelsgenesis",
-        fits="U-Net, width as its model card says",
+        fits="U-Net, width 8, norm batch",
         licence=OURS,
         citation=_GENESIS,
-        data="open CT scans, listed in its model card",
+        data="ten open CT scans, chest for the most part; listed in its model card",
         notes="mg.load('genesis-small-ct') and --from genesis-small-ct know it by its name.",
     ),
     Entry(
