@@ -180,3 +180,21 @@ def test_middle_spacing_is_asked_only_of_unlike_scans() -> None:
     assert middle_spacing(alike) is None
     assert middle_spacing(unlike) == (1.0, 1.0, 2.0)
     assert sizes_at(unlike, (1.0, 1.0, 2.0))[:, 2].tolist() == [5, 10, 25]
+
+
+def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
+    """Forty of them, of which one is large and one is not there; each place is a voxel of its label."""
+    mask = np.zeros((40, 14, 9), np.uint8)
+    for label in range(39):
+        mask[label, :3, :2] = label + 1
+    mask[:, 5:, :] = 1
+    target = Target("segmentation", tuple(Label(f"organ {k}", (k,)) for k in range(1, 41)))
+    image = generator_for(2, 0).integers(-1000, 1000, mask.shape).astype(np.int16)
+    case = Case("many", (write(tmp_path / "i.nrrd", image),), masks=(write(tmp_path / "m.nrrd", mask),))
+    prepared = prepare_case(case, target=target, reading=Reading(), into=tmp_path / "cases")
+    shelf = Shelf(tmp_path / "cases")
+    for label in range(40):
+        places = shelf.places(prepared, label)
+        assert len(places) == min(1000, prepared.num_voxels[label])
+        assert (mask[tuple(places.T)] == label + 1).all()
+    assert (prepared.num_voxels[0], prepared.num_voxels[39]) == (6 + 40 * 9 * 9, 0)

@@ -91,7 +91,9 @@ class Shelf:
 
     def places(self, case: Prepared, label: int) -> NDArray[np.int32]:
         """Some voxels of a label, (N, 3), evenly chosen among all of them."""
-        return np.frombuffer(self.masks_of(case).extra(f"places {label}"), np.int32).reshape(-1, 3)
+        kept = [min(num, MOST_PLACES) for num in case.num_voxels]
+        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, 3)
+        return places[sum(kept[:label]) : sum(kept[: label + 1])]
 
 
 def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) -> Prepared:
@@ -115,8 +117,9 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
         mask = read_mask(case, target, image, reading)
         every = [np.argwhere(found).astype(np.int32) for found in _voxels_of(mask, target)]
         num_voxels = tuple(map(len, every))
-        places = {f"places {k}": _some_of(voxels, k) for k, voxels in enumerate(every)}
-        _write(into / f"{case.id}.mask.b2nd", mask, places)
+        # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
+        places = b"".join(_some_of(voxels, label) for label, voxels in enumerate(every))
+        _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
     prepared = Prepared(case.id, image.size, image.limits, case.values, num_voxels, made_of)
     kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
