@@ -1,7 +1,8 @@
 """How a task is fine-tuned, whole, as data: decided from the start, the cases and the options."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from modelsgenesis.core.errors import GenesisError, TrainingError
 from modelsgenesis.core.naming import find, rebuild
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.extents import extent_of, middle_spacing, sizes_at
+from modelsgenesis.data.extents import Extent, extent_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling import CubeSpec
@@ -32,6 +33,8 @@ FEWEST_STEPS, MOST_STEPS, STEPS_A_CASE = 1000, 20_000, 100
 WHOLE = 80**3  # voxels up to which a case to classify is seen whole
 SIDES = ("left", "right")
 AXES = "xyz"
+
+Extents = Callable[[], list[Extent]]
 
 
 @dataclass(frozen=True)
@@ -154,10 +157,11 @@ def decide(
         DataError: a case's header cannot be read.
     """
     said = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
-    reading = _reading(task, start, cases, said["reading"])
-    size = tuple(said["approach"].pop("size", None) or _size(task.target, start, cases, reading))
+    extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
+    reading = _reading(task, start, extents, said["reading"])
+    size = tuple(said["approach"].pop("size", None) or _size(task.target, start, extents, reading))
     check_divides(size, start.backbone.stride, type(start.backbone).__name__)
-    steps = said["plan"].pop("steps", min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * len(cases))))
+    steps = said["plan"].pop("steps", usual_steps(len(cases)))
     usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
     plan = Plan(steps=steps, **{**usual, **said["plan"]})
     if plan.patience is not None and not validates:
@@ -168,16 +172,21 @@ def decide(
     return Approach(reading, size, plan, Pace(**said["pace"]), augmentation, **said["approach"])
 
 
-def _reading(task: Task, start: Start, cases: Sequence[Case], said: dict[str, Any]) -> Reading:
+def usual_steps(num_cases: int) -> int:
+    """The updates that so many cases get."""
+    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * num_cases))
+
+
+def _reading(task: Task, start: Start, extents: Extents, said: dict[str, Any]) -> Reading:
     """As the start was taught; at the middle spacing of the cases where theirs differ."""
     usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
     known = start.reading or Reading(usual.intensity)
-    return Reading(known.intensity, said.get("spacing_mm") or known.spacing_mm or middle_spacing(_extents(cases)))
+    return Reading(known.intensity, said.get("spacing_mm") or known.spacing_mm or middle_spacing(extents()))
 
 
-def _size(target: Target, start: Start, cases: Sequence[Case], reading: Reading) -> tuple[int, ...]:
+def _size(target: Target, start: Start, extents: Extents, reading: Reading) -> tuple[int, ...]:
     """The start's cubes, no longer than the cases are; for a whole answer, the whole of a small case."""
-    sizes = sizes_at(_extents(cases), reading.spacing_mm)
+    sizes = sizes_at(extents(), reading.spacing_mm)
     stride = start.backbone.stride
     largest = _rounded_up(sizes.max(axis=0), stride)
     if target.kind != "segmentation" and math.prod(largest) <= WHOLE:
@@ -189,7 +198,7 @@ def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.ceil(side / step) * step for side, step in zip(size, stride, strict=True))
 
 
-def _extents(cases: Sequence[Case]) -> list[Any]:
+def _extents(cases: Sequence[Case]) -> list[Extent]:
     extents = []
     for case in cases:
         try:

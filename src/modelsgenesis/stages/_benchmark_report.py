@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
@@ -91,8 +92,8 @@ def write_report(folder: Path, page: Path | None = None) -> Path:
         The page's path.
     """
     findings = read_findings(folder)
-    _write_csv(folder / COMPARISONS, ("task", "metric", *COMPARISON_HEAD), _named(findings, comparison_rows))
-    _write_csv(folder / SAVINGS, ("task", "metric", *SAVINGS_HEAD), _named(findings, saving_rows))
+    write_rows(folder / COMPARISONS, ("task", "metric", *COMPARISON_HEAD), _named(findings, comparison_rows))
+    write_rows(folder / SAVINGS, ("task", "metric", *SAVINGS_HEAD), _named(findings, saving_rows))
     _write(folder / LATEX, "\n".join(latex(each) for each in findings))
     _write(folder / MARKDOWN, markdown(folder, findings))
     return as_page(folder, findings).write(
@@ -271,7 +272,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write_csv(path: Path, head: Row, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, head: Row, rows: Sequence[Sequence[Any]]) -> None:
+    """Write a CSV, whole or not at all."""
     with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)

@@ -78,21 +78,22 @@ class Tuning:
 
     def rehearse(self, division: Division) -> Path:
         """Measure a few steps and say what the whole would take; what was read of the cases is kept."""
-        self.fabric.launch()
-        shelf = self._shelve([division])
-        learner, _ = self._learner(self._prepared(shelf, division.train))
-        work = _Work(self, shelf, division, learner, self.into)
-        rehearse(learner, self.approach.plan, work.materials(), fabric=self.fabric, console=self.console)
+        learner, materials = self._begun(division)
+        rehearse(learner, self.approach.plan, materials, fabric=self.fabric, console=self.console)
         return self.into
 
     def seconds_a_step(self, division: Division) -> float:
         """Measure a few steps; what was read of the cases is kept."""
+        learner, materials = self._begun(division)
+        plan = self.approach.plan
+        return seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), self.fabric)
+
+    def _begun(self, division: Division) -> tuple[Learner, Materials]:
+        """What a rehearsal works on."""
         self.fabric.launch()
         shelf = self._shelve([division])
         learner, _ = self._learner(self._prepared(shelf, division.train))
-        batches = _Work(self, shelf, division, learner, self.into).materials().training
-        plan = self.approach.plan
-        return seconds_a_step(learner, plan, batches(0, (STEPS + 1) * plan.accumulate), self.fabric)
+        return learner, _Work(self, shelf, division, learner, self.into).materials()
 
     def run(self, divisions: Sequence[Division]) -> Path:
         """Train what is not trained yet; the folder is certified when all is done."""

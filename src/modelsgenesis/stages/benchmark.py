@@ -1,6 +1,5 @@
 """What pre-training buys: the same task, cases and updates for every start, again and again."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.made import certify
 from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
-from modelsgenesis.stages._approach import FEWEST_STEPS, MOST_STEPS, SCRATCH, STEPS_A_CASE, decide, start_from
+from modelsgenesis.stages._approach import SCRATCH, decide, start_from, usual_steps
 from modelsgenesis.stages._audit import audit
-from modelsgenesis.stages._benchmark_report import CASES, RUNS, write_report
+from modelsgenesis.stages._benchmark_report import CASES, RUNS, write_report, write_rows
 from modelsgenesis.stages._commands import ASKED, asked
 from modelsgenesis.stages._trial import METRICS, Result, Trial, do_trial
 from modelsgenesis.stages._tuning import Tuning
@@ -171,7 +169,7 @@ def benchmark(
         Trial(
             arm.name, budget, seed, data, into / "runs" / arm.name.replace(":", "-") / _named(budget) / f"seed-{seed}",
             arm.start, like, into / "cases", metric or METRICS[task.target.kind],
-            {**taught, "steps": arm.times * (steps or _usual_steps(budget, len(whole.train)))}, threads,
+            {**taught, "steps": arm.times * (steps or usual_steps(budget or len(whole.train)))}, threads,
         )
         for seed in range(seeds)
         for budget in budgets
@@ -206,10 +204,6 @@ def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
 
 def _named(budget: int | None) -> str:
     return f"cases-{ALL if budget is None else budget}"
-
-
-def _usual_steps(budget: int | None, num: int) -> int:
-    return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * (num if budget is None else budget)))
 
 
 class Benchmark:
@@ -293,12 +287,5 @@ class Benchmark:
                 [*known, case, patient, trial.metric, f"{value:.6g}"] for case, patient, value in result.by_case
             ]
         head = ["task", "arm", "cases", "seed"]
-        _write_rows(self.into / RUNS, [*head, "metric", "value", "time_s"], rows)
-        _write_rows(self.into / CASES, [*head, "case", "patient", "metric", "value"], by_case)
-
-
-def _write_rows(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
+        write_rows(self.into / RUNS, [*head, "metric", "value", "time_s"], rows)
+        write_rows(self.into / CASES, [*head, "case", "patient", "metric", "value"], by_case)
