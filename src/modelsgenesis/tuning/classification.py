@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.learner import Batch, Group, Learner, Sample
+from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.target import Target
 from modelsgenesis.nets.classifier import Classifier
-from modelsgenesis.tuning.augmentation import Augmentation, augmented
-from modelsgenesis.tuning.pace import Pace, groups_of, still_parts
+from modelsgenesis.tuning._learner import TaskLearner
+from modelsgenesis.tuning.augmentation import Augmentation
+from modelsgenesis.tuning.pace import Pace
 
 
-class Classification(Learner):
+class Classification(TaskLearner):
     """Tell a cube's class, its labels, or its numbers.
 
     Args:
@@ -43,10 +44,8 @@ class Classification(Learner):
         augmentation: Augmentation,
         pace: Pace,
     ) -> None:
-        super().__init__()
-        self.classifier, self.backbone, self.target, self.pace = classifier, classifier.backbone, target, pace
-        self.still = still_parts(classifier.parts(), pace)
-        self.transform = augmentation.make(size)
+        super().__init__(classifier, target, size=size, augmentation=augmentation, pace=pace)
+        self.classifier, self.backbone = classifier, classifier.backbone
         known = np.array(values, np.float64)  # (cases, 1) classes, or (cases, labels)
         self.register_buffer("weights", torch.from_numpy(class_weights(known, target)).float(), persistent=False)
         spread = known.std(axis=0) if target.kind == "regression" else np.ones(len(target.labels))
@@ -58,21 +57,6 @@ class Classification(Learner):
     def network(self) -> nn.Module:
         """The classifier whole."""
         return self.classifier
-
-    def groups(self) -> list[Group]:
-        """By the pace."""
-        return groups_of(self.classifier.parts(), self.pace)
-
-    def train(self, mode: bool = True) -> "Classification":
-        """Switch to training, but for what stays still."""
-        super().train(mode)
-        for module in self.still:
-            module.eval()
-        return self
-
-    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """{"image", "values"} -> the same, the image augmented, of the network's size."""
-        return augmented(self.transform, sample, rng)
 
     def losses(self, batch: Batch, progress: float) -> Batch:
         """Cross-entropy, each class or label weighed by how rare it is; of numbers the squared error, in variances.

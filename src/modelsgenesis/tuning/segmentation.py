@@ -8,13 +8,14 @@ from torch.nn import functional
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.core.learner import Batch, Group, Learner, Sample
+from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.target import Target
-from modelsgenesis.tuning.augmentation import Augmentation, augmented
-from modelsgenesis.tuning.pace import Pace, groups_of, still_parts
+from modelsgenesis.tuning._learner import TaskLearner
+from modelsgenesis.tuning.augmentation import Augmentation
+from modelsgenesis.tuning.pace import Pace
 
 
-class Segmentation(Learner):
+class Segmentation(TaskLearner):
     """Tell which label each voxel has; or, where labels may overlap, which of them.
 
     Args:
@@ -31,30 +32,13 @@ class Segmentation(Learner):
     def __init__(
         self, backbone: Backbone, target: Target, *, size: tuple[int, ...], augmentation: Augmentation, pace: Pace
     ) -> None:
-        super().__init__()
         answers = getattr(backbone, "out_channels", None)
         if answers != target.num_outputs:
             raise ShapeError(f"the task needs {target.num_outputs} channels of answer, the network has {answers}")
-        self.backbone, self.target, self.pace = backbone, target, pace
-        self.still = still_parts(backbone.parts(), pace)
-        self.transform = augmentation.make(size)
+        super().__init__(backbone, target, size=size, augmentation=augmentation, pace=pace)
+        self.backbone = backbone
         exclusive = {"softmax": True, "to_onehot_y": True, "include_background": False}
         self.dice = DiceLoss(**(exclusive if target.exclusive else {"sigmoid": True}), batch=True)
-
-    def groups(self) -> list[Group]:
-        """By the pace."""
-        return groups_of(self.backbone.parts(), self.pace)
-
-    def train(self, mode: bool = True) -> "Segmentation":
-        """Switch to training, but for what stays still."""
-        super().train(mode)
-        for module in self.still:
-            module.eval()
-        return self
-
-    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """{"image", "mask"} of a reach -> the same, augmented, of the network's size."""
-        return augmented(self.transform, sample, rng)
 
     def losses(self, batch: Batch, progress: float) -> Batch:
         """Dice loss and cross-entropy.

@@ -1,0 +1,47 @@
+"""What every fine-tuning learner does alike: augmented views, and parts that learn at their own pace."""
+
+from abc import ABC
+from typing import Self
+
+import numpy as np
+
+from modelsgenesis.core.learner import Group, Learner, Sample
+from modelsgenesis.core.target import Target
+from modelsgenesis.nets.classifier import Network
+from modelsgenesis.tuning.augmentation import Augmentation, augmented
+from modelsgenesis.tuning.pace import Pace, groups_of, still_parts
+
+
+class TaskLearner(Learner, ABC):
+    """A way to teach a network a task.
+
+    Args:
+        network: what is taught, and kept.
+        target: of the task.
+        size: of what the network sees.
+        augmentation: of what it is trained on.
+        pace: how fast each part learns.
+    """
+
+    def __init__(
+        self, network: Network, target: Target, *, size: tuple[int, ...], augmentation: Augmentation, pace: Pace
+    ) -> None:
+        super().__init__()
+        self.target, self.pace, self.parts = target, pace, network.parts()
+        self.still = still_parts(self.parts, pace)
+        self.transform = augmentation.make(size)
+
+    def groups(self) -> list[Group]:
+        """By the pace."""
+        return groups_of(self.parts, self.pace)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, but for what stays still."""
+        super().train(mode)
+        for module in self.still:
+            module.eval()
+        return self
+
+    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """{"image", and "mask" or "values"} of a reach -> the same, augmented, of the network's size."""
+        return augmented(self.transform, sample, rng)
