@@ -29,6 +29,7 @@ from modelsgenesis.stages._runs import SETTINGS, Batches, check_own, is_done, re
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.writing import write_cases, write_untaught
+from modelsgenesis.training.devices import MACHINE, describe_machine
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.rehearsal import STEPS, rehearse, seconds_a_step
 from modelsgenesis.tuning.classification import Classification
@@ -119,7 +120,7 @@ class Tuning:
             if not self._train(shelf, division, folder):
                 return self.into
         if several and self.fabric.is_global_zero:
-            arguments = {ASKED: self.asked, **self.settings(divisions[0])}
+            arguments = self._arguments(divisions[0])
             certify(self.into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
         self.fabric.barrier()
         return self.into
@@ -173,7 +174,7 @@ class Tuning:
         elif fabric.is_global_zero:
             for name in (LAST,) if division.val else (LAST, BEST):
                 save_network(into / name, _network(learner), self.notes(outcome.state.step, {}, division))
-            arguments = {ASKED: self.asked, **self.settings(division)}
+            arguments = self._arguments(division)
             certify(into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
         fabric.barrier()
         return outcome.stopped is None
@@ -246,6 +247,10 @@ class Tuning:
     def _transferred(self, network: Network) -> LoadingMap:
         report = self.start.opened.report if self.start.opened else None
         return transfer(self.start.backbone, network, widen=self.approach.widen, opened=report)
+
+    def _arguments(self, division: Division) -> dict[str, Any]:
+        """What the certificate says: what was asked, what came of it, and on what it was computed."""
+        return {ASKED: self.asked, **self.settings(division), MACHINE: describe_machine(self.fabric)}
 
     def _inputs(self) -> list[Path]:
         return [self.task.place, *([Path(self.start.said)] if self.start.pretrained else [])]

@@ -26,7 +26,7 @@ from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes._plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.stages._runs import Batches, is_done, remember
-from modelsgenesis.training.devices import Accelerator, make_fabric
+from modelsgenesis.training.devices import MACHINE, Accelerator, describe_machine, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
 from modelsgenesis.training.rehearsal import rehearse
@@ -177,7 +177,7 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, 
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        settings = {**_settings(recipe, store, seed), "recipe": describe(recipe)}
+        settings = {**_settings(recipe, store, seed), "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
         certify(into, "pretrain", settings, inputs=[store], seed=seed)
     fabric.barrier()
     return into

@@ -1,7 +1,9 @@
 """Where a run computes: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
 
 import os
-from typing import Literal
+import platform
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -9,9 +11,12 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.data.working import usable_cores
 from modelsgenesis.training.plan import Precision
 
 Accelerator = Literal["auto", "cpu", "gpu"]
+MACHINE = "machine"  # of a certificate's arguments: where a run was finished
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
@@ -52,3 +57,28 @@ def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal[
     if accelerator == "gpu":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def describe_machine(fabric: Fabric) -> dict[str, Any]:
+    """Say what a run computes on, for its certificate; it names kinds of machines, and no computer or person."""
+    device = fabric.device
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "processes": fabric.world_size,
+        "precision": str(fabric.strategy.precision.precision),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    """The processor's kind; Linux knows it better than Python does."""
+    if CPU_INFO.is_file():
+        for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
