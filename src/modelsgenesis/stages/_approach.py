@@ -21,7 +21,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling import CubeSpec
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
-from modelsgenesis.tasks import Task
+from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
 from modelsgenesis.tuning.pace import Pace
@@ -157,6 +157,8 @@ def decide(
         DataError: a case's header cannot be read.
     """
     said = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
+    for name, usual in _published(task.published, len(cases), validates).items():
+        said[name] = usual | said[name]
     extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
     reading = _reading(task, start, extents, said["reading"])
     size = tuple(said["approach"].pop("size", None) or _size(task.target, start, extents, reading))
@@ -172,6 +174,23 @@ def decide(
     return Approach(reading, size, plan, Pace(**said["pace"]), augmentation, **said["approach"])
 
 
+def _published(published: Published | None, num_cases: int, validates: bool) -> dict[str, dict[str, Any]]:
+    """The settings of a paper; its patience counts epochs, and nothing but a validation can run out of it."""
+    if published is None:
+        return {}
+    plan: dict[str, Any] = {
+        "batch_size": published.batch_size, "lr": published.lr, "weight_decay": published.weight_decay
+    }  # fmt: skip
+    if published.patience and validates:
+        epoch = math.ceil(num_cases / (published.batch_size or Plan(1).batch_size))
+        plan |= {"patience": published.patience, "validate_every": epoch}
+    plan = {name: value for name, value in plan.items() if value is not None}
+    reading: dict[str, Any] = {"spacing_mm": published.spacing_mm}  # None says: each scan's own
+    if published.intensity:
+        reading["intensity"] = published.intensity
+    return {"plan": plan, "reading": reading, "approach": {"size": published.size} if published.size else {}}
+
+
 def usual_steps(num_cases: int) -> int:
     """The updates that so many cases get."""
     return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * num_cases))
@@ -181,7 +200,10 @@ def _reading(task: Task, start: Start, extents: Extents, said: dict[str, Any]) -
     """As the start was taught; at the middle spacing of the cases where theirs differ."""
     usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
     known = start.reading or Reading(usual.intensity)
-    return Reading(known.intensity, said.get("spacing_mm") or known.spacing_mm or middle_spacing(extents()))
+    intensity = said.get("intensity", known.intensity)
+    if "spacing_mm" in said:
+        return Reading(intensity, said["spacing_mm"])
+    return Reading(intensity, known.spacing_mm or middle_spacing(extents()))
 
 
 def _size(target: Target, start: Start, extents: Extents, reading: Reading) -> tuple[int, ...]:

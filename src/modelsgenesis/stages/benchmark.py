@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import write_json
 from modelsgenesis.core.made import certify
 from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
@@ -20,12 +21,13 @@ from modelsgenesis.stages._commands import ASKED, asked
 from modelsgenesis.stages._trial import METRICS, Result, Trial, do_trial
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.stages.finetune import axes_of
-from modelsgenesis.tasks import Task, folder
+from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Precision
 
 ALL = "all"
+PUBLISHED = "published.json"  # the scores of the papers, for the report
 MEASURED = 6  # cases that are read to time a step
 
 
@@ -76,6 +78,7 @@ def benchmark(
     test: float = 0.2,
     allow: tuple[str, ...] = (),
     like: str | None = None,
+    task: str | None = None,
     kind: Kind | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
@@ -111,6 +114,8 @@ def benchmark(
         test: share of the patients to test on, where the data declare no test cases.
         allow: arms that may have seen test cases, or of which nobody can tell.
         like: of scratch: the run or recipe whose kind of network is taken; by default the first arm's that has one.
+        task: of a published one its name, such as ncc; its settings are the defaults of those below, and the paper's
+            scores go into the report.
         kind: of the task, where a table's labels could mean two.
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
@@ -139,8 +144,9 @@ def benchmark(
     options = asked(benchmark, locals())
     data, into = Path(data), Path(into)
     arms = arms_of(from_)
-    task = folder(data, kind=kind, label=label, classes=classes)
-    whole = divide(task, test=test, val=0)
+    labelled = read(data, task=task, kind=kind, label=label, classes=classes)
+    metric = metric or (labelled.published.metric if labelled.published else METRICS[labelled.target.kind])
+    whole = divide(labelled, test=test, val=0)
     if not whole.test:
         raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
     budgets = budgets_of(cases, len(whole.train))
@@ -152,8 +158,8 @@ def benchmark(
             f"the arm with --allow {wrong[0].arm}"
         )
     like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
-    start = start_from(SCRATCH, task, like=like, backbone=None, width=None)
-    said = {"kind": kind, "label": label, "classes": classes, "tune": tune, "test": test, "val": 0}
+    start = start_from(SCRATCH, labelled, like=like, backbone=None, width=None)
+    said = {"task": task, "kind": kind, "label": label, "classes": classes, "tune": tune, "test": test, "val": 0}
     plan = {
         "batch_size": batch_size, "lr": lr, "warmup_steps": warmup_steps, "weight_decay": weight_decay,
         "precision": precision,
@@ -162,13 +168,13 @@ def benchmark(
         "reading": {"spacing_mm": spacing}, "plan": {**plan, "steps": steps}, "pace": {},
         "augmentation": {"mirror": axes_of(mirror)}, "approach": {"size": size},
     }  # fmt: skip
-    approach = decide(task, start, whole.train, validates=False, options=settings)
+    approach = decide(labelled, start, whole.train, validates=False, options=settings)
     fixed = {"size": approach.size, "spacing": approach.reading.spacing_mm, "mirror": mirror, "augment": augment}
     taught = {**said, **plan, **fixed, "accelerator": accelerator}
     trials = [
         Trial(
             arm.name, budget, seed, data, into / "runs" / arm.name.replace(":", "-") / _named(budget) / f"seed-{seed}",
-            arm.start, like, into / "cases", metric or METRICS[task.target.kind],
+            arm.start, like, into / "cases", metric,
             {**taught, "steps": arm.times * (steps or usual_steps(budget or len(whole.train)))}, threads,
         )
         for seed in range(seeds)
@@ -177,9 +183,9 @@ def benchmark(
     ]  # fmt: skip
     num = len(whole.train)
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator)
-    tuning = Tuning(task, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
-    measured = divide(task, cases=min(num, MEASURED), test=test, val=0)
-    runs = Benchmark(task, trials, into, options, [vars(hit) for hit in hits], num, workers)
+    tuning = Tuning(labelled, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
+    measured = divide(labelled, cases=min(num, MEASURED), test=test, val=0)
+    runs = Benchmark(labelled, trials, into, options, [vars(hit) for hit in hits], num, workers)
     return runs.follow(tuning.seconds_a_step(measured), dry_run=dry_run)
 
 
@@ -239,6 +245,8 @@ class Benchmark:
         self.console.print(self._plan(seconds_a_step))
         if dry_run:
             return self.into
+        if self.task.published and self.task.published.scores:
+            write_json(self.into / PUBLISHED, self.task.published.to_json(self.task.name))
         for trial, result in work_through(do_trial, self.trials, self.workers):
             self.results[trial] = result or Result(math.nan, why="its process died; is there enough memory?")
             self._tell(trial, self.results[trial])

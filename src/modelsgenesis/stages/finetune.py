@@ -8,7 +8,7 @@ from modelsgenesis.core.target import Kind
 from modelsgenesis.stages._approach import AXES, SCRATCH, decide, start_from
 from modelsgenesis.stages._commands import asked
 from modelsgenesis.stages._tuning import Tuning
-from modelsgenesis.tasks import Task, folder
+from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.dividing import cross, divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule
@@ -27,6 +27,7 @@ def finetune(
     val: int | None = None,
     folds: int | None = None,
     seed: int = 0,
+    task: str | None = None,
     kind: Kind | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
@@ -79,6 +80,7 @@ def finetune(
         val: cases among those used that choose the best network; none of fewer than 30 and a tenth of more by default.
         folds: networks to train, each validated on another part of the cases: cross-validation.
         seed: of the choice of cases, the patches and the first weights.
+        task: of a published one its name, such as ncc; its settings are then the defaults of those below.
         kind: of the task, where a table's labels could mean two: segmentation, classification or regression.
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
@@ -124,10 +126,10 @@ def finetune(
         TrainingError: the folder holds another run, or the training failed.
     """
     options = asked(finetune, locals())
-    task = data if isinstance(data, Task) else folder(Path(data), kind=kind, label=label, classes=classes)
-    division = divide(task, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
+    labelled = data if isinstance(data, Task) else read(data, task=task, kind=kind, label=label, classes=classes)
+    division = divide(labelled, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
     divisions = cross(division, folds) if folds else [division]
-    start = start_from(from_, task, like=like, backbone=backbone, width=width, trust=trust)
+    start = start_from(from_, labelled, like=like, backbone=backbone, width=width, trust=trust)
     settings: dict[str, dict[str, Any]] = {
         "reading": {"spacing_mm": spacing},
         "plan": {
@@ -141,9 +143,9 @@ def finetune(
         "approach": {"size": size, "foreground": foreground, "widen": widen, "hidden": 0 if tune == "probe" else None},
     }  # fmt: skip
     used = [*divisions[0].train, *divisions[0].val]
-    approach = decide(task, start, used, validates=bool(divisions[0].val), options=settings)
+    approach = decide(labelled, start, used, validates=bool(divisions[0].val), options=settings)
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
-    tuning = Tuning(task, start, approach, Path(into), seed, fabric, options, shelf=shelf, quiet=quiet)
+    tuning = Tuning(labelled, start, approach, Path(into), seed, fabric, options, shelf=shelf, quiet=quiet)
     return tuning.rehearse(divisions[0]) if dry_run else tuning.run(divisions)
 
 

@@ -28,7 +28,7 @@ from modelsgenesis.stages._inspection import (
     summary,
     telling_cases,
 )
-from modelsgenesis.tasks import Task, folder
+from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
 
@@ -44,6 +44,7 @@ def inspect(
     data: Path,
     *,
     into: Path | None = None,
+    task: str | None = None,
     kind: Literal["segmentation", "classification", "regression"] | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
@@ -60,6 +61,7 @@ def inspect(
         data: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical Segmentation Decathlon, a table
             (CSV) with the columns image and label, or a .npz of MedMNIST.
         into: a page (.html) that also shows some cases with their labels; without one, the text is what comes back.
+        task: of a published one its name, such as ncc, or with settings: ncc,negatives=10.
         kind: of the task, where a table's labels could mean two.
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3"; other rows are left out.
@@ -77,18 +79,18 @@ def inspect(
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
     console = Console(stderr=True, quiet=quiet)
     try:
-        task = folder(data, kind=kind, label=label, classes=classes)
-        checked = _checked(task, workers, console)
+        labelled = read(data, task=task, kind=kind, label=label, classes=classes)
+        checked = _checked(labelled, workers, console)
     except NoCaseError as error:
         rows = problem_rows(error.place, error.problems)
         if rows:
             console.print(_table(rows, PROBLEM_HEAD, "problems"), markup=False, highlight=False)
         raise
-    text = as_text(task, checked, most=cases)
+    text = as_text(labelled, checked, most=cases)
     if into is None:
         return text
     console.print(text, soft_wrap=True, highlight=False, markup=False)
-    return as_page(task, checked).write(Path(into), f"Made by genesis inspect, modelsgenesis {package_version()}.")
+    return as_page(labelled, checked).write(Path(into), f"Made by genesis inspect, modelsgenesis {package_version()}.")
 
 
 def _checked(task: Task, workers: int | None, console: Console) -> Checked:

@@ -1,6 +1,9 @@
 """Target tasks: what is asked of a network, and the cases that answer it."""
 
 from modelsgenesis.tasks.folder import folder
+from modelsgenesis.tasks.hippocampus import hippocampus
+from modelsgenesis.tasks.naming import find, names, read
+from modelsgenesis.tasks.published import Published, Score
 from modelsgenesis.tasks.task import Task
 
-__all__ = ["Task", "folder"]
+__all__ = ["Published", "Score", "Task", "find", "folder", "hippocampus", "names", "read"]

@@ -8,6 +8,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
+from modelsgenesis.tasks.published import Published
 
 
 class NoCaseError(DataError):
@@ -45,6 +46,7 @@ class Task:
         problems: what could not become a case, and what to do about it.
         unlabelled: cases with images alone.
         place: that it was read from.
+        published: what papers did on it; None for a task of the user's own.
     """
 
     name: str
@@ -55,3 +57,4 @@ class Task:
     problems: tuple[Problem, ...] = ()
     unlabelled: tuple[Case, ...] = ()
     place: Path = Path()
+    published: Published | None = None
