@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 import pydicom
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
-from modelsgenesis.data.headers import check_spacing
+from modelsgenesis.data.headers import EXPORT_AGAIN, check_spacing
 from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.volume import Geometry
 
 MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
 NO_IMAGES = {"SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC", "SEG"}
 SAME_PLACE_MM = 0.01
 UNEVEN = 0.1  # of the step between slices
 GAP = 1.5  # steps
+TILTED = 1e-2  # drift of a step off the normal, as a share of it
 TAGS = (
     *("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID", "PatientID", "Modality", "InstanceNumber"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames"),
@@ -178,6 +181,28 @@ def arrange(folder: Path, members: list[Slice]) -> Series:
         bits=max(one.bits for one in members),
         notes=tuple(notes),
     )
+
+
+def geometry_of_series(series: Series) -> Geometry | None:
+    """Where the voxels of an upright series lie, from the header of its first slice; None where the gantry was tilted.
+
+    Raises:
+        UnreadableError: that header cannot be read.
+    """
+    first = sitk.ImageFileReader()
+    first.SetFileName(str(series.files[0]))
+    try:
+        first.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+    frame = np.array(first.GetDirection()).reshape(3, 3)
+    normal, step = np.cross(frame[:, 0], frame[:, 1]), np.array(series.step_mm)
+    height = float(step @ normal)
+    if np.linalg.norm(step - height * normal) >= TILTED * height:
+        return None
+    direction = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel()
+    size, spacing = (*first.GetSize()[:2], len(series.files)), (*first.GetSpacing()[:2], height)
+    return Geometry(size, spacing, first.GetOrigin(), tuple(direction.tolist()))
 
 
 def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:

@@ -48,7 +48,8 @@ def extent_of(source: Source) -> Extent:
         size[2], spacing[2] = len(source.files), float(np.linalg.norm(source.dicom.step_mm))
     frame = np.array(reader.GetDirection()).reshape(axes, axes)[:3, :3]
     order = Geometry(tuple(size), tuple(spacing), (0.0,) * 3, tuple(frame.ravel().tolist())).order
-    return Extent(tuple(size[axis] for axis in order), tuple(spacing[axis] for axis in order))
+    whole = tuple(size[axis] for axis in order)
+    return Extent(source.box.size if source.box else whole, tuple(spacing[axis] for axis in order))
 
 
 def middle_spacing(extents: Sequence[Extent]) -> tuple[float, float, float] | None:

@@ -9,8 +9,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.data.archives import open_array
+from modelsgenesis.data.boxes import Box, cut_box, geometry_of, inside, span_of
 from modelsgenesis.data.completeness import check_whole
-from modelsgenesis.data.dicom import Series
+from modelsgenesis.data.dicom import Series, geometry_of_series
 from modelsgenesis.data.headers import (
     EXPORT_AGAIN,
     MAX_VOXELS,
@@ -25,9 +26,10 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import resample, straighten
 from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.volume import Geometry, Volume
+from modelsgenesis.data.volume import Volume
 
 OBLIQUE_DEGREES = 10.0
+IN_PARTS = (".mhd", ".mha")  # of which SimpleITK reads a box without the rest
 SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16)  # kept; anything wider is read as float32
 
 
@@ -41,13 +43,14 @@ def read_volume(
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         max_voxels: more are refused before memory is taken.
     Returns:
-        Volume: (1, X, Y, Z); modality as given, or "" when neither the table nor the header knows it.
+        Volume: (1, X, Y, Z), of the source's box alone where it has one; modality as given, or "" when neither the
+            table nor the header knows it.
     Raises:
         UnreadableError: it cannot be read as a grey 3D volume.
     """
     try:
         if source.kind == "dicom" and source.dicom is not None:
-            image, notes = _read_series(source.dicom, max_voxels)
+            image, notes = _read_series(source.dicom, source.box, max_voxels)
         elif source.kind == "npy":
             image, notes = _from_array(open_npy(source.path), max_voxels)
         elif source.kind == "row":
@@ -60,12 +63,14 @@ def read_volume(
         raise UnreadableError("no permission to read the file", "change its permissions") from error
     except OSError as error:
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
-    geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    if source.box is not None:
+        image = cut_box(image, source.box, source.modality)
+    geometry = geometry_of(image)
     if geometry.oblique_degrees > OBLIQUE_DEGREES:
         notes.append(f"its axes lie {geometry.oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
     if spacing_mm is not None:
         image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), max_voxels)
-    turned = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    turned = geometry_of(image)
     values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
     return Volume(values, spacing, source.modality, geometry, tuple(notes))
@@ -88,6 +93,12 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     reader.SetFileName(str(source.path))
     if header.pixel not in SMALL:
         reader.SetOutputPixelType(sitk.sitkFloat32)
+    if source.box is not None and ending_of(source.path) in IN_PARTS and len(header.size) == 3:
+        reader.ReadImageInformation()
+        lower, size = span_of(source.box, geometry_of(reader))
+        first, kept = inside(lower, size, header.size)
+        reader.SetExtractIndex(first)
+        reader.SetExtractSize(kept)
     image = _execute(reader)
     if nifti is not None:
         missing = check_whole(source.files, nifti, sitk.GetArrayViewFromImage(image))
@@ -104,11 +115,16 @@ def _with_nan(image: sitk.Image, places: NDArray[Any]) -> sitk.Image:
     return mended
 
 
-def _read_series(series: Series, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+def _read_series(series: Series, box: Box | None, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    """Read the slices; of an upright series only those that a box goes through."""
     first = read_claims(series.files[0])
     check_size((*first.size[:2], len(series.files)), max_voxels)
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(file) for file in series.files])
+    reader, files = sitk.ImageSeriesReader(), series.files
+    geometry = geometry_of_series(series) if box else None
+    if box and geometry:
+        begin, num = inside(*span_of(box, geometry), geometry.size)
+        files = files[begin[2] : begin[2] + num[2]]
+    reader.SetFileNames([str(file) for file in files])
     if not series.whole:
         reader.SetOutputPixelType(sitk.sitkFloat32)
     elif series.bits <= 15 and first.pixel not in SMALL:

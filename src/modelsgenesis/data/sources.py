@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.dicom import Series, Slice, group_series, read_slice
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sniffing import ENDINGS, USUAL_ENDING, content_of, ending_of
@@ -39,6 +40,7 @@ class Source:
         dicom: what the headers of a DICOM series say; None otherwise.
         index: which volume of a 4D image, or which row of the array; None where the file holds one volume.
         array: the name of the array in a .npz.
+        box: of the scan, that is all that is read; None is the whole.
     """
 
     path: Path
@@ -53,6 +55,11 @@ class Source:
     dicom: Series | None = None
     index: int | None = None
     array: str = ""
+    box: Box | None = None
+
+    def cut(self, box: Box) -> "Source":
+        """A box of this scan, as a source of its own name."""
+        return replace(self, box=box, series=f"{self.series}{box}")
 
 
 def find_sources(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
+from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sniffing import ending_of
@@ -35,11 +36,15 @@ def one_source(place: Path, root: Path) -> Source:
     """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
 
     Args:
-        place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array.
+        place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
+            `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels.
         root: of the table or folder that names it.
     Raises:
         UnreadableError: there is none, or more than one.
     """
+    boxed = None if place.exists() else read_box(place)
+    if boxed:
+        return one_source(boxed[0], root).cut(boxed[1])
     part = PART.fullmatch(place.name)
     if part and not place.exists():
         return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)

@@ -94,7 +94,8 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
             continue
         place = f"{source.path}:{source.series}"
         first = images.setdefault((place, source.index), case)
-        files.setdefault(place, (case, replace(source, series=place)))
+        if source.box is None:
+            files.setdefault(place, (case, replace(source, series=place)))
         if first is not case:
             what = f"two cases have this image: the other is {first.id}"
             problems[case.id] = Problem(source.path, what, "remove one of them")

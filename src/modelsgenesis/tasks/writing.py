@@ -30,7 +30,8 @@ def write_untaught(into: Path, division: Division, target: Target) -> None:
         if some := [(role, case) for role, case in division.roles() if role == asked]:
             _write(into / f"{asked}.csv", some, target)
     if target.kind == "segmentation" and target.exclusive:
-        write_json(into / LABELS, {label.name: label.values[0] for label in target.labels})
+        values = {label.name: label.values for label in target.labels}
+        write_json(into / LABELS, {name: some[0] if len(some) == 1 else some for name, some in values.items()})
 
 
 def _write(path: Path, roles: Sequence[tuple[str, Case]], target: Target) -> None:
@@ -68,8 +69,8 @@ def label_entries(case: Case, target: Target) -> list[str]:
 
 
 def spell(source: Source) -> str:
-    """A source as a table names it: its path, with the volume of several after a number sign."""
-    place = source.path.resolve().as_posix()
+    """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
+    place, box = source.path.resolve().as_posix(), str(source.box or "")
     if source.index is None:
-        return place
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}"
+        return place + box
+    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"

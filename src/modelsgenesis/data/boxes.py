@@ -1,0 +1,98 @@
+"""A box around a place in a scan: a case that is a candidate, not a whole scan."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.volume import Geometry
+
+AIR_HU = -1000.0
+SPELLED = re.compile(r"(?P<file>.+)@(?P<centre>[-+.\de]+(?:,[-+.\de]+){2})@(?P<size>\d+x\d+x\d+)")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in a scan.
+
+    Attributes:
+        centre_mm: where its middle voxel lies, in the world of the scan: LPS, as DICOM and ITK count.
+        size: voxels of the scan along X, Y, Z; what hangs over the scan's borders is padded.
+    Raises:
+        UnreadableError: a place that is no number, or a side without a voxel.
+    """
+
+    centre_mm: tuple[float, float, float]
+    size: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.centre_mm)) or min(self.size) < 1:
+            raise UnreadableError(f"a box {self}", "write three numbers for its centre, and sides of 1 or more")
+
+    def __str__(self) -> str:
+        return f"@{','.join(map(repr, self.centre_mm))}@{'x'.join(map(str, self.size))}"
+
+
+def read_box(place: Path) -> tuple[Path, Box] | None:
+    """Understand `scan.mhd@-56.1,67.8,-311.9@64x64x32`, the file and a box in it; None for any other path."""
+    found = SPELLED.fullmatch(place.name)
+    if found is None:
+        return None
+    try:
+        x, y, z = map(float, found["centre"].split(","))
+    except ValueError:
+        return None
+    width, depth, height = map(int, found["size"].split("x"))
+    return place.with_name(found["file"]), Box((x, y, z), (width, depth, height))
+
+
+def span_of(box: Box, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The first voxel of a box and its size, along the file's axes; it may hang over.
+
+    Raises:
+        UnreadableError: its centre lies outside the scan.
+    """
+    frame = np.array(geometry.direction).reshape(3, 3) * np.array(geometry.spacing_mm)
+    index = np.linalg.solve(frame, np.array(box.centre_mm) - np.array(geometry.origin_mm))
+    middle = [int(place) for place in np.floor(index + 0.5)]
+    if any(not 0 <= place < side for place, side in zip(middle, geometry.size, strict=True)):
+        place = ", ".join(f"{each:g}" for each in box.centre_mm)
+        raise UnreadableError(
+            f"the place ({place}) mm lies outside the scan", "correct it: in mm, in LPS, as ITK has it"
+        )
+    size = tuple(box.size[geometry.order.index(axis)] for axis in range(3))
+    return tuple(at - side // 2 for at, side in zip(middle, size, strict=True)), size
+
+
+def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The part of a span that the scan has: its first voxel, and its size."""
+    first = [max(0, low) for low in lower]
+    ends = [min(all_, low + side) for all_, low, side in zip(whole, lower, size, strict=True)]
+    return first, [end - low for low, end in zip(first, ends, strict=True)]
+
+
+def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Where the voxels of an image, or of a reader that has read a header, lie."""
+    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
+    """Cut a box out of an image, or out of a part of it that holds all of the box that the scan has.
+
+    What hangs over is air in CT, and the least value of the box otherwise.
+    """
+    lower, size = span_of(box, geometry_of(image))
+    first, kept = inside(lower, size, image.GetSize())
+    part = sitk.RegionOfInterest(image, kept, first)
+    before = [at - low for at, low in zip(first, lower, strict=True)]
+    after = [side - there - ahead for side, there, ahead in zip(size, kept, before, strict=True)]
+    if not any(before) and not any(after):
+        return part
+    values = sitk.GetArrayViewFromImage(part)
+    least = float(values.min())
+    filled = AIR_HU if modality == "CT" and least < 0 else least
+    return sitk.ConstantPad(part, before, after, filled)
