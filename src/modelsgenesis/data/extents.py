@@ -8,6 +8,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.data.archives import open_array
+from modelsgenesis.data.boxes import geometry_of
+from modelsgenesis.data.dicom import geometry_of_series
 from modelsgenesis.data.headers import EXPORT_AGAIN
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import open_npy
@@ -50,6 +52,23 @@ def extent_of(source: Source) -> Extent:
     order = Geometry(tuple(size), tuple(spacing), (0.0,) * 3, tuple(frame.ravel().tolist())).order
     whole = tuple(size[axis] for axis in order)
     return Extent(source.box.size if source.box else whole, tuple(spacing[axis] for axis in order))
+
+
+def geometry_from_header(source: Source) -> Geometry | None:
+    """Where the voxels of a whole 3D scan lie; None where the header alone does not tell: 4D images, a tilted gantry.
+
+    Raises:
+        UnreadableError: its header cannot be read.
+    """
+    if source.dicom is not None:
+        return geometry_of_series(source.dicom)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(source.path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+    return geometry_of(reader) if reader.GetDimension() == 3 else None
 
 
 def middle_spacing(extents: Sequence[Extent]) -> tuple[float, float, float] | None:

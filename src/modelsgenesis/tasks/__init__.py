@@ -3,7 +3,8 @@
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.hippocampus import hippocampus
 from modelsgenesis.tasks.naming import find, names, read
+from modelsgenesis.tasks.ncc import ncc
 from modelsgenesis.tasks.published import Published, Score
 from modelsgenesis.tasks.task import Task
 
-__all__ = ["Published", "Score", "Task", "find", "folder", "hippocampus", "names", "read"]
+__all__ = ["Published", "Score", "Task", "find", "folder", "hippocampus", "names", "ncc", "read"]

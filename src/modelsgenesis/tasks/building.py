@@ -14,6 +14,7 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.tables import sources_at
+from modelsgenesis.tasks.published import Published
 from modelsgenesis.tasks.task import NoCaseError, Task
 
 PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
@@ -89,6 +90,7 @@ def build(
     problems: Sequence[Problem],
     unlabelled: Sequence[Case] = (),
     place: Path,
+    published: Published | None = None,
 ) -> Task:
     """Make a task of the cases that can be told apart and keep their patients in one place.
 
@@ -100,6 +102,7 @@ def build(
         problems: found so far.
         unlabelled: images alone.
         place: that it was read from.
+        published: what papers did on it.
     Raises:
         NoCaseError: no case is left.
     """
@@ -109,7 +112,9 @@ def build(
         raise NoCaseError(place, problems)
     modalities = {source.modality for case in kept for source in case.images}
     modality = modalities.pop() if len(modalities) == 1 else ""
-    return Task(name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled), place)
+    return Task(
+        name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled), place, published
+    )
 
 
 def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:

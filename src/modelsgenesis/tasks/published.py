@@ -6,6 +6,9 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.intensity import Intensity
 
+# Where the authors' laboratory set all of its starts side by side: mean and deviation over trials, in percent.
+TRANSVW = "Haghighi et al. 2021, TransVW, the figure of results in its repository"
+
 
 @dataclass(frozen=True)
 class Score:
