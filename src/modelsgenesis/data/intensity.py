@@ -163,7 +163,23 @@ class ZScore:
         return others, math.sqrt(max((std**2 + mean**2) / (1 - zeros) - others**2, std**2 * 1e-12))
 
 
-Intensity = Window | Percentiles | ZScore
+@dataclass(frozen=True)
+class MinMax:
+    """From the scan's least value to its greatest, to [0, 1]: for pictures in bytes, and where a paper did so.
+
+    One bright voxel darkens all others; `Percentiles` does not have that weakness.
+    """
+
+    def limits(self, scan: Described) -> tuple[float, float]:
+        """The values that become 0 and 1, in the scan's units; from the manifest, no voxel is read."""
+        return scan.minimum, scan.maximum
+
+    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
+        """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched."""
+        return _to_unit(values, *self.limits(scan))
+
+
+Intensity = Window | Percentiles | ZScore | MinMax
 
 
 def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:

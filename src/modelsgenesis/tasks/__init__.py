@@ -1,10 +1,28 @@
 """Target tasks: what is asked of a network, and the cases that answer it."""
 
+from modelsgenesis.tasks.bms import bms
+from modelsgenesis.tasks.ecc import ecc
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.hippocampus import hippocampus
+from modelsgenesis.tasks.lcs import lcs
+from modelsgenesis.tasks.medmnist3d import medmnist3d
 from modelsgenesis.tasks.naming import find, names, read
 from modelsgenesis.tasks.ncc import ncc
 from modelsgenesis.tasks.published import Published, Score
 from modelsgenesis.tasks.task import Task
 
-__all__ = ["Published", "Score", "Task", "find", "folder", "hippocampus", "names", "ncc", "read"]
+__all__ = [
+    "Published",
+    "Score",
+    "Task",
+    "bms",
+    "ecc",
+    "find",
+    "folder",
+    "hippocampus",
+    "lcs",
+    "medmnist3d",
+    "names",
+    "ncc",
+    "read",
+]

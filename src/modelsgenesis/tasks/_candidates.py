@@ -43,26 +43,27 @@ def target_of(false: str, true: str) -> Target:
 
 
 def thinned(candidates: Sequence[Candidate], negatives: float | None) -> list[Candidate]:
-    """Keep all true ones, and of each fold so many false ones a true one.
+    """Keep all true ones, and of each fold so many false ones a true one; the true ones come first.
 
-    Which are kept hangs on nothing but the scans' names and the places: the same for every seed, budget and start.
+    Where patients are drawn class by class, a patient thus counts as what is worst in him. Which false ones are kept
+    hangs on nothing but the scans' names and the places: the same for every seed, budget and start.
 
     Args:
-        candidates: in the order of their list, which is kept.
+        candidates: of the list.
         negatives: for each true one; None keeps all.
     Raises:
         DataError: a number below 0.
     """
-    if negatives is None:
-        return list(candidates)
-    if negatives < 0:
+    if negatives is not None and negatives < 0:
         raise DataError(f"negatives must be 0 or more for each true candidate, got {negatives}; none keeps all")
+    if negatives is None:
+        return sorted(candidates, key=lambda each: not each.true)
     kept: set[str] = set()
     for fold in {(each.fold, each.split) for each in candidates}:
         some = [each for each in candidates if (each.fold, each.split) == fold]
         num = round(negatives * sum(each.true for each in some))
         kept |= {each.id for each in sorted((one for one in some if not one.true), key=_by_chance)[:num]}
-    return [each for each in candidates if each.true or each.id in kept]
+    return sorted((each for each in candidates if each.true or each.id in kept), key=lambda each: not each.true)
 
 
 def _by_chance(candidate: Candidate) -> bytes:

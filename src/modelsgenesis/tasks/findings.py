@@ -94,9 +94,9 @@ def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, li
 
 
 def _check_volumes(case: Case) -> None:
-    """Refuse a 4D image of more volumes than channels are declared."""
+    """Refuse a 4D image of more volumes than channels are declared; a case of one volume was meant so."""
     first = case.images[0]
-    if first.index is None or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
+    if len(case.images) == 1 or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
         return
     size = read_claims(first.path).size
     if len(size) == 4 and size[3] != len(case.images):
