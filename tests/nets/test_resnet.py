@@ -35,6 +35,27 @@ def test_features_shrink_by_two_down_to_an_eighth() -> None:
     assert [part for part, module in network.parts() if module is network.finest] == ["decoder"]
 
 
+def test_undilated_features_shrink_down_to_a_32nd_in_2d() -> None:
+    """As ImageNet's do; a picture must divide by 32, and the answer is of its size."""
+    network = ResNet(blocks=(1, 1, 1, 1), width=4, axes=2, dilated=False)
+    x = torch.rand(1, 1, 64, 96)
+    sizes = [tuple(feature.shape[2:]) for feature in network.encode(x)]
+    assert sizes == [(64, 96), (32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+    assert network.stride == (32, 32)
+    assert network(x).shape == (1, 1, 64, 96)
+
+
+def test_units_are_of_the_encoder_alone() -> None:
+    """The encoder sees image * scale + shift; the decoder's own convolution sees the image."""
+    torch.manual_seed(0)
+    one = ResNet(blocks=(1, 1, 1, 1), width=4, axes=2).eval()
+    other = ResNet(blocks=(1, 1, 1, 1), width=4, axes=2, units=(3.0, -1.0)).eval()
+    other.load_state_dict(one.state_dict())
+    x = torch.rand(1, 1, 16, 16)
+    torch.testing.assert_close(other.encode(x)[-1], one.encode(3 * x - 1)[-1])
+    torch.testing.assert_close(other.encode(x)[0], one.encode(x)[0])
+
+
 def test_shortcut_without_weights_lets_the_gradient_through() -> None:
     """A block whose convolutions are zero still passes every other voxel on, and learns through it."""
     network = ResNet(blocks=(1, 1, 1, 1), width=4, shortcut="A")
@@ -52,7 +73,7 @@ def test_shortcut_without_weights_lets_the_gradient_through() -> None:
 @pytest.mark.parametrize(
     ("argument", "error"),
     [({"blocks": (1, 1, 1)}, ShapeError), ({"blocks": (1, 0, 1, 1)}, ShapeError), ({"width": 0}, ShapeError),
-     ({"shortcut": "C"}, ValueError)],
+     ({"shortcut": "C"}, ValueError), ({"axes": 4}, ValueError)],
 )  # fmt: skip
 def test_unknown_settings_are_refused(argument: dict[str, Any], error: type[Exception]) -> None:
     """What was given is named."""

@@ -24,7 +24,7 @@ def test_entry_says_all_that_a_user_must_know(entry: catalogue.Entry) -> None:
     assert entry.data
     assert entry.fits
     assert entry.format
-    assert entry.url == "" or entry.url.startswith("https://huggingface.co/")
+    assert not entry.url or entry.url.startswith(("https://huggingface.co/", "https://download.pytorch.org/models/"))
     assert entry.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     assert entry.size is None or entry.size > 1_000_000
 
@@ -49,7 +49,7 @@ def test_unknown_name_offers_the_nearest() -> None:
     """A slip of the finger is named, nonsense gets the list."""
     with pytest.raises(WeightsError, match="no 'genesis-chest' in the catalogue; there are: genesis-chest-ct,"):
         find("genesis-chest")
-    with pytest.raises(WeightsError, match=r"genesis-small-ct, .*medicalnet-resnet50; genesis weights list shows all"):
+    with pytest.raises(WeightsError, match=r"genesis-small-ct, .*imagenet-resnet50; genesis weights list shows all"):
         find("?")
 
 

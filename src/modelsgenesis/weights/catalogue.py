@@ -82,6 +82,12 @@ MEDICALNET = Licence(
     "Any use, commercial too, and derived weights may be shared, with the copyright notice.",
     "https://github.com/Tencent/MedicalNet/blob/master/LICENSE",
 )
+TORCHVISION = Licence(
+    "BSD-3-Clause, and ImageNet's terms",
+    "The program's licence allows any use; its publisher says that the weights may carry the terms of the data they "
+    "were taught on, and ImageNet's are for non-commercial research and education.",
+    "https://github.com/pytorch/vision/blob/main/LICENSE",
+)
 OURS = Licence(
     "Apache-2.0",
     "Any use, commercial too, with the notice; its model card names the licences of the scans it learned from. The "
@@ -93,6 +99,7 @@ _GENESIS = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021,
 _SUPREM = "Li, Yuille, Zhou, How Well Do Supervised Models Transfer to 3D Image Segmentation?, ICLR 2024"
 _OPENMIND = "Wald et al., An OpenMind for 3D medical vision self-supervised learning, ICCV 2025, arXiv:2412.17041"
 _MED3D = "Chen, Ma, Zheng, Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv:1904.00625, 2019"
+_RESNET = "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385"
 _LUNA = "623 chest CT scans of LUNA16 (LIDC-IDRI)"
 _HUB = "https://huggingface.co"
 _TAG = "The hub's page carries the tag apache-2.0; the licence in the authors' repository, shown here, is stricter."
@@ -126,6 +133,20 @@ def _medicalnet(depth: int, size: int | None = None, sha256: str | None = None) 
         size=size,
         sha256=sha256,
         notes="An encoder alone. One channel, z-scored.",
+    )
+
+
+def _imagenet(depth: int, begins: str) -> Entry:
+    return Entry(
+        name=f"imagenet-resnet{depth}",
+        title=f"torchvision's ResNet-{depth}, taught to classify photographs",
+        url=f"https://download.pytorch.org/models/resnet{depth}-{begins}.pth",
+        format="torchvision ResNet (torch)",
+        fits=f"2D ResNet-{depth}, and inflated the 3D one",
+        licence=TORCHVISION,
+        citation=_RESNET,
+        data="1.3 million photographs of ImageNet, with labels (IMAGENET1K_V1)",
+        notes=f"An encoder alone. Its file's SHA-256 begins with {begins}, says its publisher.",
     )
 
 
@@ -216,6 +237,9 @@ ENTRIES = (
     _medicalnet(18),
     _medicalnet(34, 253_276_232, "3ea7188e396774e4ef95b66e5e90a78273bb33f6e58d3d717bf24f5f1aaeaa28"),
     _medicalnet(50, 184_885_051, "ff48a62219073fb977fd3f4ddfb8dc1367f0ec156c8d6f6c37e205bd683a246e"),
+    _imagenet(18, "f37072fd"),
+    _imagenet(34, "b627a593"),
+    _imagenet(50, "0676ba61"),
 )
 
 

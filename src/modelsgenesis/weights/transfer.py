@@ -122,10 +122,27 @@ def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) ->
     Returns:
         Fresh weights, drawn from torch's global generator: seed it first.
     """
-    arguments = {**arguments_of(pretrained), "activation": "identity"}
-    if "deep_supervision" in arguments:
-        arguments["deep_supervision"] = True
-    return type(pretrained)(**{**arguments, "in_channels": in_channels, "out_channels": out_channels})
+    deep = {"deep_supervision": True} if "deep_supervision" in arguments_of(pretrained) else {}
+    return network_with(pretrained, activation="identity", in_channels=in_channels, out_channels=out_channels, **deep)
+
+
+def network_with(network: Backbone, **changed: Any) -> Backbone:
+    """Make a network of the same kind with some arguments changed.
+
+    Args:
+        network: whose class and other arguments are taken, not its weights.
+        changed: arguments of its constructor.
+    Raises:
+        WeightsError: its kind takes no such argument, or not together with its others.
+    """
+    kind, arguments = type(network), arguments_of(network)
+    said = ", ".join(f"{name} {value}" for name, value in changed.items())
+    if strange := changed.keys() - arguments.keys():
+        raise WeightsError(f"{kind.__name__} takes no {', '.join(sorted(strange))}; use another kind of network")
+    try:
+        return kind(**{**arguments, **changed})
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"no {kind.__name__} of its arguments with {said} ({error})") from error
 
 
 def transfer(

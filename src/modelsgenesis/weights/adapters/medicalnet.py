@@ -7,35 +7,16 @@ with shortcut A, which has no weights, the others with B. Layers 3 and 4 dilate 
 """
 
 import functools
-from collections.abc import Iterable, Mapping
 
-from torch import Tensor
-
-from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.resnet import ResNet, Shortcut
 from modelsgenesis.weights.adapters import Content, Opened
-from modelsgenesis.weights.adapters._filling import (
-    build,
-    fill_from,
-    prefix_of,
-    said_by,
-    tensors_of,
-    without_prefix,
-)
+from modelsgenesis.weights.adapters._filling import prefix_of, said_by, tensors_of, without_prefix
+from modelsgenesis.weights.adapters._resnets import FIRST, STEM, depth_of, fill_encoder, shape_of
 
 FORMAT = "MedicalNet"
 READS = "torch"
 
-STEM, FIRST = "conv1.weight", "layer1.0.conv1.weight"
-BOTTLENECK, SHORTCUT = "layer1.0.conv3.weight", "layer2.0.downsample.0.weight"
-DEPTHS: dict[tuple[int, ...], int] = {
-    (1, 1, 1, 1): 10,
-    (2, 2, 2, 2): 18,
-    (3, 4, 6, 3): 34,
-    (3, 4, 23, 3): 101,
-    (3, 8, 36, 3): 152,
-    (3, 24, 36, 3): 200,
-}
+SHORTCUT = "layer2.0.downsample.0.weight"
 FRESH = "MedicalNet has an encoder alone"
 
 
@@ -63,35 +44,8 @@ def adapt(content: Content) -> Opened:
     tensors = tensors_of(content)
     prefix = prefix_of(tensors, FIRST) or ""
     inside, outside = without_prefix(tensors, prefix)
-    stem, blocks = inside[STEM], _blocks(inside)
-    bottleneck = BOTTLENECK in inside
     shortcut: Shortcut = "B" if SHORTCUT in inside else "A"
-    make = functools.partial(
-        ResNet, in_channels=stem.shape[1], blocks=blocks, bottleneck=bottleneck, shortcut=shortcut, width=stem.shape[0]
-    )
-    network = build(make, inside)
-    own = network.encoder.state_dict()
-    found = {f"encoder.{name}": tensor for name, tensor in inside.items() if name in own}
-    unused = (*(prefix + name for name in inside if name not in own), *outside)
-    left = dict.fromkeys(("finest.", "rise.", "merge.", "last."), FRESH)
-    report = fill_from(network, found, left=left, unused=unused)
-    depth = 50 if bottleneck and DEPTHS.get(blocks) == 34 else DEPTHS.get(blocks)
-    notes = {"prefix": prefix, "depth": depth, "shortcut": shortcut, **said_by(content)}
+    make = functools.partial(ResNet, in_channels=1, shortcut=shortcut, **shape_of(inside))
+    network, report = fill_encoder(make, inside, prefix, outside, FRESH)
+    notes = {"prefix": prefix, "depth": depth_of(network), "shortcut": shortcut, **said_by(content)}
     return Opened(network, report, FORMAT, notes=notes)
-
-
-def _blocks(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Blocks of each of the four layers, by the names.
-
-    Raises:
-        WeightsError: a layer is missing.
-    """
-    blocks = tuple(_count(tensors, f"layer{layer}.") for layer in (1, 2, 3, 4))
-    if min(blocks) < 1:
-        raise WeightsError(f"four layers were expected, with these numbers of blocks found: {blocks}")
-    return blocks
-
-
-def _count(names: Iterable[str], layer: str) -> int:
-    found = {name.removeprefix(layer).partition(".")[0] for name in names if name.startswith(layer)}
-    return next(count for count in range(len(found) + 1) if str(count) not in found)
