@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.extents import extent_of
 from modelsgenesis.data.images import Reading, read_image
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.problems import UnreadableError
@@ -81,8 +82,8 @@ def test_one_file_in_a_folder_is_found(tmp_path: Path) -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "2D": ({"train_images": np.zeros((3, 28, 28), np.uint8)}, r"\(3, 28, 28\) are 2D pictures"),
-    "2D in colour": ({"train_images": np.zeros((3, 28, 28, 3), np.uint8)}, "2D pictures"),
+    "vectors": ({"train_images": np.zeros((3, 28), np.uint8)}, r"\(3, 28\); it should be"),
+    "2D in colour": ({"train_images": np.zeros((3, 28, 28, 3), np.uint8)}, "pictures in colour"),
     "colour": ({"train_images": np.zeros((3, 8, 8, 8, 3), np.uint8)}, r"should be \(volumes, X, Y, Z\)"),
     "no labels": ({"train_labels": None}, "no array train_labels; its arrays are train_images, test_images"),
     "too few labels": ({"train_labels": np.zeros((2, 1))}, r"shape \(2, 1\) for 3 images"),
@@ -91,6 +92,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "holds no train_images and train_labels; its arrays are x",
     ),
 }
+
+
+def test_grey_pictures_are_cases_of_two_axes(tmp_path: Path) -> None:
+    """A 2D set is (N, rows, columns); a picture's X runs along its rows."""
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 28, 20), np.uint8)
+    more = np.random.default_rng(4).integers(0, 256, (2, 28, 20), np.uint8)
+    task = folder(make_arrays(tmp_path / "chests.npz", train_images=pictures, test_images=more))
+    assert len(task.cases) == 5
+    image = read_image(task.cases[1].images, Reading(Percentiles()))
+    np.testing.assert_array_equal(image.values[0].T, pictures[1])
+    extent = extent_of(task.cases[0].images[0])
+    assert (extent.size, extent.spacing_mm) == ((20, 28), (1.0, 1.0))
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 # Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
-CHUNK = (128, 64, 64)  # what is addressed; 1 MiB of int16
+# Both by the number of axes of space; of pictures, which are most often read whole, by their size in bytes.
+CHUNK = {3: (128, 64, 64), 2: (1024, 512)}  # what is addressed; 1 MiB of int16
 PLANES = 8
-BLOCK = (16, 16, 32)  # what is decompressed; small, since a random cube cuts through its outermost blocks
+BLOCK = {3: (16, 16, 32), 2: (64, 128)}  # what is decompressed; small: a random cube cuts through its outermost blocks
 
 
 def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
@@ -29,15 +30,15 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[
 
     Args:
         path: of the file, `.b2nd`.
-        shape: (N, C, X, Y, Z).
+        shape: (N, C, X, Y, Z), or (N, C, X, Y).
         dtype: of the array.
         parts: (slices, values) that tile the array along chunk borders, as `chunks_of` names them.
         extra: named bytes kept beside the array.
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    chunks = tuple(min(most, side) for most, side in zip(CHUNK, shape[2:], strict=True))
-    blocks = tuple(min(most, side) for most, side in zip(BLOCK, chunks, strict=True))
+    chunks = _at_most(CHUNK, shape[2:])
+    blocks = _at_most(BLOCK, chunks)
     array = blosc2.empty(
         shape,
         dtype=np.dtype(dtype),
@@ -71,12 +72,16 @@ def _in_order(values: NDArray[Any]) -> NDArray[Any]:
 
 def chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     """Name the chunks of an array (N, C, X, Y, Z) in the order of its file."""
-    sides = (1, 1, *(min(most, side) for most, side in zip(CHUNK, shape[2:], strict=True)))
+    sides = (1, 1, *_at_most(CHUNK, shape[2:]))
     counts = [-(-whole // side) for whole, side in zip(shape, sides, strict=True)]
     for index in np.ndindex(*counts):
         yield tuple(
             slice(i * side, min((i + 1) * side, whole)) for i, side, whole in zip(index, sides, shape, strict=True)
         )
+
+
+def _at_most(limits: Mapping[int, tuple[int, ...]], size: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(min(most, side) for most, side in zip(limits[len(size)], size, strict=True))
 
 
 class StoredArray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modelsgenesis.data.archives import open_array
 from modelsgenesis.data.boxes import geometry_of
 from modelsgenesis.data.dicom import geometry_of_series
-from modelsgenesis.data.headers import EXPORT_AGAIN
+from modelsgenesis.data.headers import EXPORT_AGAIN, read_claims
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import open_npy
 from modelsgenesis.data.sources import Source
@@ -27,15 +27,26 @@ class Extent:
     spacing_mm: tuple[float, ...]
 
 
+def axes_of(source: Source) -> int:
+    """How many axes of space an image has: 3, or 2 of a picture."""
+    if source.kind == "row":
+        return open_array(source.path, source.array).ndim - 1
+    return 2 if source.kind == "picture" else 3
+
+
 def extent_of(source: Source) -> Extent:
-    """Read how large a scan is, in LPS; no voxel is read.
+    """Read how large a scan is, in LPS, or a picture; no voxel is read.
 
     Raises:
         UnreadableError: its header cannot be read.
     """
     if source.kind in ("row", "npy"):
         shape = open_array(source.path, source.array).shape[1:] if source.array else open_npy(source.path).shape
-        return Extent(tuple(shape), (1.0,) * 3)
+        # A row of two axes is a picture, (rows, columns).
+        return Extent(tuple(shape if len(shape) == 3 else shape[::-1]), (1.0,) * len(shape))
+    if source.kind == "picture":
+        picture = read_claims(source.path).size
+        return Extent(picture, (1.0,) * len(picture))
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(source.files[0]))
     try:
@@ -71,18 +82,17 @@ def geometry_from_header(source: Source) -> Geometry | None:
     return geometry_of(reader) if reader.GetDimension() == 3 else None
 
 
-def middle_spacing(extents: Sequence[Extent]) -> tuple[float, float, float] | None:
+def middle_spacing(extents: Sequence[Extent]) -> tuple[float, ...] | None:
     """The median spacing, to which all are best resampled; None when all have it already, to a twentieth."""
     spacings = np.array([extent.spacing_mm for extent in extents])
     middle = np.median(spacings, axis=0)
     if np.all(np.abs(spacings / middle - 1) <= ALIKE):
         return None
-    x, y, z = (round(float(step), 4) for step in middle)
-    return x, y, z
+    return tuple(round(float(step), 4) for step in middle)
 
 
 def sizes_at(extents: Sequence[Extent], spacing_mm: tuple[float, ...] | None) -> NDArray[np.float64]:
-    """The sizes, (N, 3), that scans have after resampling to a spacing."""
+    """The sizes, (N, axes), that scans have after resampling to a spacing."""
     sizes = np.array([extent.size for extent in extents], float)
     if spacing_mm is None:
         return sizes

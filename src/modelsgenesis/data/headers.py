@@ -95,14 +95,18 @@ def read_claims(path: Path) -> Header:
     return Header(reader.GetSize(), reader.GetSpacing(), reader.GetNumberOfComponents(), reader.GetPixelIDValue())
 
 
-def check_size(size: tuple[int, ...], max_voxels: int) -> None:
-    """Refuse what is not 3D, or absurdly large."""
+def check_size(size: tuple[int, ...], max_voxels: int, *, axes: int = 3) -> None:
+    """Refuse what is absurdly large, and what has not so many axes."""
     voxels = " x ".join(map(str, size))
     if math.prod(size) > max_voxels:
         raise UnreadableError(
             f"its header claims {voxels} voxels, more than the limit of {max_voxels}",
             "if that is right, raise --max-voxels",
         )
+    if axes == 2:
+        if len(size) != 2 or min(size) < 2:
+            raise UnreadableError(f"{len(size)} axes ({voxels})", "give a 2D picture of two pixels a side, or more")
+        return
     if len(size) == 4 and size[3] > 1:
         raise UnreadableError(f"4D ({voxels}): a series of volumes", "save each volume as a file of its own")
     if len(size) > 4 or len(size) < 2:

@@ -24,10 +24,13 @@ class Reading:
     Args:
         intensity: how values become [0, 1].
         spacing_mm: along X, Y, Z, to resample to; None keeps each scan's own.
+        fit: voxels along each axis, to resample to instead: an image is shrunk or enlarged until it just fits in, its
+            proportions kept. For pictures, which are of any size and of no known spacing.
     """
 
     intensity: Intensity = field(default_factory=Window)
-    spacing_mm: tuple[float, float, float] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    fit: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Image:
     """The channels of a case on one grid.
 
     Attributes:
-        values: (C, X, Y, Z), LPS, in the sources' units.
+        values: (C, X, Y, Z), LPS, in the sources' units; (C, X, Y) of pictures.
         limits: the values that become 0 and 1, one pair a channel.
         spacing_mm: along X, Y, Z, after resampling.
         geometry: of the first source's file, before any resampling.
@@ -53,7 +56,7 @@ class Image:
         """(X, Y, Z), in voxels."""
         return self.values.shape[1:]
 
-    def scaled(self, space: tuple[slice, ...] = (slice(None),) * 3) -> NDArray[np.float32]:
+    def scaled(self, space: tuple[slice, ...] = ()) -> NDArray[np.float32]:
         """A region as the network sees it: (C, *region), float32 in [0, 1], its own memory."""
         return scaled(self.values[(slice(None), *space)], self.limits)
 
@@ -87,7 +90,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     limits: list[tuple[float, float]] = []
     notes: list[str] = []
     for source in sources:
-        volume = read_volume(source, spacing_mm=reading.spacing_mm)
+        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit)
         check_same_grid(volume.geometry, parts[0].geometry if parts else volume.geometry, "its channels")
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
@@ -95,6 +98,10 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         if isinstance(reading.intensity, Window) and modality == "MR":
             raise UnreadableError(
                 "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
+            )
+        if isinstance(reading.intensity, Window) and source.kind == "picture":
+            raise UnreadableError(
+                "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
             )
         limits += [reading.intensity.limits(summarise(values, sample, modality))] * len(values)
         notes += [*volume.notes, *filled]
@@ -126,13 +133,14 @@ def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
 
 def farthest_corner_mm(one: Geometry, other: Geometry) -> float:
     """How far apart the same corner voxel of two files of one size lies once both are turned to LPS, at most."""
-    first, second = (each.to_lps(corners_mm(each).T.reshape(3, 2, 2, 2)) for each in (one, other))
+    axes = len(one.size)
+    first, second = (each.to_lps(corners_mm(each).T.reshape(axes, *(2,) * axes)) for each in (one, other))
     return float(np.linalg.norm(first - second, axis=0).max())
 
 
 def corners_mm(geometry: Geometry) -> NDArray[np.float64]:
-    """The centres of the eight corner voxels, (8, 3), in LPS."""
-    ends = np.array(np.meshgrid(*[(0, side - 1) for side in geometry.size], indexing="ij")).reshape(3, -1)
-    frame = np.array(geometry.direction).reshape(3, 3)
-    steps: NDArray[np.float64] = frame @ (ends * np.array(geometry.spacing_mm)[:, None])
+    """The centres of the corner voxels, (8, 3), or (4, 2) of a picture, in LPS."""
+    axes = len(geometry.size)
+    ends = np.array(np.meshgrid(*[(0, side - 1) for side in geometry.size], indexing="ij")).reshape(axes, -1)
+    steps: NDArray[np.float64] = geometry.frame @ (ends * np.array(geometry.spacing_mm)[:, None])
     return np.asarray(steps.T + np.array(geometry.origin_mm))

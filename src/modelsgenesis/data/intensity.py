@@ -1,4 +1,4 @@
-"""From physical values to [0, 1], the only range a network sees: a window for CT, percentiles or z-scores otherwise."""
+"""From physical values to [0, 1], all that a network sees: a window, the bit depth, percentiles or z-scores."""
 
 import math
 from collections.abc import Mapping
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.problems import UnreadableError
 
 Values = NDArray[Any]
+DEPTHS = (8, 10, 12, 14, 16)  # bits a pixel that detectors and files have
 
 
 class Described(Protocol):
@@ -179,7 +181,32 @@ class MinMax:
         return _to_unit(values, *self.limits(scan))
 
 
-Intensity = Window | Percentiles | ZScore | MinMax
+@dataclass(frozen=True)
+class BitDepth:
+    """From black to the greatest grey level of the image's bit depth, to [0, 1]: for radiographs and other pictures.
+
+    The depth is the least of 8, 10, 12, 14 and 16 bits that holds the image's greatest value: a file of 16 bits often
+    holds 12.
+    """
+
+    def limits(self, scan: Described) -> tuple[float, float]:
+        """The values that become 0 and 1, in the scan's units.
+
+        Raises:
+            UnreadableError: it has values below 0 or beyond 16 bits.
+        """
+        levels = next((2.0**bits - 1 for bits in DEPTHS if scan.maximum < 2**bits), None)
+        if levels is None or scan.minimum < 0:
+            given = f"its values are {scan.minimum:g} to {scan.maximum:g}"
+            raise UnreadableError(f"a picture's grey levels lie in 0..65535, {given}", "give pictures, no scans")
+        return 0.0, levels
+
+    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
+        """(C, *space) in grey levels -> the same shape, float32 in [0, 1]; `values` stay untouched."""
+        return _to_unit(values, *self.limits(scan))
+
+
+Intensity = Window | Percentiles | ZScore | MinMax | BitDepth
 
 
 def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:

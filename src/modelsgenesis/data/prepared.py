@@ -32,7 +32,7 @@ class Prepared:
 
     Attributes:
         id: of the case.
-        size: (X, Y, Z), in voxels.
+        size: (X, Y, Z), in voxels; (X, Y) of a picture.
         limits: the values that become 0 and 1, one pair a channel.
         values: of classification and regression, as in `Case`.
         num_voxels: of each label.
@@ -90,9 +90,9 @@ class Shelf:
         return embedded(region, place, size)
 
     def places(self, case: Prepared, label: int) -> NDArray[np.int32]:
-        """Some voxels of a label, (N, 3), evenly chosen among all of them."""
+        """Some voxels of a label, (N, axes), evenly chosen among all of them."""
         kept = [min(num, MOST_PLACES) for num in case.num_voxels]
-        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, 3)
+        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
         return places[sum(kept[:label]) : sum(kept[: label + 1])]
 
 

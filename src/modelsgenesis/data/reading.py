@@ -12,10 +12,12 @@ from modelsgenesis.data.archives import open_array
 from modelsgenesis.data.boxes import Box, cut_box, geometry_of, inside, span_of
 from modelsgenesis.data.completeness import check_whole
 from modelsgenesis.data.dicom import Series, geometry_of_series
+from modelsgenesis.data.greyscale import check_ending, to_grey
 from modelsgenesis.data.headers import (
     EXPORT_AGAIN,
     MAX_VOXELS,
     check_nrrd_spacing,
+    check_plausible,
     check_size,
     check_spacing,
     read_claims,
@@ -26,7 +28,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import resample, straighten
 from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.volume import Volume
+from modelsgenesis.data.volume import Geometry, Volume
 
 OBLIQUE_DEGREES = 10.0
 IN_PARTS = (".mhd", ".mha")  # of which SimpleITK reads a box without the rest
@@ -34,19 +36,24 @@ SMALL = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16)  # kept
 
 
 def read_volume(
-    source: Source, *, spacing_mm: tuple[float, float, float] | None = None, max_voxels: int = MAX_VOXELS
+    source: Source,
+    *,
+    spacing_mm: tuple[float, ...] | None = None,
+    fit: tuple[int, ...] | None = None,
+    max_voxels: int = MAX_VOXELS,
 ) -> Volume:
-    """Read one scan, turned to LPS.
+    """Read one scan, turned to LPS, or one picture.
 
     Args:
-        source: from `find_sources`, or made by a task; of kind "image", "dicom", "npy" or "row".
+        source: from `find_sources`, or made by a task; of kind "image", "picture", "dicom", "npy" or "row".
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
+        fit: voxels along X, Y, Z, to resample to instead: the image just fits in, its proportions kept.
         max_voxels: more are refused before memory is taken.
     Returns:
-        Volume: (1, X, Y, Z), of the source's box alone where it has one; modality as given, or "" when neither the
-            table nor the header knows it.
+        Volume: (1, X, Y, Z), of the source's box alone where it has one, or (1, X, Y) of a picture; modality as given,
+            or "" when neither the table nor the header knows it.
     Raises:
-        UnreadableError: it cannot be read as a grey 3D volume.
+        UnreadableError: it cannot be read as a grey image.
     """
     try:
         if source.kind == "dicom" and source.dicom is not None:
@@ -54,7 +61,9 @@ def read_volume(
         elif source.kind == "npy":
             image, notes = _from_array(open_npy(source.path), max_voxels)
         elif source.kind == "row":
-            image, notes = _from_array(_row(source), max_voxels)
+            image, notes = _from_row(_row(source), max_voxels)
+        elif source.kind == "picture":
+            image, notes = _read_picture(source, max_voxels)
         else:
             image, notes = _read_image(source, max_voxels), []
     except MemoryError as error:
@@ -68,8 +77,11 @@ def read_volume(
     geometry = geometry_of(image)
     if geometry.oblique_degrees > OBLIQUE_DEGREES:
         notes.append(f"its axes lie {geometry.oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
+    if fit is not None:
+        spacing_mm = _fitting(geometry, fit)
     if spacing_mm is not None:
-        image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), max_voxels)
+        order = geometry.order
+        image = resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
     turned = geometry_of(image)
     values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
@@ -106,6 +118,25 @@ def _read_image(source: Source, max_voxels: int) -> sitk.Image:
     return image[:, :, :, source.index or 0] if image.GetDimension() == 4 else image
 
 
+def _read_picture(source: Source, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    check_ending(source.path)
+    size = read_claims(source.path).size
+    check_size(size, max_voxels, axes=2)
+    check_plausible(math.prod(size), source.files)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(source.path))
+    return to_grey(_execute(reader))
+
+
+def _fitting(geometry: Geometry, fit: tuple[int, ...]) -> tuple[float, ...]:
+    """The spacing, alike along all axes, at which an image just fits into so many voxels."""
+    if len(fit) != len(geometry.size):
+        raise UnreadableError(f"an image of {len(geometry.size)} axes, and one of {len(fit)} is wanted", "leave it out")
+    sides_mm = (geometry.size[axis] * geometry.spacing_mm[axis] for axis in geometry.order)
+    step = max(side / wanted for side, wanted in zip(sides_mm, fit, strict=True))
+    return (step,) * len(fit)
+
+
 def _with_nan(image: sitk.Image, places: NDArray[Any]) -> sitk.Image:
     """Put NaN back where SimpleITK put zero; the caller decides what a missing voxel becomes."""
     values = sitk.GetArrayFromImage(image)
@@ -140,13 +171,23 @@ def _row(source: Source) -> NDArray[Any]:
     return np.asarray(rows[source.index])
 
 
+def _from_row(array: NDArray[Any], max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    """A volume (X, Y, Z), or a picture (rows, columns)."""
+    if array.ndim != 2:
+        return _from_array(array, max_voxels)
+    check_size(array.shape, max_voxels, axes=2)
+    return sitk.GetImageFromArray(_narrow(array)), []
+
+
+def _narrow(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float32) if array.dtype.itemsize > 2 or array.dtype.kind == "f" else array
+
+
 def _from_array(array: NDArray[Any], max_voxels: int) -> tuple[sitk.Image, list[str]]:
     check_size(array.shape, max_voxels)
     if array.ndim != 3:
         raise UnreadableError(f"{array.ndim} axes {array.shape}", "save one volume, (X, Y, Z), a file")
-    if array.dtype.itemsize > 2 or array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(_narrow(array).T))
     return image, ["an array has no spacing and no orientation: 1 mm and (X, Y, Z) in LPS are assumed"]
 
 

@@ -16,7 +16,7 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
     An image that has the spacing already comes back as it is.
 
     Args:
-        image: 3D.
+        image: 2D or 3D.
         spacing_mm: along the image's own axes.
         max_voxels: more are refused before memory is taken.
     Raises:
@@ -30,10 +30,10 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
     ]
     extent_mm = [step * side for step, side in zip(image.GetSpacing(), image.GetSize(), strict=True)]
     size = [max(1, round(extent / step)) for extent, step in zip(extent_mm, spacing_mm, strict=True)]
-    check_size(tuple(size), max_voxels)
+    check_size(tuple(size), max_voxels, axes=len(size))
     if max(shrink) > 1:
         image = sitk.BinShrink(image, shrink)
-    frame = np.array(image.GetDirection()).reshape(3, 3)
+    frame = np.array(image.GetDirection()).reshape(len(size), len(size))
     first = (np.array(spacing_mm) - np.array(image.GetSpacing())) / 2  # borders, not first centres, coincide
     origin = np.array(image.GetOrigin()) + frame @ first
     # Half a voxel beyond the last centre there is nothing to interpolate: the nearest value is right, not zero.

@@ -14,6 +14,9 @@ ENDINGS = {
     ".mha": "MetaImage",
     ".npy": "NumPy",
     ".dcm": "DICOM",
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
 }
 USUAL_ENDING = {
     "NIfTI": ".nii",
@@ -22,7 +25,10 @@ USUAL_ENDING = {
     "MetaImage": ".mha",
     "NumPy": ".npy",
     "DICOM": ".dcm",
+    "PNG": ".png",
+    "JPEG": ".jpg",
 }
+PICTURES = ("PNG", "JPEG")
 HEAD_BYTES = 352
 
 
@@ -46,6 +52,10 @@ def content_of(path: Path) -> str:
         return "DICOM"
     if head[:6] == b"\x93NUMPY":
         return "NumPy"
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if head[:3] == b"\xff\xd8\xff":
+        return "JPEG"
     if head[:7] == b"NRRD000":
         return "NRRD"
     if _is_nifti(head):

@@ -10,15 +10,16 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.dicom import Series, Slice, group_series, read_slice
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sniffing import ENDINGS, USUAL_ENDING, content_of, ending_of
+from modelsgenesis.data.sniffing import ENDINGS, PICTURES, USUAL_ENDING, content_of, ending_of
 
 Mapper = Callable[[Callable[[Path], Slice | Problem], Iterable[Path]], Iterable[Slice | Problem]]
 
 CUBES = re.compile(r"bat_(?P<per_scan>\d+)_(s_)?\d+x\d+x\d+_(?P<fold>\d+)\.npy$")
 LUNA_SUBSET = re.compile(r"subset(\d)$")
 BIDS_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+$")
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+OTHER_PICTURES = (".tif", ".tiff", ".bmp")
 ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+FLAT = "a 2D picture, not a volume"
 OTHER_VOLUMES = (".mgh", ".mgz", ".mnc", ".par", ".img.gz", ".vtk", ".bdf")
 
 
@@ -28,8 +29,8 @@ class Source:
 
     Attributes:
         path: of the file, or of the folder of a DICOM series.
-        kind: "image" (a file SimpleITK reads), "dicom", "npy", "cubes" (an official cube file) or "row" (of an array
-            in a .npz).
+        kind: "image" (a volume SimpleITK reads), "picture" (a PNG or JPEG), "dicom", "npy", "cubes" (an official cube
+            file) or "row" (of an array in a .npz).
         files: all that is read, in order.
         series: raw; names the scan.
         patient: raw.
@@ -63,7 +64,12 @@ class Source:
 
 
 def find_sources(
-    path: Path, *, root: Path | None = None, skip: Path | None = None, mapper: Mapper = map
+    path: Path,
+    *,
+    root: Path | None = None,
+    skip: Path | None = None,
+    mapper: Mapper = map,
+    pictures: bool = False,
 ) -> tuple[list[Source], list[Problem]]:
     """Find every scan in a folder, or the one in a file.
 
@@ -75,6 +81,7 @@ def find_sources(
         root: ids of files come from their paths below this folder; by default `path`.
         skip: a folder to leave out.
         mapper: applies a function to many paths, as `map` does; for reading DICOM headers in parallel.
+        pictures: take PNG and JPEG files too; otherwise they are problems.
     Returns:
         Sources in the order of their paths, and what cannot be one.
     Raises:
@@ -88,7 +95,7 @@ def find_sources(
     slices: list[Path] = []
     for file in walk(path, problems, skip) if path.is_dir() else [path]:
         try:
-            kind = classify(file)
+            kind = classify(file, pictures=pictures)
             if kind == "dicom":
                 slices.append(file)
             elif kind:
@@ -128,14 +135,21 @@ def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Ite
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
 
 
-def classify(file: Path) -> str:
-    """Say how a file is read: "image", "npy", "cubes", "dicom", or "" when it is no concern of ours.
+def classify(file: Path, *, pictures: bool = False) -> str:
+    """Say how a file is read: "image", "picture", "npy", "cubes", "dicom", or "" when it is no concern of ours.
 
+    Args:
+        file: to look at.
+        pictures: whether 2D pictures are wanted.
     Raises:
         UnreadableError: it is or claims to be an image, but cannot be read as one.
     """
     ending = ending_of(file)
+    if not pictures and ENDINGS.get(ending) in PICTURES:
+        raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
     content = _content(file)
+    if not (pictures or ending) and content in PICTURES:
+        return ""
     if ending and content != ENDINGS[ending]:
         if not content:
             raise UnreadableError(f"not a {ENDINGS[ending]} file, though called {ending}", "copy or export it again")
@@ -150,6 +164,8 @@ def classify(file: Path) -> str:
         )
     if content == "NumPy":
         return "cubes" if CUBES.search(file.name) else "npy"
+    if content in PICTURES:
+        return "picture"
     if not ending:
         _refuse_others(file)
     return "image" if ending else ""
@@ -168,8 +184,8 @@ def _content(file: Path) -> str:
 
 def _refuse_others(file: Path) -> None:
     name = file.name.lower()
-    if name.endswith(PICTURES):
-        raise UnreadableError("a 2D picture, not a volume", "leave it out; 3D volumes are prepared here")
+    if name.endswith(OTHER_PICTURES):
+        raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
     if name.endswith(ARCHIVES):
         raise UnreadableError(
             "an archive", "unpack it beside; volumes are read from .nii.gz, .nrrd, .mha, DICOM or .npy"
@@ -196,6 +212,7 @@ def describe_file(file: Path, kind: str, root: Path) -> Source:
         series=below.as_posix(),
         patient=subject or below.as_posix(),
         fold=int(subset[1]) if subset else None,
+        modality="unknown" if kind == "picture" else "",
     )
     if kind == "cubes" and (named := CUBES.search(file.name)):
         return replace(source, fold=int(named["fold"]), cubes_per_scan=int(named["per_scan"]), modality="CT")

@@ -60,13 +60,16 @@ def read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
         raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
 
 
-def sources_at(place: Path, root: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+def sources_at(
+    place: Path, root: Path, *, mapper: Mapper = map, pictures: bool = False
+) -> tuple[list[Source], list[Problem]]:
     """Find the scans that one entry names.
 
     Args:
         place: a file, or a folder: of a DICOM series, as a rule.
         root: ids come from the path below it.
         mapper: for reading DICOM headers in parallel.
+        pictures: whether it may be a PNG or JPEG file.
     Raises:
         UnreadableError: there is none.
     """
@@ -77,7 +80,7 @@ def sources_at(place: Path, root: Path, *, mapper: Mapper = map) -> tuple[list[S
         return found, problems
     if not place.is_file():
         raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
-    kind = classify(place)
+    kind = classify(place, pictures=pictures)
     if kind == "dicom":
         raise UnreadableError("one slice of a DICOM series", "name its folder instead")
     if not kind:

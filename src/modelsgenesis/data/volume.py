@@ -15,7 +15,7 @@ class Geometry:
         size: voxels along the file's axes.
         spacing_mm: along the file's axes.
         origin_mm: of the first voxel, in LPS.
-        direction: of the file's axes in LPS, a 3 x 3 matrix row by row.
+        direction: of the file's axes in LPS, a 3 x 3 matrix row by row; of a 2D picture 2 x 2.
     """
 
     size: tuple[int, ...]
@@ -24,48 +24,55 @@ class Geometry:
     direction: tuple[float, ...]
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        """Which of the file's axes runs along X, Y and Z (nearest, when the scan is oblique)."""
-        cosines = np.abs(np.array(self.direction).reshape(3, 3))
-        order = [0, 0, 0]
-        for _ in range(3):
-            space, axis = np.unravel_index(int(np.argmax(cosines)), (3, 3))
-            order[int(space)] = int(axis)
-            cosines[space, :] = cosines[:, axis] = -1
-        return order[0], order[1], order[2]
+    def frame(self) -> NDArray[np.float64]:
+        """The direction as a matrix, a column an axis of the file."""
+        return np.array(self.direction).reshape(len(self.size), len(self.size))
 
     @property
-    def flips(self) -> tuple[bool, bool, bool]:
+    def order(self) -> tuple[int, ...]:
+        """Which of the file's axes runs along X, Y and Z (nearest, when the scan is oblique)."""
+        cosines = np.abs(self.frame)
+        order = [0] * len(cosines)
+        for _ in order:
+            space, axis = np.unravel_index(int(np.argmax(cosines)), cosines.shape)
+            order[int(space)] = int(axis)
+            cosines[space, :] = cosines[:, axis] = -1
+        return tuple(order)
+
+    @property
+    def flips(self) -> tuple[bool, ...]:
         """Whether that axis runs against X, Y and Z."""
-        cosines = np.array(self.direction).reshape(3, 3)
-        x, y, z = (bool(cosines[space, axis] < 0) for space, axis in enumerate(self.order))
-        return x, y, z
+        return tuple(bool(self.frame[space, axis] < 0) for space, axis in enumerate(self.order))
 
     @property
     def oblique_degrees(self) -> float:
         """The greatest angle between one of the file's axes and the axis of LPS it is taken for."""
-        cosines = np.abs(np.array(self.direction).reshape(3, 3))
+        cosines = np.abs(self.frame)
         least = min(float(cosines[space, axis]) for space, axis in enumerate(self.order))
         return float(np.degrees(np.arccos(min(1.0, least))))
 
     def to_lps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Turn (..., *file's axes) into (..., X, Y, Z) in LPS; a view, nothing is copied."""
-        front = range(values.ndim - 3)
+        front = range(values.ndim - len(self.size))
         turned = values.transpose(*front, *(len(front) + axis for axis in self.order))
-        x, y, z = (slice(None, None, -1 if flip else 1) for flip in self.flips)
-        return turned[..., x, y, z]
+        unflipped: NDArray[Any] = turned[self._unflipped]
+        return unflipped
 
     def from_lps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Undo `to_lps`: put an array such as a mask back into the file's own axes; a view."""
-        x, y, z = (slice(None, None, -1 if flip else 1) for flip in self.flips)
-        unflipped = values[..., x, y, z]
-        front = range(values.ndim - 3)
-        return unflipped.transpose(*front, *(len(front) + self.order.index(axis) for axis in range(3)))
+        front, order = range(values.ndim - len(self.size)), self.order
+        places = (len(front) + order.index(axis) for axis in range(len(order)))
+        turned: NDArray[Any] = values[self._unflipped].transpose(*front, *places)
+        return turned
+
+    @property
+    def _unflipped(self) -> tuple[Any, ...]:
+        return (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume read from a source.
+    """A volume read from a source; a picture has no Z, its X runs along the rows and its Y down the columns.
 
     Attributes:
         values: (C, X, Y, Z), LPS; HU for CT.

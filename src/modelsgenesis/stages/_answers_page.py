@@ -104,6 +104,8 @@ def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], t
     if not rows:
         return [paragraph("No image was to be pictured, or none can be read.", "caption")]
     words = "The middle of the image in three planes; the patient's right is on the picture's left."
+    if all(len(row.planes) == 1 for row in rows):
+        words = "The images as their files have them."
     return [paragraph(words, "caption"), overlay_html(rows, "the cases answered worst", labels=())]
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from modelsgenesis.core.backbone import Backbone, check_divides
-from modelsgenesis.core.errors import GenesisError, TrainingError
+from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.naming import find, rebuild
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.extents import Extent, extent_of, middle_spacing, sizes_at
+from modelsgenesis.data.extents import Extent, axes_of, extent_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling import CubeSpec
 from modelsgenesis.recipes import Recipe
@@ -25,12 +26,14 @@ from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
 from modelsgenesis.tuning.pace import Pace
+from modelsgenesis.weights.inflating import inflated
 from modelsgenesis.weights.opening import OURS, Opened, open_weights
-from modelsgenesis.weights.transfer import Widening
+from modelsgenesis.weights.transfer import Widening, network_with
 
 SCRATCH = "scratch"
 FEWEST_STEPS, MOST_STEPS, STEPS_A_CASE = 1000, 20_000, 100
 WHOLE = 80**3  # voxels up to which a case to classify is seen whole
+PICTURE = (224, 224)  # pixels that a picture is shrunk or enlarged to
 SIDES = ("left", "right")
 AXES = "xyz"
 
@@ -111,21 +114,24 @@ def start_from(
         given = {"--like": like, "--backbone": backbone, "--width": width}
         if wrong := [option for option, value in given.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
-        return _opened(Path(said), pretrained=True, trust=trust)
+        return _opened(Path(said), task, pretrained=True, trust=trust)
     if like is not None and Path(like).exists():
         if backbone is not None or width is not None:
             raise GenesisError(f"{like} decides the network; leave --backbone and --width out, or --like")
-        return _opened(Path(like), pretrained=False, trust=trust)
+        return _opened(Path(like), task, pretrained=False, trust=trust)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
     recipe = recipe.but(backbone=backbone, backbone_args={"width": width})
-    kind = find("nets", recipe.backbone, Backbone)
+    kind, axes = find("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
     with torch.random.fork_rng():  # its weights are never used: only its kind and size
         network = kind(**recipe.backbone_args)
+        network = network if network.axes == axes else network_with(network, axes=axes)
+    if axes != len(recipe.cubes.size):  # its cubes say nothing of pictures
+        return Start(network, False, None, None, SCRATCH)
     return Start(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
 
 
-def _opened(path: Path, *, pretrained: bool, trust: bool) -> Start:
-    opened = open_weights(path, trust=trust)
+def _opened(path: Path, task: Task, *, pretrained: bool, trust: bool) -> Start:
+    opened = inflated(open_weights(path, trust=trust), axes_of(task.cases[0].images[0]))
     ours = opened.format == OURS
     complete = all(row.how == "taken" for row in opened.report.rows)
     notes = opened.notes if ours else {}
@@ -160,8 +166,12 @@ def decide(
     for name, usual in _published(task.published, len(cases), validates).items():
         said[name] = usual | said[name]
     extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
-    reading = _reading(task, start, extents, said["reading"])
-    size = tuple(said["approach"].pop("size", None) or _size(task.target, start, extents, reading))
+    asked = said["approach"].pop("size", None)
+    if axes_of(cases[0].images[0]) == 2:
+        size, reading = _of_pictures(task, start, extents(), said["reading"], asked)
+    else:
+        reading = _reading(task, start, extents, said["reading"])
+        size = tuple(asked or _size(task.target, start, extents, reading))
     check_divides(size, start.backbone.stride, type(start.backbone).__name__)
     steps = said["plan"].pop("steps", usual_steps(len(cases)))
     usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
@@ -171,6 +181,8 @@ def decide(
             "--patience waits for a better validation, but no case validates; give --val or leave it out"
         )
     augmentation = Augmentation(**{"mirror": _mirror(task.target), **said["augmentation"]})
+    if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
+        raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
     return Approach(reading, size, plan, Pace(**said["pace"]), augmentation, **said["approach"])
 
 
@@ -206,6 +218,28 @@ def _reading(task: Task, start: Start, extents: Extents, said: dict[str, Any]) -
     return Reading(intensity, known.spacing_mm or middle_spacing(extents()))
 
 
+def _of_pictures(
+    task: Task, start: Start, extents: Sequence[Extent], said: dict[str, Any], asked: Sequence[int] | None
+) -> tuple[tuple[int, ...], Reading]:
+    """The size of what the network sees, which is a whole picture, and how pictures come to it.
+
+    Small pictures of one size stay as they are, padded to the network's stride; any others are shrunk or enlarged.
+    """
+    if task.target.kind == "segmentation":
+        raise DataError(f"{task.place}: masks of 2D pictures are not learned here yet; classes and numbers are")
+    if said.get("spacing_mm"):
+        raise TrainingError("pictures have no spacing; leave --spacing out: --size says how large they become")
+    if asked is not None and len(asked) != 2:
+        raise TrainingError(f"pictures have two sides, --size gives {len(asked)}; {PICTURE[0]} {PICTURE[1]} is usual")
+    stride = start.backbone.stride
+    own = {_rounded_up(extent.size, stride) for extent in extents}
+    alike = len({extent.size for extent in extents}) == 1 and math.prod(max(own)) <= math.prod(PICTURE)
+    usual = max(own) if alike else start.size or _rounded_up(PICTURE, stride)
+    size = tuple(asked or usual)
+    known = start.reading or Reading(BitDepth())
+    return size, Reading(said.get("intensity", known.intensity), fit=None if alike and own == {size} else size)
+
+
 def _size(target: Target, start: Start, extents: Extents, reading: Reading) -> tuple[int, ...]:
     """The start's cubes, no longer than the cases are; for a whole answer, the whole of a small case."""
     sizes = sizes_at(extents(), reading.spacing_mm)
@@ -227,6 +261,8 @@ def _extents(cases: Sequence[Case]) -> list[Extent]:
             extents.append(extent_of(case.images[0]))
         except UnreadableError as error:
             raise TrainingError(f"{case.images[0].path}: {error}") from error
+    if len({len(extent.size) for extent in extents}) > 1:
+        raise DataError("some images are volumes and some are 2D pictures; make a task of each")
     return extents
 
 

@@ -28,7 +28,7 @@ class FineTuned:
         files: of the networks.
         target: what was asked of them.
         reading: how images are read.
-        patch: size of what they were taught on, (X, Y, Z).
+        patch: size of what they were taught on, (X, Y, Z), or (X, Y) of pictures.
         channels: of an image.
         mirror: axes along which all of them were taught mirrored patches too.
     """
@@ -104,8 +104,8 @@ def _described(file: Path) -> FineTuned:
         )
     target, reading = rebuild(notes["target"]), rebuild(notes["reading"])
     patch = tuple(int(side) for side in notes["patch"])
-    if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) != 3 or min(patch) < 1:
-        raise WeightsError(f"{file}: its notes make no sense for predicting volumes; fine-tune again")
+    if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) not in (2, 3) or min(patch) < 1:
+        raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
     return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes))
 
 

@@ -15,7 +15,7 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import MinMax, Window, ZScore
+from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
 from modelsgenesis.data.store import Store
 from modelsgenesis.stages._approach import SCRATCH
 from modelsgenesis.stages._commands import command
@@ -249,10 +249,14 @@ def reading_in_words(reading: Reading) -> str:
         how = f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
     elif isinstance(intensity, MinMax):
         how = "the least and the greatest value of a scan become 0 and 1"
+    elif isinstance(intensity, BitDepth):
+        how = "grey levels from black to the greatest of the picture's bit depth become 0 to 1"
     else:
         how = f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
     spacing = reading.spacing_mm
     grid = f"scans are resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "no resampling"
+    if reading.fit:
+        grid = f"shrunk or enlarged to fit into {' x '.join(map(str, reading.fit))}"
     return f"Reading: {how}; {grid}."
 
 

@@ -121,6 +121,9 @@ def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
     except UnreadableError:
         _refuse_label_map(case.images[0], read_volume(case.images[0]).values, root)  # the better reason, if it is one
         raise
+    if len(image.size) != len(tuned.patch):
+        what = f"it has {len(image.size)} axes, but the network was taught images of {len(tuned.patch)}"
+        raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
     if len(image.values) != tuned.channels:
         what = f"it has {len(image.values)} channels, but the network takes {tuned.channels}"
         raise UnreadableError(what, "give each case all its channels")

@@ -21,7 +21,7 @@ from modelsgenesis.tasks.building import one_source, with_modality
 CHANNEL = re.compile(r"(.+)_(\d{4})$")  # of nnU-Net: CASE_0001 is channel 1 of CASE
 
 
-def find_cases(scans: Path, channels: int, skip: Path) -> tuple[list[Case], list[Problem]]:
+def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False) -> tuple[list[Case], list[Problem]]:
     """Find what to predict.
 
     Args:
@@ -29,6 +29,7 @@ def find_cases(scans: Path, channels: int, skip: Path) -> tuple[list[Case], list
             for channels) and, if known, id and modality.
         channels: of a case; a 4D file is one, and so are files named as nnU-Net does, CASE_0000, CASE_0001.
         skip: a folder to leave out.
+        pictures: take the PNG and JPEG files of a folder.
     Returns:
         Cases of unique ids, and what cannot be one.
     Raises:
@@ -37,7 +38,7 @@ def find_cases(scans: Path, channels: int, skip: Path) -> tuple[list[Case], list
     if scans.is_file() and scans.suffix.lower() == ".csv":
         cases, problems = _in_table(scans, channels)
     else:
-        sources, problems = find_sources(scans, skip=skip)
+        sources, problems = find_sources(scans, skip=skip, pictures=pictures)
         root = scans if scans.is_dir() else scans.parent
         cases = _in_folder(sources, root, channels, problems)
     return _unique(cases, problems), problems

@@ -268,6 +268,7 @@ class Tuning:
         )
         spacing = approach.reading.spacing_mm
         grid = f"resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "at their own spacing"
+        grid = "shrunk or enlarged to fit" if approach.reading.fit else grid
         mirrored = "".join(AXES[axis] for axis in approach.augmentation.mirror) or "none"
         lines = [
             f"{self.task.name}: {target.kind} of {', '.join(target.names)}",

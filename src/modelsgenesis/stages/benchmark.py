@@ -89,7 +89,7 @@ def benchmark(
     warmup_steps: int | None = None,
     weight_decay: float | None = None,
     tune: Literal["full", "layer-decay", "probe", "head-first"] | None = None,
-    size: tuple[int, int, int] | None = None,
+    size: tuple[int, int, int] | tuple[int, int] | None = None,
     spacing: tuple[float, float, float] | None = None,
     mirror: str | None = None,
     augment: bool = True,
@@ -126,7 +126,7 @@ def benchmark(
         warmup_steps: over which it rises.
         weight_decay: of the convolutions' weights.
         tune: full, layer-decay, probe or head-first.
-        size: of the patches in voxels.
+        size: of the patches in voxels; pictures are shrunk or enlarged to it.
         spacing: in mm along X, Y and Z, to resample to.
         mirror: axes that may be mirrored, such as xyz, yz or none.
         augment: leave the training patches as they are with --no-augment.

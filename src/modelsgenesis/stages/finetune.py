@@ -38,7 +38,7 @@ def finetune(
     tune: Literal["full", "layer-decay", "probe", "head-first"] | None = None,
     decay: float | None = None,
     rest: float | None = None,
-    size: tuple[int, int, int] | None = None,
+    size: tuple[int, int, int] | tuple[int, int] | None = None,
     spacing: tuple[float, float, float] | None = None,
     foreground: float | None = None,
     mirror: str | None = None,
@@ -91,7 +91,7 @@ def finetune(
         tune: full, layer-decay (earlier layers slower), probe (the head alone) or head-first (the encoder rests first).
         decay: of layer-decay, from each stage to the one before it.
         rest: of head-first, the share of the steps.
-        size: of the patches in voxels.
+        size: of the patches in voxels; pictures are shrunk or enlarged to it.
         spacing: in mm along X, Y and Z, to resample to; by default the start's, or the middle one where cases differ.
         foreground: share of the patches that are centred on a label.
         mirror: axes that may be mirrored, such as xyz, yz or none.

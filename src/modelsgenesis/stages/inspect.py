@@ -153,7 +153,9 @@ def as_page(task: Task, checked: Checked) -> Page:
         page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
     page.section("What there is", table(summary(task, checked)))
     page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
-    page.section("Some of the cases", paragraph(PICTURES, "caption"), pictures(task, checked))
+    flat = all(len(finding.size) == 2 for finding in checked.findings)
+    words = "The first channel, as the file has it." if flat else PICTURES
+    page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)
     page.section("Every case", folded(f"{len(rows)} cases", table(rows, case_head(task)), unfolded=len(rows) <= FEW))
     return page

@@ -55,8 +55,9 @@ def predict(
 
     Args:
         run: made by finetune; one of several folds is an ensemble. In Python also a list of runs.
-        scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, one such file, or a CSV with the column `image`
-            (or image_0, image_1 ... for channels) and, if known, id and modality.
+        scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of PNG and JPEG for networks of pictures;
+            one such file; or a CSV with the column `image` (or image_0, image_1 ... for channels) and, if known, id and
+            modality.
         into: the folder of the predictions: a file a case, predictions.csv, failures.csv.
         also: more runs, whose probabilities are averaged with those of the first.
         overlap: share of a window that the next one sees again; 0.5, or 0.25 where a scan has one answer.
@@ -95,7 +96,7 @@ def predict(
     console = Console(stderr=True, quiet=quiet)
     with only_one(into, "predict"):
         _clear(into)
-        cases, problems = find_cases(scans, tuned.channels, into)
+        cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
@@ -206,7 +207,8 @@ def _is_certified(into: Path, arguments: dict[str, Any]) -> bool:
 
 def _nothing(scans: Path, into: Path, problems: Sequence[Problem]) -> str:
     if not problems:
-        return f"no scan in {scans}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or a CSV that names them"
+        kinds = "NIfTI, NRRD, MetaImage, DICOM and .npy files, or PNG and JPEG for networks of pictures"
+        return f"no scan in {scans}; it takes {kinds}, or a CSV that names them"
     return f"none of the scans in {scans} could be predicted; {into / FAILURES} says why"
 
 

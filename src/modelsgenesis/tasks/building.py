@@ -36,6 +36,8 @@ def patient_of(source: Source, name: str) -> str:
 def one_source(place: Path, root: Path) -> Source:
     """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
 
+    A file may be a picture, PNG or JPEG.
+
     Args:
         place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
             `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels.
@@ -49,7 +51,7 @@ def one_source(place: Path, root: Path) -> Source:
     part = PART.fullmatch(place.name)
     if part and not place.exists():
         return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)
-    found, problems = sources_at(place, root)
+    found, problems = sources_at(place, root, pictures=True)
     if len(found) == 1:
         return found[0]
     if not found:

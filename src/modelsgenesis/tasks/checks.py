@@ -139,8 +139,10 @@ def label_counts(target: Target, findings: Iterable[Finding]) -> tuple[int, ...]
 
 
 def _uneven_spacing(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
-    steps = np.array([finding.spacing_mm for finding in findings]).reshape(-1, 3)
-    if len(steps) and (steps.max(axis=0) > UNEVEN * steps.min(axis=0)).any():
+    if len({len(finding.size) for finding in findings}) != 1:
+        return
+    steps = np.array([finding.spacing_mm for finding in findings])
+    if (steps.max(axis=0) > UNEVEN * steps.min(axis=0)).any():
         axis = int(np.argmax(steps.max(axis=0) / steps.min(axis=0)))
         what = f"voxels are from {steps[:, axis].min():.3g} to {steps[:, axis].max():.3g} mm along {'XYZ'[axis]}"
         median = " ".join(f"{step:.3g}" for step in np.median(steps, axis=0))

@@ -1,4 +1,4 @@
-"""A `.npz` as MedMNIST makes them: volumes, labels, and the makers' own splits."""
+"""A `.npz` as MedMNIST makes them: volumes or grey pictures, labels, and the makers' own splits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,14 +21,16 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str] | None = None) -> Task:
-    """Read volumes and class numbers from `train_images`, `train_labels`, `val_...` and `test_...`.
+    """Read images and class numbers from `train_images`, `train_labels`, `val_...` and `test_...`.
+
+    The images are volumes (N, X, Y, Z), or grey pictures (N, rows, columns).
 
     Args:
         path: of the file.
         kind: "regression" takes whole numbers for numbers, not for classes.
         classes: {class: numbers}: {"normal": "0", "hyperplasia": "1"}.
     Raises:
-        DataError: an array is missing or has another shape; the images are 2D.
+        DataError: an array is missing or has another shape; the images are in colour.
     """
     try:
         arrays = _arrays(path)
@@ -69,12 +71,10 @@ def _arrays(path: Path) -> list[tuple[Split, tuple[int, ...], NDArray[Any]]]:
 
 
 def _check_shape(shape: tuple[int, ...], name: str, path: Path) -> None:
-    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 3):
-        raise DataError(
-            f"{path}: {name} of shape {shape} are 2D pictures; networks here take volumes, as the 3D sets have"
-        )
-    if len(shape) != 4:
-        raise DataError(f"{path}: {name} has shape {shape}; it should be (volumes, X, Y, Z)")
+    if len(shape) == 4 and shape[3] == 3:
+        raise DataError(f"{path}: {name} of shape {shape} are pictures in colour; volumes and grey pictures are read")
+    if len(shape) not in (3, 4):
+        raise DataError(f"{path}: {name} has shape {shape}; it should be (volumes, X, Y, Z) or (N, rows, columns)")
 
 
 def _cases(

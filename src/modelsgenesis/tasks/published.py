@@ -51,7 +51,7 @@ class Published:
 
     metric: str
     scores: tuple[Score, ...] = ()
-    size: tuple[int, int, int] | None = None
+    size: tuple[int, ...] | None = None
     intensity: Intensity | None = None
     spacing_mm: tuple[float, float, float] | None = None
     batch_size: int | None = None

@@ -31,7 +31,7 @@ class Augmentation:
 
     Args:
         p_spatial: of rotating and scaling.
-        rotation_degrees: about each axis, at most.
+        rotation_degrees: about each axis, at most; a picture turns in its plane.
         scale: at most this much larger or smaller, as a fraction.
         mirror: axes of space that may be reversed; not X where left and right are labels of their own.
         p_intensity: of each change of intensity.
@@ -70,19 +70,19 @@ class Augmentation:
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
         keys, modes = ["image", "mask"], ["bilinear", "nearest"]
-        angle = math.radians(self.rotation_degrees)
+        angle, linear = math.radians(self.rotation_degrees), "trilinear" if len(size) == 3 else "bilinear"
         anywhere: dict[str, Any] = {"keys": keys, "allow_missing_keys": True}
         p: dict[str, Any] = {"keys": "image", "prob": self.p_intensity}
         spatial = RandAffined(
-            **anywhere, prob=self.p_spatial, rotate_range=(angle,) * 3, scale_range=(self.scale,) * 3, mode=modes,
-            padding_mode="zeros", spatial_size=size,
+            **anywhere, prob=self.p_spatial, rotate_range=(angle,) * (3 if len(size) == 3 else 1),
+            scale_range=(self.scale,) * len(size), mode=modes, padding_mode="zeros", spatial_size=size,
         )  # fmt: skip
         mirrors = [RandFlipd(**anywhere, prob=0.5, spatial_axis=axis) for axis in self.mirror if axis < len(size)]
         intensity = [
             RandGaussianNoised(**p, std=0.05),
             RandGaussianSmoothd(**p, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
             RandScaleIntensityd(**p, factors=0.25),
-            RandSimulateLowResolutiond(**p, zoom_range=(0.5, 1.0)),
+            RandSimulateLowResolutiond(**p, zoom_range=(0.5, 1.0), upsample_mode=linear),
             RandAdjustContrastd(**p, gamma=(0.7, 1.5)),
         ]
         return Compose([spatial, *mirrors, *intensity])

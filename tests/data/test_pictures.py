@@ -1,0 +1,222 @@
+"""Pictures as images of two axes: what a PNG or JPEG holds is what a network of pictures sees."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.arrays import StoredArray, chunks_of, write_array
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.extents import axes_of, extent_of
+from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.intensity import BitDepth, Percentiles, Window
+from modelsgenesis.data.patches import CentredPatches, PatchSampler
+from modelsgenesis.data.prepared import Shelf, prepare_case
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.values import sample_of, summarise
+from modelsgenesis.data.volume import Geometry
+
+ILL = Target("classification", (Label("ill"), Label("well")))
+LEVELS = generator_for(1, 0, "levels").integers(0, 256, (20, 30)).astype(np.uint8)  # (rows, columns)
+
+
+def found(path: Path) -> Source:
+    """The one picture at a path."""
+    (source,), problems = find_sources(path, pictures=True)
+    assert problems == []
+    return source
+
+
+def saved(path: Path, values: np.ndarray, **options: object) -> Source:
+    """Write a picture and find it again."""
+    Pillow.fromarray(values).save(path, **options)
+    return found(path)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colours", [1, 3, 4], ids=["grey", "alike", "opaque"])
+def test_grey_levels_are_the_files(bits: int, colours: int, tmp_path: Path) -> None:
+    """X runs along the rows and Y down the columns; three colours that are alike are one, in 8 and 16 bits."""
+    levels = LEVELS.astype(np.uint16) * 251 if bits == 16 else LEVELS
+    write_png(
+        tmp_path / "a.png",
+        np.stack([levels] * min(colours, 3) + [np.full_like(levels, np.iinfo(levels.dtype).max)] * (colours > 3), -1),
+    )
+    volume = read_volume(found(tmp_path / "a.png"))
+    np.testing.assert_array_equal(volume.values, levels.T[None])
+    assert (volume.spacing_mm, volume.notes, volume.values.dtype) == ((1.0, 1.0), (), levels.dtype)
+    assert volume.modality == "unknown"
+    assert extent_of(found(tmp_path / "a.png")).size == (30, 20)
+    assert axes_of(found(tmp_path / "a.png")) == 2
+
+
+def write_png(path: Path, values: np.ndarray) -> None:
+    """Write (rows, columns, channels) of 8 or 16 bits: Pillow knows no colours of 16."""
+    rows, columns, channels = values.shape
+    head = struct.pack(">IIBBBBB", columns, rows, 8 * values.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    lines = b"".join(b"\0" + row.astype(values.dtype.newbyteorder(">")).tobytes() for row in values)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def test_jpeg_is_read_and_its_dots_per_inch_are_no_spacing(tmp_path: Path) -> None:
+    """What a printer should do says nothing of a patient."""
+    smooth = np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8) * 2
+    volume = read_volume(saved(tmp_path / "a.jpg", smooth, dpi=(72, 72), quality=95))
+    np.testing.assert_allclose(volume.values[0].T.astype(float), smooth, atol=3)
+    assert volume.spacing_mm == (1.0, 1.0)
+
+
+def test_colours_become_their_brightness_with_a_note(tmp_path: Path) -> None:
+    """0.299 R + 0.587 G + 0.114 B, rounded."""
+    colours = generator_for(2, 0, "colours").integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    volume = read_volume(saved(tmp_path / "a.png", colours))
+    np.testing.assert_array_equal(volume.values[0].T, np.rint(colours @ [0.299, 0.587, 0.114]).astype(np.uint8))
+    assert volume.notes == ("colour: made grey by 0.299 R + 0.587 G + 0.114 B",)
+
+
+def test_palette_is_looked_up(tmp_path: Path) -> None:
+    """A picture of few levels saved with a palette has its levels, not their numbers."""
+    few = (LEVELS // 64 * 80).astype(np.uint8)
+    Pillow.fromarray(few).convert("P").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_volume(found(tmp_path / "a.png")).values[0].T, few)
+
+
+def cut(path: Path) -> None:
+    """Keep the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def noise(side: int = 200) -> np.ndarray:
+    """A picture that does not compress."""
+    return generator_for(3, 0, "noise").integers(0, 256, (side, side)).astype(np.uint8)
+
+
+def hollow(path: Path) -> None:
+    """A few bytes that claim a huge picture."""
+    head = struct.pack(">IIBBBBB", 2**20, 2**20, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+
+
+BAD = {
+    "cut.jpg": (lambda p: (Pillow.fromarray(noise()).save(p), cut(p)), "cut off: it lacks the end of a JPEG"),
+    "cut.png": (lambda p: (Pillow.fromarray(noise()).save(p), cut(p)), "cut off or damaged"),
+    "empty.png": (lambda p: p.write_bytes(b""), "the file is empty"),
+    "text.png": (lambda p: p.write_text("no picture"), "not a PNG file, though called .png"),
+    "other.png": (lambda p: Pillow.fromarray(noise()).save(p, "JPEG"), "a JPEG file by content"),
+    "glass.png": (lambda p: write_png(p, np.stack([LEVELS] * 4, -1)), "some of it is transparent"),
+    "veil.png": (lambda p: write_png(p, np.stack([LEVELS] * 2, -1)), "grey with transparency"),
+    "huge.png": (hollow, "damaged|claims"),
+    "line.png": (lambda p: Pillow.fromarray(LEVELS[:1]).save(p), "two pixels a side"),
+    "flat.png": (lambda p: Pillow.fromarray(np.full((9, 9), 7, np.uint8)).save(p), "every voxel is 7"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_picture_is_refused_with_a_remedy(name: str, tmp_path: Path) -> None:
+    """Whatever its kind of damage: what is wrong, and what to do."""
+    write, what = BAD[name]
+    write(tmp_path / name)  # type: ignore[no-untyped-call]
+    sources, problems = find_sources(tmp_path, pictures=True)
+    if sources:
+        with pytest.raises(UnreadableError, match=what) as raised:
+            read_image(sources, Reading(BitDepth()))
+        problems = [raised.value.at(tmp_path / name)]
+    (problem,) = problems
+    assert problem.remedy
+    assert re.search(what, problem.problem + problem.remedy)
+
+
+def test_pictures_are_wanted_or_not(tmp_path: Path) -> None:
+    """Among volumes a picture is a problem, and one whose name does not say so is no concern of ours."""
+    saved(tmp_path / "a.png", LEVELS)
+    (tmp_path / "a.png").rename(tmp_path / "thumbnail")
+    assert find_sources(tmp_path) == ([], [])
+    _, (problem,) = find_sources(tmp_path, pictures=True)
+    assert "does not say so" in problem.problem
+    saved(tmp_path / "b.png", LEVELS)
+    _, (problem,) = find_sources(tmp_path)
+    assert problem.problem == "a 2D picture, not a volume"
+
+
+@pytest.mark.parametrize(("greatest", "levels"), [(200, 255), (255, 255), (256, 1023), (4095, 4095), (65535, 65535)])
+def test_bit_depth_is_the_least_that_holds_the_picture(greatest: int, levels: int) -> None:
+    """Of 8, 10, 12, 14 and 16 bits, whatever the file's own type."""
+    values = np.linspace(0, greatest, 100).astype(np.uint16).reshape(1, 10, 10)
+    summary = summarise(values, sample_of(values), "unknown")
+    assert BitDepth().limits(summary) == (0.0, levels)
+    assert float(BitDepth().scale(values, summary).max()) == pytest.approx(greatest / levels)
+
+
+def test_no_picture_has_hounsfield_units(tmp_path: Path) -> None:
+    """A window of HU makes no sense of grey levels, nor bit depth of HU."""
+    with pytest.raises(UnreadableError, match="Hounsfield units, but this is a picture"):
+        read_image([saved(tmp_path / "a.png", LEVELS)], Reading(Window()))
+    values = np.linspace(-1000, 1000, 64).reshape(1, 4, 4, 4)
+    with pytest.raises(UnreadableError, match=r"grey levels lie in 0\.\.65535, its values are -1000 to 1000"):
+        BitDepth().limits(summarise(values, sample_of(values), "CT"))
+
+
+@pytest.mark.parametrize(("fit", "size"), [((10, 10), (10, 7)), ((60, 60), (60, 40)), ((90, 20), (30, 20))])
+def test_pictures_just_fit_in(fit: tuple[int, ...], size: tuple[int, ...], tmp_path: Path) -> None:
+    """Shrunk or enlarged, proportions kept; a ramp stays a ramp."""
+    ramp = np.broadcast_to(np.linspace(0, 200, 30), (20, 30)).astype(np.uint8)
+    image = read_image([saved(tmp_path / "a.png", ramp)], Reading(BitDepth(), fit=fit))
+    assert image.size == size
+    row = image.values[0, :, size[1] // 2].astype(float)
+    np.testing.assert_allclose(row, np.linspace(0, 200, size[0]), atol=12)
+
+
+def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
+    """Cut anywhere, beyond the borders too; a small picture lies in the middle of its patch."""
+    case = Case("a", (saved(tmp_path / "a.png", LEVELS),), values=(1.0,))
+    prepared = prepare_case(case, target=ILL, reading=Reading(BitDepth()), into=tmp_path / "cases")
+    shelf, seen = Shelf(tmp_path / "cases"), LEVELS.T / np.float32(255)
+    assert prepared.size == (30, 20)
+    region = shelf.image(prepared, (-2, 5), (10, 20))
+    np.testing.assert_allclose(region[0], np.pad(seen, ((2, 0), (0, 5)))[:10, 5:25], atol=1e-6)
+    middle = CentredPatches(shelf, [prepared], ILL, (32, 32))[0]
+    np.testing.assert_allclose(middle["image"][0], np.pad(seen, ((1, 1), (6, 6))), atol=1e-6)
+    assert middle["values"].tolist() == [1.0]
+    patch = PatchSampler(shelf, [prepared], ILL, (8, 8)).sample(generator_for(0, 0, "patch"))
+    x, y = patch.lower
+    np.testing.assert_allclose(patch.arrays["image"][0], seen[x : x + 8, y : y + 8], atol=1e-6)
+
+
+def test_large_pictures_are_kept_in_chunks(tmp_path: Path) -> None:
+    """More than a chunk along both axes, channels apart."""
+    values = generator_for(4, 0, "large").integers(0, 2**16, (1, 2, 1500, 1100)).astype(np.uint16)
+    parts = ((slices, values[slices]) for slices in chunks_of(values.shape))
+    write_array(tmp_path / "a.b2nd", values.shape, "<u2", parts, {})
+    stored = StoredArray(tmp_path / "a.b2nd")
+    np.testing.assert_array_equal(stored.read((slice(0, 1), slice(1, 2), slice(900, 1400), slice(3, 1100))),
+                                  values[:, 1:2, 900:1400, 3:1100])  # fmt: skip
+
+
+def test_geometry_of_two_axes_goes_there_and_back() -> None:
+    """Flipped and swapped axes in 2D as in 3D."""
+    values = np.arange(12.0).reshape(1, 3, 4)
+    turned = Geometry((3, 4), (1.0, 2.0), (0.0, 0.0), (0.0, -1.0, 1.0, 0.0))
+    assert (turned.order, turned.flips) == ((1, 0), (True, False))
+    np.testing.assert_array_equal(turned.from_lps(turned.to_lps(values)), values)
+    np.testing.assert_array_equal(turned.to_lps(values)[0], values[0].T[::-1])
+
+
+def test_percentiles_read_pictures_too(tmp_path: Path) -> None:
+    """Any intensity but a window of HU may be asked."""
+    image = read_image([saved(tmp_path / "a.png", LEVELS)], Reading(Percentiles()))
+    scaled = image.scaled((slice(2, 9), slice(None)))
+    assert scaled.shape == (1, 7, 20)
+    assert 0 <= float(scaled.min()) < float(scaled.max()) <= 1
