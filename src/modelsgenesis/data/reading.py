@@ -24,6 +24,7 @@ from modelsgenesis.data.headers import (
     read_header,
     read_nifti_header,
 )
+from modelsgenesis.data.outlines import draw_outlines
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import resample, straighten
 from modelsgenesis.data.sniffing import ending_of
@@ -45,7 +46,7 @@ def read_volume(
     """Read one scan, turned to LPS, or one picture.
 
     Args:
-        source: from `find_sources`, or made by a task; of kind "image", "picture", "dicom", "npy" or "row".
+        source: from `find_sources`, or made by a task; of kind "image", "picture", "dicom", "npy", "row" or "outlines".
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         fit: voxels along X, Y, Z, to resample to instead: the image just fits in, its proportions kept.
         max_voxels: more are refused before memory is taken.
@@ -58,6 +59,8 @@ def read_volume(
     try:
         if source.kind == "dicom" and source.dicom is not None:
             image, notes = _read_series(source.dicom, source.box, max_voxels)
+        elif source.kind == "outlines" and source.dicom is not None:
+            image, notes = draw_outlines(source.path, source.dicom), []
         elif source.kind == "npy":
             image, notes = _from_array(open_npy(source.path), max_voxels)
         elif source.kind == "row":

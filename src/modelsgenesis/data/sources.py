@@ -30,7 +30,7 @@ class Source:
     Attributes:
         path: of the file, or of the folder of a DICOM series.
         kind: "image" (a volume SimpleITK reads), "picture" (a PNG or JPEG), "dicom", "npy", "cubes" (an official cube
-            file) or "row" (of an array in a .npz).
+            file), "row" (of an array in a .npz) or "outlines" (an XML of LIDC-IDRI, drawn on its series: a mask).
         files: all that is read, in order.
         series: raw; names the scan.
         patient: raw.
@@ -38,7 +38,7 @@ class Source:
         fold: given, or None.
         forced: named by a CSV, so never taken for a label map.
         cubes_per_scan: of an official cube file, from its name; 1 otherwise.
-        dicom: what the headers of a DICOM series say; None otherwise.
+        dicom: what the headers of a DICOM series say, that it is or is drawn on; None otherwise.
         index: which volume of a 4D image, or which row of the array; None where the file holds one volume.
         array: the name of the array in a .npz.
         box: of the scan, that is all that is read; None is the whole.

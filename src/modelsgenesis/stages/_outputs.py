@@ -57,7 +57,7 @@ class Wanted:
         if self.tuned.target.kind != "segmentation":
             return []
         asked = {
-            "seg": self.seg and case.images[0].kind == "dicom",
+            "seg": self.seg and case.images[0].kind == "dicom" and case.images[0].box is None,
             PROBABILITIES: self.probabilities,
             PICTURES: self.pictures,
         }

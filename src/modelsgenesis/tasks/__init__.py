@@ -8,6 +8,7 @@ from modelsgenesis.tasks.lcs import lcs
 from modelsgenesis.tasks.medmnist3d import medmnist3d
 from modelsgenesis.tasks.naming import find, names, read
 from modelsgenesis.tasks.ncc import ncc
+from modelsgenesis.tasks.ncs import ncs
 from modelsgenesis.tasks.published import Published, Score
 from modelsgenesis.tasks.task import Task
 
@@ -24,5 +25,6 @@ __all__ = [
     "medmnist3d",
     "names",
     "ncc",
+    "ncs",
     "read",
 ]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sniffing import ending_of
+from modelsgenesis.tasks.building import OUTLINED
 
 MISSING = ("", "nan", "na", "n/a")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
@@ -46,7 +48,10 @@ def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool
     if kind in ("classification", "regression"):
         return False
     entries = {entry for row in rows for entry in row if entry}
-    return any(ending_of(Path(entry)) or ("/" in entry and (root / entry).exists()) for entry in entries)
+    files = {str(boxed[0]) if (boxed := read_box(Path(entry))) else entry for entry in entries}
+    return any(
+        ending_of(Path(file)) or OUTLINED.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
+    )
 
 
 def answers_of(

@@ -18,6 +18,7 @@ from modelsgenesis.tasks.published import Published
 from modelsgenesis.tasks.task import NoCaseError, Task
 
 PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
+OUTLINED = re.compile(r"(?P<scan>.+)#(?P<outlines>/.+\.xml)")  # drawn on a DICOM series
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
 
 
@@ -40,7 +41,8 @@ def one_source(place: Path, root: Path) -> Source:
 
     Args:
         place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
-            `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels.
+            `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels;
+            `series#/folder/069.xml` what the XML of LIDC-IDRI outlines in a DICOM series.
         root: of the table or folder that names it.
     Raises:
         UnreadableError: there is none, or more than one.
@@ -48,6 +50,9 @@ def one_source(place: Path, root: Path) -> Source:
     boxed = None if place.exists() else read_box(place)
     if boxed:
         return one_source(boxed[0], root).cut(boxed[1])
+    outlined = OUTLINED.fullmatch(place.as_posix())
+    if outlined and not place.exists():
+        return outlines_on(one_source(Path(outlined["scan"]), root), Path(outlined["outlines"]))
     part = PART.fullmatch(place.name)
     if part and not place.exists():
         return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)
@@ -57,6 +62,13 @@ def one_source(place: Path, root: Path) -> Source:
     if not found:
         raise UnreadableError(problems[0].problem, problems[0].remedy)
     raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
+
+
+def outlines_on(scan: Source, outlines: Path) -> Source:
+    """The mask that an XML of LIDC-IDRI makes of a DICOM series."""
+    if scan.dicom is None or not outlines.is_file():
+        raise UnreadableError(f"{outlines} is not there, or not of a DICOM series", "name the series and its XML")
+    return Source(outlines, "outlines", (outlines,), f"{scan.series}#outlines", scan.patient, dicom=scan.dicom)
 
 
 def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:

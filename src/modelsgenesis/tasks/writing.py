@@ -71,6 +71,8 @@ def label_entries(case: Case, target: Target) -> list[str]:
 def spell(source: Source) -> str:
     """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
     place, box = source.path.resolve().as_posix(), str(source.box or "")
+    if source.kind == "outlines" and source.dicom is not None:
+        return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
     if source.index is None:
         return place + box
     return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"
