@@ -17,7 +17,7 @@ VERBS = {
     "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",
-    "report": "RUN PAGE: one self-contained HTML page about a run or a benchmark",
+    "report": "RUN [PAGE]: one self-contained HTML page about a run or a benchmark",
     "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
     "export": "RUN INTO: the network for another program, with a model card",
     "demo": "OUT: the whole line on made-up scans, in minutes",
@@ -111,6 +111,9 @@ def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
     def spelled(name: str, parameter: inspect.Parameter) -> inspect.Parameter:
         if parameter.default is parameter.empty:
             return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:  # it may be left out, and has no flag in Python either
+            optional = tyro.conf.Positional[str | None]
+            return parameter.replace(annotation=Annotated[optional, tyro.conf.arg(metavar=name.upper())])
         if name.endswith("_"):  # a word of Python's own, such as from
             return parameter.replace(annotation=Annotated[parameter.annotation, tyro.conf.arg(name=name[:-1])])
         return parameter

@@ -1,17 +1,26 @@
 """genesis benchmark: fair by construction, resumable, and honest in its report."""
 
 import csv
+import math
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tests.stages.balls import blob, write_image
 
 from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import write_json
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.stages._benchmark_report import latex, read_findings
+from modelsgenesis.stages._benchmark_cases import rows_of_cases
+from modelsgenesis.stages._benchmark_forms import latex
+from modelsgenesis.stages._benchmark_report import commands
+from modelsgenesis.stages._benchmark_tables import read_findings, score_table
+from modelsgenesis.stages._ran import read_ran, time_rows
 from modelsgenesis.stages.benchmark import Arm, arms_of, benchmark, budgets_of
 from modelsgenesis.stages.report import report
 from modelsgenesis.weights.files import save_network
@@ -101,16 +110,121 @@ def test_processes_change_nothing(done: Path, balls: Path, start: Path, tmp_path
 
 
 def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
-    """Page, Markdown, CSV and LaTeX; two steps of training show nothing, and the report says so."""
+    """Two steps of training show nothing, and page and Markdown say so, and what the intervals are not."""
     page = report(done, tmp_path / "page.html").read_text()
-    assert "not shown" in page
-    assert "the audit found" in page
     text = (done / "report.md").read_text()
-    assert "No arm is shown to need fewer labels" in text
-    assert "genesis benchmark" in text
+    for said in (page, text):
+        assert "no arm is shown to need fewer labels than scratch" in said
+        assert "the audit found" in said
+        assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in said
+        assert "2 seeds (0, 1)" in said
+        assert "the mean over 2 test cases of 2 patients" in said
+    assert "not shown" in page
     assert {row["arm"] for row in rows_of(done / "comparisons.csv")} == {"scratch:2x", "ours"}
     assert all(row["claim"] == "not shown" for row in rows_of(done / "savings.csv"))
     assert "ours & $" in (done / "tables.tex").read_text()
+
+
+def test_report_pictures_the_worst_and_the_best_cases(done: Path) -> None:
+    """The fewest and the most labels, each a sheet in the page and beside the Markdown; the worst one is that."""
+    page = report(done).read_text()
+    assert page.count("<img") == 4
+    assert 'src="data:' in page
+    assert 'src="figures' not in page
+    text = (done / "report.md").read_text()
+    for name in ("learning.png", "pairs.png", "cases-fewest.webp", "cases-most.webp"):
+        assert f"(figures/{name})" in text
+        with Image.open(done / "figures" / name) as opened:
+            assert opened.width > 400
+    found = read_findings(done)[0]
+    rows, labels, _ = rows_of_cases(done, found, 2)
+    assert labels == ("1", "2")
+    means = {case: np.mean([one.value for one in found.by_case if (one.case, one.cases) == (case, 2)])
+             for case in {one.case for one in found.by_case}}  # fmt: skip
+    worst, best = sorted(means, key=lambda case: means[case])
+    assert [row.caption.split("   ")[0] for row in rows] == [f"worst: {worst}", f"best: {best}"]
+    own = {one.arm: one.value for one in found.by_case if (one.case, one.cases, one.seed) == (worst, 2, 0)}
+    assert rows[0].titles == tuple(f"{arm}   {own[arm]:.3f}" for arm in ("scratch", "scratch:2x", "ours"))
+
+
+def test_report_says_what_ran_where_and_how_long(done: Path) -> None:
+    """Updates and seconds by arm and budget, the machine and torch, and that nobody knows of the start."""
+    report(done)
+    text = (done / "report.md").read_text()
+    ran = read_ran(done, rows_of(done / "runs.csv"))
+    assert {(one.arm, one.updates) for one in ran} == {("scratch", 2), ("scratch:2x", 4), ("ours", 2)}
+    assert [(row[0], row[1], row[2], row[3]) for row in time_rows(ran)][:2] == [
+        ("ours", "2", "2", "2"), ("scratch", "2", "2", "2"),
+    ]  # fmt: skip
+    assert f"torch {torch.__version__}" in text
+    assert "precision 32-true" in text
+    assert "12 runs, " in text
+    assert re.search(r"\| ours \| \S*given.safetensors \| not written down", text)
+
+
+def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path) -> None:
+    """Results are often kept without their runs; times are then those of the table."""
+    shutil.copy(done / "runs.csv", tmp_path)
+    page = report(tmp_path).read_text()
+    assert "the folder of a run is not here (runs/scratch/" in page
+    assert "not written down" in page
+    assert "not finished, so it has no birth certificate" in page
+
+
+def test_published_scores_stand_beside_ours(done: Path, tmp_path: Path) -> None:
+    """Each beside the arm of its name, with its source; those of another metric are left out."""
+    shutil.copy(done / "runs.csv", tmp_path)
+    rows = [
+        {"start": "Scratch", "mean": 0.9, "sd": 0.01, "source": "table 1"},
+        {"start": "elsewhere", "mean": 0.8, "sd": None, "source": "table 2"},
+    ]
+    write_json(tmp_path / "published.json", {"task": "balls", "metric": "dice", "rows": rows})
+    report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    scratch = {row[0]: row[-1] for row in score_table(read_findings(tmp_path)[0])[0]}["scratch"]
+    assert f"| Scratch | 0.900 ± 0.010 | {scratch} | table 1 |" in text
+    assert "| elsewhere | 0.800 | - | table 2 |" in text
+    assert "0.900 \\pm 0.010" in (tmp_path / "tables.tex").read_text()
+    write_json(tmp_path / "published.json", {"task": "balls", "metric": "iou", "rows": rows})
+    report(tmp_path)
+    assert "Published" not in (tmp_path / "report.md").read_text()
+
+
+def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
+    """What is undefined is empty in the CSV, and numbers are numbers."""
+    report(done)
+    found = read_findings(done)[0]
+    for row, one in zip(rows_of(done / "comparisons.csv"), found.comparisons, strict=True):
+        assert float(row["difference"]) == pytest.approx(one.difference.value, rel=1e-5)
+        assert float(row["low95"]) == pytest.approx(one.difference.low95, rel=1e-5)
+        assert (row["paired_t_p"] == "") == math.isnan(one.paired_t.p)
+    for row, saved in zip(rows_of(done / "savings.csv"), found.savings, strict=True):
+        assert float(row["low95"]) == pytest.approx(saved.saving.low95, rel=1e-5)
+    assert {row["arm"] for row in rows_of(done / "scores.csv")} == {"scratch", "scratch:2x", "ours"}
+
+
+def test_classified_cubes_are_pictured_with_answer_and_truth(balls: Path, start: Path, tmp_path: Path) -> None:
+    """The middle slices of the cubes answered worst and best; one arm alone is compared with nothing."""
+    with open(tmp_path / "classes.csv", "w", newline="") as file:
+        names = [f"ball{number}.nii.gz" for number in range(8)]
+        classes = [["image", "label"], *([balls / "images" / name, "ab"[k % 2]] for k, name in enumerate(names))]
+        csv.writer(file).writerows(classes)
+    into = benchmark(tmp_path / "classes.csv", tmp_path / "out", cases=("all",), like=str(start), **TINY | {"seeds": 1})
+    found = read_findings(into)[0]
+    rows, labels, _ = rows_of_cases(into, found, 6)
+    assert not labels
+    assert [row.caption for row in rows] == ["worst answers", "best answers"]
+    assert all(re.fullmatch(r"…\S+ball\d\ntrue: [ab]\nscratch: [ab] 0\.\d\d", row.titles[0]) for row in rows)
+    text = (into / "report.md").read_text()
+    assert "One arm alone" in text
+    assert "of 2 test cases of 2 patients together; more is better" in text
+    assert "figures/cases-fewest.webp" in text
+
+
+def test_command_of_a_benchmark_names_each_start_once(done: Path, balls: Path, start: Path) -> None:
+    """Starts are inputs of the folder, and options of the command, and are said as options alone."""
+    command = commands(done)[-1]
+    assert command.startswith(f"genesis benchmark {balls} {done} --from scratch scratch:2x ours={start} ")
 
 
 def test_tables_can_be_recomputed_from_the_rows(done: Path) -> None:

@@ -27,6 +27,7 @@ LEFT, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.08, 0.3, 0.36, 0.24  # inches
 LEGEND, LEGEND_ALONE, UNDER = 0.6, 0.25, 0.35  # inches from the top, with and without a title, and below it
 TALLEST = 1.35  # of a picture, by the width of its column
 LEGEND_LINE, LETTER = 0.2, 0.075  # inches: between its lines, and a letter's width
+TITLE_LINE = 0.15  # inches, of the lines above a picture
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Overlay:
         truths: drawn as lines, likewise; empty without a truth.
         display: values shown black and white.
         caption: a line above the row.
+        titles: of each picture, a few lines each; none where the planes say enough.
     """
 
     planes: tuple[Plane, ...]
@@ -46,6 +48,7 @@ class Overlay:
     truths: tuple[Array, ...]
     display: tuple[float, float]
     caption: str
+    titles: tuple[str, ...] = ()
 
     def found(self) -> set[int]:
         """The numbers of the labels to be seen, from 0."""
@@ -80,21 +83,33 @@ def overlay(
         ShapeError: image and masks differ in shape, or are neither 2D nor 3D.
     """
     masks = [stacked(each, image) for each in (mask, truth) if each is not None]
-    whole, held = tuple(slice(0, side) for side in image.shape), bounds(masks)
-    at = at or (widest(masks, held) if held else tuple(side // 2 for side in image.shape))
-    box = widened(held, at, image.shape, spacing_mm, around_mm) if held and around_mm is not None else whole
-    inside = tuple(middle - side.start for middle, side in zip(at, box, strict=True))
+    box, inside = view(image, masks, spacing_mm, around_mm, at)
     planes = tuple(cut(image[box], name, spacing_mm, inside) for name in names(image.ndim))
-    cuts = [
-        tuple(
-            np.stack([cut(channel[box], plane.name, spacing_mm, inside).picture for channel in each])
-            for plane in planes
-        )
-        for each in masks
-    ]
+    cuts = [tuple(cut_mask(each[:, *box], plane.name, inside) for plane in planes) for each in masks]
     limits = display or percentile_display(np.concatenate([np.ravel(plane.picture) for plane in planes]))
     kept = tuple(Plane(p.name, p.picture.copy(), p.size_mm, p.letters) for p in planes)
     return Overlay(kept, cuts[0], cuts[1] if truth is not None else (), limits, caption)
+
+
+def view(
+    image: Array,
+    masks: Sequence[Array],
+    spacing_mm: tuple[float, ...],
+    around_mm: float | None,
+    at: tuple[int, ...] | None,
+) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+    """What to show of an image, and the voxel of it where the planes meet; as `overlay`, with masks (C, *space)."""
+    held = bounds(masks)
+    at = at or (widest(masks, held) if held else tuple(side // 2 for side in image.shape))
+    box = tuple(slice(0, side) for side in image.shape)
+    if held and around_mm is not None:
+        box = widened(held, at, image.shape, spacing_mm, around_mm)
+    return box, tuple(middle - side.start for middle, side in zip(at, box, strict=True))
+
+
+def cut_mask(mask: Array, name: str, at: tuple[int, ...]) -> Array:
+    """One plane of a mask, (C, *space) -> (C, rows, columns)."""
+    return np.stack([cut(channel, name, (1.0,) * channel.ndim, at).picture for channel in mask])
 
 
 def overlay_sheet(
@@ -150,13 +165,18 @@ def overlay_figure(
     places, lines = arrange_legend(entries, width - LEFT - RIGHT)
     start = LEGEND if title else LEGEND_ALONE
     top = start + (LEGEND_LINE * (lines - 1) + UNDER if entries else 0.0)
-    figure = Figure((width, top + sum(heights) + (CAPTION + 0.14) * len(rows) + BOTTOM), facecolor="white")
+    titled = [TITLE_LINE * max((words.count("\n") + 1 for words in row.titles), default=0) for row in rows]
+    figure = Figure(
+        (width, top + sum(heights) + sum(titled) + (CAPTION + 0.14) * len(rows) + BOTTOM), facecolor="white"
+    )
     frame(figure, LEFT, title, footnote)
     draw_legend(figure, entries, places, start)
-    for row, scale, height in zip(rows, scales, heights, strict=True):
+    for row, scale, height, more in zip(rows, scales, heights, titled, strict=True):
         text(figure, LEFT, top, row.caption, size=8.5, weight="bold")
-        draw_row(figure, row, (top + 0.08, height, panel_inches), scale)
-        top += height + CAPTION + 0.14
+        for number, words in enumerate(row.titles):
+            text(figure, LEFT + number * (panel_inches + GAP), top + 0.05 + more, words, size=7.5, va="bottom")
+        draw_row(figure, row, (top + 0.08 + more, height, panel_inches), scale)
+        top += height + more + CAPTION + 0.14
     return figure
 
 

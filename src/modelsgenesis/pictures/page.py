@@ -103,12 +103,18 @@ def paragraph(text: str, kind: str = "") -> str:
 
 def picture(path: Path | str, description: str, *, narrow: bool = False) -> str:
     """A picture inside the page, as wide as its section unless narrow."""
+    path = Path(path)
+    data = base64.b64encode(path.read_bytes() if path.suffix == ".webp" else webp(path)).decode("ascii")
+    kind = "narrow" if narrow else "wide"
+    return f'<img class="{kind}" alt="{escape(description)}" src="data:image/webp;base64,{data}">'
+
+
+def webp(path: Path | str) -> bytes:
+    """A picture of any format, packed small."""
     packed = io.BytesIO()
     with Image.open(path) as opened:
         opened.convert("RGB").save(packed, "WEBP", quality=QUALITY)
-    data = base64.b64encode(packed.getvalue()).decode("ascii")
-    kind = "narrow" if narrow else "wide"
-    return f'<img class="{kind}" alt="{escape(description)}" src="data:image/webp;base64,{data}">'
+    return packed.getvalue()
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:

@@ -1,85 +1,100 @@
-"""The report of a benchmark: one page, the same as Markdown, and tables for a paper."""
+"""The report of a benchmark: one page, the same as Markdown, tables for programs and for a paper, and the figures."""
 
-import csv
 import math
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import lineage, package_version, read_certificate
-from modelsgenesis.metrics.comparison import Comparison, compare
-from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
-from modelsgenesis.metrics.saving import Saving, savings
-from modelsgenesis.metrics.significance import PValue
-from modelsgenesis.pictures.learning import draw_learning
+from modelsgenesis.pictures.learning import draw_learning, draw_pairs
 from modelsgenesis.pictures.page import Page, code, folded, paragraph, picture, table
-from modelsgenesis.stages._approach import SCRATCH
+from modelsgenesis.stages._benchmark_cases import Sheet, case_sheets
+from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_rows, write_tables
+from modelsgenesis.stages._benchmark_tables import (
+    CASES,
+    COMPARISON_HEAD,
+    RUNS,
+    SAVINGS_HEAD,
+    Findings,
+    Row,
+    comparison_rows,
+    published_table,
+    read_findings,
+    rows_of,
+    saving_rows,
+    score_table,
+)
 from modelsgenesis.stages._commands import command
-from modelsgenesis.stages._trial import LOWER_IS_BETTER
+from modelsgenesis.stages._ran import (
+    STARTS_HEAD,
+    TIMES_HEAD,
+    Ran,
+    place_of,
+    read_ran,
+    start_rows,
+    time_rows,
+    total_words,
+    where_rows,
+)
+from modelsgenesis.stages._trial import TEST
 
-RUNS, CASES = "runs.csv", "cases.csv"
-PAGE, MARKDOWN, LATEX = "report.html", "report.md", "tables.tex"
-COMPARISONS, SAVINGS = "comparisons.csv", "savings.csv"
-Row = Sequence[str]
+__all__ = ["CASES", "RUNS", "write_report", "write_rows"]
 
-SCORES_HEAD = ("arm", "cases", "seeds", "mean", "sd")
-COMPARISON_HEAD = (
-    "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "t-test", "paired t", "sign flip",
-    "sign flip, Holm", "g", "g of pairs",
-)  # fmt: skip
-SAVINGS_HEAD = ("arm", "scratch with", "reached with", "saving", "95 % interval", "claim")
+PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "tables.tex", "figures"
+TITLE = "What pre-training buys"
+AUDIT_HEAD, WHERE_HEAD = ("arm", "case", "why"), ("runs", "machine and program")
+NOT_FINISHED = "The benchmark is not finished, so it has no birth certificate yet."
+BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's lower end is wrong so often
+
 HOW = (
-    "Every arm is taught on the same cases for as many updates, and scored on the same test patients, who were used "
-    "for no choice; a seed chooses cases, patches and first weights for all arms alike. Differences are paired by "
-    "seed, with Student's interval over seeds; `over patients too` is for other patients as well. The t-test is the "
-    "paper's two-sample test; the sign-flip test is exact and paired, corrected by Holm over all lines of the table. "
-    "A saving is the share of the reference's labels that an arm does without on a monotone learning curve; it is "
-    "claimed only where its whole interval is above zero."
+    "Every arm is taught on the same cases for as many updates (scratch:3x for three times as many), and scored on the "
+    "same test patients, who were used for no choice; a seed chooses cases, patches and first weights for all arms "
+    "alike. Differences are paired by seed, with Student's 95 % interval over seeds; `over patients too` is for other "
+    "patients as well. The t-test is the paper's two-sample test; the sign-flip test is exact and paired, corrected by "
+    "Holm over all lines of the table. The intervals are not corrected. g: Hedges' effect size."
+)
+SAVED = (
+    "A saving is the share of the reference's labels that an arm does without, read off a monotone learning curve; it "
+    "is claimed only where its whole 95 % interval is above zero. These intervals are not corrected for the number of "
+    "lines: of {lines} lines without any effect, {wrong:.1f} would be claimed by chance."
+)
+PAIRS = (
+    "Each line above joins the runs of one seed: {reference} in grey, the arm in its colour. Below, a point is the "
+    "difference of such a pair; the bar is the mean, with Student's 95 % interval over {seeds}, cut where it is much "
+    "longer than the differences."
+)
+PUBLISHED = (
+    "Published scores are of other patients, networks and schedules than ours: they say what to expect, and not who is "
+    "better."
 )
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the runs of one task and metric say."""
+class Tabled:
+    """A table of the report.
 
-    table: Table
-    reference: str
-    comparisons: list[Comparison]
-    savings: list[Saving]
-
-
-def read_findings(folder: Path) -> list[Findings]:
-    """Read the runs of a benchmark, finished or not, and compare the arms.
-
-    Raises:
-        DataError: there are no runs, or they cannot be right.
+    Attributes:
+        rows: of words.
+        head: the columns' names.
+        file: where its rows are as well; the page folds it away then, and the Markdown leaves it out.
     """
-    if not (folder / RUNS).is_file():
-        raise DataError(f"{folder}: holds no {RUNS}; give the folder of a genesis benchmark")
-    runs = [
-        Run(row["task"], row["arm"], int(row["cases"]), int(row["seed"]), row["metric"], float(row["value"]))
-        for row in _rows(folder / RUNS)
-    ]
-    scores = [_score_of(row) for row in _rows(folder / CASES)] if (folder / CASES).is_file() else []
-    found = []
-    for each in tabulate(runs, scores):
-        reference = SCRATCH if SCRATCH in each.arms else each.arms[0]
-        better = each.metric not in LOWER_IS_BETTER
-        several = len(each.arms) > 1
-        compared = compare(each, reference) if several else []
-        saved = savings(each, reference, higher_is_better=better) if several else []
-        found.append(Findings(each, reference, compared, saved))
-    return found
+
+    rows: Sequence[Row]
+    head: Row
+    file: str = ""
 
 
-def _score_of(row: dict[str, str]) -> CaseScore:
-    known = (row["task"], row["arm"], int(row["cases"]), int(row["seed"]), row["metric"])
-    return CaseScore(*known, row["case"], row["patient"], float(row["value"]))
+@dataclass(frozen=True)
+class Commands:
+    """Command lines, in their order."""
+
+    lines: Sequence[str]
+
+
+Part = str | Tabled | Commands | Sheet
+Section = tuple[str, Sequence[Part]]
 
 
 def write_report(folder: Path, page: Path | None = None) -> Path:
@@ -92,135 +107,172 @@ def write_report(folder: Path, page: Path | None = None) -> Path:
         The page's path.
     """
     findings = read_findings(folder)
-    write_rows(folder / COMPARISONS, ("task", "metric", *COMPARISON_HEAD), _named(findings, comparison_rows))
-    write_rows(folder / SAVINGS, ("task", "metric", *SAVINGS_HEAD), _named(findings, saving_rows))
+    arms = [arm for each in findings for arm in each.table.arms]
+    ran = sorted(read_ran(folder, rows_of(folder / RUNS)), key=lambda one: (arms.index(one.arm), one.cases))
+    (folder / FIGURES).mkdir(exist_ok=True)
+    several = len(findings) > 1
+    parts = [
+        part for k, each in enumerate(findings, 1) for part in sections_of(folder, each, f"{k}-" if several else "")
+    ]
+    parts += sections_of_all(folder, ran)
+    write_tables(folder, findings)
     _write(folder / LATEX, "\n".join(latex(each) for each in findings))
-    _write(folder / MARKDOWN, markdown(folder, findings))
-    return as_page(folder, findings).write(
-        page or folder / PAGE, f"Made by genesis benchmark, modelsgenesis {package_version()}."
-    )
+    _write(folder / MARKDOWN, as_text(lead(findings), parts, folder))
+    made = Page(TITLE, lead(findings))
+    made.figures(headline(folder, findings, ran))
+    for heading, contents in parts:
+        made.section(heading, *(as_html(part) for part in contents))
+    return made.write(page or folder / PAGE, f"Made by genesis report, modelsgenesis {package_version()}.")
 
 
-def as_page(folder: Path, findings: Sequence[Findings]) -> Page:
-    """The page."""
-    shown = [one for each in findings for one in each.savings if one.shown]
-    num = len(list(_rows(folder / RUNS)))
-    page = Page("What pre-training buys", lead(findings))
-    page.figures(
-        [
-            (str(num), "runs", ""),
-            (str(len({arm for each in findings for arm in each.table.arms})), "arms", ""),
-            (str(max(len(each.table.seeds) for each in findings)), "seeds", ""),
-            (str(len(shown)), "savings of labels shown", "good" if shown else "bad"),
-        ]
-    )
-    with tempfile.TemporaryDirectory() as aside:
-        for each in findings:
-            values = {arm: each.table.of(arm) for arm in each.table.arms}
-            drawn = draw_learning(
-                Path(aside) / "learning.png", each.table.metric, each.table.budgets, values, each.reference
-            )
-            name = f"{each.table.task}: {each.table.metric}"
-            page.section(name, picture(drawn, f"learning curves of {', '.join(each.table.arms)}"))
-    for each in findings:
-        page.section("Savings of labels", table(saving_rows(each), SAVINGS_HEAD))
-        page.section(
-            f"Each arm against {each.reference}", paragraph(HOW), table(comparison_rows(each), COMPARISON_HEAD)
-        )
-        page.section("Scores", table(score_rows(each), SCORES_HEAD))
-    rows = [tuple(row.values()) for row in _rows(folder / RUNS)]
-    page.section("Every run", folded(f"{len(rows)} runs", table(rows, tuple(next(iter(_rows(folder / RUNS)))))))
-    audit = audit_lines(folder)
-    if audit:
-        page.section("What the audit found, and was allowed", table(audit, ("arm", "case", "why")))
-    page.section("How it came to be", *(code(line) for line in commands(folder)))
-    return page
+def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
+    """What there is to say of one task and metric; its figures are drawn, and their names begin so."""
+    sheets, why = case_sheets(folder, found, folder / FIGURES, name)
+    named = f"{found.table.task}, {found.title}"
+    sections: list[Section] = [
+        (f"Learning curves: {named}", plots(folder, found, name)),
+        (f"Scores: {named}, mean ± sd over {_seeds_words(found)}", [Tabled(*score_table(found))]),
+    ]
+    if found.published:
+        sections.append((f"Published scores beside ours: {named}", [PUBLISHED, Tabled(*published_table(found))]))
+    if found.comparisons:
+        wrong = BY_CHANCE * len(found.savings)
+        saved = SAVED.format(lines=len(found.savings), wrong=wrong)
+        sections.append((f"Savings of labels: {named}", [saved, Tabled(saving_rows(found), SAVINGS_HEAD)]))
+        compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
+        sections.append((f"Each arm against {found.reference}: {named}", [HOW, compared]))
+    sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
+    return sections
 
 
-def lead(findings: Sequence[Findings]) -> str:
-    """What can be said in a sentence or two."""
-    shown = [one for each in findings for one in each.savings if one.shown]
-    if not any(each.savings for each in findings):
-        return "One arm alone: nothing to compare yet."
-    if not shown:
-        return "No arm is shown to need fewer labels than the reference: every interval of a saving includes zero."
-    best = max(shown, key=lambda one: one.saving.low95)
-    return f"{best.task}: {best.arm} {best.claim} where {best.reference} has {best.cases} cases."
+def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
+    """What there is to say of all runs together."""
+    starts, audit, rows = start_rows(ran), audit_rows(folder), rows_of(folder / RUNS)
+    every = Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)
+    times: list[Part] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
+    return [
+        ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
+        ("Every run", [every]),
+        *([("What the audit found, and was allowed", [Tabled(audit, AUDIT_HEAD)])] if audit else []),
+        ("How it came to be", [Commands(commands(folder))]),
+    ]
 
 
-def markdown(folder: Path, findings: Sequence[Findings]) -> str:
-    """The same as text."""
-    parts = ["# What pre-training buys", lead(findings), HOW]
-    for each in findings:
-        parts += [f"## {each.table.task}, {each.table.metric}", _as_markdown(score_rows(each), SCORES_HEAD)]
-        parts += [f"### Each arm against {each.reference}", _as_markdown(comparison_rows(each), COMPARISON_HEAD)]
-        parts += ["### Savings of labels", _as_markdown(saving_rows(each), SAVINGS_HEAD)]
-    if audit := audit_lines(folder):
-        parts += ["## What the audit found, and was allowed", _as_markdown(audit, ("arm", "case", "why"))]
-    parts += ["## How it came to be", *(f"    {line}" for line in commands(folder))]
+def as_html(part: Part) -> str:
+    """A part of the page."""
+    if isinstance(part, str):
+        return paragraph(part)
+    if isinstance(part, Sheet):
+        return picture(part.path, part.title) + paragraph(part.caption, "caption")
+    if isinstance(part, Commands):
+        return code("\n".join(part.lines) or NOT_FINISHED)
+    made = table(part.rows, part.head)
+    return folded(f"{len(part.rows)} rows of {part.file}", made) if part.file else made
+
+
+def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
+    """The same as Markdown, the figures linked."""
+    parts = [f"# {TITLE}", lead]
+    for heading, contents in sections:
+        parts.append(f"## {heading}")
+        for part in contents:
+            if isinstance(part, str):
+                parts.append(part)
+            elif isinstance(part, Sheet):
+                parts += [f"![{part.title}]({part.path.relative_to(folder)})", part.caption]
+            elif isinstance(part, Commands):
+                parts.append("\n".join(f"    {line}" for line in part.lines) or NOT_FINISHED)
+            else:
+                parts.append(f"{len(part.rows)} rows: {part.file}" if part.file else as_markdown(part.rows, part.head))
     return "\n\n".join(parts) + "\n"
 
 
-def latex(found: Findings) -> str:
-    """Scores as a table of a paper: a row an arm, a column a budget."""
-    budgets = found.table.budgets
-    lines = [
-        f"% {found.table.task}, {found.table.metric}: mean and sd over {len(found.table.seeds)} seeds",
-        rf"\begin{{tabular}}{{l{'c' * len(budgets)}}}",
-        r"\hline",
-        " & ".join(["start", *(f"{budget} cases" for budget in budgets)]) + r" \\",
-        r"\hline",
-    ]
-    for arm in found.table.arms:
-        cells = [
-            f"${mean:.3f} \\pm {sd:.3f}$" if math.isfinite(mean) else "--"
-            for mean, sd in (_mean_sd(values) for values in found.table.of(arm))
-        ]
-        lines.append(" & ".join([arm.replace("_", r"\_"), *cells]) + r" \\")
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
+def plots(folder: Path, found: Findings, name: str) -> list[Part]:
+    """Draw the learning curves, and the pairs if there are any."""
+    values = {arm: found.table.of(arm) for arm in found.table.arms}
+    into, budgets, seeds = folder / FIGURES, found.table.budgets, _seeds_words(found)
+    path = draw_learning(into / f"{name}learning.png", found.title, budgets, values)
+    words = f"A point is the mean of {seeds}, the band reaches from the least to the greatest."
+    drawn: list[Part] = [Sheet(path, "Learning curves", f"{words} {_scored_words(folder, found)}")]
+    if len(values) > 1:
+        intervals = {(one.arm, one.cases): (one.difference.low95, one.difference.high95) for one in found.comparisons}
+        path = draw_pairs(into / f"{name}pairs.png", found.title, budgets, values, intervals)
+        drawn.append(Sheet(path, "Pairs of runs", PAIRS.format(reference=found.reference, seeds=seeds)))
+    return drawn
 
 
-def score_rows(found: Findings) -> list[Row]:
-    """Mean and spread of every arm and budget."""
-    rows: list[Row] = []
-    for arm in found.table.arms:
-        for budget, values in zip(found.table.budgets, found.table.of(arm), strict=True):
-            mean, sd = _mean_sd(values)
-            known = sum(math.isfinite(value) for value in values.tolist())
-            rows.append((arm, str(budget), str(known), _number(mean), _number(sd)))
-    return rows
+def _seeds_words(found: Findings) -> str:
+    """How many seeds, and which."""
+    seeds = found.table.seeds
+    if len(seeds) == 1:
+        return f"one seed ({seeds[0]})"
+    whole = all(map(math.isfinite, found.table.values.ravel().tolist()))
+    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" + ("" if whole else ", as far as they are run")
 
 
-def comparison_rows(found: Findings) -> list[Row]:
-    """A row an arm and budget, against the reference."""
+def _scored_words(folder: Path, found: Findings) -> str:
+    """What a run's score is of."""
+    better = "more is better" if found.sign > 0 else "less is better"
+    tested = tested_on(folder, found)
+    of = f"{len(tested)} test cases of {len(set(tested.values()))} patients" if tested else "all test cases"
+    return f"{found.title} is {f'the mean over {of}' if found.by_case else f'of {of} together'}; {better}."
+
+
+def tested_on(folder: Path, found: Findings) -> dict[str, str]:
+    """The test cases, each with its patient; none where neither their scores nor a run are here."""
+    if found.by_case:
+        return {one.case: one.patient for one in found.by_case}
+    table = found.table
+    places = (place_of(folder, table.arms[0], table.budgets[0], seed) / "run" / TEST for seed in table.seeds)
+    return next(({row["id"]: row["patient"] for row in rows_of(place)} for place in places if place.is_file()), {})
+
+
+def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[tuple[str, str, str]]:
+    """The numbers on top."""
+    num = sum(one.shown for each in findings for one in each.savings)
+    lines = sum(len(each.savings) for each in findings)
+    patients = max(len(set(tested_on(folder, each).values())) for each in findings)
     return [
-        (
-            one.arm, str(one.cases), str(one.n), _number(one.difference.value, signed=True),
-            _between(one.difference.low95, one.difference.high95),
-            _between(one.over_patients.low95, one.over_patients.high95) if one.over_patients else "-",
-            _p(one.independent_t), _p(one.paired_t), _p(one.sign_flip), _number(one.sign_flip.holm, 3),
-            _number(one.g, 2, signed=True), _number(one.g_z, 2, signed=True),
-        )
-        for one in found.comparisons
-    ]  # fmt: skip
-
-
-def saving_rows(found: Findings) -> list[Row]:
-    """A row an arm and budget of the reference."""
-    return [
-        (
-            one.arm,
-            f"{one.cases} cases",
-            f"{one.needed:.1f}" if math.isfinite(one.needed) else "never",
-            f"{one.bound} {one.saving.value:.0%}".strip() if math.isfinite(one.saving.value) else "-",
-            _between(one.saving.low95, one.saving.high95, percent=True),
-            one.claim if one.shown else "not shown",
-        )
-        for one in found.savings
+        (str(len(ran)), "runs", ""),
+        (str(len({arm for each in findings for arm in each.table.arms})), "arms", ""),
+        (str(max(len(each.table.budgets) for each in findings)), "numbers of labelled cases", ""),
+        (str(max(len(each.table.seeds) for each in findings)), "seeds", ""),
+        *([(str(patients), "test patients", "")] if patients else []),
+        *([(f"{num} of {lines}", "savings of labels shown", "good" if num else "bad")] if lines else []),
     ]
 
 
-def audit_lines(folder: Path) -> list[Row]:
+def lead(findings: Sequence[Findings]) -> str:
+    """What can be said in a few sentences."""
+    if not any(each.savings for each in findings):
+        return "One arm alone: nothing to compare yet."
+    return " ".join(_found(each) for each in findings)
+
+
+def _found(found: Findings) -> str:
+    """What is shown, and how often an arm is better or worse."""
+    ends = [
+        sorted((found.sign * one.difference.low95, found.sign * one.difference.high95)) for one in found.comparisons
+    ]
+    better, worse = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
+    counted = (
+        f"Of {len(ends)} comparisons with {found.reference}, the 95 % interval over seeds is on the better side in "
+        f"{better} and on the worse side in {worse}."
+    )
+    shown = [one for one in found.savings if one.shown]
+    if not shown:
+        return (
+            f"{found.table.task}: no arm is shown to need fewer labels than {found.reference}: every interval of a "
+            f"saving includes zero. {counted}"
+        )
+    best = max(shown, key=lambda one: one.saving.low95)
+    return (
+        f"{found.table.task}: {len(shown)} of {len(found.savings)} savings of labels are shown; the surest: {best.arm} "
+        f"{best.claim} where {best.reference} has {best.cases} cases. {counted}"
+    )
+
+
+def audit_rows(folder: Path) -> list[Row]:
     """What was found and allowed by name."""
     if not (folder / CERTIFICATE).is_file():
         return []
@@ -231,53 +283,6 @@ def audit_lines(folder: Path) -> list[Row]:
 def commands(folder: Path) -> list[str]:
     """The commands that made everything, the first one first."""
     return [command(place, made) for place, made in reversed(lineage(folder))]
-
-
-def _mean_sd(values: Iterable[float]) -> tuple[float, float]:
-    known = [float(value) for value in values if math.isfinite(value)]
-    mean = sum(known) / len(known) if known else math.nan
-    spread = sum((value - mean) ** 2 for value in known)
-    return mean, math.sqrt(spread / (len(known) - 1)) if len(known) > 1 else math.nan
-
-
-def _number(value: float, digits: int = 4, *, signed: bool = False) -> str:
-    return f"{value:{'+' if signed else ''}.{digits}f}" if math.isfinite(value) else "-"
-
-
-def _p(test: PValue) -> str:
-    if not math.isfinite(test.p):
-        return "-"
-    return f"{test.p:.3f}" if test.can_reach else f"{test.p:.3f} (never below {test.least:.3f})"
-
-
-def _between(low: float, high: float, *, percent: bool = False) -> str:
-    if math.isnan(low) or math.isnan(high):
-        return "-"
-    words = [("none" if value < 0 else "all") if math.isinf(value) else
-             f"{value:.0%}" if percent else f"{value:+.4f}" for value in (low, high)]  # fmt: skip
-    return " to ".join(words)
-
-
-def _as_markdown(rows: Sequence[Row], head: Row) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def _named(findings: Sequence[Findings], rows: Callable[[Findings], list[Row]]) -> list[Row]:
-    return [(each.table.task, each.table.metric, *row) for each in findings for row in rows(each)]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path: Path, head: Row, rows: Sequence[Sequence[Any]]) -> None:
-    """Write a CSV, whole or not at all."""
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Pictures of single cases: truth and prediction on the image, or the image alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.values import guess_modality, sample_of
 from modelsgenesis.data.volume import Geometry, Volume
+from modelsgenesis.pictures.beside import middles, side_by_side
 from modelsgenesis.pictures.overlay import Overlay, overlay
 from modelsgenesis.pictures.windows import WINDOWS_HU, ct_window
 from modelsgenesis.stages._comparing import Rules, prediction_of, spacing_of, truth_of
@@ -27,20 +29,45 @@ def picture_of(pair: Pair, rules: Rules, caption: str) -> Overlay:
         UnreadableError: the truth cannot be read.
     """
     truth, geometry = truth_of(pair.case, rules.target)
-    try:
-        predicted = prediction_of(pair, rules.target, geometry)
-    except UnreadableError:
-        predicted = np.zeros_like(truth)
     image, display = image_of(pair.case, geometry)
     return overlay(
         np.zeros(truth.shape[1:], np.float32) if image is None else image,
-        predicted,
+        _predicted(pair, rules, truth, geometry),
         truth=truth,
         spacing_mm=spacing_of(geometry),
         caption=caption,
         around_mm=AROUND_MM,
         display=display,
     )
+
+
+def pictures_of(pairs: Sequence[Pair], rules: Rules, titles: Sequence[str], caption: str) -> Overlay:
+    """Several predictions of one case beside each other, each with the truth, on the slice that says most.
+
+    Raises:
+        UnreadableError: the truth cannot be read.
+    """
+    case = pairs[0].case
+    truth, geometry = truth_of(case, rules.target)
+    image, display = image_of(case, geometry)
+    return side_by_side(
+        np.zeros(truth.shape[1:], np.float32) if image is None else image,
+        [_predicted(pair, rules, truth, geometry) for pair in pairs],
+        truth,
+        spacing_mm=spacing_of(geometry),
+        titles=titles,
+        caption=caption,
+        around_mm=AROUND_MM,
+        display=display,
+    )
+
+
+def _predicted(pair: Pair, rules: Rules, truth: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """The prediction; empty where there is none of use."""
+    try:
+        return prediction_of(pair, rules.target, geometry)
+    except UnreadableError:
+        return np.zeros_like(truth)
 
 
 def image_of(case: Case, geometry: Geometry) -> tuple[NDArray[Any] | None, tuple[float, float] | None]:
@@ -66,6 +93,24 @@ def case_picture(case: Case, caption: str) -> Overlay:
     volume = read_volume(case.images[0])
     nothing = np.zeros(volume.values.shape[1:], np.uint8)
     return overlay(volume.values[0], nothing, spacing_mm=volume.spacing_mm, caption=caption, display=_display(volume))
+
+
+def case_pictures(cases: Sequence[Case], titles: Sequence[str], caption: str) -> Overlay:
+    """The middle slices of several cases' images beside each other.
+
+    Raises:
+        UnreadableError: one has no image, or one that cannot be read.
+    """
+    if not all(case.images for case in cases):
+        raise UnreadableError("a case has no image", "name one in the truth's table")
+    volumes = [read_volume(case.images[0]) for case in cases]
+    return middles(
+        [volume.values[0] for volume in volumes],
+        spacings_mm=[volume.spacing_mm for volume in volumes],
+        displays=[_display(volume) for volume in volumes],
+        titles=titles,
+        caption=caption,
+    )
 
 
 def _display(volume: Volume) -> tuple[float, float] | None:

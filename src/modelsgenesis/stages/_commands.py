@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def command(folder: str, made: Made) -> str:
         options = recipe_options(recipe)
     else:
         options = arguments.get(ASKED) or stage_options(made.verb, arguments)
-    words += [*(given for given in made.inputs if given not in options.values()), folder]
+    said = set(_words_of(options.values()))
+    words += [*(given for given in made.inputs if given not in said), folder]
     if made.seed:
         options["seed"] = made.seed
     for name, value in options.items():
@@ -51,6 +52,14 @@ def spell(name: str, value: Any) -> list[str]:
         value = [word for pair in value.items() for word in pair]
     values = value if isinstance(value, (list, tuple)) else [value]
     return [flag, *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
+
+
+def _words_of(values: Iterable[Any]) -> Iterator[str]:
+    """All words of options' values; of NAME=RUN the run too."""
+    for value in values:
+        for word in value if isinstance(value, (list, tuple)) else [value]:
+            yield str(word)
+            yield str(word).partition("=")[2]
 
 
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:

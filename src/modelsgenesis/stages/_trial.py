@@ -21,6 +21,7 @@ from modelsgenesis.stages.predict import predict
 METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
 LOWER_IS_BETTER = ("mae", "rmse", "hd95_mm", "brier", "calibration_error")
 TEST = "test.csv"
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,18 @@ class Result:
     by_case: tuple[tuple[str, str, float], ...] = ()
     time_s: float = 0.0
     why: str = ""
+
+
+def folder_of(into: Path, arm: str, cases: int | None, seed: int) -> Path:
+    """The folder of a run.
+
+    Args:
+        into: of the benchmark.
+        arm: its name.
+        cases: None is all.
+        seed: of the run.
+    """
+    return into / "runs" / arm.replace(":", "-") / f"cases-{ALL if cases is None else cases}" / f"seed-{seed}"
 
 
 def do_trial(trial: Trial) -> Result:

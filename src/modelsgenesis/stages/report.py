@@ -1,4 +1,4 @@
-"""One self-contained page about a run: `genesis report RUN PAGE`."""
+"""One self-contained page about a run or a benchmark: `genesis report RUN [PAGE]`."""
 
 import tempfile
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.stages._benchmark_report import RUNS, write_report
 from modelsgenesis.stages._commands import command
+from modelsgenesis.stages._ran import duration
 from modelsgenesis.stages.show import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
 from modelsgenesis.weights.opening import load
 
@@ -63,21 +64,22 @@ class Figures:
         return self.error / self.unchanged if self.unchanged > 0 else float("nan")
 
 
-def report(run: str | Path, into: str | Path, *, sample: int | None = None) -> Path:
+def report(run: str | Path, into: str | Path | None = None, *, sample: int | None = None) -> Path:
     """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
 
-    The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere.
+    The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere. A benchmark's
+    folder also gets report.md, the figures, and the tables as CSV and LaTeX.
 
     Args:
         run: made by pretrain or benchmark, finished or not.
-        into: the HTML file, or a folder that gets report.html.
+        into: the HTML file, or a folder that gets report.html; by default the run's own.
         sample: which sample of training the sheet shows; by default the one of the first sixteen with most to see.
     Returns:
         The page's path.
     Raises:
         DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
     """
-    run, into = Path(run), Path(into)
+    run, into = Path(run), Path(run if into is None else into)
     if into.suffix.lower() != ".html":
         if into.suffix and not into.is_dir():
             raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
@@ -195,17 +197,6 @@ def answered(figures: Figures) -> list[tuple[str, str, str]]:
         (f"{100 * figures.chance:.0f} %", "would be right by guessing", ""),
         (f"{figures.error:.4f}", f"loss on held-out patients, best at step {figures.best_step:,}", ""),
     ]
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if not np.isfinite(seconds):
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def sheet(
