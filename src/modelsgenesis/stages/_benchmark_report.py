@@ -11,9 +11,8 @@ from modelsgenesis.core.made import lineage, package_version, read_certificate
 from modelsgenesis.pictures.learning import draw_learning, draw_pairs
 from modelsgenesis.pictures.page import Page, code, folded, paragraph, picture, table
 from modelsgenesis.stages._benchmark_cases import Sheet, case_sheets
-from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_rows, write_tables
+from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_tables
 from modelsgenesis.stages._benchmark_tables import (
-    CASES,
     COMPARISON_HEAD,
     RUNS,
     SAVINGS_HEAD,
@@ -39,8 +38,6 @@ from modelsgenesis.stages._ran import (
     where_rows,
 )
 from modelsgenesis.stages._trial import TEST
-
-__all__ = ["CASES", "RUNS", "write_report", "write_rows"]
 
 PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "tables.tex", "figures"
 TITLE = "What pre-training buys"

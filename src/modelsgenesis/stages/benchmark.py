@@ -16,9 +16,11 @@ from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
 from modelsgenesis.stages._approach import SCRATCH, decide, start_from, usual_steps
 from modelsgenesis.stages._audit import audit
-from modelsgenesis.stages._benchmark_report import CASES, RUNS, write_report, write_rows
+from modelsgenesis.stages._benchmark_forms import write_rows
+from modelsgenesis.stages._benchmark_report import write_report
+from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS
 from modelsgenesis.stages._commands import ASKED, asked
-from modelsgenesis.stages._trial import METRICS, Result, Trial, do_trial
+from modelsgenesis.stages._trial import ALL, METRICS, Result, Trial, do_trial, folder_of
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.stages.finetune import axes_of
 from modelsgenesis.tasks import Task, read
@@ -26,8 +28,6 @@ from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Precision
 
-ALL = "all"
-PUBLISHED = "published.json"  # the scores of the papers, for the report
 MEASURED = 6  # cases that are read to time a step
 
 
@@ -173,7 +173,7 @@ def benchmark(
     taught = {**said, **plan, **fixed, "accelerator": accelerator}
     trials = [
         Trial(
-            arm.name, budget, seed, data, into / "runs" / arm.name.replace(":", "-") / _named(budget) / f"seed-{seed}",
+            arm.name, budget, seed, data, folder_of(into, arm.name, budget, seed),
             arm.start, like, into / "cases", metric,
             {**taught, "steps": arm.times * (steps or usual_steps(budget or len(whole.train)))}, threads,
         )
@@ -206,10 +206,6 @@ def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
             raise DataError(f"{word} labelled cases asked for; {num} may be used, which {ALL} says")
         budgets.add(None if word == ALL else int(word))
     return sorted(budgets, key=lambda budget: num if budget is None else budget)
-
-
-def _named(budget: int | None) -> str:
-    return f"cases-{ALL if budget is None else budget}"
 
 
 class Benchmark:

@@ -13,7 +13,8 @@ from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
-from modelsgenesis.stages._benchmark_report import RUNS, write_report
+from modelsgenesis.stages._benchmark_report import write_report
+from modelsgenesis.stages._benchmark_tables import RUNS
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages._ran import duration
 from modelsgenesis.stages.show import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
