@@ -510,6 +510,26 @@ def test_overlapping_classes_are_scored_each(scans: Path, tmp_path: Path) -> Non
     assert float(line(tmp_path / "scores", "b", "specificity")["value"]) == 0
 
 
+def test_patients_of_several_cases_have_an_auc_of_their_own(scans: Path, tmp_path: Path) -> None:
+    """A patient is as suspicious as the worst of his cases; where each has one, there is nothing to add."""
+    cases = [
+        ("a", 1, 0.9), ("a", 0, 0.8), ("b", 1, 0.3), ("b", 0, 0.2),
+        ("c", 0, 0.4), ("c", 0, 0.1), ("d", 0, 0.15), ("e", 0, 0.05),
+    ]  # fmt: skip
+    truth = [f"s{n:02d}.nii.gz,{('no', 'yes')[label]},{who}" for n, (who, label, _) in enumerate(cases)]
+    said = [f"s{n:02d},{1 - p:.2f},{p:.2f}" for n, (_, _, p) in enumerate(cases)]
+    truths = table(scans / "t.csv", "image,label,patient", truth)
+    _, page = evaluate(table(tmp_path / "p.csv", "id,p_no,p_yes", said), truths, tmp_path / "scores")
+    found = line(tmp_path / "scores", "all labels", "auc_patient")
+    # Sick a (0.9) and b (0.3) against healthy c (0.4), d and e: five of six pairs.
+    assert (float(found["value"]), found["n"]) == (pytest.approx(5 / 6, abs=1e-6), "5")
+    # By case, those of 0.9 and 0.3 against six: 0.9 beats all, 0.3 all but 0.8 and 0.4.
+    assert float(line(tmp_path / "scores", "all labels", "auc")["value"]) == pytest.approx(10 / 12, abs=1e-6)
+    assert "AUC by patient" in page
+    evaluate(tmp_path / "p.csv", table(scans / "t.csv", "image,label", [row[:-2] for row in truth]), tmp_path / "again")
+    assert "auc_patient" not in (tmp_path / "again" / "summary.csv").read_text()
+
+
 def test_numbers_are_scored_as_numbers(scans: Path, tmp_path: Path) -> None:
     """A table without p_ columns predicts numbers, even where the truth looks like classes."""
     truth = table(scans / "ages.csv", "image,label", [f"s{n:02d}.nii.gz,{n}" for n in range(12)])

@@ -22,6 +22,7 @@ from modelsgenesis.metrics.summary import Line
 from modelsgenesis.stages._matching import TABLE, names_of
 
 ALL = "all labels"
+BY_PATIENT = "auc_patient"
 BESIDE = {"id", "image", "class", "status", "prediction", "note", "patient"}
 NEARLY = 1e-3  # by which probabilities may miss a sum of 1
 
@@ -188,10 +189,37 @@ def score_answers(
     drawn = resampled(values_of, resample_patients(patients, resamples, seed))
     num_patients = len(set(patients))
     keys = [(label, metric, value) for label, one in every.items() for metric, value in one.items()]
-    return [
+    lines = [
         Line(label, metric, len(said), missing, num_patients, value, *interval(drawn[:, column], num_patients))
         for column, (label, metric, value) in enumerate(keys)
     ]
+    if target.kind != "classification" or num_patients == len(said) or (target.exclusive and len(target.labels) > 2):
+        return lines
+    place = next((number for number, line in enumerate(lines) if line.label != ALL), len(lines))
+    return [*lines[:place], _by_patient(said, truth, patients, target, resamples, seed), *lines[place:]]
+
+
+def _by_patient(
+    said: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    patients: Sequence[str],
+    target: Target,
+    resamples: int,
+    seed: int,
+) -> Line:
+    """AUC of patients who have several cases: one is told by his most suspicious case, and has what any of them has."""
+    names, of_case = np.unique(np.asarray(patients, str), return_inverse=True)
+    shown = slice(1, 2) if target.exclusive else slice(None)
+    p, there = np.zeros((len(names), len(target.names[shown]))), np.zeros((len(names), len(target.names[shown])))
+    np.maximum.at(p, of_case, said[:, shown])
+    np.maximum.at(there, of_case, presence(truth, target)[:, shown].astype(float))
+
+    def auc(rows: NDArray[np.intp]) -> float:
+        return overlapping_scores(p[rows], there[rows])["auc"]
+
+    drawn = resampled(auc, resample_patients(names.tolist(), resamples, seed))
+    whole = auc(np.arange(len(names)))
+    return Line(ALL, BY_PATIENT, len(names), 0, len(names), whole, *interval(drawn, len(names)))
 
 
 def scores(said: NDArray[Any], truth: NDArray[Any], target: Target) -> dict[str, dict[str, float]]:

@@ -137,4 +137,8 @@ def rules(target: Target) -> list[str]:
             "The class said is the most probable. AUC and average precision of all labels are the mean over the "
             "classes, each against the rest; the Brier score is their sum."
         )
-    return [whole, missing, one_kind, calibration]
+    patients = (
+        "AUC by patient, where patients have several cases: the greatest p of a patient's cases is the patient's, who "
+        "has what any of them has."
+    )
+    return [whole, missing, one_kind, patients, calibration]
