@@ -105,3 +105,28 @@ def test_cases_of_an_earlier_fine_tuning_are_found(scans: Path, run: Path, tmp_p
     )
     assert {hit.case for hit in taught} == {case.id for case in division.train}
     assert left == []
+
+
+def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:
+    """A candidate in a copy of a scan that pre-training saw; its own voxels alone would tell nothing."""
+    image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
+    sitk.WriteImage(image, tmp_path / "other.nrrd")
+    write_image(tmp_path / "new.nii.gz", blob(9)[0])
+    rows = [f"{name},somebody-{name},10,11,9,{k}" for k, name in enumerate(("other.nrrd", "new.nii.gz"))]
+    (tmp_path / "candidates.csv").write_text("\n".join(["image,patient,x,y,z,label", *rows]))
+    cases = mg.tasks.ecc(tmp_path / "candidates.csv").cases
+    hits = audit("genesis", run, cases)
+    assert [hit.case for hit in hits] == ["other_2"]
+    assert "the same voxels, saved anew" in hits[0].why
+
+
+def test_rows_of_one_array_are_different_scans(tmp_path: Path) -> None:
+    """A network that was fine-tuned on some volumes of a file has not seen the others."""
+    volumes = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 8), np.uint8)
+    np.savez(tmp_path / "some.npz", train_images=volumes, train_labels=np.array([[0], [1], [0], [1]]))
+    task = folder(tmp_path / "some.npz")
+    division = divide(task, cases=2)
+    write_cases(tmp_path / "tuned", division, task.target)
+    certify(tmp_path / "tuned", "finetune", {}, inputs=[tmp_path / "some.npz"])
+    seen = [hit.case for hit in audit("tuned", tmp_path / "tuned", task.cases) if hit.case]
+    assert sorted(seen) == sorted(case.id for case in division.train)

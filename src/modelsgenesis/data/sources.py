@@ -62,6 +62,10 @@ class Source:
         """A box of this scan, as a source of its own name."""
         return replace(self, box=box, series=f"{self.series}{box}")
 
+    def whole(self) -> "Source":
+        """The scan that this is a box of; itself, if it is none."""
+        return replace(self, box=None, series=self.series.removesuffix(str(self.box))) if self.box else self
+
 
 def find_sources(
     path: Path,

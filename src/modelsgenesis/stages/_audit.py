@@ -97,7 +97,7 @@ def _in_store(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
             elif salt is not None and hashed(salt, "patient", patient) in patients:
                 yield case.id, f"the patient {patient} is in the store {path}"
             else:
-                own = _print_of_source(source)
+                own = _print_of_source(source.whole())
                 if any(own.same(known) for known in prints):
                     yield case.id, f"the same voxels, saved anew, are in the store {path}"
 
@@ -109,9 +109,9 @@ def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
     with open(path / CASES, newline="", encoding="utf-8") as file:
         taught = {row["id"] for row in csv.DictReader(file) if row["role"] in ("train", "val")}
     known = [case for case in folder(path / CASES).cases if case.id in taught]
-    files = {_hash_of(source.files) for case in known for source in case.images}
+    files = {_scan_of(source) for case in known for source in case.images}
     for case in cases:
-        if any(_hash_of(source.files) in files for source in case.images):
+        if any(_scan_of(source) in files for source in case.images):
             yield case.id, f"it is among the cases of {path}"
 
 
@@ -120,11 +120,17 @@ def _hash_of(files: tuple[Path, ...]) -> str:
     return hash_files(files)
 
 
+def _scan_of(source: Source) -> tuple[str, str, int | None]:
+    """What tells one scan from another: the bytes of its files; and its row, where an array holds many scans."""
+    return _hash_of(source.files), source.array, source.index if source.kind == "row" else None
+
+
 def _print_of_scan(scan: Scan) -> Print:
     known = [scan.percentiles[p] for p in sorted(scan.percentiles)]
     return Print(scan.size, _levels(known))
 
 
+@functools.cache
 def _print_of_source(source: Source) -> Print:
     volume = read_volume(source)
     values, _ = fill_missing(volume.values)
