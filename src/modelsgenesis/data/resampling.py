@@ -1,12 +1,15 @@
 """Resampling an image to another spacing, and straightening a tilted stack of slices."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.data.headers import check_size
 
+WIDE = (sitk.sitkInt32, sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64)  # more digits than float32 has
+WHOLE = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, *WIDE)
 SAME = 1e-6  # spacings that differ by less are one; interpolation would cost a whole grey level of integers
 
 
@@ -37,18 +40,25 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
     first = (np.array(spacing_mm) - np.array(image.GetSpacing())) / 2  # borders, not first centres, coincide
     origin = np.array(image.GetOrigin()) + frame @ first
     # Half a voxel beyond the last centre there is nothing to interpolate: the nearest value is right, not zero.
-    return sitk.Resample(
-        image,
-        size,
-        sitk.Transform(),
-        sitk.sitkLinear,
-        origin.tolist(),
-        spacing_mm,
-        image.GetDirection(),
-        0.0,
-        image.GetPixelID(),
-        True,
-    )
+    return _linear(image, size, origin.tolist(), spacing_mm, image.GetDirection(), nearest_beyond=True)
+
+
+def _linear(
+    image: sitk.Image,
+    size: Sequence[int],
+    origin_mm: Sequence[float],
+    spacing_mm: Sequence[float],
+    direction: Sequence[float],
+    *,
+    beyond: float = 0.0,
+    nearest_beyond: bool = False,
+) -> sitk.Image:
+    """Interpolate linearly; whole numbers are rounded, where ITK would cut their fractions off, towards zero."""
+    own = image.GetPixelID()
+    between = own if own not in WHOLE else sitk.sitkFloat64 if own in WIDE else sitk.sitkFloat32
+    place = (size, sitk.Transform(), sitk.sitkLinear, origin_mm, spacing_mm, direction)
+    made = sitk.Resample(image, *place, beyond, between, nearest_beyond)
+    return made if between == own else sitk.Cast(sitk.Round(made), own)
 
 
 def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
@@ -83,6 +93,4 @@ def _upright(
         origin = origin + min(0.0, moved) * frame[:, axis]
     upright = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist()
     least = float(sitk.GetArrayViewFromImage(image).min())
-    return sitk.Resample(
-        image, size, sitk.Transform(), sitk.sitkLinear, origin.tolist(), spacing, upright, least, image.GetPixelID()
-    )
+    return _linear(image, size, origin.tolist(), spacing, upright, beyond=least)
