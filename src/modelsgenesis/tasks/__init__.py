@@ -1,9 +1,11 @@
 """Target tasks: what is asked of a network, and the cases that answer it."""
 
 from modelsgenesis.tasks.bms import bms
+from modelsgenesis.tasks.dxc import dxc
 from modelsgenesis.tasks.ecc import ecc
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.hippocampus import hippocampus
+from modelsgenesis.tasks.iuc import iuc
 from modelsgenesis.tasks.lcs import lcs
 from modelsgenesis.tasks.medmnist3d import medmnist3d
 from modelsgenesis.tasks.naming import find, names, read
@@ -17,10 +19,12 @@ __all__ = [
     "Score",
     "Task",
     "bms",
+    "dxc",
     "ecc",
     "find",
     "folder",
     "hippocampus",
+    "iuc",
     "lcs",
     "medmnist3d",
     "names",

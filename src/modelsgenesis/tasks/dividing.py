@@ -72,10 +72,10 @@ def divide(
     held_out = [group for group in patients if group[0].split == "test"]
     if not held_out and test:
         held_out = _stratified(patients, task, _by_name)[: max(1, round(len(patients) * test))]
-    rest = [group for group in patients if group not in held_out]
+    rest = _without(patients, held_out)
     whole = cases is None and fraction is None and val is None
     declared = [group for group in rest if whole and group[0].split == "val"]
-    pool = _stratified([group for group in rest if group not in declared], task, lambda some: _drawn(some, seed))
+    pool = _stratified(_without(rest, declared), task, lambda some: _drawn(some, seed))
     num = len(_flat(pool))
     wanted = max(1, round(fraction * num)) if fraction is not None else num if cases is None else cases
     if not 1 <= wanted <= num:
@@ -126,6 +126,12 @@ def by_patient(cases: Sequence[Case]) -> Patients:
     for case in cases:
         patients.setdefault(case.patient or case.id, []).append(case)
     return list(patients.values())
+
+
+def _without(patients: Patients, others: Patients) -> Patients:
+    """Those patients who are not among the others."""
+    named = {group[0].patient or group[0].id for group in others}
+    return [group for group in patients if (group[0].patient or group[0].id) not in named]
 
 
 def _num_val(val: int | None, num: int) -> int:

@@ -47,7 +47,8 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
     Args:
         path: of a CSV with the columns `image` (or `image_0`, `image_1` ... for channels) and `label` (the path of a
             mask, a class or a number) or `label_NAME` (0 or 1, a number, or a binary mask, for each label); if known
-            `id`, `patient`, `fold`, `split`, `modality`. Paths are seen from the CSV's own folder.
+            `id`, `patient` (or the `video` of a frame), `fold`, `split`, `modality`. Paths are seen from the CSV's own
+            folder.
         asked: which column is the label, and what it means.
         images: a folder whose files the rows name, with or without an ending, in place of paths.
     Raises:
@@ -194,7 +195,7 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, root:
     return Case(
         name,
         sources,
-        patient=row.get("patient") or patient_of(first, name),
+        patient=row.get("patient") or row.get("video") or patient_of(first, name),
         fold=int(fold) if fold else first.fold,
         split=SPLITS[split.lower()],
     )

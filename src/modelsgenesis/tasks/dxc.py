@@ -1,0 +1,178 @@
+"""DXC: fourteen diseases in frontal chest radiographs, any number of them at once: NIH's ChestX-ray14."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.intensity import BitDepth
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.sources import describe_file
+from modelsgenesis.data.tables import read_rows
+from modelsgenesis.tasks._folds import dealt
+from modelsgenesis.tasks.building import build, case_id, with_modality
+from modelsgenesis.tasks.published import Published, scores
+from modelsgenesis.tasks.task import Task
+
+FINDINGS = (
+    "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
+    "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia",
+)  # fmt: skip
+NONE = "No Finding"
+ENTRIES, TRAIN_VAL, TEST = "Data_Entry_2017", "train_val_list.txt", "test_list.txt"
+COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
+VALIDATING = 8  # one patient in so many of train_val_list.txt chooses the best network: a tenth of all
+SHOWN = 20  # images that are named one by one where some are missing
+
+# Scores of 14 labels on the official test set. The papers' training of their 2D networks is not known here.
+PUBLISHED = Published(
+    "auc",
+    (
+        *scores(
+            "Zhou et al. 2021, Models Genesis, figure of the 2D ablation",
+            {
+                "U-Net with a ResNet-18, random": (69.15, 0.77), "ImageNet": (75.55, 0.48),
+                "Genesis Chest CT 2D": (74.99, 0.36), "Genesis Chest X-ray": (75.48, 0.13),
+            },
+        ),
+        *scores(
+            "Zhou et al. 2023, PEAC",
+            {
+                "Swin-B, random": (74.29, 0.41), "Swin-B, ImageNet-21K": (81.32, 0.19),
+                "Swin-B, SimMIM": (79.09, 0.57), "Swin-B, PEAC": (82.78, 0.21),
+            },
+        ),
+        *scores("Pang et al. 2022, POPAR", {"Swin-B, POPAR": (81.81, 0.10)}),
+        *scores(
+            "Ma et al. 2023, Ark",
+            {"Swin-B, Ark-5": (82.87, 0.13), "Swin-B, Ark-6": (83.05, 0.09)},
+        ),
+    ),
+    intensity=BitDepth(),
+)  # fmt: skip
+
+
+def dxc(folder: Path | str, *, entries: str | None = None) -> Task:
+    """Read ChestX-ray14 with the official split by patient; an eighth of the others' patients validate.
+
+    The score is the mean over the findings of each one's AUC. A part of the images will do: what is not there is named
+    as a problem.
+
+    Args:
+        folder: with the images in `images_001/images/` ... `images_012/images/`, or in `images/`; `Data_Entry_2017.csv`
+            or its later version; `train_val_list.txt` and `test_list.txt`.
+        entries: the name of the table, where there are several; `Data_Entry_2017.csv` by default.
+    Raises:
+        DataError: the table or a list is missing, or no image that they name is there.
+    Source: Wang et al. 2017, ChestX-ray8; Zhou et al. 2021, Models Genesis.
+    Example: >>> dxc("ChestX-ray14/")
+    """
+    folder = Path(folder)
+    rows, lists = _entries(folder, entries), {name: _listed(folder / name) for name in (TRAIN_VAL, TEST)}
+    problems = list(_twice(folder, lists))
+    cases = list(_cases(folder, rows, lists, problems))
+    validating = dealt({case.patient: "" for case in cases if case.split == "train"}, VALIDATING)
+    cases = [
+        replace(case, split="val") if case.split == "train" and validating[case.patient] == 0 else case
+        for case in cases
+    ]
+    target = Target("classification", tuple(map(Label, FINDINGS)), exclusive=False)
+    return build("dxc", target, cases, channels=["X-ray"], problems=problems, place=folder, published=PUBLISHED)
+
+
+def _entries(folder: Path, name: str | None) -> list[dict[str, str]]:
+    """The rows of the table."""
+    found = sorted(folder.glob(f"{ENTRIES}*.csv")) if name is None else [folder / name]
+    found = [path for path in found if path.stem == ENTRIES] or found
+    if len(found) != 1:
+        raise DataError(
+            f"{folder}: holds {len(found)} tables {ENTRIES}*.csv; there should be one, or name one: entries"
+        )
+    rows, columns = read_rows(found[0])
+    if missing := [column for column in COLUMNS if column not in columns]:
+        raise DataError(f"{found[0]}: has no column {', '.join(missing)}; its columns are {', '.join(columns)}")
+    return rows
+
+
+def _listed(path: Path) -> frozenset[str]:
+    """The names in a list, one a line."""
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); it is part of the official data, copy it beside") from error
+
+
+def _twice(folder: Path, lists: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+    for name in sorted(lists[TRAIN_VAL] & lists[TEST]):
+        what = f"it is in {TRAIN_VAL} and in {TEST}"
+        yield Problem(folder / name, what, "copy the official lists again; it is left out")
+
+
+def _cases(
+    folder: Path, rows: Sequence[Mapping[str, str]], lists: Mapping[str, frozenset[str]], problems: list[Problem]
+) -> Iterator[Case]:
+    """The cases whose images are there; whether a patient of the others validates is not yet said."""
+    there = _images(folder, problems)
+    every = lists[TRAIN_VAL] ^ lists[TEST]
+    missing, unlisted = [], []
+    for row in rows:
+        name = row["Image Index"]
+        if name not in every:
+            unlisted += [name] if name not in lists[TEST] else []
+            continue
+        if name not in there:
+            missing.append(name)
+            continue
+        try:
+            values, patient = _values(row), _patient(row)
+        except UnreadableError as error:
+            problems.append(error.at(there[name]))
+            continue
+        source = with_modality(describe_file(there[name], "picture", folder), "XR")
+        split: Split = "test" if name in lists[TEST] else "train"
+        yield Case(case_id(Path(name), folder), (source,), values=values, patient=patient, split=split)
+    nameless = every - {row["Image Index"] for row in rows}
+    problems += _several(folder, missing, "it is listed, but it is not there", "unpack all of images_001 to images_012")
+    problems += _several(folder, sorted(nameless), "it is in a list, but has no row in the table", "copy both again")
+    problems += [
+        replace(problem, severity="warning")
+        for problem in _several(folder, unlisted, "its row is in no list", "nothing to do: it is not used")
+    ]
+
+
+def _images(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    """Every image there is, by its name."""
+    found: dict[str, Path] = {}
+    for outer in sorted(path for path in folder.glob("images*") if path.is_dir()):
+        inner = outer / "images" if (outer / "images").is_dir() else outer
+        for path in sorted(inner.glob("*.png")):
+            first = found.setdefault(path.name, path)
+            if first is not path:
+                problems.append(Problem(path, f"a second image of this name: the first is {first}", "remove one"))
+    return found
+
+
+def _values(row: Mapping[str, str]) -> tuple[float, ...]:
+    """0 or 1 for each finding."""
+    said = row["Finding Labels"].split("|")
+    if unknown := [word for word in said if word not in (*FINDINGS, NONE)]:
+        raise UnreadableError(f"{', '.join(map(repr, unknown))} is none of the 14 findings", "correct its row")
+    if NONE in said and len(said) > 1:
+        raise UnreadableError(f"its row says {' and '.join(said)}", "correct its row")
+    return tuple(float(name in said) for name in FINDINGS)
+
+
+def _patient(row: Mapping[str, str]) -> str:
+    if not row["Patient ID"]:
+        raise UnreadableError("its row names no patient", "correct its row")
+    return row["Patient ID"]
+
+
+def _several(folder: Path, names: Iterable[str], what: str, remedy: str) -> list[Problem]:
+    """A problem for each name, or one for all where they are many."""
+    names = list(names)
+    if len(names) <= SHOWN:
+        return [Problem(folder / name, what, remedy) for name in names]
+    return [Problem(folder, f"of {len(names)} images, the first is {names[0]}: {what}", remedy)]
