@@ -291,13 +291,16 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
 
 
 def test_scans_and_patients_that_a_table_names_stay_out(scans: Path, tmp_path: Path) -> None:
-    """By their files, seen from the table, and by their patients; a store goes on as it was begun."""
+    """By their files, boxes and volumes of them too, and by their patients; a store goes on as it was begun."""
     (tmp_path / "test.csv").write_text("image,patient\nscans/a.nii.gz,\nelsewhere.nii.gz,deep/b.nrrd\n")
     whole = quietly(scans, tmp_path / "whole")
     part = quietly(scans, tmp_path / "part", leave_out=(tmp_path / "test.csv",))
     shas = {row["sha256"] for row in manifest(part)}
     left = {row["sha256"] for row in manifest(whole)} - shas
     assert left == {sha256(scans / "a.nii.gz"), sha256(scans / "deep" / "b.nrrd")}
+    (tmp_path / "boxes.csv").write_text('image\n"scans/a.nii.gz@-1.5,2.0,3.0@8x8x8"\nscans/deep/b.nrrd#0\n')
+    boxes = quietly(scans, tmp_path / "boxes", leave_out=(tmp_path / "boxes.csv",))
+    assert {row["sha256"] for row in manifest(boxes)} == shas
     with pytest.raises(DataError, match="was begun with leave_out"):
         quietly(scans, part)
     with pytest.raises(DataError, match="was begun with leave_out"):

@@ -34,6 +34,7 @@ from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store import MANIFEST, SCANS
 from modelsgenesis.data.tables import read_rows, read_table
 from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
+from modelsgenesis.tasks.building import scan_path
 
 IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
@@ -161,7 +162,7 @@ def without(sources: list[Source], tables: Sequence[Path]) -> list[Source]:
         images = [name for name in columns if IMAGE.fullmatch(name)]
         if not images and "patient" not in columns:
             raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")
-        paths |= {(path.parent / row[name]).resolve() for row in rows for name in images if row[name]}
+        paths |= {scan_path(path.parent / row[name]).resolve() for row in rows for name in images if row[name]}
         patients |= {row["patient"] for row in rows if row.get("patient")}
     kept = [source for source in sources if source.path.resolve() not in paths and source.patient not in patients]
     if not kept:

@@ -64,6 +64,14 @@ def one_source(place: Path, root: Path) -> Source:
     raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
 
 
+def scan_path(place: Path) -> Path:
+    """Where the whole scan lies that an entry of a table names a box or a volume of."""
+    boxed = None if place.exists() else read_box(place)
+    place = boxed[0] if boxed else place
+    part = None if place.exists() else PART.fullmatch(place.name)
+    return place.with_name(part["file"]) if part else place
+
+
 def outlines_on(scan: Source, outlines: Path) -> Source:
     """The mask that an XML of LIDC-IDRI makes of a DICOM series."""
     if scan.dicom is None or not outlines.is_file():
