@@ -1,6 +1,7 @@
 """Prepared cases and their patches: what is cut is what the files hold, wherever it lies."""
 
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from modelsgenesis.data.extents import Extent, extent_of, middle_spacing, sizes_
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.patches import CentredPatches, PatchSampler
-from modelsgenesis.data.prepared import Prepared, Shelf, find_prepared, prepare_case
+from modelsgenesis.data.prepared import Prepared, Shelf, count_labels, find_prepared, prepare_case, some_of
 from modelsgenesis.data.sources import Source, find_sources
 
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
@@ -198,3 +199,37 @@ def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
         assert len(places) == min(1000, prepared.num_voxels[label])
         assert (mask[tuple(places.T)] == label + 1).all()
     assert (prepared.num_voxels[0], prepared.num_voxels[39]) == (6 + 40 * 9 * 9, 0)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_chosen_places_are_of_all_voxels_in_order(exclusive: bool) -> None:
+    """Few voxels are all kept, in order; of many each is as likely, whichever planes they lie in."""
+    rng = np.random.default_rng(1)
+    mask = rng.choice(4, (1, 30, 20, 9), p=(0.5, 0.3, 0.199, 0.001)).astype(np.uint8)
+    target = Target("segmentation", tuple(Label(name) for name in "abc"), exclusive=exclusive)
+    if not exclusive:
+        mask = np.concatenate([mask == k for k in (1, 2, 3)]).astype(np.uint8)
+    counts = count_labels(mask, target)
+    for label in range(3):
+        every = np.argwhere(mask[0] == label + 1 if exclusive else mask[label])
+        assert counts[label].sum() == len(every)
+        found = some_of(mask, target, label, counts[label])
+        assert len(found) == min(1000, len(every))
+        assert len(np.unique(found, axis=0)) == len(found)
+        rows = {tuple(place): at for at, place in enumerate(every.tolist())}
+        at = np.array([rows[tuple(place)] for place in found.tolist()])
+        if len(every) <= 1000:
+            assert at.tolist() == list(range(len(every)))
+        else:
+            assert abs(at.mean() / len(every) - 0.5) < 0.04
+
+
+def test_choosing_places_takes_less_memory_than_the_mask() -> None:
+    """A list of every voxel of an organ would take twenty times the mask's."""
+    mask = np.ones((1, 100, 120, 90), np.uint8)
+    target = Target("segmentation", (Label("organ"),))
+    tracemalloc.start()
+    some_of(mask, target, 0, count_labels(mask, target)[0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < mask.nbytes

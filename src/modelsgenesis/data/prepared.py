@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,10 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
     num_voxels: tuple[int, ...] = ()
     if target.kind == "segmentation":
         mask = read_mask(case, target, image, reading)
-        every = [np.argwhere(found).astype(np.int32) for found in _voxels_of(mask, target)]
-        num_voxels = tuple(map(len, every))
+        counts = count_labels(mask, target)
+        num_voxels = tuple(int(each.sum()) for each in counts)
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
-        places = b"".join(_some_of(voxels, label) for label, voxels in enumerate(every))
+        places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
         _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
     prepared = Prepared(case.id, image.size, image.limits, case.values, num_voxels, made_of)
     kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
@@ -157,16 +157,42 @@ def embedded(region: NDArray[Any], place: tuple[slice, ...], size: Sequence[int]
     return whole
 
 
-def _voxels_of(mask: NDArray[np.uint8], target: Target) -> Iterator[NDArray[np.bool_]]:
-    """Where each label is, one after another."""
-    for label in range(len(target.labels)):
-        yield mask[0] == label + 1 if target.exclusive else mask[label] > 0
+def count_labels(mask: NDArray[np.uint8], target: Target) -> NDArray[np.int64]:
+    """How many voxels of each label each plane along X holds, (labels, X).
+
+    Args:
+        mask: (1 or K, *space), as `read_mask` gives it.
+        target: of the task.
+    """
+    num = len(target.labels)
+    if target.exclusive:
+        return np.stack([np.bincount(plane.ravel(), minlength=num + 1)[1 : num + 1] for plane in mask[0]], axis=1)
+    return np.array([[np.count_nonzero(plane) for plane in channel] for channel in mask], np.int64)
 
 
-def _some_of(voxels: NDArray[np.int32], label: int) -> bytes:
-    if len(voxels) > MOST_PLACES:
-        voxels = voxels[generator_for(len(voxels), label, "places").choice(len(voxels), MOST_PLACES, replace=False)]
-    return voxels.tobytes()
+def some_of(mask: NDArray[np.uint8], target: Target, label: int, counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Choose at most a thousand voxels of a label, (N, axes), plane by plane: a list of all may be larger than a scan.
+
+    Args:
+        mask: (1 or K, *space).
+        target: of the task.
+        label: its number from 0.
+        counts: its voxels in each plane, (X,).
+    """
+    ends = counts.cumsum()
+    num = int(ends[-1])
+    if num > MOST_PLACES:
+        ranks = generator_for(num, label, "places").choice(num, MOST_PLACES, replace=False)
+    else:
+        ranks = np.arange(num)
+    planes = np.searchsorted(ends, ranks, side="right")
+    places = np.empty((len(ranks), mask.ndim - 1), np.int32)
+    for x in np.unique(planes):
+        there = np.argwhere(mask[0, x] == label + 1 if target.exclusive else mask[label, x] > 0)
+        chosen = planes == x
+        places[chosen, 0] = x
+        places[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
+    return places
 
 
 def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
