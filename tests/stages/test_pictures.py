@@ -14,11 +14,15 @@ from tests.weights.adapters.test_torchvision_resnet import DEPTHS, draw
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import read_image
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.stages._answers import Answer
+from modelsgenesis.stages._answers_page import verdict
 from modelsgenesis.stages.benchmark import benchmark
 from modelsgenesis.stages.finetune import finetune
 from modelsgenesis.weights.files import read_notes, save_network
@@ -88,7 +92,7 @@ def test_predictions_of_a_table_and_of_a_folder_agree(run: Path, pictures: Path,
 
 def test_a_probability_is_the_networks_answer_to_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Computed by hand: scaled by 255, shrunk to fit, padded evenly to the patch."""
-    mg.predict(run, pictures / "chest1.png", tmp_path / "out", quiet=True)
+    mg.predict(run, pictures / "chest1.png", tmp_path / "out", precision="32-true", quiet=True)
     reading = rebuild(read_notes(run / "model.safetensors")["reading"])
     image = read_image(find_sources(pictures / "chest1.png", pictures=True)[0], reading)
     assert image.size == (26, 32)
@@ -106,7 +110,9 @@ def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Pat
     lines = json.loads((scores / "summary.json").read_text())["lines"]
     assert {"auc", "balanced_accuracy"} <= {line["metric"] for line in lines}
     assert "as their files have them" in (scores / "report.html").read_text(encoding="utf-8")
-    assert "32 x 40" in mg.inspect(pictures / "cases.csv", quiet=True)
+    text = mg.inspect(pictures / "cases.csv", quiet=True)
+    assert "32 x 40" in text
+    assert "unknown" in next(line for line in text.splitlines() if "spacing in mm" in line)
     text = Path(mg.inspect(pictures / "cases.csv", into=tmp_path / "page.html", quiet=True)).read_text(encoding="utf-8")
     assert "as the file has it" in text
 
@@ -180,6 +186,14 @@ def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_p
     benchmark(pictures / "cases.csv", tmp_path / "bench", from_=arms, cases=("4",), allow=("imagenet",), **asked)
     rows = rows_of(tmp_path / "bench" / "runs.csv")
     assert sorted(row["arm"] for row in rows) == ["imagenet", "scratch"]
+
+
+def test_caption_names_few_of_many_findings() -> None:
+    """Of fourteen probabilities those that are said or true, the greatest first."""
+    target = Target("classification", tuple(map(Label, "abcdefgh")), exclusive=False)
+    said = (0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3)
+    words = verdict(Answer(Case("x", ()), "compared", said=said), (0, 1, 0, 1, 0, 0, 0, 0), target)
+    assert words == "true: b | d; said: a | d (a 0.90, d 0.60, b 0.10)"
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

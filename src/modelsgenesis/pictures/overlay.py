@@ -160,7 +160,7 @@ def overlay_figure(
     columns = max(len(row.planes) for row in rows)
     scales = [scale_of(row, panel_inches) for row in rows]
     heights = [scale * max(p.size_mm[1] for p in row.planes) for row, scale in zip(rows, scales, strict=True)]
-    width = LEFT + max(columns, 2) * (panel_inches + GAP) - GAP + RIGHT
+    width = LEFT + max(columns, 3) * (panel_inches + GAP) - GAP + RIGHT
     entries = legend_of(found, labels, with_truth=any(row.truths for row in rows))
     places, lines = arrange_legend(entries, width - LEFT - RIGHT)
     start = LEGEND if title else LEGEND_ALONE
@@ -196,7 +196,7 @@ def draw_row(figure: Figure, row: Overlay, inches: tuple[float, float, float], s
         for k, part in parts(truth) if truth is not None else ():
             outline(axes, part, colour(k), wide=1.5)
         write_letters(axes, plane)
-        if number == 0:
+        if number == 0 and plane.name != "image":  # a picture's spacing is not known
             scale_bar(axes, plane.size_mm[0])
 
 

@@ -29,6 +29,7 @@ from modelsgenesis.stages._scores_page import (
     unanswered,
 )
 
+MOST_TOLD = 4  # probabilities in the caption of a picture
 FIRST = {"classification": ("auc", "balanced_accuracy", "brier"), "regression": ("mae", "r2", "spearman")}
 
 
@@ -114,7 +115,12 @@ def verdict(answer: Answer, true: Sequence[float], target: Target) -> str:
     if target.kind == "regression":
         each = zip(target.names, true, answer.said, strict=True)
         return ", ".join(f"{name}: true {number(float(t))}, predicted {number(s)}" for name, t, s in each)
-    p = ", ".join(f"{name} {value:.2f}" for name, value in zip(target.names, answer.said, strict=True))
+    told = list(zip(target.names, answer.said, strict=True))
+    if len(told) > MOST_TOLD:
+        there = set(class_words(true, target).split(" | "))
+        told = sorted((each for each in told if each[1] >= 0.5 or each[0] in there), key=lambda each: -each[1])
+    more = ", ..." if len(told) > MOST_TOLD else ""
+    p = ", ".join(f"{name} {value:.2f}" for name, value in told[:MOST_TOLD]) + more
     return f"true: {class_words(true, target) or 'none'}; said: {said_words(answer, target) or 'none'} ({p})"
 
 

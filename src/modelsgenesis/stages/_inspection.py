@@ -38,7 +38,7 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         ("channels", ", ".join(task.channels)),
         ("modality", _counted(finding.modality for finding in found)),
         ("size in voxels", _span([finding.size for finding in found], "{:.0f}")),
-        ("spacing in mm", _span([finding.spacing_mm for finding in found], "{:.3g}")),
+        ("spacing in mm", _spacing(found)),
     ]
     for number, name in enumerate(task.channels):
         ends = np.array([finding.ranges[number] for finding in found if len(finding.ranges) > number]).reshape(-1, 2)
@@ -65,10 +65,18 @@ def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name or 'unknown'} ({count})" for name, count in sorted(Counter(names).items()))
 
 
+def _spacing(found: Sequence[Finding]) -> str:
+    """In mm; that of pictures is not known."""
+    flat = all(len(finding.size) == 2 for finding in found)
+    return "unknown" if flat and found else _span([finding.spacing_mm for finding in found], "{:.3g}")
+
+
 def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:
     """One triple if all are equal; otherwise their median and the ends along each axis."""
     if not triples:
         return ""
+    if len({len(triple) for triple in triples}) > 1:
+        return "some of two axes, some of three"
     table = np.array(triples, float)
     low, middle, high = (" x ".join(map(form.format, row)) for row in (table.min(0), np.median(table, 0), table.max(0)))
     return middle if low == high else f"{middle}, from {low} to {high}"
@@ -132,7 +140,7 @@ def case_rows(task: Task, checked: Checked) -> list[Row]:
             rows.append((name, "", "", "", "", ""))
             continue
         size = " x ".join(map(str, finding.size))
-        spacing = " x ".join(f"{step:.3g}" for step in finding.spacing_mm)
+        spacing = _spacing([finding])
         ranges = "; ".join(f"{low:.4g} .. {high:.4g}" for low, high in finding.ranges)
         rows.append((name, size, spacing, finding.modality, ranges, said(finding, task.target)))
     return rows

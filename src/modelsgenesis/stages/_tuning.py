@@ -268,14 +268,16 @@ class Tuning:
         )
         spacing = approach.reading.spacing_mm
         grid = f"resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "at their own spacing"
-        grid = "shrunk or enlarged to fit" if approach.reading.fit else grid
+        size = " x ".join(map(str, approach.size))
+        seen = f"patches of {size} voxels {grid}"
+        if len(approach.size) == 2:
+            seen = f"pictures {'shrunk or enlarged' if approach.reading.fit else 'padded'} to fit {size} pixels"
         mirrored = "".join(AXES[axis] for axis in approach.augmentation.mirror) or "none"
         lines = [
             f"{self.task.name}: {target.kind} of {', '.join(target.names)}",
             f"cases: {counts}",
             *self._left_out(),
-            f"patches of {' x '.join(map(str, approach.size))} voxels {grid}, mirrored along {mirrored}; "
-            f"{approach.plan.steps} steps of {approach.plan.batch_size}",
+            f"{seen}, mirrored along {mirrored}; {approach.plan.steps} steps of {approach.plan.batch_size}",
             f"start: {self.start.said}",
         ]
         self._say("\n".join(lines))
