@@ -1,5 +1,6 @@
 """The loop learns, stops safely, goes on exactly, and does not hide failure."""
 
+import copy
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ from modelsgenesis.core.learner import Batch
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.training.journal import read_log
+from modelsgenesis.training.loop import put_channels_last
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.state import load_state
 
@@ -109,6 +111,23 @@ def test_workers_do_not_change_the_weights(tmp_path: Path) -> None:
         runs.append(make_training(tmp_path / str(workers), Plan(**{**vars(PLAN), "steps": 6, "workers": workers})))
         runs[-1].run()
     assert torch.equal(weights(runs[0]), weights(runs[1]))
+
+
+def test_channels_last_changes_how_weights_lie_and_not_what_they_answer() -> None:
+    """Every convolution lies channels last, and answers and gradients are those of channels first."""
+    torch.manual_seed(0)
+    first, x = UNet3D(width=4, norm="instance").double(), torch.rand(2, 1, 16, 16, 16, dtype=torch.float64)
+    last = copy.deepcopy(first)
+    put_channels_last(last)
+    wide = [parameter for parameter in last.parameters() if parameter.dim() == 5 and min(parameter.shape[:2]) > 1]
+    assert wide
+    assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in wide)
+    answers = [network(x) for network in (first, last)]
+    torch.testing.assert_close(answers[1], answers[0])
+    for answer in answers:
+        answer.square().mean().backward()
+    for here, there in zip(first.parameters(), last.parameters(), strict=True):
+        torch.testing.assert_close(there.grad, here.grad)
 
 
 def test_loss_that_is_no_number_stops_the_run_with_advice(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ class Training:
         self.state = resumed[0] if resumed else State()
         if resumed:
             learner.load_state_dict(resumed[1])
+        if fabric.device.type == "cpu":
+            put_channels_last(learner)
         module: nn.Module = torch.compile(learner) if plan.compile else learner  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(module, optimizer)
         if resumed:
@@ -244,6 +246,16 @@ class Training:
         if not self.fabric.is_global_zero:
             return contextlib.nullcontext()
         return Journal(self.into, self.plan.steps, start=self.state.step, console=self.console)
+
+
+def put_channels_last(module: nn.Module) -> None:
+    """Lay the weights of convolutions in 3D out with channels last, in place: a step is then 1.2 to 1.5 times as fast.
+
+    Source: benchmarks/results/channels_last.md, on a CPU; of a GPU it is not known.
+    """
+    for parameter in module.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
