@@ -12,6 +12,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.stages._approach import decide, start_from
 from modelsgenesis.tasks import Published, Task, find, names, read
+from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.published import scores
 
 NOTHING: dict[str, dict[str, object]] = {
@@ -129,3 +130,14 @@ def test_published_scores_are_kept_as_ours_are_counted() -> None:
     }
     with pytest.raises(DataError, match="divide percents by 100"):
         scores("a table", {"scratch": (9425, 507)})
+
+
+def test_paper_s_spacing_is_no_warning(tmp_path: Path) -> None:
+    """Scans of different spacing are warned of where ours would resample them, not where a paper decides."""
+    for number, spacing in enumerate(((1.0, 1.0, 1.0), (1.0, 1.0, 3.0))):
+        write(tmp_path / "images" / f"{number}.nii.gz", np.random.default_rng(number).normal(0, 9, SIZE), spacing)
+        write(tmp_path / "labels" / f"{number}.nii.gz", np.ones(SIZE, np.uint8), spacing)
+    task = read(tmp_path)
+    (problem,) = check(task, workers=0).problems
+    assert "finetune resamples" in problem.remedy
+    assert not check(replace(task, published=Published("dice")), workers=0).problems

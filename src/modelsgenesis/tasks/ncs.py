@@ -69,7 +69,9 @@ def ncs(folder: Path | str, *, readers: int = 1) -> Task:
         try:
             scan = series.get(reading.series)
             if scan is None:
-                raise UnreadableError(f"its series {reading.series} is not there", "copy it, or leave the XML out")
+                raise UnreadableError(
+                    f"its series {reading.series} is not there", "copy it whole, or leave the XML out"
+                )
             cases += _cases(path, reading, scan, readers)
         except UnreadableError as error:
             problems.append(error.at(path))
@@ -96,23 +98,12 @@ def _readings(folder: Path, problems: list[Problem]) -> dict[Path, Reading]:
 
 
 def _series(folder: Path, readings: Mapping[Path, Reading], problems: list[Problem]) -> dict[str, Source]:
-    """The series by their UIDs: those beside the XMLs first; where some are missing, all of the folder is searched."""
-    homes = sorted({path.parent for path in readings} - {folder})
-    series: dict[str, Source] = {}
-    for home in homes:
-        _add(series, find_sources(home, root=folder)[0])
-    if not {reading.series for reading in readings.values() if reading.outlines} <= series.keys():
-        found, wrong = find_sources(folder, mapper=map_in_processes(usable_cores()))
-        _add(series, found)
-        # Radiographs of the collection, and the XMLs themselves, are no concern of ours.
-        problems += [each for each in wrong if each.path in homes or "slices are missing" in each.problem]
-    return series
-
-
-def _add(series: dict[str, Source], found: Sequence[Source]) -> None:
-    for source in found:
-        if source.dicom is not None:
-            series.setdefault(source.dicom.uid, source)
+    """The series by their UIDs."""
+    found, wrong = find_sources(folder, mapper=map_in_processes(usable_cores()))
+    # Radiographs of the collection, and whatever else lies there, are no concern of ours.
+    homes = {path.parent for path in readings} - {folder}
+    problems += [each for each in wrong if each.path in homes or "slices are missing" in each.problem]
+    return {source.dicom.uid: source for source in found if source.dicom is not None}
 
 
 def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator[Case]:
