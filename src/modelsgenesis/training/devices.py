@@ -1,5 +1,6 @@
 """Where a run computes: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
 
+import logging
 import os
 import platform
 from pathlib import Path
@@ -17,6 +18,7 @@ from modelsgenesis.training.plan import Precision
 Accelerator = Literal["auto", "cpu", "gpu"]
 MACHINE = "machine"  # of a certificate's arguments: where a run was finished
 CPU_INFO = Path("/proc/cpuinfo")
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark would repeat its greetings every run
 
 
 def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
