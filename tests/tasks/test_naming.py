@@ -103,6 +103,8 @@ def test_strange_names_and_settings_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "gone", task="hippocampus")
     with pytest.raises(GenesisError, match="cannot import nowhere"):
         find("nowhere:task")
+    with pytest.raises(GenesisError, match="is no function that reads a Task"):
+        find("tests.tasks.test_naming:NOTHING")
 
 
 def test_task_from_outside_takes_settings(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.images import Reading, read_image
 from modelsgenesis.data.masks import read_mask
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
 from modelsgenesis.tasks import Task, folder, read
+from modelsgenesis.tasks.building import one_source
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.dividing import divide
 
@@ -198,6 +201,29 @@ def test_hostile_collections(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no XML of readings"):
         mg.tasks.ncs(tmp_path / "none")
+
+
+def test_outlines_need_upright_axial_slices(tmp_path: Path) -> None:
+    """Of a tilted gantry they would lie elsewhere once it is straightened."""
+    home = make_patient(tmp_path, 1, [nodule(A)])
+    make_patient(tmp_path, 2, [nodule(A)])
+    for file in home.glob("*.dcm"):
+        file.unlink()
+    tags = {"SeriesInstanceUID": home.name, "PatientID": "LIDC-IDRI-0001"}
+    write_series(home, make_ct(1, SIZE), step_mm=(0, 0.5, 2), **tags)
+    task = mg.tasks.ncs(tmp_path)
+    assert [case.patient for case in task.cases] == ["LIDC-IDRI-0002"]
+    assert "tilted" in task.problems[0].problem
+
+
+def test_outlines_of_another_scan_are_refused(lidc: Path) -> None:
+    """A table that names the XML of another series, or none."""
+    first, last = (next(lidc.glob(f"LIDC-IDRI-{number}/*/*")) for number in ("0001", "1012"))
+    wrong = one_source(Path(f"{first}#{last / '1012.xml'}"), lidc)
+    with pytest.raises(UnreadableError, match="outlines of another scan"):
+        read_volume(wrong)
+    with pytest.raises(UnreadableError, match="is not there, or not of a DICOM series"):
+        one_source(Path(f"{first}#{first / 'gone.xml'}"), lidc)
 
 
 def test_network_is_taught_and_scored(lidc: Path, tmp_path: Path) -> None:
