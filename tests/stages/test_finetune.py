@@ -315,3 +315,54 @@ def test_cases_that_are_left_out_are_counted(balls: Path, tmp_path: Path, capsys
     write_image(tmp_path / "labels" / "other.nii.gz", blob(1)[1])
     finetune(tmp_path, tmp_path / "run", **{**QUICK, "steps": 1})
     assert "left out: 2, for reasons that genesis inspect" in capsys.readouterr().err
+
+
+def test_what_training_cases_lack_is_said(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label that none of them holds, and empty masks; training goes on."""
+    for number in range(3):
+        image, mask = blob(number)
+        write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image)
+        write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask * (number != 1))
+    (tmp_path / "data" / "labels.json").write_text(json.dumps({"shell": 1, "core": 2, "vessel": 3, "cyst": 4}))
+    finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 1})
+    said = capsys.readouterr().err
+    assert "warning: no training case holds vessel, cyst, so that cannot be learned" in said
+    assert "warning: the masks of 1 of 3 training cases are empty" in said
+    finetune(balls, tmp_path / "whole", **{**QUICK, "steps": 1})
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_modality_that_nobody_declared_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare folder of CT is scaled by percentiles, and the user told; with --modality CT in Hounsfield units."""
+    for number in range(3):
+        image, mask = blob(number)
+        write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image * 2 - 1000)
+        write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask)
+    quick = {name: value for name, value in QUICK.items() if name != "like"} | {"steps": 1}
+    run = finetune(tmp_path / "data", tmp_path / "run", **quick)
+    assert "modality: nobody said" in capsys.readouterr().err
+    assert "Percentiles" in str(read_notes(run / "model.safetensors")["reading"])
+    run = finetune(tmp_path / "data", tmp_path / "ct", modality="CT", test=0.3, **quick)
+    assert "modality" not in capsys.readouterr().err
+    assert "Window" in str(read_notes(run / "model.safetensors")["reading"])
+    assert rows_of(run / "test.csv")[0]["modality"] == "CT"
+    with pytest.raises(DataError, match="declares CT, not MR; leave --modality out"):
+        finetune(run / "test.csv", tmp_path / "mr", modality="MR", **quick)
+
+
+def test_swapped_arguments_are_understood(balls: Path, pretrained: Path, tmp_path: Path) -> None:
+    """A run or weights where data are wanted: the message gives the order, and how to start from them."""
+    run = finetune(balls, tmp_path / "run", **{**QUICK, "steps": 1})
+    for place in (run, pretrained):
+        with pytest.raises(DataError, match=r"not data; the order is genesis finetune DATA RUN; .*say --from"):
+            finetune(place, balls)
+
+
+def test_spacing_of_the_training_cases_is_noted(tmp_path: Path) -> None:
+    """The middle one, which a prediction compares; an array's is not known."""
+    for number, spacing in enumerate(((1.0, 1.0, 2.0), (1.01, 1.0, 2.0), (1.02, 1.0, 2.0))):
+        image, mask = blob(number)
+        write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image, spacing)
+        write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask, spacing)
+    run = finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 1})
+    assert read_notes(run / "model.safetensors")["taught_mm"] == [1.01, 1.0, 2.0]

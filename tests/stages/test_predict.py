@@ -105,6 +105,37 @@ def test_resampled_mask_overlays_its_source(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(centre_mm, np.array((12, 16, 9)) * spacing, atol=0.25)
 
 
+@pytest.mark.parametrize("resamples", [False, True])
+def test_scan_of_quite_another_spacing_is_warned_of(
+    tmp_path: Path, resamples: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the network does not resample: anatomy has another size in voxels there than it was taught on."""
+    for name, spacing in (("same", (2.0, 2.0, 3.0)), ("near", (1.5, 2.4, 3.0)), ("far", (2.0, 2.0, 1.9))):
+        write_ct(tmp_path / "scans" / f"{name}.nii.gz", size=(20, 20, 16), spacing_mm=spacing)
+    reading = Reading(spacing_mm=(2.0, 2.0, 3.0) if resamples else None)
+    run = make_run(tmp_path / "run", reading=reading, taught_mm=(2.0, 2.0, 3.0))
+    rows = table(mg.predict(run, tmp_path / "scans", tmp_path / "out") / "failures.csv")
+    said = capsys.readouterr().err
+    if resamples:
+        assert not rows
+        assert "warnings" not in said
+        return
+    assert [(Path(row["path"]).name, row["severity"]) for row in rows] == [("far.nii.gz", "warning")]
+    assert rows[0]["problem"] == (
+        "its voxels are 2 x 2 x 1.9 mm, but the network was taught on 2 x 2 x 3 mm and does not resample"
+    )
+    assert "3 cases in" in said
+    assert "1 with warnings" in said
+
+
+def test_swapped_arguments_are_understood(run: Path, tmp_path: Path) -> None:
+    """A run where scans are wanted: the message gives the order."""
+    scan = write_ct(tmp_path / "scans" / "a.nii.gz")
+    with pytest.raises(DataError, match="is a run, not data; the order is genesis predict RUN SCANS OUT"):
+        quietly(scan.parent, run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_scan_smaller_than_a_window(run: Path, tmp_path: Path) -> None:
     """It is padded, and the mask is as small as the scan."""
     write_ct(tmp_path / "small.nii.gz", 1, size=(9, 20, 5))

@@ -17,7 +17,7 @@ from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
 ASKED = ("target", "reading", "patch", "channels")
-OWN = {"files": (), "mirror": ()}  # in which networks of one ensemble may differ
+OWN = {"files": (), "mirror": (), "taught_mm": None}  # in which networks of one ensemble may differ
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class FineTuned:
         patch: size of what they were taught on, (X, Y, Z), or (X, Y) of pictures.
         channels: of an image.
         mirror: axes along which all of them were taught mirrored patches too.
+        taught_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
     """
 
     files: tuple[Path, ...]
@@ -39,6 +40,7 @@ class FineTuned:
     patch: tuple[int, ...]
     channels: int
     mirror: tuple[int, ...] = (0, 1, 2)
+    taught_mm: tuple[float, ...] | None = None
 
     def fingerprints(self) -> list[str]:
         """SHA-256 of the files."""
@@ -106,7 +108,9 @@ def _described(file: Path) -> FineTuned:
     patch = tuple(int(side) for side in notes["patch"])
     if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) not in (2, 3) or min(patch) < 1:
         raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
-    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes))
+    steps = notes.get("taught_mm")
+    taught_mm = tuple(float(step) for step in steps) if steps else None
+    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), taught_mm)
 
 
 def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:

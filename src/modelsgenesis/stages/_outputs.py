@@ -24,7 +24,9 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.predicting import Segmentation, answer_whole, segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.stages._fine_tuned import FineTuned
+from modelsgenesis.stages._taught import WITHOUT_SPACING
 
+MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were taught on
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 
 Tick = Callable[[str, int, int], None]  # told a case's id, its windows done, and all its windows
@@ -100,6 +102,7 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
     tick(case.id, 0, len(windows.places))
     notes = [(note, "have a look at the scan") for note in image.notes]
+    notes += spacing_notes(image, wanted.tuned) if case.images[0].kind not in WITHOUT_SPACING else []
     row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
     if ensemble.target.kind != "segmentation":
         answer = answer_whole(image, ensemble, windows, batch_size=wanted.batch_size, tick=count)
@@ -112,6 +115,18 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
     return {"row": row, "files": files, "extras": extras, "notes": notes}
+
+
+def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
+    """What to say of a scan that is much finer or coarser than what networks that do not resample were taught on."""
+    if tuned.reading.spacing_mm is not None or tuned.taught_mm is None:
+        return []
+    ratios = [max(own / taught, taught / own) for own, taught in zip(image.spacing_mm, tuned.taught_mm, strict=True)]
+    if max(ratios) <= MOST_APART:
+        return []
+    own, taught = (" x ".join(f"{step:.3g}" for step in steps) for steps in (image.spacing_mm, tuned.taught_mm))
+    what = f"its voxels are {own} mm, but the network was taught on {taught} mm and does not resample"
+    return [(what, "resample the scan, or fine-tune again with --spacing")]
 
 
 def _read(case: Case, tuned: FineTuned, root: Path) -> Image:

@@ -70,6 +70,19 @@ def check_own(into: Path, own: Sequence[str]) -> None:
         raise DataError(f"{into} is there already and holds other things ({sorted(there)[0]}); choose a new folder")
 
 
+def refuse_run(place: Path, instead: str) -> None:
+    """Refuse a run where data are wanted: arguments are easily swapped.
+
+    Args:
+        place: that was given for data.
+        instead: what to do.
+    Raises:
+        DataError: it is a run, or a weights file.
+    """
+    if place.suffix == ".safetensors" or any((place / name).is_file() for name in (SETTINGS, "model.safetensors")):
+        raise DataError(f"{place} is a run, not data; {instead}")
+
+
 def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
     """Whether the folder holds this very run, finished.
 

@@ -26,6 +26,7 @@ from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.stages._approach import AXES, SCRATCH, Approach, Start
 from modelsgenesis.stages._commands import ASKED
 from modelsgenesis.stages._runs import SETTINGS, Batches, check_own, is_done, remember
+from modelsgenesis.stages._taught import middle_step_mm, warnings_of
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.writing import write_cases, write_untaught
@@ -141,6 +142,7 @@ class Tuning:
         return {
             "target": describe(self.task.target),
             "reading": describe(self.approach.reading),
+            "taught_mm": middle_step_mm(division.train),
             "patch": list(self.approach.size),
             "channels": len(self.task.channels),
             "channel_names": list(self.task.channels),
@@ -155,7 +157,8 @@ class Tuning:
 
     def _train(self, shelf: Shelf, division: Division, into: Path) -> bool:
         """Train one network; whether it was done rather than stopped."""
-        learner, loaded = self._learner(self._prepared(shelf, division.train))
+        taught = self._prepared(shelf, division.train)
+        learner, loaded = self._learner(taught)
         work = _Work(self, shelf, division, learner, into)
         plan, fabric = self.approach.plan, self.fabric
         training = Training(learner, plan, work.materials(), into, fabric=fabric, seed=self.seed, console=self.console)
@@ -165,6 +168,8 @@ class Tuning:
             write_untaught(into, division, self.task.target)
             write_json(into / LOADING, self._loading(loaded))
             self._greet(division, loaded, into)
+            for line in warnings_of(self.task.modality, self.task.target, self.approach.reading, taught):
+                self._say(line)
         outcome = training.run()
         if outcome.stopped:
             self._say(

@@ -20,10 +20,12 @@ from modelsgenesis.stages._benchmark_forms import write_rows
 from modelsgenesis.stages._benchmark_report import write_report
 from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS
 from modelsgenesis.stages._commands import ASKED, asked
+from modelsgenesis.stages._runs import refuse_run
 from modelsgenesis.stages._trial import ALL, METRICS, Result, Trial, do_trial, folder_of
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.stages.finetune import axes_of
 from modelsgenesis.tasks import Task, read
+from modelsgenesis.tasks.building import of_modality
 from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Precision
@@ -82,6 +84,7 @@ def benchmark(
     kind: Kind | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
+    modality: Literal["CT", "MR", "XR", "unknown"] | None = None,
     metric: str | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -119,6 +122,7 @@ def benchmark(
         kind: of the task, where a table's labels could mean two.
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
+        modality: of all images, where the data do not declare one; CT is read in Hounsfield units.
         metric: to compare; dice, auc or mae by the kind of task, or another that evaluate gives.
         steps: of the optimiser, for every arm alike; by default 100 a case, at least 1000.
         batch_size: patches a step.
@@ -144,7 +148,9 @@ def benchmark(
     options = asked(benchmark, locals())
     data, into = Path(data), Path(into)
     arms = arms_of(from_)
+    refuse_run(data, "the order is genesis benchmark DATA OUT --from scratch RUN ...")
     labelled = read(data, task=task, kind=kind, label=label, classes=classes)
+    labelled = of_modality(labelled, modality) if modality else labelled
     metric = metric or (labelled.published.metric if labelled.published else METRICS[labelled.target.kind])
     whole = divide(labelled, test=test, val=0)
     if not whole.test:
@@ -159,7 +165,8 @@ def benchmark(
         )
     like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
     start = start_from(SCRATCH, labelled, like=like, backbone=None, width=None)
-    said = {"task": task, "kind": kind, "label": label, "classes": classes, "tune": tune, "test": test, "val": 0}
+    meant = {"task": task, "kind": kind, "label": label, "classes": classes, "modality": modality}
+    said = {**meant, "tune": tune, "test": test, "val": 0}
     plan = {
         "batch_size": batch_size, "lr": lr, "warmup_steps": warmup_steps, "weight_decay": weight_decay,
         "precision": precision,

@@ -7,8 +7,10 @@ from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
 from modelsgenesis.stages._approach import AXES, SCRATCH, decide, start_from
 from modelsgenesis.stages._commands import asked
+from modelsgenesis.stages._runs import refuse_run
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.tasks import Task, read
+from modelsgenesis.tasks.building import of_modality
 from modelsgenesis.tasks.dividing import cross, divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule
@@ -31,6 +33,7 @@ def finetune(
     kind: Kind | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
+    modality: Literal["CT", "MR", "XR", "unknown"] | None = None,
     like: str | None = None,
     backbone: str | None = None,
     width: int | None = None,
@@ -84,6 +87,7 @@ def finetune(
         kind: of the task, where a table's labels could mean two: segmentation, classification or regression.
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
+        modality: of all images, where the data do not declare one; CT is read in Hounsfield units.
         like: with scratch: the run or recipe whose kind of network is taken.
         backbone: with scratch: unet3d or residual-unet.
         width: with scratch: of the network's first convolution.
@@ -126,7 +130,10 @@ def finetune(
         TrainingError: the folder holds another run, or the training failed.
     """
     options = asked(finetune, locals())
+    if not isinstance(data, Task):
+        refuse_run(Path(data), f"the order is genesis finetune DATA RUN; to start from that run say --from {data}")
     labelled = data if isinstance(data, Task) else read(data, task=task, kind=kind, label=label, classes=classes)
+    labelled = of_modality(labelled, modality) if modality else labelled
     division = divide(labelled, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
     divisions = cross(division, folds) if folds else [division]
     start = start_from(from_, labelled, like=like, backbone=backbone, width=width, trust=trust)

@@ -24,6 +24,7 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.machine import Accelerator, Precision, find_machine
 from modelsgenesis.stages._fine_tuned import find_fine_tuned
 from modelsgenesis.stages._outputs import RECORDS, Wanted, columns_of, predict_case
+from modelsgenesis.stages._runs import refuse_run
 from modelsgenesis.stages._scans import find_cases
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -82,6 +83,7 @@ def predict(
         raise DataError(f"batch_size must be 1 or more, got {batch_size}; leave it out for a sensible one")
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
+    refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
     machine = find_machine(accelerator, precision)
     tuned = find_fine_tuned(runs)
     overlap = OVERLAP[tuned.target.kind] if overlap is None else overlap
@@ -114,9 +116,11 @@ def predict(
         }
         if not _is_certified(into, arguments):
             certify(into, "predict", arguments, inputs=[*runs, scans])
-    left = len({problem.path for problem in problems if problem.severity == "error"})
+    left, warned = (len({one.path for one in problems if one.severity == what}) for what in ("error", "warning"))
     line = f"predict: {done} {'case' if done == 1 else 'cases'} in {into}"
-    console.print(line + (f", {left} not: {into / FAILURES}" if left else ""), soft_wrap=True, highlight=False)
+    line += f", {left} not" if left else ""
+    line += f", {warned} with warnings" if warned else ""
+    console.print(line + (f": {into / FAILURES}" if left or warned else ""), soft_wrap=True, highlight=False)
     return into
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.boxes import read_box
@@ -174,6 +175,23 @@ def _said(value: int | str | None) -> str:
 def with_modality(source: Source, modality: str) -> Source:
     """The source with a modality that was declared for it; it is then an image, whatever it looks like."""
     return replace(source, modality=modality or source.modality, forced=True)
+
+
+def of_modality(task: Task, modality: str) -> Task:
+    """The task with a modality for all images that have none of their own.
+
+    Raises:
+        DataError: the data declare another.
+    """
+    declared = {source.modality for case in task.cases for source in case.images} - {"", modality}
+    if declared:
+        said = " and ".join(sorted(declared))
+        raise DataError(f"{task.place}: declares {said}, not {modality}; leave --modality out, or correct the data")
+    cases, unlabelled = (
+        tuple(replace(case, images=tuple(with_modality(source, modality) for source in case.images)) for case in some)
+        for some in (task.cases, task.unlabelled)
+    )
+    return replace(task, modality=modality, cases=cases, unlabelled=unlabelled)
 
 
 def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[str, dict[int, Source]]:
