@@ -146,3 +146,23 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, float], message: str) -
         divide(make_task(40), **asked)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="use 2 to 40"):
         cross(divide(make_task(40)), 41)
+
+
+def test_budget_of_overlapping_labels_has_each_and_is_otherwise_drawn() -> None:
+    """A small budget is not one of each combination in their order: rare ones would be all it holds."""
+    target = Target("classification", tuple(map(Label, "abcd")), exclusive=False)
+    cases = []
+    for number in range(400):
+        values = (number % 2, number % 3 == 0, number % 7 == 0, number == 123)
+        source = Source(Path(f"{number}.png"), "picture", (Path(f"{number}.png"),), f"{number}", f"{number}")
+        cases.append(Case(f"case{number}", (source,), values=tuple(map(float, values)), patient=f"{number // 2}"))
+    task = Task("made", target, tuple(cases))
+    shares = []
+    for seed in range(20):
+        used = divide(task, cases=40, val=0, seed=seed).train
+        assert all(any(case.values[k] for case in used) for k in range(4))
+        smaller = divide(task, cases=10, val=0, seed=seed).train
+        assert {case.id for case in smaller} <= {case.id for case in used}
+        shares.append(sum(case.values[1] for case in used) / len(used))
+    assert sum(shares) / len(shares) == pytest.approx(1 / 3, abs=0.06)
+    assert len({divide(task, cases=40, val=0, seed=seed).train[5].id for seed in range(5)}) > 1

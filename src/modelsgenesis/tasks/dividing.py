@@ -51,7 +51,8 @@ def divide(
 
     The test cases are those that the task's makers declared, or a share of the patients that depends on nothing but
     their names: the same for every seed, budget and start. The budget is drawn by the seed, a smaller one from within a
-    larger one; classes come in their own proportion, each at least once if it can.
+    larger one; classes come in their own proportion, each at least once if it can. Of labels that do not exclude each
+    other each comes at least once if it can, and the rest by chance.
 
     Args:
         task: whose cases.
@@ -151,7 +152,12 @@ def _split_off(patients: Patients, num: int) -> tuple[Patients, Patients]:
 
 
 def _stratified(patients: Patients, task: Task, order: Callable[[Patients], Patients]) -> Patients:
-    """Order patients so that any first few have the classes of all: one of each, then in proportion."""
+    """Order patients so that any first few have the classes of all: one of each, then in proportion.
+
+    Labels that do not exclude each other are too many together to be in proportion; chance sees to that.
+    """
+    if task.target.kind == "classification" and not task.target.exclusive:
+        return _with_each_label(order(patients), len(task.target.labels))
     strata: dict[tuple[float, ...], Patients] = {}
     for group in patients:
         key = group[0].values if task.target.kind == "classification" else ()
@@ -163,6 +169,17 @@ def _stratified(patients: Patients, task: Task, order: Callable[[Patients], Pati
             # The first of each class comes first of all; exact fractions, so that ties never hang on rounding.
             placed.append((Fraction(number, len(members)), place, number, group))
     return [group for *_, group in sorted(placed, key=lambda each: each[:3])]
+
+
+def _with_each_label(patients: Patients, num_labels: int) -> Patients:
+    """The first patient with each label before all others, which stay in their order."""
+    first: dict[int, int] = {}
+    for place, group in enumerate(patients):
+        for k in range(num_labels):
+            if k not in first and any(case.values[k] for case in group):
+                first[k] = place
+    early = dict.fromkeys(first[k] for k in sorted(first))
+    return [patients[place] for place in early] + [group for place, group in enumerate(patients) if place not in early]
 
 
 def _by_name(patients: Patients) -> Patients:
