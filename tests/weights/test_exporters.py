@@ -21,6 +21,7 @@ from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
 from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
 from modelsgenesis.weights.files import save_network
+from modelsgenesis.weights.opening import open_weights
 
 PLANNED = {
     "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
@@ -105,6 +106,40 @@ def test_state_dict_fills_a_network_made_by_its_config(tmp_path: Path, name: str
     made.load_state_dict(torch.load(out / "model.pt", weights_only=True), strict=True)
     images = images_for(network, 1, 2, 2, 2)
     assert torch.equal(made.eval()(images), network(images))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exported_state_dict_is_loaded_again(tmp_path: Path, name: str) -> None:
+    """By its folder or its file, as the same kind of network, with its notes; and as a start for another task."""
+    network = make(name)
+    (tmp_path / "out").mkdir()
+    out = find_exporter("torch").export(saved(tmp_path / "a.safetensors", network, {"step": 3}), tmp_path / "out")
+    images = images_for(network, 1, 2, 2, 2)
+    for place in (out, out / "model.pt"):
+        loaded = mg.load(place)
+        assert type(loaded) is type(network)
+        assert not loaded.training
+        assert torch.equal(loaded(images), network(images))
+    opened = open_weights(out)
+    assert opened.format == "modelsgenesis"
+    assert opened.notes == {"step": 3}
+    assert all(row.how == "taken" for row in opened.report.rows)
+
+
+def test_exported_state_dict_with_another_description_is_refused(tmp_path: Path) -> None:
+    """One line that names the file; without a description it is a file of another program."""
+    (tmp_path / "out").mkdir()
+    out = find_exporter("torch").export(saved(tmp_path / "a.safetensors", make("pre-trained")), tmp_path / "out")
+    told = json.loads((out / "config.json").read_text())
+    told["network"]["arguments"]["width"] = 3
+    (out / "config.json").write_text(json.dumps(told))
+    with pytest.raises(WeightsError, match=r"model.pt: is not the network that config.json beside it describes"):
+        mg.load(out)
+    (out / "config.json").write_text("{}")
+    with pytest.raises(WeightsError, match="no network in this folder"):
+        mg.load(out)
+    with pytest.raises(WeightsError, match="which is no layout known here"):
+        mg.load(out / "model.pt")
 
 
 def build(described: dict[str, Any]) -> torch.nn.Module:

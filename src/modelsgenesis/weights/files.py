@@ -3,6 +3,7 @@
 import inspect
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.files import read_json, written_aside
 from modelsgenesis.core.naming import find
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.catalogue import resolve
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
 FORMAT = 1
+OWN, EXPORTED, DESCRIPTION = "model.safetensors", "model.pt", "config.json"
 
 
 def arguments_of(network: nn.Module) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def network_file(source: str | Path) -> Path:
     """
     path = resolve(source)
     if path.is_dir():
-        path = path / "model.safetensors"
+        path = path / (EXPORTED if (path / EXPORTED).is_file() and read_description(path / EXPORTED) else OWN)
         if not path.is_file():
             raise WeightsError(f"{source}: no network in this folder; {_remedy(Path(source))}")
     if not path.is_file():
@@ -73,6 +75,32 @@ def load_network(path: Path) -> Network:
         fill(network, read_tensors(path.read_bytes()))
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
+    return network.eval()
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Read what `genesis export --to torch` wrote beside a state dict; empty where there is no such description."""
+    beside = path.with_name(DESCRIPTION)
+    told = read_json(beside) if beside.is_file() else {}
+    network = told.get("network") if isinstance(told, dict) else None
+    return told if isinstance(network, dict) and network.keys() == {"name", "arguments"} else {}
+
+
+def rebuild_network(path: Path, described: dict[str, Any], state: Mapping[str, Any]) -> Network:
+    """Rebuild a network from its description and its state dict, in evaluation mode.
+
+    Args:
+        path: of the state dict.
+        described: as `describe_network` gives it.
+        state: the state dict.
+    Raises:
+        WeightsError: the two do not belong together.
+    """
+    try:
+        network = _build(described, path.stat().st_size)
+        network.load_state_dict(state)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise WeightsError(f"{path}: is not the network that {DESCRIPTION} beside it describes ({error})") from error
     return network.eval()
 
 

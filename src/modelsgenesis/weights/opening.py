@@ -12,7 +12,14 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.adapters import Opened, adapters
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
-from modelsgenesis.weights.files import load_network, network_file, read_header, read_notes
+from modelsgenesis.weights.files import (
+    load_network,
+    network_file,
+    read_description,
+    read_header,
+    read_notes,
+    rebuild_network,
+)
 from modelsgenesis.weights.hdf5 import is_hdf5, read_hdf5
 from modelsgenesis.weights.transfer import whole
 
@@ -29,7 +36,7 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
     """Load the network of a run, of a .safetensors file, or of another program's file, in evaluation mode.
 
     Args:
-        source: a run's folder (its best network is taken), or a file.
+        source: a run's folder (its best network is taken), a file, or what `genesis export --to torch` wrote.
         trust: unpickle another program's file that needs more than tensors and plain values, in a process of its own.
             It can do there whatever its author wanted; the names that it asks for are shown first.
     Returns:
@@ -42,7 +49,8 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
     Example: >>> network = load("runs/chest-ct"); restored = network(cubes)   # (B, 1, 64, 64, 32)
     """
     path = network_file(source)
-    return load_network(path) if _is_ours(path, _kind(path)) else open_weights(path, trust=trust).network
+    own = _own(path, _kind(path))
+    return own[0] if own else _adapted(path, trust=trust).network
 
 
 def load_backbone(source: str | Path, *, trust: bool = False) -> Backbone:
@@ -68,10 +76,25 @@ def open_weights(source: str | Path, *, trust: bool = False) -> Opened:
         MissingExtraError: the format needs a library that is not installed.
     """
     path = network_file(source)
+    if own := _own(path, _kind(path)):
+        network, notes = own
+        backbone = network.backbone if isinstance(network, Classifier) else network
+        return Opened(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes)
+    return _adapted(path, trust=trust)
+
+
+def _own(path: Path, kind: Kind) -> tuple[Network, dict[str, Any]] | None:
+    """A network of ours with what its file says of itself: a file of its own, or a state dict as we export it."""
+    if kind == "safetensors" and read_header(path):
+        return load_network(path), read_notes(path)
+    if kind == "torch" and (told := read_description(path)):
+        return rebuild_network(path, told["network"], read_checkpoint(path)), dict(told.get("notes", {}))
+    return None
+
+
+def _adapted(path: Path, *, trust: bool) -> Opened:
+    """The network of another program's file, by the first adapter that knows its layout."""
     kind = _kind(path)
-    if _is_ours(path, kind):
-        network, notes = load_backbone(path), read_notes(path)
-        return Opened(network, whole(network, notes.get("taught")), OURS, notes=notes)
     content = _read(path, kind, trust=trust)
     for adapter in adapters("hdf5" if kind == "hdf5" else "torch"):
         if adapter.recognises(content):
@@ -99,10 +122,6 @@ def _kind(path: Path) -> Kind:
         return "safetensors"
     begins = f"begins with {head!r}" if head else "is empty"
     raise WeightsError(f"{path}: {begins}, as no weights file does; was it fetched whole, and from the right address?")
-
-
-def _is_ours(path: Path, kind: Kind) -> bool:
-    return kind == "safetensors" and bool(read_header(path))
 
 
 def _read(path: Path, kind: Kind, *, trust: bool) -> Mapping[str, Any]:

@@ -7,8 +7,8 @@ import torch
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.nets.classifier import Network
 from modelsgenesis.weights.exporters._given import read_given
+from modelsgenesis.weights.files import DESCRIPTION, EXPORTED
 
-FILE = "model.pt"
 USAGE = """\
 `model.pt` holds the network's state dict alone and needs no unpickling of code; `config.json` says what makes the
 network.
@@ -19,6 +19,12 @@ network.
     network = UNet3D(...)
     network.load_state_dict(torch.load("model.pt", weights_only=True))
     network.eval()
+
+Or with both files in one folder:
+
+    import modelsgenesis as mg
+
+    network = mg.load("model.pt")
 """
 
 
@@ -34,8 +40,8 @@ def export(run: Path, into: Path) -> Path:
         WeightsError: there is no network there, or the file is broken.
     """
     given = read_given(run)
-    save_state_dict(into / FILE, given.network)
-    write_json(into / "config.json", given.config())
+    save_state_dict(into / EXPORTED, given.network)
+    write_json(into / DESCRIPTION, given.config())
     return into
 
 
