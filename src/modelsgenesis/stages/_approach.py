@@ -33,6 +33,7 @@ from modelsgenesis.weights.transfer import Widening, network_with
 SCRATCH = "scratch"
 FEWEST_STEPS, MOST_STEPS, STEPS_A_CASE = 1000, 20_000, 100
 WHOLE = 80**3  # voxels up to which a case to classify is seen whole
+MIXED = "some images are volumes and some are 2D pictures; make a task of each"
 PICTURE = (224, 224)  # pixels that a picture is shrunk or enlarged to
 SIDES = ("left", "right")
 AXES = "xyz"
@@ -168,7 +169,7 @@ def decide(
     extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
     asked = said["approach"].pop("size", None)
     if axes_of(cases[0].images[0]) == 2:
-        size, reading = _of_pictures(task, start, extents(), said["reading"], asked)
+        size, reading = _of_pictures(task, start, cases, said["reading"], asked)
     else:
         reading = _reading(task, start, extents, said["reading"])
         size = tuple(asked or _size(task.target, start, extents, reading))
@@ -219,7 +220,7 @@ def _reading(task: Task, start: Start, extents: Extents, said: dict[str, Any]) -
 
 
 def _of_pictures(
-    task: Task, start: Start, extents: Sequence[Extent], said: dict[str, Any], asked: Sequence[int] | None
+    task: Task, start: Start, cases: Sequence[Case], said: dict[str, Any], asked: Sequence[int] | None
 ) -> tuple[tuple[int, ...], Reading]:
     """The size of what the network sees, which is a whole picture, and how pictures come to it.
 
@@ -231,13 +232,16 @@ def _of_pictures(
         raise TrainingError("pictures have no spacing; leave --spacing out: --size says how large they become")
     if asked is not None and len(asked) != 2:
         raise TrainingError(f"pictures have two sides, --size gives {len(asked)}; {PICTURE[0]} {PICTURE[1]} is usual")
+    if len({axes_of(case.images[0]) for case in cases}) > 1:
+        raise DataError(MIXED)
     stride = start.backbone.stride
-    own = {_rounded_up(extent.size, stride) for extent in extents}
-    alike = len({extent.size for extent in extents}) == 1 and math.prod(max(own)) <= math.prod(PICTURE)
-    usual = max(own) if alike else start.size or _rounded_up(PICTURE, stride)
-    size = tuple(asked or usual)
+    own = _rounded_up(_extents(cases[:1])[0].size, stride)
+    # The headers of all are read only where the first could stay: a large set has a hundred thousand.
+    stay = math.prod(own) <= math.prod(PICTURE) and (asked is None or tuple(asked) == own)
+    stay = stay and len({extent.size for extent in _extents(cases)}) == 1
+    size = tuple(asked or (own if stay else start.size or _rounded_up(PICTURE, stride)))
     known = start.reading or Reading(BitDepth())
-    return size, Reading(said.get("intensity", known.intensity), fit=None if alike and own == {size} else size)
+    return size, Reading(said.get("intensity", known.intensity), fit=None if stay else size)
 
 
 def _size(target: Target, start: Start, extents: Extents, reading: Reading) -> tuple[int, ...]:
@@ -262,7 +266,7 @@ def _extents(cases: Sequence[Case]) -> list[Extent]:
         except UnreadableError as error:
             raise TrainingError(f"{case.images[0].path}: {error}") from error
     if len({len(extent.size) for extent in extents}) > 1:
-        raise DataError("some images are volumes and some are 2D pictures; make a task of each")
+        raise DataError(MIXED)
     return extents
 
 
