@@ -16,7 +16,8 @@ from modelsgenesis.core.target import Label
 from modelsgenesis.data.images import Reading, read_image
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.tasks import folder
-from modelsgenesis.tasks.datasets import modality_of
+from modelsgenesis.tasks.datasets import dataset, modality_of
+from modelsgenesis.tasks.dividing import cross, divide
 from modelsgenesis.tasks.task import NoCaseError
 
 
@@ -59,6 +60,29 @@ def test_nnunet_cases_have_all_their_channels(tmp_path: Path) -> None:
     assert [source.modality for source in first.images] == ["CT", ""]
     assert [source.path.name for source in first.masks] == ["case0.nii.gz"]
     assert (task.problems, task.unlabelled) == ((), ())
+
+
+def test_folds_of_nnunet_are_taken(tmp_path: Path) -> None:
+    """Each case validates in the fold that its splits_final.json says; cross-validation then has those folds."""
+    for number in range(6):
+        write_image(tmp_path / "imagesTr" / f"liver_{number}_0000.nii.gz", number)
+        write_mask(tmp_path / "labelsTr" / f"liver_{number}.nii.gz", (1,))
+    write_json(tmp_path / "dataset.json", {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}})
+    folds = [["liver_4", "liver_1"], ["liver_0", "liver_5"], ["liver_2", "liver_3"]]
+    every = [f"liver_{number}" for number in range(6)]
+    splits = [{"train": [name for name in every if name not in fold], "val": fold} for fold in folds]
+    write_json(tmp_path / "splits_final.json", splits)
+    task = dataset(tmp_path)
+    assert {case.id: case.fold for case in task.cases} == {name: k for k, fold in enumerate(folds) for name in fold}
+    divisions = cross(divide(task), 3)
+    assert [{case.id for case in division.val} for division in divisions] == [set(fold) for fold in folds]
+    write_json(tmp_path / "splits_final.json", [*splits, splits[0]])
+    task = dataset(tmp_path)
+    assert {case.fold for case in task.cases} == {None}
+    assert any("2 cases validate in more than one split" in problem.problem for problem in task.problems)
+    write_json(tmp_path / "splits_final.json", {"train": [], "val": []})
+    with pytest.raises(DataError, match="is no list of splits"):
+        dataset(tmp_path)
 
 
 def test_labels_of_the_old_form_are_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
 
 Kind = Literal["segmentation", "classification", "regression"]
 
@@ -30,7 +31,7 @@ class Target:
         labels: of segmentation, without the background; the classes, or the numbers' names, otherwise.
         exclusive: a voxel or scan has exactly one label (softmax); otherwise any number of them (sigmoid).
     Raises:
-        DataError: no label, or two of one name.
+        DataError: no label, or two of one name; or of segmentation two whose masks' files would have one name.
     """
 
     kind: Kind
@@ -43,6 +44,11 @@ class Target:
         names = [label.name for label in self.labels]
         if len(set(names)) < len(names):
             raise DataError(f"two labels have one name: {', '.join(names)}; rename one")
+        files: dict[str, str] = {}
+        for name in names if self.kind == "segmentation" else ():
+            other = files.setdefault(fit(name).casefold(), name)
+            if other != name:
+                raise DataError(f"the files of the labels {other!r} and {name!r} would have one name; rename one")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from modelsgenesis.tasks.building import (
 from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.task import Task
 
-FILE = "dataset.json"
+FILE, SPLITS = "dataset.json", "splits_final.json"
 MR_NAMES = re.compile(r"(MRI?|T[12]|FLAIR|ADC|DWI|PDW?|SWI|DCE)([^A-Z]|W|CE|GD|C|$)", re.IGNORECASE)
 
 
@@ -45,7 +45,8 @@ def dataset(folder: Path) -> Task:
     """Read a data set that describes itself.
 
     Args:
-        folder: with `dataset.json`, `imagesTr`, `labelsTr` and perhaps `imagesTs` and `labelsTs`.
+        folder: with `dataset.json`, `imagesTr`, `labelsTr` and perhaps `imagesTs` and `labelsTs`; and, to train on the
+            folds that nnU-Net made, its `splits_final.json`.
     Raises:
         DataError: the description is broken or asks what is not done here, or no case is whole.
     """
@@ -67,15 +68,35 @@ def dataset(folder: Path) -> Task:
         tests = list(_in_folders(folder, "Ts", channels, problems))
         cases += [case for case in tests if case.masks]
         unlabelled = [case for case in tests if not case.masks]
+    folds = read_folds(folder / SPLITS, problems)
     return build(
         str(said.get("name") or folder.resolve().name),
         labels.target,
-        cases,
+        [replace(case, fold=folds.get(case.id)) for case in cases],
         channels=[channel.name for channel in channels],
         problems=problems,
         unlabelled=unlabelled,
         place=folder,
     )
+
+
+def read_folds(place: Path, problems: list[Problem]) -> dict[str, int]:
+    """The fold in which each case validates, by nnU-Net's own list of splits; nothing without one.
+
+    Raises:
+        DataError: it is no such list.
+    """
+    splits = read_json(place) if place.is_file() else []
+    try:
+        named = [(fit(str(name)), fold) for fold, split in enumerate(splits) for name in split["val"]]
+    except (TypeError, KeyError) as error:
+        raise DataError(f'{place}: is no list of splits; write [{{"train": [...], "val": [...]}}, ...]') from error
+    folds = dict(named)
+    if len(folds) < len(named):
+        problem = f"{len(named) - len(folds)} cases validate in more than one split, so these are no folds"
+        problems.append(Problem(place, problem, "let each case validate once, or take the file away", "warning"))
+        return {}
+    return folds
 
 
 def declared_channels(said: Mapping[str, Any], place: Path) -> tuple[Channel, ...]:
