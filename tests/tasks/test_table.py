@@ -25,6 +25,17 @@ def test_names_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
     assert [(case.id, case.values) for case in task.cases] == [("scan0", (1,)), ("scan1", (0,)), ("scan2", (1,))]
 
 
+def test_ids_of_images_elsewhere_begin_where_their_paths_part(tmp_path: Path) -> None:
+    """Absolute paths outside the table's folder leave no trace of the machine in the ids."""
+    (tmp_path / "table").mkdir()
+    rows = [{"image": str(tmp_path / f"data/{site}/scan.nii.gz"), "label": site} for site in ("here", "there")]
+    for row in rows:
+        Path(row["image"]).parent.mkdir(parents=True)
+        write_image(Path(row["image"]))
+    task = folder(write_csv(tmp_path / "table" / "cases.csv", *rows))
+    assert [case.id for case in task.cases] == ["here_scan", "there_scan"]
+
+
 def test_whole_numbers_are_classes_in_rising_order(tmp_path: Path) -> None:
     """10 comes after 9; the values are kept."""
     task = folder(make_table(tmp_path, [10, 9, 10]))

@@ -1,5 +1,6 @@
 """A CSV of cases: image, label, and what else is known of each."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,10 +91,11 @@ def _cases(
 ) -> tuple[list[Case], list[tuple[str, ...]]]:
     """The cases whose images are there, and for each the entries of its label columns."""
     find = _finder(path.parent, images)
+    roots = [images or path.parent, *_shared([row[by_channel[0]] for row in rows], path.parent)]
     cases, entries = [], []
     for row in rows:
         try:
-            cases.append(_case(row, by_channel, find, images or path.parent))
+            cases.append(_case(row, by_channel, find, roots))
             entries.append(tuple(row[column] for column in labels))
         except UnreadableError as error:
             problems.append(error.at((images or path.parent) / row[by_channel[0]]))
@@ -177,8 +179,15 @@ def _finder(root: Path, images: Path | None) -> Finder:
     return find
 
 
-def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, root: Path) -> Case:
-    """The case of a row, as yet without its label."""
+def _shared(entries: Sequence[str], folder: Path) -> list[Path]:
+    """The deepest folder of all images that lie outside the table's own; none if all lie inside."""
+    places = [folder / entry for entry in entries if entry]
+    elsewhere = [place.parent for place in places if not place.is_relative_to(folder)]
+    return [Path(os.path.commonpath(elsewhere))] if elsewhere else []
+
+
+def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, roots: Sequence[Path]) -> Case:
+    """The case of a row, as yet without its label; its id is its path below the first of the roots that it lies in."""
     missing = [column for column in by_channel if not row[column]]
     if missing:
         raise UnreadableError(f"a row names nothing in column {missing[0]}", "name an image there, or delete the row")
@@ -191,6 +200,7 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, root:
         raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
     sources = tuple(with_modality(find(row[column]), ALSO[modality.upper()]) for column in by_channel)
     first = sources[0]
+    root = next((each for each in roots if first.path.is_relative_to(each)), roots[0])
     name = fit(row.get("id", "")) if row.get("id") else case_id(first.path, root)
     return Case(
         name,
