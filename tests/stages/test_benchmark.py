@@ -111,8 +111,8 @@ def test_processes_change_nothing(done: Path, balls: Path, start: Path, tmp_path
 
 def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     """Two steps of training show nothing, and page and Markdown say so, and what the intervals are not."""
-    page = report(done, tmp_path / "page.html").read_text()
-    text = (done / "report.md").read_text()
+    page = report(done, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = (done / "report.md").read_text(encoding="utf-8")
     for said in (page, text):
         assert "no arm is shown to need fewer labels than scratch" in said
         assert "the audit found" in said
@@ -127,11 +127,11 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
 
 def test_report_pictures_the_worst_and_the_best_cases(done: Path) -> None:
     """The fewest and the most labels, each a sheet in the page and beside the Markdown; the worst one is that."""
-    page = report(done).read_text()
+    page = report(done).read_text(encoding="utf-8")
     assert page.count("<img") == 4
     assert 'src="data:' in page
     assert 'src="figures' not in page
-    text = (done / "report.md").read_text()
+    text = (done / "report.md").read_text(encoding="utf-8")
     for name in ("learning.png", "pairs.png", "cases-fewest.webp", "cases-most.webp"):
         assert f"(figures/{name})" in text
         with Image.open(done / "figures" / name) as opened:
@@ -150,7 +150,7 @@ def test_report_pictures_the_worst_and_the_best_cases(done: Path) -> None:
 def test_report_says_what_ran_where_and_how_long(done: Path) -> None:
     """Updates and seconds by arm and budget, the machine and torch, and that nobody knows of the start."""
     report(done)
-    text = (done / "report.md").read_text()
+    text = (done / "report.md").read_text(encoding="utf-8")
     ran = read_ran(done, rows_of(done / "runs.csv"))
     assert {(one.arm, one.updates) for one in ran} == {("scratch", 2), ("scratch:2x", 4), ("ours", 2)}
     assert [(row[0], row[1], row[2], row[3]) for row in time_rows(ran)][:2] == [
@@ -165,7 +165,7 @@ def test_report_says_what_ran_where_and_how_long(done: Path) -> None:
 def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path) -> None:
     """Results are often kept without their runs; times are then those of the table."""
     shutil.copy(done / "runs.csv", tmp_path)
-    page = report(tmp_path).read_text()
+    page = report(tmp_path).read_text(encoding="utf-8")
     assert "the folder of a run is not here (runs/scratch/" in page
     assert "not written down" in page
     assert "not finished, so it has no birth certificate" in page
@@ -180,14 +180,14 @@ def test_published_scores_stand_beside_ours(done: Path, tmp_path: Path) -> None:
     ]
     write_json(tmp_path / "published.json", {"task": "balls", "metric": "dice", "rows": rows})
     report(tmp_path)
-    text = (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
     scratch = {row[0]: row[-1] for row in score_table(read_findings(tmp_path)[0])[0]}["scratch"]
     assert f"| Scratch | 0.900 ± 0.010 | {scratch} | table 1 |" in text
     assert "| elsewhere | 0.800 | - | table 2 |" in text
     assert "0.900 \\pm 0.010" in (tmp_path / "tables.tex").read_text()
     write_json(tmp_path / "published.json", {"task": "balls", "metric": "iou", "rows": rows})
     report(tmp_path)
-    assert "Published" not in (tmp_path / "report.md").read_text()
+    assert "Published" not in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
@@ -215,7 +215,7 @@ def test_classified_cubes_are_pictured_with_answer_and_truth(balls: Path, start:
     assert not labels
     assert [row.caption for row in rows] == ["worst answers", "best answers"]
     assert all(re.fullmatch(r"…\S+ball\d\ntrue: [ab]\nscratch: [ab] 0\.\d\d", row.titles[0]) for row in rows)
-    text = (into / "report.md").read_text()
+    text = (into / "report.md").read_text(encoding="utf-8")
     assert "One arm alone" in text
     assert "of 2 test cases of 2 patients together; more is better" in text
     assert "figures/cases-fewest.webp" in text

@@ -88,7 +88,7 @@ def test_a_rival_starts_a_fine_tuning(runs: dict[str, Path], labelled: Path, tmp
 @pytest.mark.parametrize("method", ["mae", "rotation", "rubiks_cube"])
 def test_every_run_has_its_report(runs: dict[str, Path], tmp_path: Path, method: str) -> None:
     """Restorations are shown where there are any, else the accuracy; the command comes back with the method."""
-    page = mg.report(runs[method], tmp_path / "report.html").read_text()
+    page = mg.report(runs[method], tmp_path / "report.html").read_text(encoding="utf-8")
     assert ("would be right by guessing" in page) == (method in ASKING)
     assert ("Restorations of held-out cubes" in page) == (method not in ASKING)
     assert "nan" not in page.partition("<img")[0]
