@@ -16,8 +16,8 @@ from tests.stages.balls import blob, write_image
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.stages._benchmark_cases import rows_of_cases
-from modelsgenesis.stages._benchmark_forms import latex
+from modelsgenesis.stages._benchmark_cases import rows_of_cases, shortened
+from modelsgenesis.stages._benchmark_forms import latex, tex
 from modelsgenesis.stages._benchmark_report import commands
 from modelsgenesis.stages._benchmark_tables import read_findings, score_table
 from modelsgenesis.stages._ran import read_ran, time_rows
@@ -203,22 +203,43 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
     assert {row["arm"] for row in rows_of(done / "scores.csv")} == {"scratch", "scratch:2x", "ours"}
 
 
-def test_classified_cubes_are_pictured_with_answer_and_truth(balls: Path, start: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("label", "said", "better"),
+    [("class", r"true: [ab]\nscratch: [ab] [01]\.\d\d", "more"), ("volume", r"true: volume \S+\nscratch: \S+", "less")],
+)
+def test_answers_for_cubes_are_pictured_with_the_truth(
+    balls: Path, start: Path, tmp_path: Path, label: str, said: str, better: str
+) -> None:
     """The middle slices of the cubes answered worst and best; one arm alone is compared with nothing."""
-    with open(tmp_path / "classes.csv", "w", newline="") as file:
-        names = [f"ball{number}.nii.gz" for number in range(8)]
-        classes = [["image", "label"], *([balls / "images" / name, "ab"[k % 2]] for k, name in enumerate(names))]
-        csv.writer(file).writerows(classes)
-    into = benchmark(tmp_path / "classes.csv", tmp_path / "out", cases=("all",), like=str(start), **TINY | {"seeds": 1})
-    found = read_findings(into)[0]
-    rows, labels, _ = rows_of_cases(into, found, 6)
+    with open(tmp_path / "cases.csv", "w", newline="") as file:
+        rows = [[balls / "images" / f"ball{k}.nii.gz", "ab"[k % 2], f"{k + 0.5}"] for k in range(8)]
+        csv.writer(file).writerows([["image", "class", "volume"], *rows])
+    options = {**TINY, "seeds": 1, "label": label, "like": str(start)}
+    into = benchmark(tmp_path / "cases.csv", tmp_path / "out", cases=("all",), **options)
+    sheet, labels, _ = rows_of_cases(into, read_findings(into)[0], 6)
     assert not labels
-    assert [row.caption for row in rows] == ["worst answers", "best answers"]
-    assert all(re.fullmatch(r"…\S+ball\d\ntrue: [ab]\nscratch: [ab] 0\.\d\d", row.titles[0]) for row in rows)
-    text = (into / "report.md").read_text(encoding="utf-8")
+    assert [row.caption for row in sheet] == ["worst answers", "best answers"]
+    assert all(re.fullmatch(rf"\S*ball\d\n{said}", row.titles[0]) for row in sheet)
+    text = (into / "report.md").read_text()
     assert "One arm alone" in text
-    assert "of 2 test cases of 2 patients together; more is better" in text
+    assert f"of 2 test cases of 2 patients together; {better} is better" in text
     assert "figures/cases-fewest.webp" in text
+    assert shortened("a" * 32) == "a" * 32
+    assert shortened("path_" * 10 + "case") == "…h_" + "path_" * 5 + "case"
+
+
+def test_missing_runs_are_counted(done: Path, tmp_path: Path) -> None:
+    """A benchmark under way: means of fewer seeds say so, here and in the paper's table."""
+    rows = rows_of(done / "runs.csv")
+    kept = [row for row in rows if (row["arm"], row["cases"], row["seed"]) != ("ours", "6", "1")]
+    with open(tmp_path / "runs.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept)
+    page = report(tmp_path).read_text()
+    assert ", 1 of 2</td>" in page
+    assert "as far as they are run" in page
+    assert tex("0.500 ± 0.100, 2 of 3") == r"$0.500 \pm 0.100$, 2 of 3"
 
 
 def test_command_of_a_benchmark_names_each_start_once(done: Path, balls: Path, start: Path) -> None:

@@ -35,6 +35,7 @@ img { display: block; width: 100%; height: auto; margin: 10px 0 4px; }
 img.narrow { max-width: 1040px; }
 .caption { color: var(--pale); font-size: 14px; }
 table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
+table + table { margin-top: 24px; }
 th { text-align: left; color: var(--pale); font-weight: 600; }
 th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }

@@ -110,9 +110,10 @@ def _as_latex(caption: str, rows: Sequence[Row], head: Row) -> str:
 
 def tex(text: str) -> str:
     """Text as LaTeX; numbers with their spread as mathematics."""
-    mean, between_, sd = text.partition(" ± ")
-    if between_:
-        return rf"${mean} \pm {sd}$"
+    mean, between, rest = text.partition(" ± ")
+    if between:
+        sd, comma, num = rest.partition(",")
+        return rf"${mean} \pm {sd}${comma}{num}"
     return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
 
 

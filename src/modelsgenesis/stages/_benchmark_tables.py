@@ -102,7 +102,13 @@ def _published(folder: Path, metric: str) -> tuple[Mapping[str, Any], ...]:
 def score_table(found: Findings) -> tuple[list[Row], Row]:
     """Rows and head of the scores as papers print them: a row an arm, a column a budget."""
     head = ("arm", *(f"{budget} cases" for budget in found.table.budgets))
-    return [(arm, *map(mean_sd_words, found.table.of(arm))) for arm in found.table.arms], head
+    return [(arm, *(_cell(values.tolist()) for values in found.table.of(arm))) for arm in found.table.arms], head
+
+
+def _cell(values: Sequence[float]) -> str:
+    """Mean and standard deviation, and of how many seeds where some are missing."""
+    num = sum(map(math.isfinite, values))
+    return mean_sd_words(values) + (f", {num} of {len(values)}" if 0 < num < len(values) else "")
 
 
 def comparison_rows(found: Findings) -> list[Row]:
