@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,13 @@ def test_public_names_are_few_and_all_there() -> None:
     assert all(getattr(mg, name) is not None for name in mg.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'; it has"):
         _ = mg.nothing
+
+
+def test_page_of_a_report_may_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`genesis report RUN` writes into the run; RUN PAGE elsewhere; neither is a wrong use of the command."""
+    (tmp_path / "runs.csv").write_text("task,arm,cases,seed,metric,value\nt,scratch,3,0,dice,0.5\n")
+    assert main(["report", str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").is_file()
+    assert main(["report", str(tmp_path), str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").is_file()
+    assert capsys.readouterr().out.split() == [str(tmp_path / "report.html"), str(tmp_path / "page.html")]
