@@ -5,7 +5,8 @@ Writes into OUT
 - encoder.safetensors: the decoder is left at random when a task starts from it;
 - rescaled.safetensors: every convolution before a norm is as long as a fresh one, which changes no answer but lets each
   step of the optimiser turn the weights as far as it turns fresh ones;
-- norms.safetensors: scale 1 and shift 0 in every norm, as drawn.
+- norms.safetensors: scale 1 and shift 0 in every norm, as drawn;
+and prints how many times as long as a fresh one the weights of each convolution have become.
 docs/results/transfer/ has what came of them.
 """
 
@@ -48,6 +49,18 @@ def rescaled(network: Backbone) -> Backbone:
 
 
 @torch.no_grad()
+def lengths(network: Backbone) -> dict[str, float]:
+    """The length of each convolution's weights over that of fresh ones, by name."""
+    torch.manual_seed(0)
+    fresh = type(network)(**arguments_of(network)).state_dict()
+    return {
+        name: float(weights.norm() / fresh[name].norm())
+        for name, weights in network.state_dict().items()
+        if weights.dim() > 2
+    }
+
+
+@torch.no_grad()
 def fresh_norms(network: Backbone) -> Backbone:
     """Scale 1 and shift 0 in every norm."""
     result = copy.deepcopy(network)
@@ -69,7 +82,8 @@ def main() -> None:
     save_network(options.out / "encoder.safetensors", network, {**notes, "taught": ["encoder"]})
     save_network(options.out / "rescaled.safetensors", rescaled(network), notes)
     save_network(options.out / "norms.safetensors", fresh_norms(network), notes)
-    print(f"{options.out}: encoder, rescaled, norms")
+    for name, times in lengths(network).items():
+        print(f"{name:20} {times:.2f}")
 
 
 if __name__ == "__main__":
