@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from tests.data.scan_files import make_ct, make_image, write_series
+from tests.data.scan_files import make_ct, make_image, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box, read_box
 from modelsgenesis.data.extents import extent_of
@@ -90,6 +90,20 @@ def test_tilted_series_is_straightened_first(tmp_path: Path) -> None:
     at = np.rint((np.array(box.centre_mm) - frame) / whole.geometry.spacing_mm).astype(int)
     x, y, z = (slice(a - side // 2, a - side // 2 + side) for a, side in zip(at, box.size, strict=True))
     np.testing.assert_array_equal(read_volume(series.cut(box)).values, whole.values[:, x, y, z])
+
+
+def test_uneven_series_keeps_its_grid(tmp_path: Path) -> None:
+    """The whole scan's slices lie at the mean of its steps; a box of them lies where the whole scan has it."""
+    for number in range(18):
+        place = (0.0, 0.0, 2.0 * number + 0.8 * max(0, number - 6))
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], place, InstanceNumber=number + 1)
+    series = one_source(tmp_path, tmp_path)
+    whole = read_volume(series)
+    for z in range(2, 16):
+        box = Box((6.0, 5.0, z * whole.spacing_mm[2]), (6, 6, 4))
+        cut = read_volume(series.cut(box))
+        np.testing.assert_array_equal(cut.values, whole.values[:, 9:15, 7:13, z - 2 : z + 2])
+        np.testing.assert_allclose(cut.geometry.origin_mm[2], (z - 2) * whole.spacing_mm[2])
 
 
 def test_place_outside_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def edges(columns: slice, rows: slice) -> str:
     return "".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>" for x, y in ring)
 
 
-def roi(z: int, inside: str, inclusion: str = "TRUE") -> str:
+def roi(z: float, inside: str, inclusion: str = "TRUE") -> str:
     """One outline on one slice."""
     place = f"<imageZposition>{z * STEP_MM[2]:.6f}</imageZposition><imageSOP_UID>1.2.{z}</imageSOP_UID>"
     return f"<roi>{place}<inclusion>{inclusion}</inclusion>{inside}</roi>"
@@ -214,6 +214,29 @@ def test_outlines_need_upright_axial_slices(tmp_path: Path) -> None:
     task = mg.tasks.ncs(tmp_path)
     assert [case.patient for case in task.cases] == ["LIDC-IDRI-0002"]
     assert "tilted" in task.problems[0].problem
+
+
+@pytest.mark.parametrize(("steps_mm", "degrees"), [((2.0, 2.6), 0.0), ((2.0, 2.0), 7.0)])
+def test_outlines_find_their_slices(tmp_path: Path, steps_mm: tuple[float, float], degrees: float) -> None:
+    """By where each slice lies: the mean step, or the height above tilted slices, misses those at the end."""
+    home = make_patient(tmp_path, 1, [""])
+    for file in home.glob("*.dcm"):
+        file.unlink()
+    heights = np.cumsum([0.0, *np.repeat(steps_mm, 30)])
+    column = (0.0, np.cos(np.radians(degrees)), np.sin(np.radians(degrees)))
+    places = np.outer(heights, np.cross((1.0, 0.0, 0.0), column))
+    values = np.full((*SIZE[:2], len(places)), -900, np.int16)
+    values[A[0], A[1], 50:53] = 100
+    tags = {"SeriesInstanceUID": home.name, "PatientID": "LIDC-IDRI-0001"}
+    tags["ImageOrientationPatient"] = [1.0, 0.0, 0.0, *column]
+    for number, place in enumerate(places):
+        write_slice(home / f"{number}.dcm", values[..., number], tuple(place), InstanceNumber=number + 1, **tags)
+    outlined = "".join(roi(z, edges(A[0], A[1])) for z in places[50:53, 2] / STEP_MM[2])
+    (home / "001.xml").write_text(xml(home.name, [f"<unblindedReadNodule>{outlined}</unblindedReadNodule>"]))
+    task = mg.tasks.ncs(tmp_path)
+    image = read_image(task.cases[0].images, Reading()).values[0]
+    np.testing.assert_array_equal(mask_of(task, 0), image > 0)
+    assert mask_of(task, 0).sum() == 3 * 10 * 8
 
 
 def test_outlines_of_another_scan_are_refused(lidc: Path) -> None:

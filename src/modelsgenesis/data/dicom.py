@@ -62,7 +62,8 @@ class Series:
         uid: SeriesInstanceUID; raw, never stored.
         patient: PatientID, or the study's UID when it is empty; raw, never stored.
         modality: one of scan.MODALITIES.
-        step_mm: from a slice to the next, in LPS; off the normal when the gantry was tilted.
+        step_mm: from a slice to the next, in LPS, on average; off the normal when the gantry was tilted.
+        z_mm: of each slice's position, as its header says.
         whole: whether rescaling gives whole numbers.
         bits: stored, at most.
         notes: what was repaired.
@@ -74,6 +75,7 @@ class Series:
     patient: str
     modality: str
     step_mm: tuple[float, ...]
+    z_mm: tuple[float, ...]
     whole: bool
     bits: int
     notes: tuple[str, ...]
@@ -177,6 +179,7 @@ def arrange(folder: Path, members: list[Slice]) -> Series:
         patient=members[0].patient,
         modality=members[0].modality,
         step_mm=tuple(float(number) for number in step),
+        z_mm=tuple(positions[:, 2].tolist()),
         whole=all(one.slope.is_integer() and one.intercept.is_integer() for one in members),
         bits=max(one.bits for one in members),
         notes=tuple(notes),

@@ -118,16 +118,17 @@ def outlined_grid(series: Series) -> Geometry:
     return geometry
 
 
-def nodules_of(outlines: Sequence[Outline], geometry: Geometry) -> list[Nodule]:
+def nodules_of(outlines: Sequence[Outline], geometry: Geometry, z_mm: Sequence[float]) -> list[Nodule]:
     """Put together what several readers outlined: outlines that share a voxel are of one nodule.
 
     Args:
         outlines: of one scan.
         geometry: of its voxels.
+        z_mm: of its slices, which may be uneven.
     Raises:
         UnreadableError: an outline lies beyond the scan.
     """
-    drawn = [(outline.reader, _voxels(outline, geometry)) for outline in outlines]
+    drawn = [(outline.reader, _voxels(outline, geometry, np.array(z_mm))) for outline in outlines]
     groups: list[list[tuple[int, Voxels]]] = []
     for reader, voxels in (each for each in drawn if each[1].size):
         touching = [group for group in groups if any(np.intersect1d(voxels, other).size for _, other in group)]
@@ -148,17 +149,18 @@ def _agreed(group: Sequence[tuple[int, Voxels]], geometry: Geometry) -> Nodule:
     return Nodule(len(by_reader), (x, y, z), kept)
 
 
-def _voxels(outline: Outline, geometry: Geometry) -> Voxels:
+def _voxels(outline: Outline, geometry: Geometry, z_mm: NDArray[np.float64]) -> Voxels:
     """The voxels inside of an outline, holes left out."""
     found, holes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for plane in outline.planes:
-        place = round((plane.z_mm - geometry.origin_mm[2]) / geometry.spacing_mm[2])
+        apart_mm = np.abs(z_mm - plane.z_mm)
+        place = int(apart_mm.argmin())
         columns, rows = _inside(plane.points)
-        try:
-            voxels = np.ravel_multi_index((columns, rows, np.full_like(rows, place)), geometry.size)
-        except ValueError as error:
+        within = (columns < geometry.size[0]) & (rows < geometry.size[1]) & (columns >= 0) & (rows >= 0)
+        if apart_mm[place] > geometry.spacing_mm[2] / 2 or not within.all():
             what = f"an outline at z = {plane.z_mm:g} mm lies beyond the scan"
-            raise UnreadableError(what, "copy the whole scan; is it the scan's own XML?") from error
+            raise UnreadableError(what, "copy the whole scan; is it the scan's own XML?")
+        voxels = np.ravel_multi_index((columns, rows, np.full_like(rows, place)), geometry.size)
         (found if plane.included else holes).append(voxels)
     return np.setdiff1d(np.concatenate(found), np.concatenate(holes))
 
@@ -189,7 +191,7 @@ def draw_outlines(path: Path, series: Series) -> sitk.Image:
     if reading is None or reading.series != series.uid:
         raise UnreadableError("outlines of another scan", "name the XML that came with the series")
     mask = np.zeros(geometry.size, np.uint8)
-    for nodule in nodules_of(reading.outlines, geometry):
+    for nodule in nodules_of(reading.outlines, geometry, series.z_mm):
         mask.reshape(-1)[nodule.voxels] = 1
     image = sitk.GetImageFromArray(np.ascontiguousarray(mask.T))
     image.SetSpacing(geometry.spacing_mm)

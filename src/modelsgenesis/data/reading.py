@@ -154,16 +154,20 @@ def _read_series(series: Series, box: Box | None, max_voxels: int) -> tuple[sitk
     first = read_claims(series.files[0])
     check_size((*first.size[:2], len(series.files)), max_voxels)
     reader, files = sitk.ImageSeriesReader(), series.files
-    geometry = geometry_of_series(series) if box else None
+    geometry, below = geometry_of_series(series) if box else None, 0
     if box and geometry:
         begin, num = inside(*span_of(box, geometry), geometry.size)
-        files = files[begin[2] : begin[2] + num[2]]
+        below = begin[2]
+        files = files[below : below + num[2]]
     reader.SetFileNames([str(file) for file in files])
     if not series.whole:
         reader.SetOutputPixelType(sitk.sitkFloat32)
     elif series.bits <= 15 and first.pixel not in SMALL:
         reader.SetOutputPixelType(sitk.sitkInt16)
     image = _execute(reader)
+    if geometry:  # where the whole scan has them: uneven slices lie elsewhere by their own headers
+        up_mm = geometry.frame[:, 2] * geometry.spacing_mm[2] * below
+        image.SetOrigin((np.array(geometry.origin_mm) + up_mm).tolist())
     return straighten(image, series.step_mm), list(series.notes)
 
 

@@ -115,7 +115,7 @@ def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator
     image, mask = with_modality(scan, "CT"), outlines_on(scan, path)
     found = PATIENT.fullmatch(scan.patient)
     split: Split = next((split for numbers, split in SPLITS if found and int(found[1]) in numbers), "")
-    for number, nodule in enumerate(_known(nodules_of(reading.outlines, grid), readers)):
+    for number, nodule in enumerate(_known(nodules_of(reading.outlines, grid, scan.dicom.z_mm), readers)):
         box = Box(nodule.centre_mm, (width, depth, height))
         name = fit(f"{scan.patient}_{reading.series[-6:]}_{number}")
         yield Case(name, (image.cut(box),), (mask.cut(box),), patient=scan.patient, split=split)
