@@ -57,7 +57,7 @@ def test_world_decides_not_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 def test_what_hangs_over_is_air(tmp_path: Path) -> None:
-    """The size stays; in CT the padding is -1000 HU, elsewhere the least value of the box."""
+    """The size stays; in CT the padding is -1000 HU, elsewhere 0 or the least value of the box."""
     source = write_scan(tmp_path / "scan.mhd").cut(Box(world(1, 27, 19), (8, 6, 4)))
     values = read_volume(source).values[0]
     assert values.shape == (8, 6, 4)
@@ -66,6 +66,15 @@ def test_what_hangs_over_is_air(tmp_path: Path) -> None:
     assert (values[:, 4:] == -1000).all()
     other = read_volume(replace(source, modality="MR")).values[0]
     assert (other[:3] == VALUES[:5, 24:, 17:].min()).all()
+
+
+def test_organ_ends_where_the_scan_ends(tmp_path: Path) -> None:
+    """A mask whose box holds nothing but the organ is padded with background all the same."""
+    sitk.WriteImage(make_image(np.ones((12, 10, 8), np.uint8)), str(tmp_path / "organ.nii.gz"))
+    (source,), _ = find_sources(tmp_path / "organ.nii.gz")
+    values = read_volume(source.cut(Box((5, 5, 0), (4, 4, 4)))).values[0]
+    assert values[..., 2:].all()
+    assert not values[..., :2].any()
 
 
 def test_dicom_series_gives_up_its_slices(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
 def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
     """Cut a box out of an image, or out of a part of it that holds all of the box that the scan has.
 
-    What hangs over is air in CT, and the least value of the box otherwise.
+    What hangs over is air in CT, and otherwise 0, which masks and MRI have there, or the box's least value if less.
     """
     lower, size = span_of(box, geometry_of(image))
     first, kept = inside(lower, size, image.GetSize())
@@ -94,5 +94,5 @@ def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
         return part
     values = sitk.GetArrayViewFromImage(part)
     least = float(values.min())
-    filled = AIR_HU if modality == "CT" and least < 0 else least
+    filled = AIR_HU if modality == "CT" and least < 0 else min(least, 0.0)
     return sitk.ConstantPad(part, before, after, filled)
