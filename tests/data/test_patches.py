@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.data.scan_files import SIZE, make_image
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
@@ -19,7 +20,9 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.prepared import Prepared, Shelf, count_labels, find_prepared, prepare_case, some_of
+from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.tasks.building import one_source, with_modality
 
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)
@@ -93,6 +96,22 @@ def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
     assert prepare_case(case, reading=Reading(Percentiles()), **asked) == other
     with pytest.raises(DataError, match="holds no case two"):
         Shelf(tmp_path / "cases").case("two")
+
+
+def test_another_volume_of_the_file_is_another_case(tmp_path: Path) -> None:
+    """A corrected row of a table: the next volume of the same 4D file, or another modality."""
+    volumes = [make_image(np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)) for seed in (0, 1)]
+    sitk.WriteImage(sitk.JoinSeries(volumes), str(tmp_path / "all.nii.gz"))
+    target = Target("classification", (Label("well", (0,)), Label("ill", (1,))))
+    made_of = set()
+    for entry, modality in (("all.nii.gz#0", ""), ("all.nii.gz#1", ""), ("all.nii.gz#1", "MR")):
+        source = with_modality(one_source(tmp_path / entry, tmp_path), modality)
+        case = Case("one", (source,), values=(0.0,))
+        kept = prepare_case(case, target=target, reading=Reading(Percentiles()), into=tmp_path / "cases")
+        made_of.add(kept.made_of)
+        here = Shelf(tmp_path / "cases").images_of(kept).read((slice(0, 1), slice(0, 1)))[0, 0]
+        np.testing.assert_array_equal(here, read_volume(source).values[0])
+    assert len(made_of) == 3
 
 
 @settings(max_examples=40, deadline=None)

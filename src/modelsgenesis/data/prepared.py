@@ -203,9 +203,14 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 
 def _hash_of(case: Case, target: Target, reading: Reading) -> str:
     sources = [*case.images, *case.masks]
-    known = [[str(source.path), source.series, count_bytes(source), _changed(source)] for source in sources]
+    known = [[_named(source), count_bytes(source), _changed(source)] for source in sources]
     told = [describe(target), describe(reading), known, list(case.values)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _named(source: Source) -> list[str | int | None]:
+    """Which image of which file, and what was declared of it; its box, if it is one, is part of its series' name."""
+    return [str(source.path), source.series, source.array, source.index, source.modality]
 
 
 def _changed(source: Source) -> int:
