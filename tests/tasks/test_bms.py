@@ -78,6 +78,19 @@ def test_brats_of_2013(tmp_path: Path) -> None:
     assert {finding.voxels for finding in check(task, workers=0).findings} == {(240,)}
 
 
+def test_patients_scanned_again_stay_in_one_fold(tmp_path: Path) -> None:
+    """BraTS 2015 has several times of some patients, after their numbers."""
+    for name in ("pat105_0001", "pat149_0001", "pat153_0002", "pat153_0109", "pat153_0165", "pat153_0181"):
+        home = tmp_path / "HGG" / f"brats_tcia_{name}"
+        write(home / "VSD.Brain.XX.O.MR_Flair.3" / "VSD.Brain.XX.O.MR_Flair.3.mha", make_mr(1))
+        write_mask(home / "VSD.Brain_3more.XX.O.OT.4" / "VSD.Brain_3more.XX.O.OT.4.mha", (1, 2, 3, 4))
+    task = mg.tasks.bms(tmp_path)
+    assert [case.id for case in task.cases][2] == "HGG_brats_tcia_pat153_0002"
+    assert {case.patient for case in task.cases[2:]} == {"brats_tcia_pat153"}
+    assert len({case.fold for case in task.cases[2:]}) == 1
+    assert {case.fold for case in task.cases} == {0, 1, 2}
+
+
 def test_decathlon_s_tumours_are_the_same_task(tmp_path: Path) -> None:
     """Task01_BrainTumour: the FLAIR of four volumes in one file."""
     listed = []

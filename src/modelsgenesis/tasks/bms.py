@@ -21,6 +21,7 @@ FLAIR = re.compile(r"(.*_flair\.nii(\.gz)?|.*MR_Flair.*\.mha)", re.IGNORECASE)  
 MASK = re.compile(r"(.*_seg\.nii(\.gz)?|.*\.OT\..*\.mha)", re.IGNORECASE)
 GRADES = {"HGG": "HGG", "HG": "HGG", "LGG": "LGG", "LG": "LGG"}
 TUMOUR = (1, 2, 3, 4)  # necrosis, oedema, what does not enhance and what does; which is which changed over the years
+TIMES = re.compile(r"(.*_pat\d+)_\d+")  # of BraTS 2014 and 2015, where some patients were scanned again and again
 FOLDS = 3
 STEP_MM = 100 / 64  # 100 x 100 x 50 voxels of 1 mm become 64 x 64 x 32
 
@@ -89,6 +90,7 @@ def _patients(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Case
             if mask is None:
                 raise UnreadableError("its patient has no ..._seg.nii.gz", "copy it, or leave the patient out")
             here = mask
-            yield grade, Case(name, (source,), (one_source(mask, folder),), patient=name)
+            again = TIMES.fullmatch(home.name)
+            yield grade, Case(name, (source,), (one_source(mask, folder),), patient=again[1] if again else name)
         except UnreadableError as error:
             problems.append(error.at(here))
