@@ -164,7 +164,7 @@ def decide(
         DataError: a case's header cannot be read.
     """
     said = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
-    for name, usual in _published(task.published, len(cases), validates).items():
+    for name, usual in _published(task.published, len(cases), validates, said["plan"].get("batch_size")).items():
         said[name] = usual | said[name]
     extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
     asked = said["approach"].pop("size", None)
@@ -187,15 +187,20 @@ def decide(
     return Approach(reading, size, plan, Pace(**said["pace"]), augmentation, **said["approach"])
 
 
-def _published(published: Published | None, num_cases: int, validates: bool) -> dict[str, dict[str, Any]]:
-    """The settings of a paper; its patience counts epochs, and nothing but a validation can run out of it."""
+def _published(
+    published: Published | None, num_cases: int, validates: bool, batch_size: int | None
+) -> dict[str, dict[str, Any]]:
+    """The settings of a paper; its patience counts epochs, and nothing but a validation can run out of it.
+
+    An epoch is one of the user's batch size, if he asked for another.
+    """
     if published is None:
         return {}
     plan: dict[str, Any] = {
         "batch_size": published.batch_size, "lr": published.lr, "weight_decay": published.weight_decay
     }  # fmt: skip
     if published.patience and validates:
-        epoch = math.ceil(num_cases / (published.batch_size or Plan(1).batch_size))
+        epoch = math.ceil(num_cases / (batch_size or published.batch_size or Plan(1).batch_size))
         plan |= {"patience": published.patience, "validate_every": epoch}
     plan = {name: value for name, value in plan.items() if value is not None}
     reading: dict[str, Any] = {"spacing_mm": published.spacing_mm}  # None says: each scan's own
