@@ -80,6 +80,10 @@ def test_folds_of_nnunet_are_taken(tmp_path: Path) -> None:
     task = dataset(tmp_path)
     assert {case.fold for case in task.cases} == {None}
     assert any("2 cases validate in more than one split" in problem.problem for problem in task.problems)
+    write_json(tmp_path / "splits_final.json", splits[:2])
+    task = dataset(tmp_path)
+    assert {case.fold for case in task.cases} == {None}
+    assert any("2 of 6 cases validate in none of its splits, the first liver_2" in p.problem for p in task.problems)
     write_json(tmp_path / "splits_final.json", {"train": [], "val": []})
     with pytest.raises(DataError, match="is no list of splits"):
         dataset(tmp_path)

@@ -1,7 +1,7 @@
 """Folders with a `dataset.json`: raw data sets of nnU-Net, old and new, and of the Medical Segmentation Decathlon."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def dataset(folder: Path) -> Task:
         tests = list(_in_folders(folder, "Ts", channels, problems))
         cases += [case for case in tests if case.masks]
         unlabelled = [case for case in tests if not case.masks]
-    folds = read_folds(folder / SPLITS, problems)
+    folds = read_folds(folder / SPLITS, [case.id for case in cases if case.split != "test"], problems)
     return build(
         str(said.get("name") or folder.resolve().name),
         labels.target,
@@ -80,9 +80,13 @@ def dataset(folder: Path) -> Task:
     )
 
 
-def read_folds(place: Path, problems: list[Problem]) -> dict[str, int]:
-    """The fold in which each case validates, by nnU-Net's own list of splits; nothing without one.
+def read_folds(place: Path, ids: Sequence[str], problems: list[Problem]) -> dict[str, int]:
+    """The fold in which each case validates, by nnU-Net's own list of splits; nothing without a list that has all.
 
+    Args:
+        place: of the list.
+        ids: of the cases that should be in it.
+        problems: is added to.
     Raises:
         DataError: it is no such list.
     """
@@ -95,6 +99,11 @@ def read_folds(place: Path, problems: list[Problem]) -> dict[str, int]:
     if len(folds) < len(named):
         problem = f"{len(named) - len(folds)} cases validate in more than one split, so these are no folds"
         problems.append(Problem(place, problem, "let each case validate once, or take the file away", "warning"))
+        return {}
+    if folds and (missing := [name for name in ids if name not in folds]):
+        problem = f"{len(missing)} of {len(ids)} cases validate in none of its splits, the first {missing[0]}"
+        remedy = "is it of this data set? Its folds are not used"
+        problems.append(Problem(place, problem, remedy, "warning"))
         return {}
     return folds
 
