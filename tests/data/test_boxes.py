@@ -123,6 +123,13 @@ def test_place_outside_is_refused(tmp_path: Path) -> None:
             read_volume(source.cut(Box((100.0, 5.0, -40.0), (8, 8, 8))))
 
 
+def test_box_of_a_picture_is_refused(tmp_path: Path) -> None:
+    """It has no third axis to place it on."""
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(64, dtype=np.uint8).reshape(8, 8)), str(tmp_path / "a.png"))
+    with pytest.raises(UnreadableError, match="a box of a 2D picture"):
+        read_volume(one_source(tmp_path / "a.png@1,2,3@4x4x4", tmp_path))
+
+
 def test_cut_off_file_is_refused(tmp_path: Path) -> None:
     """A box of which voxels are missing is not read as if they were there."""
     source = write_scan(tmp_path / "scan.mhd")

@@ -110,7 +110,15 @@ def hollow(path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
 
 
+def lying(path: Path) -> None:
+    """A photo of a camera that was held upright."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    Pillow.fromarray(noise()).save(path, exif=exif)
+
+
 BAD = {
+    "lying.jpg": (lying, r"turn it \(EXIF orientation 6\)"),
     "cut.jpg": (lambda p: (Pillow.fromarray(noise()).save(p), cut(p)), "cut off: it lacks the end of a JPEG"),
     "cut.png": (lambda p: (Pillow.fromarray(noise()).save(p), cut(p)), "cut off or damaged"),
     "empty.png": (lambda p: p.write_bytes(b""), "the file is empty"),

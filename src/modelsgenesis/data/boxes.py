@@ -54,8 +54,10 @@ def span_of(box: Box, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, .
     """The first voxel of a box and its size, along the file's axes; it may hang over.
 
     Raises:
-        UnreadableError: its centre lies outside the scan.
+        UnreadableError: its centre lies outside the scan, or that is a 2D picture.
     """
+    if len(geometry.size) != 3:
+        raise UnreadableError("a box of a 2D picture", "cut the picture, or name a volume")
     frame = np.array(geometry.direction).reshape(3, 3) * np.array(geometry.spacing_mm)
     index = np.linalg.solve(frame, np.array(box.centre_mm) - np.array(geometry.origin_mm))
     middle = [int(place) for place in np.floor(index + 0.5)]

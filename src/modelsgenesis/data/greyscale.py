@@ -1,22 +1,27 @@
 """Pictures in PNG and JPEG files as grey 2D images."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from PIL.JpegImagePlugin import JpegImageFile
 
 from modelsgenesis.data.headers import EXPORT_AGAIN
 from modelsgenesis.data.problems import UnreadableError
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 TAIL_BYTES = 1024  # at the end of a JPEG, some of which may follow its end marker
+ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)  # of EXIF
 GREY_ALPHA = 4  # the colour type of a PNG, at byte 25 of its header
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a picture that SimpleITK fills up silently or cannot read: a JPEG cut off, a grey PNG with transparency.
+    """Refuse a picture that SimpleITK fills up, turns or misreads silently.
+
+    These are a JPEG cut off, one that asks to be turned when it is shown, and a grey PNG with transparency.
 
     Raises:
         UnreadableError: it is one of these.
@@ -30,6 +35,17 @@ def check_ending(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         if b"\xff\xd9" not in file.read():
             raise UnreadableError("the file is cut off: it lacks the end of a JPEG", EXPORT_AGAIN)
+    if (turned := _orientation(path)) in TURNED:
+        raise UnreadableError(f"it asks viewers to turn it (EXIF orientation {turned})", "save it turned, without that")
+
+
+def _orientation(path: Path) -> int:
+    """How a JPEG lies, as EXIF counts; a damaged header is found when the pixels are read."""
+    try:
+        with JpegImageFile(path) as header:
+            return int(header.getexif().get(ORIENTATION, UPRIGHT))
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return UPRIGHT
 
 
 def to_grey(image: sitk.Image) -> tuple[sitk.Image, list[str]]:
