@@ -317,6 +317,19 @@ def test_cases_that_are_left_out_are_counted(balls: Path, tmp_path: Path, capsys
     assert "left out: 2, for reasons that genesis inspect" in capsys.readouterr().err
 
 
+def test_splits_that_are_not_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of another data set: who asks for folds must hear that they are not those of the file."""
+    for number in range(2):
+        image, mask = blob(number)
+        write_image(tmp_path / "data" / "imagesTr" / f"b{number}_0000.nii.gz", image)
+        write_image(tmp_path / "data" / "labelsTr" / f"b{number}.nii.gz", mask)
+    labels = {"background": 0, "shell": 1, "core": 2}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps({"channel_names": {"0": "MR"}, "labels": labels}))
+    (tmp_path / "data" / "splits_final.json").write_text(json.dumps([{"train": ["a"], "val": ["c"]}]))
+    finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 1})
+    assert "warning: 2 of 2 cases validate in none of its splits" in capsys.readouterr().err
+
+
 def test_what_training_cases_lack_is_said(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A label that none of them holds, and empty masks; training goes on."""
     for number in range(3):

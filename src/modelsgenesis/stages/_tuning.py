@@ -41,7 +41,7 @@ from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
 CASES = "cases"  # the folder of what was read
 LOADING = "loading.json"
 WORTH_PROCESSES = 20  # cases
-MOST_NAMED = 5  # problems in an error
+MOST_NAMED = 5  # problems in an error, or warnings
 BEST, LAST = "model.safetensors", "last.safetensors"
 
 
@@ -296,9 +296,12 @@ class Tuning:
             self._say(f"fold: {into.name}")
 
     def _left_out(self) -> list[str]:
-        """A line where the data hold what could not become a case."""
+        """Lines where the data hold what could not become a case, or what they say of themselves is not followed."""
         num = sum(problem.severity == "error" for problem in self.task.problems)
-        return [f"left out: {num}, for reasons that genesis inspect {self.task.place} tells"] if num else []
+        lines = [f"left out: {num}, for reasons that genesis inspect {self.task.place} tells"] if num else []
+        warned = [f"warning: {one.problem}; {one.remedy}" for one in self.task.problems if one.severity == "warning"]
+        more = [f"warning: and {len(warned) - MOST_NAMED} more, that genesis inspect {self.task.place} tells"]
+        return [*lines, *warned[:MOST_NAMED], *(more if len(warned) > MOST_NAMED else [])]
 
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:
