@@ -207,17 +207,18 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
     ("label", "said", "better"),
     [("class", r"true: [ab]\nscratch: [ab] [01]\.\d\d", "more"), ("volume", r"true: volume \S+\nscratch: \S+", "less")],
 )
-def test_answers_for_cubes_are_pictured_with_the_truth(
+def test_answers_are_pictured_with_the_truth(
     balls: Path, start: Path, tmp_path: Path, label: str, said: str, better: str
 ) -> None:
-    """The middle slices of the cubes answered worst and best; one arm alone is compared with nothing."""
+    """The middle slices of the cases answered worst and best; one arm alone is compared with nothing."""
     with open(tmp_path / "cases.csv", "w", newline="") as file:
         rows = [[balls / "images" / f"ball{k}.nii.gz", "ab"[k % 2], f"{k + 0.5}"] for k in range(8)]
         csv.writer(file).writerows([["image", "class", "volume"], *rows])
     options = {**TINY, "seeds": 1, "label": label, "like": str(start)}
     into = benchmark(tmp_path / "cases.csv", tmp_path / "out", cases=("all",), **options)
-    sheet, labels, _ = rows_of_cases(into, read_findings(into)[0], 6)
+    sheet, labels, caption = rows_of_cases(into, read_findings(into)[0], 6)
     assert not labels
+    assert caption.startswith("The middle slice of each case, what is true")
     assert [row.caption for row in sheet] == ["worst answers", "best answers"]
     assert all(re.fullmatch(rf"\S*ball\d\n{said}", row.titles[0]) for row in sheet)
     text = (into / "report.md").read_text()

@@ -186,6 +186,9 @@ def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_p
     benchmark(pictures / "cases.csv", tmp_path / "bench", from_=arms, cases=("4",), allow=("imagenet",), **asked)
     rows = rows_of(tmp_path / "bench" / "runs.csv")
     assert sorted(row["arm"] for row in rows) == ["imagenet", "scratch"]
+    page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
+    assert "The picture of each case, what is true" in page
+    assert "middle slice" not in page
 
 
 def test_caption_names_few_of_many_findings() -> None:

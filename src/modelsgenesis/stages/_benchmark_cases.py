@@ -37,10 +37,11 @@ from modelsgenesis.tasks import Task
 Ranked = TypeVar("Ranked")
 
 PICTURED = 2  # worst, and as many best, of segmentation
-CUBES = 4  # of classification, in a row
+IN_ROW = 4  # of classification, in a row
 MOST_ARMS = 6  # beside each other
 INCHES = 2.1  # of a picture
 LONGEST = 32  # letters above it
+FLAT = "image"  # the one plane of a 2D picture
 
 OUTLINES = (
     "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
@@ -48,7 +49,7 @@ OUTLINES = (
     "over all arms and seeds at that number of labelled cases."
 )
 ANSWERS = (
-    "The middle slice of each cube, what is true, and what the run of seed {seed} of each arm said of it, with the "
+    "{shown} of each case, what is true, and what the run of seed {seed} of each arm said of it, with the "
     "probability it gave. Cases are ranked by the error of all arms' answers at that number of labelled cases."
 )
 
@@ -127,7 +128,9 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     if target.kind == "segmentation":
         caption = OUTLINES.format(seed=seed, metric=found.title)
         return _outlines(found, cases, seed, places, task, target), target.names, caption
-    return _answers(places, task, target), (), ANSWERS.format(seed=seed)
+    rows = _answers(places, task, target)
+    flat = all(plane.name == FLAT for row in rows for plane in row.planes)
+    return rows, (), ANSWERS.format(seed=seed, shown="The picture" if flat else "The middle slice")
 
 
 def _outlines(
@@ -167,7 +170,7 @@ def _answers(places: Mapping[str, Path], task: Task, target: Target) -> list[Ove
     truth = np.array([true_values(task.cases[k], task.target, target) for k in answered])
     errors = np.mean([error_of(_said(some, answered), truth, target) for some in by_arm.values()], axis=0)
     rows = []
-    for which, some in _ends([int(k) for k in np.argsort(-errors, kind="stable")], CUBES):
+    for which, some in _ends([int(k) for k in np.argsort(-errors, kind="stable")], IN_ROW):
         titles = []
         for k in some:
             lines = [shortened(task.cases[answered[k]].id), f"true: {_true_words(truth[k], target)}"]
