@@ -45,7 +45,7 @@ def bms(folder: Path | str, *, test_fold: int | None = None) -> Task:
 
     Args:
         folder: with `HGG` and `LGG`, in each a folder a patient with `..._flair.nii.gz` and `..._seg.nii.gz`, or the
-            .mha files of 2013; or `Task01_BrainTumour`.
+            .mha files of 2013 to 2015; or `Task01_BrainTumour`.
         test_fold: is tested on; None leaves the folds to `finetune --folds 3`.
     Raises:
         DataError: neither, or no case is whole.
