@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -315,6 +316,26 @@ def test_cases_that_are_left_out_are_counted(balls: Path, tmp_path: Path, capsys
     write_image(tmp_path / "labels" / "other.nii.gz", blob(1)[1])
     finetune(tmp_path, tmp_path / "run", **{**QUICK, "steps": 1})
     assert "left out: 2, for reasons that genesis inspect" in capsys.readouterr().err
+
+
+def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
+    """All that is taught lies on the shelf: a share that goes offline costs no network."""
+    for number in range(2):
+        image, mask = blob(number)
+        write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image)
+        write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask)
+
+    def vanish() -> None:
+        while not (tmp_path / "run" / "loading.json").is_file():
+            time.sleep(0.01)
+        for file in (tmp_path / "data" / "images").iterdir():
+            file.unlink()
+
+    offline = threading.Thread(target=vanish, daemon=True)
+    offline.start()
+    run = finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 30, "validate_every": 30})
+    offline.join()
+    assert read_notes(run / "model.safetensors")["taught_mm"] == [1.0, 1.0, 1.0]
 
 
 def test_splits_that_are_not_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

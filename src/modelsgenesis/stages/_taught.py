@@ -1,5 +1,6 @@
 """What the training cases lack, for the user of a fine-tuning, and how fine they are, for its predictions."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -45,5 +46,6 @@ def middle_step_mm(cases: Sequence[Case]) -> list[float] | None:
     first = [case.images[0] for case in cases]
     if any(source.kind in WITHOUT_SPACING for source in first):
         return None
-    steps = np.median([extent_of(source).spacing_mm for source in first], axis=0)
+    scans = functools.cache(extent_of)  # of candidates, a scan has many
+    steps = np.median([scans(source.whole()).spacing_mm for source in first], axis=0)
     return [round(float(step), 4) for step in steps]

@@ -137,12 +137,14 @@ class Tuning:
         target = describe(self.task.target)
         return {"approach": approach, "target": target, "start": given, "cases": cases, "seed": self.seed}
 
-    def notes(self, step: int, figures: dict[str, float], division: Division) -> dict[str, Any]:
+    def notes(
+        self, step: int, figures: dict[str, float], division: Division, taught_mm: list[float] | None
+    ) -> dict[str, Any]:
         """What a weights file says of its making, and all that a prediction needs."""
         return {
             "target": describe(self.task.target),
             "reading": describe(self.approach.reading),
-            "taught_mm": middle_step_mm(division.train),
+            "taught_mm": taught_mm,
             "patch": list(self.approach.size),
             "channels": len(self.task.channels),
             "channel_names": list(self.task.channels),
@@ -178,7 +180,7 @@ class Tuning:
             )
         elif fabric.is_global_zero:
             for name in (LAST,) if division.val else (LAST, BEST):
-                save_network(into / name, _network(learner), self.notes(outcome.state.step, {}, division))
+                save_network(into / name, _network(learner), work.notes(outcome.state.step, {}))
             arguments = self._arguments(division)
             certify(into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
         fabric.barrier()
@@ -320,6 +322,7 @@ class _Work:
         sampler = PatchSampler(shelf, taught, target, approach.size, reach=reach, foreground=approach.foreground)
         self.training = CubeStream(sampler, learner.views, seed=tuning.seed, name="train")
         self.num_val = len(held_out)
+        self.taught_mm = middle_step_mm(division.train)  # once: scans may be gone when the training ends
         if target.kind == "segmentation" and held_out:
             validating = PatchSampler(shelf, held_out, target, approach.size, foreground=approach.foreground)
             self.validation: Any = CubeStream(validating, _as_they_are, seed=tuning.seed, name="validation")
@@ -340,8 +343,11 @@ class _Work:
         return self.batches.held_out(self.validation, self.num_val)
 
     def _keep_best(self, step: int, figures: dict[str, float]) -> None:
-        notes = self.tuning.notes(step, figures, self.division)
-        save_network(self.into / BEST, _network(self.learner), notes)
+        save_network(self.into / BEST, _network(self.learner), self.notes(step, figures))
+
+    def notes(self, step: int, figures: dict[str, float]) -> dict[str, Any]:
+        """What a weights file says."""
+        return self.tuning.notes(step, figures, self.division, self.taught_mm)
 
 
 def _as_they_are(sample: Any, rng: Any) -> Any:
