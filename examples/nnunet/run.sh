@@ -16,7 +16,7 @@ mkdir -p "$work"
 # nnU-Net finds its folders by these names; nothing of ours reads them. DA=0: it augments in its own process.
 nnunet() {
     env nnUNet_raw="$work/raw" nnUNet_preprocessed="$work/preprocessed" nnUNet_results="$work/results" \
-        nnUNet_n_proc_DA="$1" nnUNet_compile=f "${@:2}"
+        nnUNet_n_proc_DA="$1" nnUNet_def_n_proc=1 nnUNet_compile=f "${@:2}"
 }
 
 echo "1. nnU-Net plans its data set"

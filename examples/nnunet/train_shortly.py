@@ -1,14 +1,16 @@
 """`nnUNetv2_train` itself, cut to two epochs of five iterations; it keeps the weights that it starts from.
 
     python train_shortly.py 4 3d_fullres 0 -device cpu -pretrained_weights nnunet-pretrained.pth
+    python train_shortly.py --adapted 4 3d_fullres 0 -device cpu -p ptPlans__genesis____...
 
-`start.pth`, beside the checkpoints, is the network before the first iteration.
+With `--adapted` it is `nnUNetv2_train_pretrained` of nnU-Net's development branch. `start.pth`, beside the checkpoints,
+is the network before the first iteration.
 """
 
+import sys
 from pathlib import Path
 
 import torch
-from nnunetv2.run.run_training import run_training_entry
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 begin = nnUNetTrainer.on_train_start
@@ -23,4 +25,9 @@ def on_train_start(self: nnUNetTrainer) -> None:
 
 if __name__ == "__main__":
     nnUNetTrainer.on_train_start = on_train_start
-    run_training_entry()
+    if "--adapted" in sys.argv:
+        sys.argv.remove("--adapted")
+        from nnunetv2.run.run_training_from_pretrained import train_pretrained_entrypoint as train
+    else:
+        from nnunetv2.run.run_training import run_training_entry as train
+    train()
