@@ -47,6 +47,19 @@ def test_curves_are_means_and_bands_are_ranges(drawn: list[Figure], tmp_path: Pa
     assert "labelled cases" in axes.get_xlabel()
 
 
+def test_a_run_far_from_all_others_is_named_and_not_the_axis(drawn: list[Figure], tmp_path: Path) -> None:
+    """One failed run does not press all others together; its value stands at the edge."""
+    failed = {"scratch": np.linspace(0.8, 0.84, 6).reshape(3, 2), "ours": np.linspace(0.81, 0.85, 6).reshape(3, 2)}
+    failed["ours"][1, 0] = 0.3
+    draw_learning(tmp_path / "a.png", "Dice", BUDGETS, failed)
+    draw_pairs(tmp_path / "b.png", "Dice", BUDGETS, failed)
+    curve, pairs = drawn
+    assert curve.axes[0].get_ylim()[0] > 0.78
+    assert [(each.get_text(), each.xy[0]) for each in curve.axes[0].texts] == [("↓ 0.3", 6)]
+    assert pairs.axes[0].get_ylim()[0] > 0.78
+    assert "off the axes: 1 far from all others" in pairs.texts[-1].get_text()
+
+
 def test_pairs_join_the_runs_of_a_seed(drawn: list[Figure], tmp_path: Path) -> None:
     """Arm minus reference of each seed that both have, with the given interval beside it."""
     draw_pairs(tmp_path / "a.png", "Dice", BUDGETS, VALUES, {("ours", 3): (0.05, 0.25)})

@@ -22,13 +22,14 @@ PANELS = 4  # in a row
 HALF = 0.2  # between a budget and the two runs of a pair
 WIDEST = 4.6  # inches, of a panel
 ROOM = 1.3  # of the farthest difference, for the intervals
+FAR = 3.0  # times the range of the middle half: what lies farther out is off the axis, by Tukey's rule, and is named
 
 Values = Mapping[str, NDArray[np.float64]]
 Intervals = Mapping[tuple[str, int], tuple[float, float]]
 
 
 def draw_learning(path: Path | str, metric: str, budgets: Sequence[int], values: Values) -> Path:
-    """Draw mean and range of every arm over the budgets.
+    """Draw mean and range of every arm over the budgets; single runs far from all others are off the axis, and named.
 
     Args:
         path: of the PNG.
@@ -46,6 +47,9 @@ def draw_learning(path: Path | str, metric: str, budgets: Sequence[int], values:
         shade, shape, stroke = style(number)
         axes.plot(x, np.nanmean(y, axis=1), color=shade, lw=1.8, ls=stroke, marker=shape, ms=5.5, label=arm)
         axes.fill_between(x, np.nanmin(y, axis=1), np.nanmax(y, axis=1), color=shade, alpha=0.13, lw=0)
+    low, high = _limits(list(values.values()))
+    axes.set_ylim(low, high)
+    _name_beyond(axes, budgets, values)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(list(budgets)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -95,6 +99,9 @@ def draw_pairs(
             above.set_ylabel(metric, color=INK, size=8)
             below.set_ylabel("difference", color=INK, size=8)
     words = f"above: the two runs of a seed, joined; grey is {reference}. below: arm minus {reference}"
+    every = np.concatenate([each[np.isfinite(each)] for each in values.values()])
+    if beyond := int(((every < scores[0]) | (every > scores[1])).sum()):
+        words += f". off the axes: {beyond} far from all others"
     text(figure, LEFT, rows * row + 0.17, words, size=7.5, color=PALE)
     return save(figure, path)
 
@@ -139,8 +146,25 @@ def _gaps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.append(ROOM * known, 0.0)
 
 
+def _name_beyond(axes: Axes, budgets: Sequence[int], values: Values) -> None:
+    """Write the values that are off the axis at its edge, where they belong."""
+    low, high = axes.get_ylim()
+    for number, each in enumerate(values.values()):
+        for budget, some in zip(budgets, each, strict=True):
+            for value in some[(some < low) | (some > high)]:
+                below = bool(value < low)
+                axes.annotate(
+                    f"{'↓' if below else '↑'} {value:.3g}", (budget, low if below else high), (6, 3 if below else -9),
+                    textcoords="offset points", color=style(number)[0], fontsize=8, annotation_clip=False,
+                )  # fmt: skip
+
+
 def _limits(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """The axis: from the least to the greatest, but for what lies far out."""
     every = np.concatenate([each[np.isfinite(each)] for each in values])
-    low, high = float(every.min()), float(every.max())
+    first, third = np.percentile(every, [25, 75])
+    far = FAR * (third - first) or np.inf
+    near = every[(every >= first - far) & (every <= third + far)]
+    low, high = float(near.min()), float(near.max())
     more = 0.06 * (high - low or 1.0)
     return low - more, high + more
