@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.stages.balls import blob, write_image
 
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import write_json
+from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.stages._benchmark_cases import rows_of_cases, shortened
 from modelsgenesis.stages._benchmark_forms import latex, tex
@@ -23,6 +23,7 @@ from modelsgenesis.stages._benchmark_tables import read_findings, score_table
 from modelsgenesis.stages._ran import read_ran, time_rows
 from modelsgenesis.stages.benchmark import Arm, arms_of, benchmark, budgets_of
 from modelsgenesis.stages.report import report
+from modelsgenesis.weights.catalogue import resolve
 from modelsgenesis.weights.files import save_network
 
 TINY = {"steps": 2, "batch_size": 2, "size": (16, 16, 16), "precision": "32-true", "test": 0.25, "seeds": 2}
@@ -261,6 +262,23 @@ def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tm
     with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):
         benchmark(balls, tmp_path / "out", from_=("scratch", str(start)), cases=("2",), **TINY)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_the_package_are_a_start_by_their_name(tmp_path: Path) -> None:
+    """Scratch is of their kind, and the certificate knows the very file."""
+    balls = tmp_path / "balls"
+    for number in range(4):
+        image, mask = blob(number)
+        hu = np.interp(image, (image.min(), image.max()), (-1000, 400))
+        write_image(balls / "images" / f"ball{number}.nii.gz", hu.astype(np.float32))
+        write_image(balls / "labels" / f"ball{number}.nii.gz", mask)
+    arms, tiny = ("scratch", "genesis-small-ct"), {**TINY, "seeds": 1}
+    out = benchmark(balls, tmp_path / "out", from_=arms, cases=("2",), allow=("genesis-small-ct",), **tiny)
+    folders = [out / "runs" / arm / "cases-2" / "seed-0" / "run" for arm in arms]
+    assert load_file(folders[0] / "last.safetensors").keys() == load_file(folders[1] / "last.safetensors").keys()
+    file = resolve("genesis-small-ct")
+    assert read_json(folders[1] / "made.json")["inputs"][str(file)] == sha256(file)
+    assert read_json(out / "made.json")["inputs"][str(file)] == sha256(file)
 
 
 def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:

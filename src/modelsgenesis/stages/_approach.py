@@ -26,6 +26,7 @@ from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
 from modelsgenesis.tuning.pace import Pace
+from modelsgenesis.weights.catalogue import resolve
 from modelsgenesis.weights.inflating import inflated
 from modelsgenesis.weights.opening import OURS, Opened, open_weights
 from modelsgenesis.weights.transfer import Widening, network_with
@@ -116,7 +117,7 @@ def start_from(
         if wrong := [option for option, value in given.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
         return _opened(Path(said), task, pretrained=True, trust=trust)
-    if like is not None and Path(like).exists():
+    if like is not None and resolve(like).exists():
         if backbone is not None or width is not None:
             raise GenesisError(f"{like} decides the network; leave --backbone and --width out, or --like")
         return _opened(Path(like), task, pretrained=False, trust=trust)

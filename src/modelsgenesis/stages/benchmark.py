@@ -29,6 +29,7 @@ from modelsgenesis.tasks.building import of_modality
 from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.training.devices import Accelerator, make_fabric
 from modelsgenesis.training.plan import Precision
+from modelsgenesis.weights.catalogue import resolve
 
 MEASURED = 6  # cases that are read to time a step
 
@@ -156,7 +157,7 @@ def benchmark(
     if not whole.test:
         raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
     budgets = budgets_of(cases, len(whole.train))
-    hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, Path(arm.start), whole.test)]
+    hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, resolve(arm.start), whole.test)]
     if wrong := [hit for hit in hits if hit.arm not in allow]:
         some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:5])
         raise DataError(
@@ -262,7 +263,7 @@ class Benchmark:
             raise DataError(f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}")
         arguments = {ASKED: self.asked, "runs": len(self.trials), "allowed": self.allowed}
         starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
-        certify(self.into, "benchmark", arguments, inputs=[self.task.place, *map(Path, starts)])
+        certify(self.into, "benchmark", arguments, inputs=[self.task.place, *map(resolve, starts)])
         write_report(self.into)
         return self.into
 
