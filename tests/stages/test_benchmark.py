@@ -110,6 +110,20 @@ def test_processes_change_nothing(done: Path, balls: Path, start: Path, tmp_path
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_cases_are_read_before_any_run_begins(balls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that begin at once would otherwise write the same files."""
+
+    def begin(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelsgenesis.stages.benchmark.MEASURED", 1)  # or timing a step would read them all
+    monkeypatch.setattr("modelsgenesis.stages.benchmark.work_through", begin)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(balls, tmp_path / "out", cases=("2", "all"), like="any", **TINY)
+    read = {path.name.partition(".")[0] for path in (tmp_path / "out" / "cases").iterdir() if path.suffix == ".b2nd"}
+    assert len(read) == 6
+
+
 def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     """Two steps of training show nothing, and page and Markdown say so, and what the intervals are not."""
     page = report(done, tmp_path / "page.html").read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ class Tuning:
     def _begun(self, division: Division) -> tuple[Learner, Materials]:
         """What a rehearsal works on."""
         self.fabric.launch()
-        shelf = self._shelve([division])
+        shelf = self.shelve([division])
         learner, _ = self._learner(self._prepared(shelf, division.train))
         return learner, _Work(self, shelf, division, learner, self.into).materials()
 
@@ -115,7 +115,7 @@ class Tuning:
             self._say(f"{self.into}: this run is done already")
             return self.into
         self.fabric.launch()
-        shelf = self._shelve([division for division, _ in todo])
+        shelf = self.shelve([division for division, _ in todo])
         if several and self.fabric.is_global_zero:
             write_untaught(self.into, divisions[0], self.task.target)
         for division, folder in todo:
@@ -187,7 +187,7 @@ class Tuning:
         fabric.barrier()
         return outcome.stopped is None
 
-    def _shelve(self, divisions: Sequence[Division]) -> Shelf:
+    def shelve(self, divisions: Sequence[Division]) -> Shelf:
         """Read every case that is trained or validated on, unless it was read before.
 
         Raises:

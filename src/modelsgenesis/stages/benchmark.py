@@ -194,7 +194,12 @@ def benchmark(
     tuning = Tuning(labelled, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
     measured = divide(labelled, cases=min(num, MEASURED), test=test, val=0)
     runs = Benchmark(labelled, trials, into, options, [vars(hit) for hit in hits], num, workers)
-    return runs.follow(tuning.seconds_a_step(measured), dry_run=dry_run)
+    seconds_a_step = tuning.seconds_a_step(measured)
+    if not dry_run:  # before several processes would read the same cases into the same files
+        tuning.shelve(
+            [divide(labelled, cases=b, test=test, val=0, seed=seed) for seed in range(seeds) for b in budgets]
+        )
+    return runs.follow(seconds_a_step, dry_run=dry_run)
 
 
 def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
