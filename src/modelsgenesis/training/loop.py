@@ -249,7 +249,7 @@ class Training:
 
 
 def put_channels_last(module: nn.Module) -> None:
-    """Lay the weights of convolutions in 3D out with channels last, in place: a step is then 1.2 to 1.5 times as fast.
+    """Lay the weights of convolutions in 3D out with channels last, in place: a step is then 1.1 to 1.5 times as fast.
 
     Source: benchmarks/results/channels_last.md, on a CPU; of a GPU it is not known.
     """
