@@ -47,8 +47,7 @@ def draw_learning(path: Path | str, metric: str, budgets: Sequence[int], values:
         shade, shape, stroke = style(number)
         axes.plot(x, np.nanmean(y, axis=1), color=shade, lw=1.8, ls=stroke, marker=shape, ms=5.5, label=arm)
         axes.fill_between(x, np.nanmin(y, axis=1), np.nanmax(y, axis=1), color=shade, alpha=0.13, lw=0)
-    low, high = _limits(list(values.values()))
-    axes.set_ylim(low, high)
+    axes.set_ylim(*_limits(list(values.values())))
     _name_beyond(axes, budgets, values)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(list(budgets)))
@@ -99,7 +98,7 @@ def draw_pairs(
             above.set_ylabel(metric, color=INK, size=8)
             below.set_ylabel("difference", color=INK, size=8)
     words = f"above: the two runs of a seed, joined; grey is {reference}. below: arm minus {reference}"
-    every = np.concatenate([each[np.isfinite(each)] for each in values.values()])
+    every = _known(list(values.values()))
     if beyond := int(((every < scores[0]) | (every > scores[1])).sum()):
         words += f". off the axes: {beyond} far from all others"
     text(figure, LEFT, rows * row + 0.17, words, size=7.5, color=PALE)
@@ -161,10 +160,14 @@ def _name_beyond(axes: Axes, budgets: Sequence[int], values: Values) -> None:
 
 def _limits(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     """The axis: from the least to the greatest, but for what lies far out."""
-    every = np.concatenate([each[np.isfinite(each)] for each in values])
+    every = _known(values)
     first, third = np.percentile(every, [25, 75])
     far = FAR * (third - first) or np.inf
     near = every[(every >= first - far) & (every <= third + far)]
     low, high = float(near.min()), float(near.max())
     more = 0.06 * (high - low or 1.0)
     return low - more, high + more
+
+
+def _known(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([each[np.isfinite(each)] for each in values])

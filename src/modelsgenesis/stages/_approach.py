@@ -63,6 +63,11 @@ class Start:
     said: str
     opened: Opened | None = None
 
+    @property
+    def place(self) -> Path:
+        """The run or file that its weights come from; of weights of the package, their file there."""
+        return resolve(self.said)
+
 
 @dataclass(frozen=True)
 class Approach:

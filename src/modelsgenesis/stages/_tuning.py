@@ -35,7 +35,6 @@ from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.rehearsal import STEPS, rehearse, seconds_a_step
 from modelsgenesis.tuning.classification import Classification
 from modelsgenesis.tuning.segmentation import Segmentation
-from modelsgenesis.weights.catalogue import resolve
 from modelsgenesis.weights.files import arguments_of, save_network
 from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
 
@@ -261,7 +260,7 @@ class Tuning:
         return {ASKED: self.asked, **self.settings(division), MACHINE: describe_machine(self.fabric)}
 
     def _inputs(self) -> list[Path]:
-        return [self.task.place, *([resolve(self.start.said)] if self.start.pretrained else [])]
+        return [self.task.place, *([self.start.place] if self.start.pretrained else [])]
 
     def _greet(self, division: Division, loaded: LoadingMap | None, into: Path) -> None:
         approach, target = self.approach, self.task.target
@@ -373,8 +372,7 @@ def _prepare(case: Case, *, target: Target, reading: Any, into: Path) -> str:
 
 
 def _fingerprint_of(start: Start) -> str:
-    path = resolve(start.said)
-    return fingerprint(path / BEST if path.is_dir() else path)
+    return fingerprint(start.place / BEST if start.place.is_dir() else start.place)
 
 
 def _hashed(text: str) -> str:
