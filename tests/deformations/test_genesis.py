@@ -55,6 +55,20 @@ def test_an_arm_is_its_law_alone_and_always(kind: type[Deformation]) -> None:
         np.testing.assert_array_equal(alone, by_arm)
 
 
+@pytest.mark.parametrize(
+    ("arm", "left_out"), [("non_linear", "curve"), ("local_shuffling", "windows"), ("painting", "paint")]
+)
+def test_an_arm_without_a_law_keeps_the_others(arm: str, left_out: str) -> None:
+    """What is left out never happens; what stays happens as often as in the whole recipe, and to the same images."""
+    whole = [genesis().draw(CUBE.shape, generator_for(4, index)) for index in range(200)]
+    without = [genesis(arm=f"without_{arm}").draw(CUBE.shape, generator_for(4, index)) for index in range(200)]
+    for law in ("windows", "curve", "paint"):
+        happens = [getattr(plan, law) is not None for plan in without]
+        wanted = [law != left_out and getattr(plan, law) is not None for plan in whole]
+        assert happens == wanted
+        assert any(wanted) == (law != left_out)
+
+
 def test_arm_none_changes_nothing() -> None:
     """The autoencoder's arm returns an equal copy."""
     out = genesis(arm="none")(CUBE, generator_for(2, 0))

@@ -13,7 +13,7 @@ from modelsgenesis.data.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 
-ARMS = ("none", "non_linear", "local_shuffling", "out_painting", "in_painting")
+ARMS = ("none", "non_linear", "local_shuffling", "out_painting", "in_painting", "without_non_linear")
 
 
 def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> Callable[[], Learner]:

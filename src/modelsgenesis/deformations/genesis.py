@@ -12,7 +12,22 @@ from modelsgenesis.deformations.local_shuffling import Law, LocalShuffling
 from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
 
-Arm = Literal["all", "none", "non_linear", "local_shuffling", "out_painting", "in_painting"]
+Arm = Literal[
+    "all",
+    "none",
+    "non_linear",
+    "local_shuffling",
+    "out_painting",
+    "in_painting",
+    "without_non_linear",
+    "without_local_shuffling",
+    "without_painting",
+]
+WITHOUT = {
+    "without_non_linear": {"non_linear"},
+    "without_local_shuffling": {"local_shuffling"},
+    "without_painting": {"out_painting", "in_painting"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +37,8 @@ class Genesis(PlannedDeformation):
     Args:
         p_local_shuffling, p_non_linear, p_painting: the laws' rates.
         p_out_painting: of the paintings, the share that paints outside.
-        arm: "all", or the name of one law, which then acts alone and always, or "none": the papers' ablations.
+        arm: "all", or the name of one law, which then acts alone and always, or "none": the papers' ablations;
+            "without_..." leaves one out, and the others at their rates.
         num_windows, law: of the shuffling; see LocalShuffling.
         shared_noise: the same noise in every channel.
         faithful: refuse the sides at which the authors' code breaks; otherwise windows and margins are clamped.
@@ -68,14 +84,14 @@ class Genesis(PlannedDeformation):
 
     def _chances(self, rng: np.random.Generator) -> set[str]:
         """The laws that act on one image."""
-        if self.arm != "all":
+        if self.arm != "all" and self.arm not in WITHOUT:
             return {self.arm}
         local, non_linear, painting, out = rng.random(4)
         happens = {"local_shuffling"} if local < self.p_local_shuffling else set()
         happens |= {"non_linear"} if non_linear < self.p_non_linear else set()
         if painting < self.p_painting:
             happens |= {"out_painting" if out < self.p_out_painting else "in_painting"}
-        return happens
+        return happens - WITHOUT.get(self.arm, set())
 
     def plan(self, drawn: Plan) -> Plan:
         """All of it."""

@@ -17,7 +17,7 @@ class Genesis(Restoration):
     Args:
         backbone: takes the deformed cube, answers with as many channels.
         arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
-            that one alone (the papers' ablation).
+            that one alone (the papers' ablation), "without_" and its name all others.
         flip_rate: of the flips that cube and target share, plain augmentation.
         faithful: with the authors' quirks, for replication.
     Raises:

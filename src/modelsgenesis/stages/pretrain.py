@@ -94,7 +94,8 @@ def pretrain(
         width: of the network's first convolution.
         method: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation, relative-position, or
             package.module:Class.
-        arm: of the method genesis: all (Models Genesis), none (auto-encoder), or one deformation alone.
+        arm: of the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
+            its name (painting is one) all others.
         steps: of the optimiser.
         batch_size: cubes a step, over all processes.
         accumulate: backward passes a step.
