@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import hashlib
 import os
 import shutil
 import stat
@@ -308,3 +309,29 @@ def test_scans_and_patients_that_a_table_names_stay_out(scans: Path, tmp_path: P
     (tmp_path / "names.csv").write_text("name\na\n")
     with pytest.raises(DataError, match="has no column `image` or `patient`"):
         quietly(scans, tmp_path / "other", leave_out=(tmp_path / "names.csv",))
+
+
+def test_rows_of_an_archive_are_scans(tmp_path: Path) -> None:
+    """Each row once, without those that a table names by array and number, or by patient; later runs go on."""
+    volumes = np.random.default_rng(0).integers(0, 256, (5, 8, 10, 12), np.uint8)
+    volumes[4] = volumes[3]
+    path = tmp_path / "organs.npz"
+    np.savez_compressed(path, train_images=volumes, train_labels=np.zeros((5, 1), np.uint8))
+    shas = [hashlib.sha256(volume.tobytes()).hexdigest() for volume in volumes]
+    store = quietly(path, tmp_path / "store", spacing=(2.0, 2.0, 2.0))
+    assert {(row["sha256"], row["shape"]) for row in manifest(store)} == {(sha, "1 4 5 6") for sha in shas}
+    assert "byte for byte the same" in (store / "problems.csv").read_text()
+    before = {file.name: file.stat().st_mtime_ns for file in (store / "scans").iterdir()}
+    quietly(path, store, spacing=(2.0, 2.0, 2.0))
+    assert {file.name: file.stat().st_mtime_ns for file in (store / "scans").iterdir()} == before
+    (tmp_path / "test.csv").write_text(f"image,patient\n{path}#train_images:1,\nelsewhere.nii.gz,train_0\n")
+    part = quietly(path, tmp_path / "part", leave_out=(tmp_path / "test.csv",))
+    assert {row["sha256"] for row in manifest(part)} == {shas[2], shas[3]}
+
+
+def test_archive_of_pictures_is_refused(tmp_path: Path) -> None:
+    """Only volumes are prepared."""
+    path = tmp_path / "pictures.npz"
+    np.savez(path, train_images=np.zeros((3, 8, 8), np.uint8), train_labels=np.zeros((3, 1), np.uint8))
+    with pytest.raises(DataError, match="holds pictures, train_images of shape"):
+        quietly(path, tmp_path / "store")

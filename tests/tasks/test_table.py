@@ -36,6 +36,17 @@ def test_ids_of_images_elsewhere_begin_where_their_paths_part(tmp_path: Path) ->
     assert [case.id for case in task.cases] == ["here_scan", "there_scan"]
 
 
+def test_rows_volumes_and_boxes_of_one_file_are_cases_of_their_own(tmp_path: Path) -> None:
+    """Without a column of ids, a case is called by its part of the file too."""
+    np.savez(tmp_path / "set.npz", train_images=np.zeros((2, 8, 8, 8), np.uint8))
+    write_image(tmp_path / "scan.nii.gz")
+    entries = ["set.npz#train_images:0", "set.npz#train_images:1", "scan.nii.gz@1,2,3@4x4x4", "scan.nii.gz@1,2,4@4x4x4"]
+    rows = [{"image": entry, "label": str(number)} for number, entry in enumerate(entries)]
+    task = folder(write_csv(tmp_path / "cases.csv", *rows), kind="classification")
+    assert [case.values for case in task.cases] == [(0,), (1,), (2,), (3,)]
+    assert [case.id for case in task.cases[:2]] == ["set.npz_train_images_0", "set.npz_train_images_1"]
+
+
 def test_whole_numbers_are_classes_in_rising_order(tmp_path: Path) -> None:
     """10 comes after 9; the values are kept."""
     task = folder(make_table(tmp_path, [10, 9, 10]))

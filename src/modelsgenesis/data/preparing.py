@@ -16,7 +16,7 @@ from modelsgenesis.data.headers import MAX_VOXELS
 from modelsgenesis.data.identity import fold_of, hashed
 from modelsgenesis.data.occupancy import map_occupancy
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import open_npy, read_volume
+from modelsgenesis.data.reading import open_npy, read_row, read_volume
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import SCANS
@@ -100,7 +100,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         num_cubes=1,
         cubes_per_scan=1,
         source_bytes=count_bytes(source),
-        sha256=hash_files(source.files),
+        sha256=hash_content(source),
         notes=(*volume.notes, *notes),
     )
     occupancy = map_occupancy(values[0], summary.foreground)
@@ -127,7 +127,7 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
         num_cubes=len(cubes),
         cubes_per_scan=source.cubes_per_scan,
         source_bytes=count_bytes(source),
-        sha256=hash_files(source.files),
+        sha256=hash_content(source),
         notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
     )
     parts = ((slices, _to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
@@ -153,10 +153,13 @@ def count_bytes(source: Source) -> int:
     return sum(file.stat().st_size for file in source.files)
 
 
-def hash_files(files: tuple[Path, ...]) -> str:
-    """SHA-256 of files one after the other: of one file, its own."""
+def hash_content(source: Source) -> str:
+    """SHA-256 of a source's files one after the other, of one file its own; of a row of an array, the row's."""
     digest = hashlib.sha256()
-    for path in files:
+    if source.kind == "row":
+        digest.update(np.ascontiguousarray(read_row(source)).data)
+        return digest.hexdigest()
+    for path in source.files:
         with open(path, "rb") as file:
             while piece := file.read(2**20):
                 digest.update(piece)

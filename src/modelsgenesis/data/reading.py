@@ -64,7 +64,7 @@ def read_volume(
         elif source.kind == "npy":
             image, notes = _from_array(open_npy(source.path), max_voxels)
         elif source.kind == "row":
-            image, notes = _from_row(_row(source), max_voxels)
+            image, notes = _from_row(read_row(source), max_voxels)
         elif source.kind == "picture":
             image, notes = _read_picture(source, max_voxels)
         else:
@@ -171,7 +171,12 @@ def _read_series(series: Series, box: Box | None, max_voxels: int) -> tuple[sitk
     return straighten(image, series.step_mm), list(series.notes)
 
 
-def _row(source: Source) -> NDArray[Any]:
+def read_row(source: Source) -> NDArray[Any]:
+    """The row of an array in a .npz that a source of kind "row" is, as it is stored.
+
+    Raises:
+        UnreadableError: it is not there.
+    """
     rows = open_array(source.path, source.array)
     if source.index is None or source.index >= len(rows):
         raise UnreadableError(f"it has no row {source.index} in {source.array}", "copy it again")

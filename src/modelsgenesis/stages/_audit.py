@@ -13,7 +13,7 @@ from modelsgenesis.core.made import lineage
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.keeping import SALT
-from modelsgenesis.data.preparing import hash_files
+from modelsgenesis.data.preparing import hash_content
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source
@@ -92,7 +92,7 @@ def _in_store(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
     for case in cases:
         for source in case.images:
             patient = case.patient or source.patient
-            if _hash_of(source.files) in sources:
+            if _hash_of(source) in sources:
                 yield case.id, f"the file is in the store {path}"
             elif salt is not None and hashed(salt, "patient", patient) in patients:
                 yield case.id, f"the patient {patient} is in the store {path}"
@@ -109,20 +109,16 @@ def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
     with open(path / CASES, newline="", encoding="utf-8") as file:
         taught = {row["id"] for row in csv.DictReader(file) if row["role"] in ("train", "val")}
     known = [case for case in folder(path / CASES).cases if case.id in taught]
-    files = {_scan_of(source) for case in known for source in case.images}
+    taught_on = {_hash_of(source) for case in known for source in case.images}
     for case in cases:
-        if any(_scan_of(source) in files for source in case.images):
+        if any(_hash_of(source) in taught_on for source in case.images):
             yield case.id, f"it is among the cases of {path}"
 
 
 @functools.cache
-def _hash_of(files: tuple[Path, ...]) -> str:
-    return hash_files(files)
-
-
-def _scan_of(source: Source) -> tuple[str, str, int | None]:
-    """What tells one scan from another: the bytes of its files; and its row, where an array holds many scans."""
-    return _hash_of(source.files), source.array, source.index if source.kind == "row" else None
+def _hash_of(source: Source) -> str:
+    """What tells one scan from another: its bytes."""
+    return hash_content(source.whole())
 
 
 def _print_of_scan(scan: Scan) -> Print:

@@ -34,7 +34,8 @@ from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store import MANIFEST, SCANS
 from modelsgenesis.data.tables import read_rows, read_table
 from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
-from modelsgenesis.tasks.building import scan_path
+from modelsgenesis.tasks.building import place_of, scan_place
+from modelsgenesis.tasks.medmnist import medmnist_volumes
 
 IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
@@ -60,8 +61,8 @@ def prepare(
     made.json: they name sources by path.
 
     Args:
-        source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or a CSV with the column `image` (and, if
-            known, patient, modality, fold).
+        source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, a CSV with the column `image` (and, if
+            known, patient, modality, fold), or a .npz of MedMNIST.
         into: the store's folder.
         spacing: to resample to, in mm along X, Y and Z; each scan's own by default.
         modality: of every scan; by default the CSV, the header or the values tell.
@@ -138,13 +139,15 @@ def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Pr
     mapper = map_in_processes(workers)
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
+    elif source.is_file() and source.suffix.lower() == ".npz":
+        sources, problems = medmnist_volumes(source), []
     else:
         sources, problems = find_sources(source, skip=into, mapper=mapper)
     if not sources:
         write_problems(into, problems)
         raise DataError(
-            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or a CSV that names them"
-            + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
+            "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
         )
     sources, doubles = drop_doubles(sources)
     return sources, [*problems, *doubles]
@@ -156,15 +159,15 @@ def without(sources: list[Source], tables: Sequence[Path]) -> list[Source]:
     Raises:
         DataError: a table has neither column, or nothing is left.
     """
-    paths, patients = set(), set()
+    places, patients = set(), set()
     for path in tables:
         rows, columns = read_rows(path)
         images = [name for name in columns if IMAGE.fullmatch(name)]
         if not images and "patient" not in columns:
             raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")
-        paths |= {scan_path(path.parent / row[name]).resolve() for row in rows for name in images if row[name]}
+        places |= {scan_place(path.parent / row[name]) for row in rows for name in images if row[name]}
         patients |= {row["patient"] for row in rows if row.get("patient")}
-    kept = [source for source in sources if source.path.resolve() not in paths and source.patient not in patients]
+    kept = [source for source in sources if place_of(source) not in places and source.patient not in patients]
     if not kept:
         named = ", ".join(map(str, tables))
         raise DataError(f"all {len(sources)} scans are left out by {named}; is it the right table?")

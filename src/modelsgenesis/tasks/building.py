@@ -30,6 +30,12 @@ def case_id(place: Path, root: Path) -> str:
     return fit(below[: len(below) - len(ending_of(place))])
 
 
+def part_of(source: Source) -> str:
+    """What tells a source from others of the same file, to follow that file's id: "" where it is all of it."""
+    number = "" if source.index is None else f"_{source.index}"
+    return (f"_{source.array}" if source.array else "") + number + str(source.box or "")
+
+
 def patient_of(source: Source, name: str) -> str:
     """Who a source is of, where its header or folder says so; otherwise each case is a patient of its own."""
     return source.patient if source.patient not in ("", source.series) else name
@@ -65,12 +71,24 @@ def one_source(place: Path, root: Path) -> Source:
     raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
 
 
-def scan_path(place: Path) -> Path:
-    """Where the whole scan lies that an entry of a table names a box or a volume of."""
+def scan_place(place: Path) -> tuple[Path, str, int | None]:
+    """The file of the scan that an entry of a table names, or a box or a volume of; of a row, its array and number too.
+
+    Returns:
+        What `place_of` says of the source of that scan.
+    """
     boxed = None if place.exists() else read_box(place)
     place = boxed[0] if boxed else place
     part = None if place.exists() else PART.fullmatch(place.name)
-    return place.with_name(part["file"]) if part else place
+    if not part:
+        return place.resolve(), "", None
+    array = part["array"] or ""
+    return place.with_name(part["file"]).resolve(), array, int(part["index"]) if array else None
+
+
+def place_of(source: Source) -> tuple[Path, str, int | None]:
+    """The file of a scan; of a row of an array in a .npz, its array and number too."""
+    return source.path.resolve(), source.array, source.index if source.array else None
 
 
 def outlines_on(scan: Source, outlines: Path) -> Source:

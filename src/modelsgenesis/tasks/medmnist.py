@@ -1,6 +1,6 @@
 """A `.npz` as MedMNIST makes them: volumes or grey pictures, labels, and the makers' own splits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from modelsgenesis.data.archives import names_in, open_array
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.answers import Values, answers_of
+from modelsgenesis.tasks.answers import answers_of
 from modelsgenesis.tasks.building import build
 from modelsgenesis.tasks.task import Task
 
@@ -32,20 +32,40 @@ def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str]
     Raises:
         DataError: an array is missing or has another shape; the images are in colour.
     """
-    try:
-        arrays = _arrays(path)
-    except UnreadableError as error:
-        raise DataError(f"{path}: {error}") from error
+    arrays = _arrays(path)
     if kind == "segmentation":
         raise DataError(f"{path}: holds classes, no masks; leave the kind out")
     entries = [tuple(f"{number:g}" for number in row) for _, _, part in arrays for row in part.tolist()]
     columns = [f"label_{number}" for number in range(len(entries[0]))] if len(entries[0]) > 1 else ["label"]
     told = answers_of(entries, columns, path, kind=kind, classes=classes)
-    cases = _cases(path, arrays, told.values)
+    cases = (
+        Case(source.patient, (source,), values=said, patient=source.patient, split=split)
+        for (split, source), said in zip(_rows(path, arrays), told.values, strict=True)
+        if said is not None
+    )
     return build(path.stem, told.target, cases, channels=["image"], problems=told.problems, place=path)
 
 
+def medmnist_volumes(path: Path) -> list[Source]:
+    """Every volume of such a file, of all splits, without labels.
+
+    Raises:
+        DataError: as of `medmnist`; or the file holds pictures.
+    """
+    arrays = _arrays(path)
+    if flat := [f"{split}_images of shape {shape}" for split, shape, _ in arrays if len(shape) == 3]:
+        raise DataError(f"{path}: holds pictures, {flat[0]}; volumes are prepared, (N, X, Y, Z)")
+    return [source for _, source in _rows(path, arrays)]
+
+
 def _arrays(path: Path) -> list[tuple[Split, tuple[int, ...], NDArray[Any]]]:
+    try:
+        return _read_arrays(path)
+    except UnreadableError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _read_arrays(path: Path) -> list[tuple[Split, tuple[int, ...], NDArray[Any]]]:
     """Each split that is there, with the shape of its images and its labels, (N, K)."""
     names = names_in(path)
     found = []
@@ -77,25 +97,11 @@ def _check_shape(shape: tuple[int, ...], name: str, path: Path) -> None:
         raise DataError(f"{path}: {name} has shape {shape}; it should be (volumes, X, Y, Z) or (N, rows, columns)")
 
 
-def _cases(
-    path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]], values: Sequence[Values]
-) -> Iterator[Case]:
-    rows = iter(values)
+def _rows(path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]]) -> Iterator[tuple[Split, Source]]:
+    """The images, each a patient of its own: nobody knows better."""
     for split, shape, _ in arrays:
         digits = len(str(shape[0] - 1))
         for number in range(shape[0]):
             name = f"{split}_{number:0{digits}d}"
-            source = Source(
-                path,
-                "row",
-                (path,),
-                f"{path.name}/{name}",
-                name,
-                UNITLESS,
-                forced=True,
-                index=number,
-                array=f"{split}_images",
-            )
-            said = next(rows)
-            if said is not None:
-                yield Case(name, (source,), values=said, patient=name, split=split)
+            raw, array = f"{path.name}/{name}", f"{split}_images"
+            yield split, Source(path, "row", (path,), raw, name, UNITLESS, forced=True, index=number, array=array)

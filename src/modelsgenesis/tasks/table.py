@@ -15,7 +15,7 @@ from modelsgenesis.data.scan import MODALITIES
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.tables import ALSO, read_rows
 from modelsgenesis.tasks.answers import answers_of, looks_like_masks, without_label
-from modelsgenesis.tasks.building import build, case_id, one_source, patient_of, with_modality
+from modelsgenesis.tasks.building import build, case_id, one_source, part_of, patient_of, with_modality
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task
@@ -201,7 +201,7 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, roots
     sources = tuple(with_modality(find(row[column]), ALSO[modality.upper()]) for column in by_channel)
     first = sources[0]
     root = next((each for each in roots if first.path.is_relative_to(each)), roots[0])
-    name = fit(row.get("id", "")) if row.get("id") else case_id(first.path, root)
+    name = fit(row.get("id", "") or case_id(first.path, root) + part_of(first))
     return Case(
         name,
         sources,
