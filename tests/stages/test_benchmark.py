@@ -271,6 +271,21 @@ def test_tables_can_be_recomputed_from_the_rows(done: Path) -> None:
     assert f"${np.mean(values):.3f} \\pm {np.std(values, ddof=1):.3f}$" in latex(found)
 
 
+def test_failed_runs_are_named_and_the_others_reported(done: Path, balls: Path, start: Path, tmp_path: Path) -> None:
+    """One folder that holds another run does not cost the report of the rest."""
+    into = shutil.copytree(done, tmp_path / "out")
+    for name in ("report.html", "made.json"):
+        (into / name).unlink()
+    shutil.rmtree(into / "runs/ours/cases-2/seed-1")
+    shutil.copytree(into / "runs/ours/cases-2/seed-0", into / "runs/ours/cases-2/seed-1")
+    arms = ("scratch", "scratch:2x", f"ours={start}")
+    with pytest.raises(DataError, match=r"1 of 12 runs failed; .*seed-1.*report.html tells of the others"):
+        benchmark(balls, into, from_=arms, cases=("2", "all"), allow=("ours",), **TINY)
+    assert len(rows_of(into / "runs.csv")) == 11
+    assert (into / "report.html").is_file()
+    assert not (into / "made.json").exists()
+
+
 def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tmp_path: Path) -> None:
     """Unless it is allowed by name; nothing is trained before."""
     with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):

@@ -265,7 +265,12 @@ class Benchmark:
                 return self.into
         if failed := [trial for trial in self.trials if self.results[trial].why]:
             first = self.results[failed[0]].why
-            raise DataError(f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}")
+            some = len(failed) < len(self.trials)
+            told = f"; {write_report(self.into)} tells of the others" if some else ""
+            raise DataError(
+                f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}{told}. "
+                "The same command tries them again"
+            )
         arguments = {ASKED: self.asked, "runs": len(self.trials), "allowed": self.allowed}
         starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
         certify(self.into, "benchmark", arguments, inputs=[self.task.place, *map(resolve, starts)])
