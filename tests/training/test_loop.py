@@ -14,8 +14,8 @@ from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.layout import put_channels_last
 from modelsgenesis.training.journal import read_log
-from modelsgenesis.training.loop import put_channels_last
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.state import load_state
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.inference.machine import Machine
+from modelsgenesis.nets.layout import put_channels_last
 
 
 class Ensemble:
@@ -24,6 +25,9 @@ class Ensemble:
         self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: Sequence[int] = ()
     ) -> None:
         self.networks = [network.to(machine.device).eval() for network in networks]
+        if machine.device.type == "cpu":
+            for network in self.networks:
+                put_channels_last(network)
         self.target, self.machine, self.mirror = target, machine, tuple(mirror)
 
     @torch.inference_mode()
