@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.deformations import Arm, Flip, apply_batch, genesis
 from modelsgenesis.methods._restoring import Restoration
@@ -19,19 +21,37 @@ class Genesis(Restoration):
         arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
             that one alone (the papers' ablation), "without_" and its name all others.
         flip_rate: of the flips that cube and target share, plain augmentation.
+        drop_skips: how often each skip of the network is shut while it learns, cube by cube and level by level, so
+            that the deeper features must say what is there: 1 leaves an auto-encoder without skips, the papers' 0.
         faithful: with the authors' quirks, for replication.
     Raises:
-        GenesisError: no arm of that name.
+        GenesisError: no arm of that name, or a rate that is no probability.
     Source: Zhou et al. 2019, section 2; 2021, section 3.
     """
 
-    def __init__(self, backbone: Backbone, *, arm: Arm = "all", flip_rate: float = 0.4, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        arm: Arm = "all",
+        flip_rate: float = 0.4,
+        drop_skips: float = 0.0,
+        faithful: bool = False,
+    ) -> None:
         super().__init__(backbone, genesis(arm=arm, faithful=faithful), Flip(p=flip_rate, faithful=faithful))
+        if not 0 <= drop_skips <= 1:
+            raise GenesisError(f"drop_skips is a probability in [0, 1], got {drop_skips}")
+        self.drop_skips = drop_skips
+
+    def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """{"image"} -> {"deformed", "original"}, float32 (C, *space) in [0, 1]; and "kept", skips to be left open."""
+        return {**super().views(sample, rng), **self._kept(rng)}
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
         """{"image"} -> {"original", "drawn"}; the same draws as those of `views`."""
         original = self.flip(sample["image"], rng)
-        return {"original": original, "drawn": Drawn([self.deformation.draw(original.shape, rng)])}
+        drawn = Drawn([self.deformation.draw(original.shape, rng)])
+        return {"original": original, "drawn": drawn, **self._kept(rng)}
 
     @torch.no_grad()
     def finish(self, batch: Batch) -> Batch:
@@ -39,7 +59,21 @@ class Genesis(Restoration):
         drawn: Any = batch.get("drawn")
         if drawn is None:
             return batch
-        return {
-            "deformed": apply_batch(self.deformation, batch["original"], drawn.draws),
-            "original": batch["original"],
-        }
+        deformed = apply_batch(self.deformation, batch["original"], drawn.draws)
+        return {"deformed": deformed, **{name: tensor for name, tensor in batch.items() if name != "drawn"}}
+
+    def answer(self, batch: Batch) -> Tensor:
+        """The restored cubes, (B, C, *space); in training by way of the skips that are kept."""
+        if not (self.training and self.drop_skips):
+            return super().answer(batch)
+        self.backbone.check(tuple(batch["deformed"].shape))
+        *skips, deepest = self.backbone.encode(batch["deformed"])
+        open_ = batch["kept"].view(*batch["kept"].shape, *(1,) * (deepest.dim() - 1))  # (B, levels, 1, ...)
+        skips = [skip * open_[:, level] for level, skip in enumerate(skips)]
+        return self.backbone.head(self.backbone.decode([*skips, deepest]))
+
+    def _kept(self, rng: np.random.Generator) -> Sample:
+        """Which skips stay open for one cube, finest first; nothing is drawn where all do."""
+        if not self.drop_skips:
+            return {}
+        return {"kept": rng.random(len(self.backbone.channels) - 1) >= self.drop_skips}
