@@ -21,7 +21,7 @@ class Genesis(Restoration):
         arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
             that one alone (the papers' ablation), "without_" and its name all others.
         flip_rate: of the flips that cube and target share, plain augmentation.
-        drop_skips: how often each skip of the network is shut while it learns, cube by cube and level by level, so
+        drop_skips: how often each skip of the network is shut in pre-training, cube by cube and level by level, so
             that the deeper features must say what is there: 1 leaves an auto-encoder without skips, the papers' 0.
         faithful: with the authors' quirks, for replication.
     Raises:
@@ -63,8 +63,8 @@ class Genesis(Restoration):
         return {"deformed": deformed, **{name: tensor for name, tensor in batch.items() if name != "drawn"}}
 
     def answer(self, batch: Batch) -> Tensor:
-        """The restored cubes, (B, C, *space); in training by way of the skips that are kept."""
-        if not (self.training and self.drop_skips):
+        """The restored cubes, (B, C, *space), by way of the skips that are kept; held-out cubes are asked alike."""
+        if not self.drop_skips:
             return super().answer(batch)
         self.backbone.check(tuple(batch["deformed"].shape))
         *skips, deepest = self.backbone.encode(batch["deformed"])
