@@ -32,6 +32,7 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     **{f"{method}-2d-2-channels": make(method, 2, 2) for method in members("methods")},
     **{f"genesis-{arm}": make("genesis", arm=arm) for arm in ARMS},
     "genesis-faithful": make("genesis", faithful=True),
+    "genesis-drop-skips": make("genesis", drop_skips=0.5),
     "mae-everywhere": make("mae", hidden_only=False),
 }
 RESTORING = [name for name, make_it in LEARNERS.items() if make_it().restores]

@@ -38,6 +38,34 @@ def _reverse(image: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return image[(slice(None), *(slice(None, None, -1 if flipped else 1) for flipped in axes))]
 
 
+def test_dropped_skips_are_shut_cube_by_cube_and_level_by_level() -> None:
+    """As often as asked; open ones change nothing, all shut leave the deepest feature alone."""
+    torch.manual_seed(0)
+    network = UNet3D(width=2).eval()
+    learner = Genesis(network, drop_skips=0.75).eval()
+    views = [learner.views({"image": cube(0)}, generator_for(0, index)) for index in range(200)]
+    kept = np.stack([view["kept"] for view in views])
+    assert kept.shape == (200, 3)
+    assert 0.2 < kept.mean() < 0.3
+    plain = Genesis(network).views({"image": cube(0)}, generator_for(0, 5))
+    assert np.array_equal(plain["deformed"], views[5]["deformed"])
+    cubes = torch.from_numpy(np.stack([cube(1), cube(2), cube(3)]))
+    wanted = torch.tensor([[True, True, True], [False, False, False], [False, True, False]])
+    with torch.no_grad():
+        answer = learner.answer({"deformed": cubes, "original": cubes, "kept": wanted})
+        features = network.encode(cubes)
+        none = [torch.zeros_like(feature) for feature in features[:-1]]
+        alone = network.head(network.decode([*none, features[-1]]))
+        middle = network.head(network.decode([none[0], features[1], none[2], features[-1]]))
+        torch.testing.assert_close(answer, torch.stack([network(cubes)[0], alone[1], middle[2]]))
+
+
+def test_rate_of_dropping_is_a_probability() -> None:
+    """Anything else is refused."""
+    with pytest.raises(GenesisError, match="drop_skips is a probability"):
+        Genesis(UNet3D(width=2), drop_skips=1.5)
+
+
 def test_errors_are_what_their_names_say() -> None:
     """Each figure is recomputed with NumPy."""
 
