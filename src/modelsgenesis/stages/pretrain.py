@@ -52,6 +52,7 @@ def pretrain(
     method: str | None = None,
     arm: str | None = None,
     drop_skips: float | None = None,
+    block: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
     accumulate: int | None = None,
@@ -98,6 +99,7 @@ def pretrain(
         arm: of the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
             its name (painting is one) all others.
         drop_skips: of the method genesis: how often each skip of the network is shut while it learns, 0 to 1.
+        block: of the method mae: the side of what is hidden, in voxels; 8 suits cubes of 32 and more.
         steps: of the optimiser.
         batch_size: cubes a step, over all processes.
         accumulate: backward passes a step.
@@ -141,7 +143,7 @@ def pretrain(
         backbone=backbone,
         backbone_args={"width": width},
         method=method.replace("-", "_") if method else None,
-        method_args={"arm": arm.replace("-", "_") if arm else None, "drop_skips": drop_skips},
+        method_args={"arm": arm.replace("-", "_") if arm else None, "drop_skips": drop_skips, "block": block},
         folds={"train_folds": train_folds, "val_folds": val_folds},
     )  # fmt: skip
     fabric = make_fabric(changed.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
