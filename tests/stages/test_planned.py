@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from dynamic_network_architectures.architectures.unet import PlainConvUNet
+from tests.nets.planned import KWARGS, PLANNED, reference
 from torch import nn
 
 import modelsgenesis as mg
@@ -26,22 +26,6 @@ from modelsgenesis.stages._commands import command
 from modelsgenesis.stages.export import export
 from modelsgenesis.weights.files import save_network
 
-KWARGS: dict[str, Any] = {
-    "n_stages": 3,
-    "features_per_stage": [4, 8, 8],
-    "conv_op": "torch.nn.modules.conv.Conv3d",
-    "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
-    "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
-    "n_conv_per_stage": [2, 2, 2],
-    "n_conv_per_stage_decoder": [2, 2],
-    "conv_bias": True,
-    "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-    "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-    "dropout_op": None,
-    "dropout_op_kwargs": None,
-    "nonlin": "torch.nn.LeakyReLU",
-    "nonlin_kwargs": {"inplace": True},
-}
 PLANS: dict[str, Any] = {
     "dataset_name": "Dataset007_Blobs",
     "plans_name": "nnUNetPlans",
@@ -56,11 +40,7 @@ PLANS: dict[str, Any] = {
             "batch_size": 3,
             "normalization_schemes": ["CTNormalization"],
             "use_mask_for_norm": [False],
-            "architecture": {
-                "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-                "arch_kwargs": KWARGS,
-                "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-            },
+            "architecture": PLANNED,
         }
     },
 }
@@ -82,12 +62,6 @@ def run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of the plans, pre-trained for a few steps."""
     folder = tmp_path_factory.mktemp("planned")
     return mg.pretrain("any", small_store, folder / "run", plans=plans_file(folder / "nnUNetPlans.json"), **STEPS)
-
-
-def nnunet(channels: int = 1) -> PlainConvUNet:
-    """The network as nnU-Net builds it for a task of three classes."""
-    layers = {"conv_op": nn.Conv3d, "norm_op": nn.InstanceNorm3d, "nonlin": nn.LeakyReLU}
-    return PlainConvUNet(input_channels=channels, num_classes=3, deep_supervision=True, **{**KWARGS, **layers}).eval()
 
 
 def start_like_nnunet(network: nn.Module, checkpoint: Path) -> None:
@@ -127,7 +101,7 @@ def test_network_sees_what_nnunet_feeds(run: Path, small_store: Path) -> None:
 
 def test_what_nnunet_starts_from_answers_as_ours(run: Path, tmp_path: Path) -> None:
     """The exported weights in nnU-Net's own network give our features, axes turned, units nnU-Net's."""
-    theirs, ours = nnunet(), mg.load(run)
+    theirs, ours = reference(classes=3), mg.load(run)
     start_like_nnunet(theirs, export(run, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth")
     cube = torch.rand(2, 1, 32, 24, 16, generator=torch.Generator().manual_seed(0))
     scale, shift = ours.units
@@ -155,7 +129,7 @@ def test_network_of_one_channel_is_widened_for_plans_of_several(run: Path, small
     several = {"normalization_schemes": ["CTNormalization"] * 2, "use_mask_for_norm": [False] * 2}
     plans = plans_file(tmp_path / "nnUNetPlans.json", **several)
     widened = mg.pretrain("any", small_store, tmp_path / "run", plans=plans, **STEPS)
-    theirs, ours = nnunet(channels=2), mg.load(widened)
+    theirs, ours = reference(channels=2, classes=3), mg.load(widened)
     start_like_nnunet(theirs, export(widened, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth")
     cube = torch.rand(1, 1, 32, 24, 16)
     scale, shift = ours.units
