@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.data.problems import UnreadableError
 
+SPLITS = 3  # training, validation and test, between which the cases of a task change
 DAMAGED = "a .npz file that is cut off, damaged or holds no numbers"
 
 
@@ -28,7 +29,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def open_array(path: Path, name: str) -> NDArray[Any]:
-    """One array of a .npz; the last one stays in memory, so that reading it row by row unpacks it once.
+    """One array of a .npz; it stays in memory, with the file's other splits, so that reading rows unpacks it once.
 
     Raises:
         UnreadableError: it is not there or cannot be read.
@@ -36,7 +37,7 @@ def open_array(path: Path, name: str) -> NDArray[Any]:
     return _unpacked(path, name, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=SPLITS)
 def _unpacked(path: Path, name: str, changed_ns: int) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
