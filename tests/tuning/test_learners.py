@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.data import get_track_meta
 from torch.nn import functional
 
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError
@@ -253,3 +254,14 @@ def test_what_makes_no_sense_is_refused() -> None:
         Pace(decay=0.0)
     with pytest.raises(TrainingError, match="mirrored axes are 0, 1 and 2"):
         Augmentation(mirror=(3,))
+
+
+def test_patches_are_augmented_without_records_and_as_with_them() -> None:
+    """MONAI's records of what was done cost time and change no value; the caller's own setting is left as it was."""
+    transform = Augmentation(p_spatial=1.0, mirror=(0, 1)).make((8, 8, 8))
+    arrays = {"image": generator_for(0, 0, "patch").random((1, 12, 12, 12), dtype=np.float32)}
+    quick = augmented(transform, arrays, generator_for(1, 0))
+    assert get_track_meta()
+    transform.set_random_state(seed=int(generator_for(1, 0).integers(2**32)))
+    kept = np.clip(np.asarray(transform({"image": torch.from_numpy(arrays["image"])})["image"]), 0, 1)
+    np.testing.assert_array_equal(quick["image"], kept)
