@@ -261,5 +261,5 @@ def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
         ]
     groups = [group for group in groups if group["params"]]
     if plan.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=plan.lr)
-    return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum)
+        return torch.optim.AdamW(groups, lr=plan.lr, fused=True)
+    return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, fused=True)
