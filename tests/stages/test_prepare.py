@@ -324,7 +324,7 @@ def test_rows_of_an_archive_are_scans(tmp_path: Path) -> None:
     before = {file.name: file.stat().st_mtime_ns for file in (store / "scans").iterdir()}
     quietly(path, store, spacing=(2.0, 2.0, 2.0))
     assert {file.name: file.stat().st_mtime_ns for file in (store / "scans").iterdir()} == before
-    (tmp_path / "test.csv").write_text(f"image,patient\n{path}#train_images:1,\nelsewhere.nii.gz,train_0\n")
+    (tmp_path / "test.csv").write_text(f"image,patient\n{path}#train_images:1,\nelsewhere.nii.gz,organs.npz/train_0\n")
     part = quietly(path, tmp_path / "part", leave_out=(tmp_path / "test.csv",))
     assert {row["sha256"] for row in manifest(part)} == {shas[2], shas[3]}
 

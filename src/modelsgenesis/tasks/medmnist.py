@@ -39,8 +39,8 @@ def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str]
     columns = [f"label_{number}" for number in range(len(entries[0]))] if len(entries[0]) > 1 else ["label"]
     told = answers_of(entries, columns, path, kind=kind, classes=classes)
     cases = (
-        Case(source.patient, (source,), values=said, patient=source.patient, split=split)
-        for (split, source), said in zip(_rows(path, arrays), told.values, strict=True)
+        Case(name, (source,), values=said, patient=name, split=split)
+        for (split, name, source), said in zip(_rows(path, arrays), told.values, strict=True)
         if said is not None
     )
     return build(path.stem, told.target, cases, channels=["image"], problems=told.problems, place=path)
@@ -55,7 +55,7 @@ def medmnist_volumes(path: Path) -> list[Source]:
     arrays = _arrays(path)
     if flat := [f"{split}_images of shape {shape}" for split, shape, _ in arrays if len(shape) == 3]:
         raise DataError(f"{path}: holds pictures, {flat[0]}; volumes are prepared, (N, X, Y, Z)")
-    return [source for _, source in _rows(path, arrays)]
+    return [source for _, _, source in _rows(path, arrays)]
 
 
 def _arrays(path: Path) -> list[tuple[Split, tuple[int, ...], NDArray[Any]]]:
@@ -97,11 +97,11 @@ def _check_shape(shape: tuple[int, ...], name: str, path: Path) -> None:
         raise DataError(f"{path}: {name} has shape {shape}; it should be (volumes, X, Y, Z) or (N, rows, columns)")
 
 
-def _rows(path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]]) -> Iterator[tuple[Split, Source]]:
-    """The images, each a patient of its own: nobody knows better."""
+def _rows(path: Path, arrays: list[tuple[Split, tuple[int, ...], NDArray[Any]]]) -> Iterator[tuple[Split, str, Source]]:
+    """The images with their names, each a patient of its own, told from those of other files: nobody knows better."""
     for split, shape, _ in arrays:
         digits = len(str(shape[0] - 1))
         for number in range(shape[0]):
             name = f"{split}_{number:0{digits}d}"
             raw, array = f"{path.name}/{name}", f"{split}_images"
-            yield split, Source(path, "row", (path,), raw, name, UNITLESS, forced=True, index=number, array=array)
+            yield split, name, Source(path, "row", (path,), raw, raw, UNITLESS, forced=True, index=number, array=array)
