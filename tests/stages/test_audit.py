@@ -130,3 +130,14 @@ def test_rows_of_one_array_are_different_scans(tmp_path: Path) -> None:
     certify(tmp_path / "tuned", "finetune", {}, inputs=[tmp_path / "some.npz"])
     seen = [hit.case for hit in audit("tuned", tmp_path / "tuned", task.cases) if hit.case]
     assert sorted(seen) == sorted(case.id for case in division.train)
+
+
+def test_rows_of_one_name_in_two_archives_are_strangers(tmp_path: Path) -> None:
+    """MedMNIST numbers the volumes of every set from 0; only a row's own bytes say that it was seen."""
+    volumes = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 8), np.uint8)
+    for name, rows in (("one", volumes[:2]), ("other", volumes[1:])):
+        np.savez(tmp_path / f"{name}.npz", train_images=rows, train_labels=np.arange(len(rows)) % 2)
+    store = mg.prepare(tmp_path / "one.npz", tmp_path / "store", quiet=True)
+    certify(tmp_path / "run", "pretrain", {}, inputs=[store])
+    hits = audit("genesis", tmp_path / "run", folder(tmp_path / "other.npz").cases)
+    assert [(hit.case, "the file is in the store" in hit.why) for hit in hits] == [("train_0", True)]
