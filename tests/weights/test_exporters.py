@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.inference.runs import ORGANS, make_run, notes_of
+from tests.nets import planned
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import GenesisError, WeightsError
@@ -23,26 +24,8 @@ from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
 from modelsgenesis.weights.files import save_network
 from modelsgenesis.weights.opening import open_weights
 
-PLANNED = {
-    "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
-    "arch_kwargs": {
-        "n_stages": 3,
-        "features_per_stage": [2, 4, 8],
-        "conv_op": "torch.nn.modules.conv.Conv3d",
-        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
-        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
-        "n_conv_per_stage": [1, 1, 1],
-        "n_conv_per_stage_decoder": [1, 1],
-        "conv_bias": True,
-        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
-        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-        "dropout_op": None,
-        "dropout_op_kwargs": None,
-        "nonlin": "torch.nn.LeakyReLU",
-        "nonlin_kwargs": {"inplace": True},
-    },
-    "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-}
+SMALL = {"features_per_stage": [2, 4, 8], "n_conv_per_stage": [1, 1, 1], "n_conv_per_stage_decoder": [1, 1]}
+PLANNED = {**planned.PLANNED, "arch_kwargs": {**planned.KWARGS, **SMALL}}
 NETWORKS = {
     "pre-trained": lambda: UNet3D(width=2),
     "residual, segmenting": lambda: ResidualUNet(

@@ -68,8 +68,8 @@ class Genesis(Restoration):
             return super().answer(batch)
         self.backbone.check(tuple(batch["deformed"].shape))
         *skips, deepest = self.backbone.encode(batch["deformed"])
-        open_ = batch["kept"].view(*batch["kept"].shape, *(1,) * (deepest.dim() - 1))  # (B, levels, 1, ...)
-        skips = [skip * open_[:, level] for level, skip in enumerate(skips)]
+        kept = batch["kept"].view(*batch["kept"].shape, *(1,) * (deepest.dim() - 1))  # (B, levels, 1, ...)
+        skips = [skip * kept[:, level] for level, skip in enumerate(skips)]
         return self.backbone.head(self.backbone.decode([*skips, deepest]))
 
     def _kept(self, rng: np.random.Generator) -> Sample:

@@ -3,7 +3,7 @@
 import csv
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,10 +115,15 @@ def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
             yield case.id, f"it is among the cases of {path}"
 
 
-@functools.cache
 def _hash_of(source: Source) -> str:
-    """What tells one scan from another: its bytes."""
-    return hash_content(source.whole())
+    """What tells one scan from another: its bytes, read once for all boxes and volumes of a file."""
+    scan = source.whole()
+    return _hash_of_scan(scan if scan.kind == "row" else replace(scan, index=None))
+
+
+@functools.cache
+def _hash_of_scan(scan: Source) -> str:
+    return hash_content(scan)
 
 
 def _print_of_scan(scan: Scan) -> Print:
