@@ -338,6 +338,17 @@ def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
     assert read_notes(run / "model.safetensors")["taught_mm"] == [1.0, 1.0, 1.0]
 
 
+def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
+    """Named as text or as a path, it is the same folder, and what lies there already is not written again."""
+    shelf = tmp_path / "shelf"
+    finetune(balls, tmp_path / "one", shelf=str(shelf), **{**QUICK, "steps": 1})
+    written = {file.name: file.stat().st_mtime_ns for file in shelf.iterdir()}
+    finetune(balls, tmp_path / "two", shelf=shelf, seed=1, **{**QUICK, "steps": 1})
+    assert written
+    assert written == {file.name: file.stat().st_mtime_ns for file in shelf.iterdir()}
+    assert not (tmp_path / "two" / "cases").exists()
+
+
 def test_splits_that_are_not_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of another data set: who asks for folds must hear that they are not those of the file."""
     for number in range(2):

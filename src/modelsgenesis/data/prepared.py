@@ -108,8 +108,7 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
         UnreadableError: image or mask cannot be read, or do not fit each other.
         DataError: the folder cannot be written.
     """
-    made_of = _hash_of(case, target, reading)
-    if (known := find_prepared(into, case.id)) is not None and known.made_of == made_of:
+    if (known := kept_as_it_is(case, target=target, reading=reading, folder=into)) is not None:
         return known
     image = read_image(case.images, reading)
     num_voxels: tuple[int, ...] = ()
@@ -120,10 +119,17 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
         places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
         _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
+    made_of = _hash_of(case, target, reading)
     prepared = Prepared(case.id, image.size, image.limits, case.values, num_voxels, made_of)
     kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
     return prepared
+
+
+def kept_as_it_is(case: Case, *, target: Target, reading: Reading, folder: Path) -> Prepared | None:
+    """The record of a case that is kept whole and would be made of the same sources again; None when it is not."""
+    known = find_prepared(folder, case.id)
+    return known if known is not None and known.made_of == _hash_of(case, target, reading) else None
 
 
 def find_prepared(folder: Path, id_: str) -> Prepared | None:

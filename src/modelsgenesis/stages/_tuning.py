@@ -18,7 +18,7 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.patches import CentredPatches, PatchSampler
-from modelsgenesis.data.prepared import Prepared, Shelf, prepare_case
+from modelsgenesis.data.prepared import Prepared, Shelf, kept_as_it_is, prepare_case
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.stream import CubeStream
 from modelsgenesis.data.working import usable_cores, work_through
@@ -70,12 +70,12 @@ class Tuning:
         fabric: Fabric,
         asked: dict[str, Any],
         *,
-        shelf: Path | None = None,
+        shelf: str | Path | None = None,
         quiet: bool = False,
     ) -> None:
         self.task, self.start, self.approach = task, start, approach
         self.into, self.seed, self.fabric, self.asked = into, seed, fabric, asked
-        self.shelf = shelf or into / CASES
+        self.shelf = Path(shelf) if shelf is not None else into / CASES
         self.console = Console(stderr=True, quiet=quiet)
 
     def rehearse(self, division: Division) -> Path:
@@ -195,11 +195,12 @@ class Tuning:
         path = self.shelf
         if self.fabric.is_global_zero:
             every = {case.id: case for division in divisions for case in (*division.train, *division.val)}
-            do = functools.partial(_prepare, target=self.task.target, reading=self.approach.reading, into=path)
-            workers = usable_cores() if len(every) >= WORTH_PROCESSES else 0
+            how: dict[str, Any] = {"target": self.task.target, "reading": self.approach.reading}
+            unread = [case for case in every.values() if kept_as_it_is(case, **how, folder=path) is None]
+            workers = usable_cores() if len(unread) >= WORTH_PROCESSES else 0
             problems = []
-            with self.console.status(f"reading {len(every)} cases"):
-                for case, problem in work_through(do, list(every.values()), workers):
+            with self.console.status(f"reading {len(unread)} cases"):
+                for case, problem in work_through(functools.partial(_prepare, **how, into=path), unread, workers):
                     if problem is None:
                         problems.append(
                             f"{case.images[0].path}: the process that read it died; is there enough memory?"

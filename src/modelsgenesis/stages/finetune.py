@@ -64,7 +64,7 @@ def finetune(
     accelerator: Accelerator = "auto",
     devices: int = 1,
     nodes: int = 1,
-    shelf: Path | None = None,
+    shelf: str | Path | None = None,
     quiet: bool = False,
     dry_run: bool = False,
 ) -> Path:
