@@ -113,7 +113,7 @@ def test_processes_change_nothing(done: Path, balls: Path, start: Path, tmp_path
 def test_cases_are_read_before_any_run_begins(balls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that begin at once would otherwise write the same files."""
 
-    def begin(*_: object) -> None:
+    def begin(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("modelsgenesis.stages.benchmark.MEASURED", 1)  # or timing a step would read them all

@@ -3,7 +3,6 @@
 import csv
 import functools
 import hashlib
-import os
 import shutil
 import stat
 import subprocess
@@ -18,7 +17,6 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data.store import Store
-from modelsgenesis.data.working import work_through
 from modelsgenesis.stages.prepare import prepare
 
 quietly = functools.partial(prepare, workers=0, quiet=True, salt="test")
@@ -250,13 +248,6 @@ def test_lists_of_the_field_are_understood(tmp_path: Path) -> None:
     assert len({row["patient"] for row in rows}) == 2
 
 
-def die_of_two(number: int) -> int:
-    """Kill the process that gets number 2."""
-    if number == 2:
-        os._exit(9)
-    return number * number
-
-
 def test_last_line_counts_every_problem(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,11 +261,6 @@ def test_last_line_counts_every_problem(
     (scans / "cut.nii").unlink()
     prepare(scans, tmp_path / "store", workers=0)
     assert capsys.readouterr().err.splitlines()[-1] == "prepare: 4 scans in the store"
-
-
-def test_process_that_dies_costs_one_task() -> None:
-    """The others are done, whichever were under way when it died."""
-    assert dict(work_through(die_of_two, range(6), 2)) == {0: 0, 1: 1, 2: None, 3: 9, 4: 16, 5: 25}
 
 
 def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:

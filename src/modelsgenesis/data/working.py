@@ -2,14 +2,16 @@
 
 import contextlib
 import functools
+import itertools
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.queues
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -29,7 +31,7 @@ def usable_cores() -> int:
 
 
 def work_through(
-    do: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+    do: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, gpus: Sequence[str] = ()
 ) -> Iterator[tuple[Task, Result | None]]:
     """Yield (task, result) as they are done, in any order; the result is None when the process died of the task.
 
@@ -40,24 +42,25 @@ def work_through(
         do: a function of a module, so that other processes find it.
         tasks: its arguments.
         workers: processes; 0 works in this one, where a death is this one's.
+        gpus: as CUDA names them, dealt to the processes in turn, each of which sees its own alone.
     """
     waiting = deque(tasks)
     if workers == 0:
         yield from ((task, do(task)) for task in waiting)
         return
     while waiting:
-        suspects = yield from _until_one_dies(do, waiting, min(workers, len(waiting)))
+        suspects = yield from _until_one_dies(do, waiting, min(workers, len(waiting)), gpus)
         for task in suspects:
-            yield task, _alone(do, task)
+            yield task, _alone(do, task, gpus)
 
 
 def _until_one_dies(
-    do: Callable[[Task], Result], waiting: deque[Task], workers: int
+    do: Callable[[Task], Result], waiting: deque[Task], workers: int, gpus: Sequence[str]
 ) -> Generator[tuple[Task, Result | None], None, list[Task]]:
     """Do tasks until none waits or a process dies; return those that were under way when it did."""
     running: dict[Future[Result], Task] = {}
     suspects: list[Task] = []
-    with _pool(workers) as pool:
+    with _pool(workers, gpus) as pool:
         while (waiting and not suspects) or running:
             while waiting and not suspects and len(running) <= workers:
                 task = waiting.popleft()
@@ -74,8 +77,8 @@ def _until_one_dies(
     return suspects
 
 
-def _alone(do: Callable[[Task], Result], task: Task) -> Result | None:
-    with _pool(1) as pool:
+def _alone(do: Callable[[Task], Result], task: Task, gpus: Sequence[str]) -> Result | None:
+    with _pool(1, gpus) as pool:
         try:
             return _submit(pool, do, task).result()
         except BrokenProcessPool:
@@ -83,8 +86,12 @@ def _alone(do: Callable[[Task], Result], task: Task) -> Result | None:
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+def _pool(workers: int, gpus: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")
+    dealt = context.SimpleQueue()
+    for gpu in itertools.islice(itertools.cycle(gpus), workers):
+        dealt.put(gpu)
+    pool = ProcessPoolExecutor(workers, context, _begin, (dealt if gpus else None,))
     try:
         yield pool
     finally:
@@ -106,8 +113,10 @@ def _submit(pool: ProcessPoolExecutor, do: Callable[[Task], Result], task: Task)
         vars(main).update(kept)
 
 
-def _begin() -> None:
-    """Prepare a worker: one thread, no noise, and no life after its parent."""
+def _begin(gpus: "multiprocessing.queues.SimpleQueue[str] | None") -> None:
+    """Prepare a worker: one thread, no noise, a GPU of its own if there are any, and no life after its parent."""
+    if gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()  # read when CUDA is first needed, in a task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

@@ -27,7 +27,7 @@ from modelsgenesis.stages.finetune import axes_of
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.building import of_modality
 from modelsgenesis.tasks.dividing import divide
-from modelsgenesis.training.devices import Accelerator, make_fabric
+from modelsgenesis.training.devices import Accelerator, gpus_here, make_fabric
 from modelsgenesis.training.plan import Precision
 from modelsgenesis.weights.catalogue import resolve
 
@@ -137,7 +137,8 @@ def benchmark(
         augment: leave the training patches as they are with --no-augment.
         precision: auto, 32-true or bf16-mixed.
         accelerator: auto, cpu or gpu.
-        workers: runs at once, in processes of their own; 0 is one after another in this one.
+        workers: runs at once, in processes of their own, to which the GPUs are dealt in turn; 0 is one after another
+            in this one.
         threads: of the processor, a run.
         dry_run: print the plan with its hours, and train nothing.
     Returns:
@@ -193,7 +194,8 @@ def benchmark(
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator)
     tuning = Tuning(labelled, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
     measured = divide(labelled, cases=min(num, MEASURED), test=test, val=0)
-    runs = Benchmark(labelled, trials, into, options, [vars(hit) for hit in hits], num, workers)
+    allowed = [vars(hit) for hit in hits]
+    runs = Benchmark(labelled, trials, into, options, allowed, num, workers, gpus_here(accelerator))
     seconds_a_step = tuning.seconds_a_step(measured)
     if not dry_run:  # before several processes would read the same cases into the same files
         tuning.shelve(
@@ -232,6 +234,7 @@ class Benchmark:
         allowed: what the audit found and the user allowed.
         num: cases that "all" stands for.
         workers: runs at once.
+        gpus: to be dealt to them.
     """
 
     def __init__(
@@ -243,9 +246,10 @@ class Benchmark:
         allowed: list[dict[str, str]],
         num: int,
         workers: int,
+        gpus: Sequence[str],
     ) -> None:
         self.task, self.trials, self.into = task, list(trials), into
-        self.asked, self.allowed, self.num, self.workers = asked, allowed, num, workers
+        self.asked, self.allowed, self.num, self.workers, self.gpus = asked, allowed, num, workers, gpus
         self.console = Console(stderr=True)
         self.results: dict[Trial, Result] = {}
 
@@ -256,7 +260,7 @@ class Benchmark:
             return self.into
         if self.task.published and self.task.published.scores:
             write_json(self.into / PUBLISHED, self.task.published.to_json(self.task.name))
-        for trial, result in work_through(do_trial, self.trials, self.workers):
+        for trial, result in work_through(do_trial, self.trials, self.workers, gpus=self.gpus):
             self.results[trial] = result or Result(math.nan, why="its process died; is there enough memory?")
             self._tell(trial, self.results[trial])
             self._write()

@@ -52,6 +52,15 @@ def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devi
     )
 
 
+def gpus_here(accelerator: Accelerator) -> list[str]:
+    """Every GPU that this process may use, as CUDA_VISIBLE_DEVICES names them; none where the CPU is to compute."""
+    if accelerator == "cpu":
+        return []
+    numbers = [str(number) for number in range(torch.cuda.device_count())]
+    said = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return said[: len(numbers)] if said else numbers
+
+
 def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal["32-true", "bf16-mixed"]:
     """Decide "auto": bf16 on GPUs that have it, and on CPUs with bf16 instructions, where it halves a step."""
     if precision != "auto":
