@@ -186,6 +186,26 @@ def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path)
     assert "not finished, so it has no birth certificate" in page
 
 
+def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> None:
+    """A saving on a flat curve is one of updates, and the report says so; on a curve that gets better it does not."""
+    flat, rising = (0.751, 0.748, 0.753), (0.811, 0.808, 0.813)
+    for name, metric, last, said in [
+        ("flat", "dice", flat, True), ("rising", "dice", rising, False), ("worse", "mae", rising, True),
+    ]:  # fmt: skip
+        runs = {("scratch", 3): (0.75, 0.75, 0.75), ("scratch", 12): last}
+        runs |= {("ours", 3): (0.90, 0.91, 0.90), ("ours", 12): (0.92, 0.91, 0.92)}
+        rows = [
+            f"t,{arm},{cases},{seed},{metric},{value}"
+            for (arm, cases), values in runs.items()
+            for seed, value in enumerate(values)
+        ]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "runs.csv").write_text("\n".join(["task,arm,cases,seed,metric,value", *rows]) + "\n")
+        report(tmp_path / name)
+        text = (tmp_path / name / "report.md").read_text(encoding="utf-8")
+        assert ("From 3 to 12 labelled cases scratch itself is not shown to get better" in text) is said
+
+
 def test_published_scores_stand_beside_ours(done: Path, tmp_path: Path) -> None:
     """Each beside the arm of its name, with its source; those of another metric are left out."""
     shutil.copy(done / "runs.csv", tmp_path)

@@ -107,6 +107,25 @@ def compare(table: Table, reference: str = "scratch", *, resamples: int = 2000, 
     return compared
 
 
+def gain_from_labels(table: Table, arm: str = "scratch") -> Estimate:
+    """How much more an arm scores with its most labelled cases than with its fewest, paired by seed.
+
+    Where that is not shown to be more, something else than labels limits the arm, such as the updates it gets.
+
+    Args:
+        table: all runs of a task, by one metric.
+        arm: to look at.
+    Returns:
+        The mean over the seeds that have both, with Student's 95 % interval; NaN where there is none, or one budget.
+    Raises:
+        DataError: no such arm.
+    """
+    check_reference(table, arm)
+    values = table.of(arm)
+    gains = values[-1] - values[0] if len(table.budgets) > 1 else np.empty(0)
+    return mean_over_seeds(gains[np.isfinite(gains)])
+
+
 def check_reference(table: Table, reference: str) -> None:
     """Raise a DataError where the reference is no arm of the table."""
     if reference not in table.arms:

@@ -8,6 +8,7 @@ from pathlib import Path
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import lineage, package_version, read_certificate
+from modelsgenesis.metrics.comparison import gain_from_labels
 from modelsgenesis.pictures.learning import draw_learning, draw_pairs
 from modelsgenesis.pictures.page import Page, code, folded, paragraph, picture, table
 from modelsgenesis.stages._benchmark_cases import Sheet, case_sheets
@@ -56,6 +57,11 @@ SAVED = (
     "A saving is the share of the reference's labels that an arm does without, read off a monotone learning curve; it "
     "is claimed only where its whole 95 % interval is above zero. These intervals are not corrected for the number of "
     "lines: of {lines} lines without any effect, {wrong:.1f} would be claimed by chance."
+)
+FLAT = (
+    "From {first} to {last} labelled cases {reference} itself is not shown to get better ({gain:+.3f}, 95 % interval "
+    "{low:+.3f} to {high:+.3f} over seeds): in so few updates more labels are of no use to it. A saving read off so "
+    "flat a curve says that an arm learns faster, and little of how many labels a longer training would need."
 )
 PAIRS = (
     "Each line above joins the runs of one seed: {reference} in grey, the arm in its colour. Below, a point is the "
@@ -135,11 +141,22 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
     if found.comparisons:
         wrong = BY_CHANCE * len(found.savings)
         saved = SAVED.format(lines=len(found.savings), wrong=wrong)
-        sections.append((f"Savings of labels: {named}", [saved, Tabled(saving_rows(found), SAVINGS_HEAD)]))
+        words = [saved, *flat_words(found)]
+        sections.append((f"Savings of labels: {named}", [*words, Tabled(saving_rows(found), SAVINGS_HEAD)]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
         sections.append((f"Each arm against {found.reference}: {named}", [HOW, compared]))
     sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
     return sections
+
+
+def flat_words(found: Findings) -> list[str]:
+    """What to say where the reference does not get better with more labels; nothing where it does, or one budget is."""
+    table, gain = found.table, gain_from_labels(found.table, found.reference)
+    low, high = sorted((found.sign * gain.low95, found.sign * gain.high95))
+    if not low <= 0:  # NaN too: of one budget or one seed nothing is known
+        return []
+    first, last, gained = table.budgets[0], table.budgets[-1], found.sign * gain.value
+    return [FLAT.format(first=first, last=last, reference=found.reference, gain=gained, low=low, high=high)]
 
 
 def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
@@ -263,10 +280,11 @@ def _found(found: Findings) -> str:
             f"saving includes zero. {counted}"
         )
     best = max(shown, key=lambda one: one.saving.low95)
-    return (
+    said = (
         f"{found.table.task}: {len(shown)} of {len(found.savings)} savings of labels are shown; the surest: {best.arm} "
         f"{best.claim} where {best.reference} has {best.cases} cases. {counted}"
     )
+    return " ".join([said, *flat_words(found)])
 
 
 def audit_rows(folder: Path) -> list[Row]:
