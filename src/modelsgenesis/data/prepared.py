@@ -108,7 +108,8 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
         UnreadableError: image or mask cannot be read, or do not fit each other.
         DataError: the folder cannot be written.
     """
-    if (known := kept_as_it_is(case, target=target, reading=reading, folder=into)) is not None:
+    made_of = _hash_of(case, target, reading)  # before reading: a source that changes meanwhile is read again
+    if (known := find_prepared(into, case.id)) is not None and known.made_of == made_of:
         return known
     image = read_image(case.images, reading)
     num_voxels: tuple[int, ...] = ()
@@ -119,7 +120,6 @@ def prepare_case(case: Case, *, target: Target, reading: Reading, into: Path) ->
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
         places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
         _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
-    made_of = _hash_of(case, target, reading)
     prepared = Prepared(case.id, image.size, image.limits, case.values, num_voxels, made_of)
     kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
