@@ -77,6 +77,12 @@ def test_network_learns_balls_it_has_never_seen(balls: Path, tmp_path: Path) -> 
     assert max(float(row["val_dice"]) for row in read_log(run / "log.csv") if row["val_dice"]) > 0.8
 
 
+def test_scratch_takes_another_norm(balls: Path, tmp_path: Path) -> None:
+    """As it takes another width."""
+    run = finetune(balls, tmp_path / "run", cases=3, norm="group", **QUICK)
+    assert mg.load(run).norm == "group"
+
+
 def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path) -> None:
     """Files, roles of the cases, and notes that rebuild."""
     run = finetune(balls, tmp_path / "run", cases=4, val=1, test=0.25, **QUICK)
@@ -253,6 +259,10 @@ def test_refusals_say_what_to_do(balls: Path, pretrained: Path, tmp_path: Path) 
         finetune(balls, run, cases=3, **QUICK, lr=0.5)
     with pytest.raises(GenesisError, match="decides the network; this is for --from scratch"):
         finetune(balls, tmp_path / "a", from_=pretrained, width=4)
+    with pytest.raises(GenesisError, match="--norm: .* decides the network"):
+        finetune(balls, tmp_path / "a", from_=pretrained, norm="instance")
+    with pytest.raises(GenesisError, match="residual-unet has no setting norm"):
+        finetune(balls, tmp_path / "a", backbone="residual-unet", norm="instance", like="any", size=(16, 16, 16))
     with pytest.raises(ShapeError, match="needs every side to divide by 8"):
         finetune(balls, tmp_path / "b", **{**QUICK, "size": (15, 16, 16)})
     with pytest.raises(WeightsError, match="no such file"):

@@ -118,7 +118,7 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
 
     Raises:
         ShapeError: the recipe's cubes do not fit the network, or are too small for the method.
-        GenesisError: no network or method of that name, or a setting that the method has not.
+        GenesisError: no network or method of that name, or a setting that it has not.
         DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
     """
     if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
@@ -138,6 +138,15 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
         learner = make_learner(recipe, backbone)
     learner.check(recipe.cubes.size)
     return learner
+
+
+def check_backbone_args(kind: type, recipe: Recipe) -> None:
+    """Raise GenesisError if the recipe gives its backbone a setting that it has not."""
+    known = list(inspect.signature(kind).parameters)
+    if strange := [name for name in recipe.backbone_args if name not in known]:
+        raise GenesisError(
+            f"the backbone {recipe.backbone} has no setting {', '.join(strange)}; its settings are: {', '.join(known)}"
+        )
 
 
 def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
@@ -160,6 +169,7 @@ def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
 def _arguments(kind: type, known: Settings, recipe: Recipe) -> dict[str, Any]:
     """A backbone's arguments: the recipe's, and of those known from the data the ones that it takes."""
     parameters = inspect.signature(kind).parameters
+    check_backbone_args(kind, recipe)
     arguments = {name: value for name, value in known.items() if name in parameters} | dict(recipe.backbone_args)
     arguments.setdefault("out_channels", known["in_channels"])
     needed = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]

@@ -20,8 +20,10 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.nets._norms import Norm
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes.recipe import check_backbone_args
 from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.tuning.augmentation import Augmentation
@@ -101,6 +103,7 @@ def start_from(
     like: str | Path | None,
     backbone: str | None,
     width: int | None,
+    norm: Norm | None,
     trust: bool = False,
 ) -> Start:
     """Open what a fine-tuning begins with.
@@ -112,23 +115,26 @@ def start_from(
             any for the rest.
         backbone: of a start from scratch: another kind of network.
         width: of a start from scratch: another width.
+        norm: of a start from scratch: another norm.
         trust: unpickle a file that needs more than tensors, in a process of its own.
     Raises:
         WeightsError: there are no such weights.
         GenesisError: options that contradict each other, or an unknown network.
     """
+    network_said = {"--backbone": backbone, "--width": width, "--norm": norm}
     if str(said) != SCRATCH:
-        given = {"--like": like, "--backbone": backbone, "--width": width}
+        given = {"--like": like, **network_said}
         if wrong := [option for option, value in given.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
         return _opened(Path(said), task, pretrained=True, trust=trust)
     if like is not None and resolve(like).exists():
-        if backbone is not None or width is not None:
-            raise GenesisError(f"{like} decides the network; leave --backbone and --width out, or --like")
+        if wrong := [option for option, value in network_said.items() if value is not None]:
+            raise GenesisError(f"{like} decides the network; leave {', '.join(wrong)} out, or --like")
         return _opened(Path(like), task, pretrained=False, trust=trust)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
-    recipe = recipe.but(backbone=backbone, backbone_args={"width": width})
+    recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
     kind, axes = find("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
+    check_backbone_args(kind, recipe)
     with torch.random.fork_rng():  # its weights are never used: only its kind and size
         network = kind(**recipe.backbone_args)
         network = network if network.axes == axes else network_with(network, axes=axes)

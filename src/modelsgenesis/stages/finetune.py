@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
+from modelsgenesis.nets._norms import Norm
 from modelsgenesis.stages._approach import AXES, SCRATCH, decide, start_from
 from modelsgenesis.stages._commands import asked
 from modelsgenesis.stages._runs import refuse_run
@@ -37,6 +38,7 @@ def finetune(
     like: str | None = None,
     backbone: str | None = None,
     width: int | None = None,
+    norm: Norm | None = None,
     widen: Widening | None = None,
     tune: Literal["full", "layer-decay", "probe", "head-first"] | None = None,
     decay: float | None = None,
@@ -91,6 +93,7 @@ def finetune(
         like: with scratch: the run or recipe whose kind of network is taken.
         backbone: with scratch: unet3d or residual-unet.
         width: with scratch: of the network's first convolution.
+        norm: with scratch, of unet3d: batch, batch_stats, instance or group.
         widen: a one-channel network to several channels: mean, first or random.
         tune: full, layer-decay (earlier layers slower), probe (the head alone) or head-first (the encoder rests first).
         decay: of layer-decay, from each stage to the one before it.
@@ -136,7 +139,7 @@ def finetune(
     labelled = of_modality(labelled, modality) if modality else labelled
     division = divide(labelled, cases=cases, fraction=fraction, test=test, val=val, seed=seed)
     divisions = cross(division, folds) if folds else [division]
-    start = start_from(from_, labelled, like=like, backbone=backbone, width=width, trust=trust)
+    start = start_from(from_, labelled, like=like, backbone=backbone, width=width, norm=norm, trust=trust)
     settings: dict[str, dict[str, Any]] = {
         "reading": {"spacing_mm": spacing},
         "plan": {

@@ -20,6 +20,7 @@ from modelsgenesis.data.sampling import CubeSampler
 from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, collate
 from modelsgenesis.deformations.flip import flipped_axes
+from modelsgenesis.nets._norms import Norm
 from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
@@ -49,6 +50,7 @@ def pretrain(
     rule: str | None = None,
     backbone: str | None = None,
     width: int | None = None,
+    norm: Norm | None = None,
     method: str | None = None,
     arm: str | None = None,
     drop_skips: float | None = None,
@@ -94,6 +96,7 @@ def pretrain(
         rule: where cubes may lie: lung, not_mostly_air or anywhere.
         backbone: unet3d or residual-unet, or package.module:Class.
         width: of the network's first convolution.
+        norm: of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
         method: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation, relative-position, or
             package.module:Class.
         arm: of the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
@@ -131,7 +134,8 @@ def pretrain(
     """
     begun = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if plans is not None:
-        begun = _planned(begun, Path(plans), configuration, Path(store), {"--backbone": backbone, "--width": width})
+        given = {"--backbone": backbone, "--width": width, "--norm": norm}
+        begun = _planned(begun, Path(plans), configuration, Path(store), given)
     changed = begun.but(
         cubes={"size": size, "rule": rule},
         plan={
@@ -141,7 +145,7 @@ def pretrain(
             "compile": compile or None, "workers": workers, "views": views,
         },
         backbone=backbone,
-        backbone_args={"width": width},
+        backbone_args={"width": width, "norm": norm},
         method=method.replace("-", "_") if method else None,
         method_args={"arm": arm.replace("-", "_") if arm else None, "drop_skips": drop_skips, "block": block},
         folds={"train_folds": train_folds, "val_folds": val_folds},
