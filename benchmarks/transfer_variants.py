@@ -22,13 +22,15 @@ from modelsgenesis.nets._norms import BatchNorm
 from modelsgenesis.weights.files import arguments_of, read_notes, save_network
 from modelsgenesis.weights.opening import load_backbone
 
+NORMS = (BatchNorm, nn.InstanceNorm2d, nn.InstanceNorm3d)
+
 
 @torch.no_grad()
 def rescaled(network: Backbone) -> Backbone:
     """The same function in evaluation, with convolutions as long as fresh ones.
 
     Args:
-        network: in which a batch norm follows each convolution of a Sequential; others stay as they are.
+        network: in which a norm follows each convolution of a Sequential; others stay as they are.
     """
     torch.manual_seed(0)
     result, fresh = copy.deepcopy(network), type(network)(**arguments_of(network))
@@ -36,13 +38,17 @@ def rescaled(network: Backbone) -> Backbone:
         if not isinstance(module, nn.Sequential):
             continue
         for (name, layer), follower in zip(module.named_children(), list(module.children())[1:], strict=False):
-            if isinstance(layer, nn.Conv2d | nn.Conv3d) and isinstance(follower, BatchNorm):
+            if isinstance(layer, nn.Conv2d | nn.Conv3d) and isinstance(follower, NORMS):
                 drawn = fresh.get_submodule(f"{path}.{name}")
                 factor = drawn.weight.norm() / layer.weight.norm()  # type: ignore[operator]
                 layer.weight.mul_(factor)
                 if layer.bias is not None:
                     layer.bias.mul_(factor)
-                if follower.running_mean is not None and follower.running_var is not None:
+                if (
+                    isinstance(follower, BatchNorm)
+                    and follower.running_mean is not None
+                    and follower.running_var is not None
+                ):
                     follower.running_mean.mul_(factor)
                     follower.running_var.mul_(factor**2)
     return result
@@ -65,7 +71,7 @@ def fresh_norms(network: Backbone) -> Backbone:
     """Scale 1 and shift 0 in every norm."""
     result = copy.deepcopy(network)
     for module in result.modules():
-        if isinstance(module, BatchNorm):
+        if isinstance(module, NORMS):
             module.reset_parameters()
     return result
 
