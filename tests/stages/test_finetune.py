@@ -259,7 +259,7 @@ def test_refusals_say_what_to_do(balls: Path, pretrained: Path, tmp_path: Path) 
         finetune(balls, run, cases=3, **QUICK, lr=0.5)
     with pytest.raises(GenesisError, match="decides the network; this is for --from scratch"):
         finetune(balls, tmp_path / "a", from_=pretrained, width=4)
-    with pytest.raises(GenesisError, match="--norm: .* decides the network"):
+    with pytest.raises(GenesisError, match=r"--norm: .* decides the network"):
         finetune(balls, tmp_path / "a", from_=pretrained, norm="instance")
     with pytest.raises(GenesisError, match="residual-unet has no setting norm"):
         finetune(balls, tmp_path / "a", backbone="residual-unet", norm="instance", like="any", size=(16, 16, 16))
