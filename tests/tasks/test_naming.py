@@ -41,7 +41,7 @@ def make_decathlon(folder: Path, cases: int = 3) -> Path:
 
 def settled(task: Task, *, validates: bool = False, **options: dict[str, object]):
     """What fine-tuning decides, and nothing said but these options."""
-    start = start_from("scratch", task, like="any", backbone=None, width=2)
+    start = start_from("scratch", task, like="any", width=2)
     return decide(task, start, task.cases, validates=validates, options={**NOTHING, **options})
 
 

@@ -101,9 +101,9 @@ def start_from(
     task: Task,
     *,
     like: str | Path | None,
-    backbone: str | None,
-    width: int | None,
-    norm: Norm | None,
+    backbone: str | None = None,
+    width: int | None = None,
+    norm: Norm | None = None,
     trust: bool = False,
 ) -> Start:
     """Open what a fine-tuning begins with.

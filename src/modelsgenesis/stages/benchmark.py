@@ -166,7 +166,7 @@ def benchmark(
             f"the arm with --allow {wrong[0].arm}"
         )
     like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
-    start = start_from(SCRATCH, labelled, like=like, backbone=None, width=None, norm=None)
+    start = start_from(SCRATCH, labelled, like=like)
     meant = {"task": task, "kind": kind, "label": label, "classes": classes, "modality": modality}
     said = {**meant, "tune": tune, "test": test, "val": 0}
     plan = {
