@@ -44,11 +44,7 @@ def rescaled(network: Backbone) -> Backbone:
                 layer.weight.mul_(factor)
                 if layer.bias is not None:
                     layer.bias.mul_(factor)
-                if (
-                    isinstance(follower, BatchNorm)
-                    and follower.running_mean is not None
-                    and follower.running_var is not None
-                ):
+                if follower.running_mean is not None and follower.running_var is not None:
                     follower.running_mean.mul_(factor)
                     follower.running_var.mul_(factor**2)
     return result
