@@ -86,7 +86,7 @@ def measure_memory(store: Path, count: int, answer: "multiprocessing.Queue[tuple
     sampler = CubeSampler(Store.open(store), CubeSpec(size=CUBE, rule="anywhere"))
     for index in range(count):
         sampler.sample(generator_for(0, index))
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
     answer.put((psutil.Process().memory_info().rss / 2**20, own / 2**10))
 

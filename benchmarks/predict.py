@@ -89,7 +89,7 @@ def measure(
     WAYS[way](*arguments)
     times = time.perf_counter() - begin, time.process_time() - busy
     # Not getrusage: its greatest resident size is inherited from the process that started this one.
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
     import torch
 

@@ -73,7 +73,7 @@ def measure_peak(path: Path, into: Path, work: bool, answer: "multiprocessing.Qu
     if work:
         prepare_one(path, into)
     # Not getrusage: its greatest resident size is inherited from the process that started this one.
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     answer.put(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024)
 
 

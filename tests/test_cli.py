@@ -1,10 +1,13 @@
 """The command line: help at once, errors in one line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
+from tests.conftest import write_blobs
 
 from modelsgenesis.cli import VERBS, main
 
@@ -19,6 +22,18 @@ def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert all(verb in done.stdout for verb in VERBS)
+
+
+def test_libraries_that_take_seconds_wait_until_they_are_needed() -> None:
+    """No verb waits for MONAI, torchmetrics or Fabric before it knows what it is asked."""
+    code = (
+        "import importlib, sys\nfrom modelsgenesis.cli import VERBS\n"
+        "[importlib.import_module(f'modelsgenesis.stages.{verb}') for verb in VERBS]\n"
+        "slow = {'monai', 'torchmetrics', 'lightning_fabric', 'torch._dynamo'} & set(sys.modules)\n"
+        "sys.exit(str(slow) if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +67,21 @@ def test_error_is_one_line_and_debug_shows_the_traceback(tmp_path: object, capsy
     assert error.count("\n") == 1
     with pytest.raises(ValueError, match="none"):
         main(["pretrain", "small", f"{tmp_path}/none", f"{tmp_path}/run", "--debug"])
+
+
+def test_terminal_of_few_letters_shows_the_others(tmp_path: Path) -> None:
+    """Where lines of tables cannot be printed, as on some clusters and in Windows' pipes, no answer is lost."""
+    scans = tmp_path / "images"
+    scans.mkdir()
+    (tmp_path / "labels").mkdir()
+    for number in range(2):
+        write_blobs(scans / f"{number}.nii.gz", number)
+        sitk.WriteImage(sitk.ReadImage(scans / f"{number}.nii.gz") > 200, tmp_path / "labels" / f"{number}.nii.gz")
+    code = f"from modelsgenesis.cli import main\nraise SystemExit(main(['inspect', {str(tmp_path)!r}]))"
+    poor = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=poor, capture_output=True, encoding="ascii", check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 cases" in done.stdout
 
 
 def test_public_names_are_few_and_all_there() -> None:

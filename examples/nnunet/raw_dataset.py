@@ -24,7 +24,7 @@ def main(images: str, labels: str, into: str, number: str) -> None:
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
     }
-    Path(into, "dataset.json").write_text(json.dumps(described, indent=2))
+    Path(into, "dataset.json").write_text(json.dumps(described, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def done(balls: Path, start: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     """A CSV's rows."""
-    return list(csv.DictReader(path.read_text().splitlines()))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def test_every_run_is_there_and_scored(done: Path) -> None:
@@ -137,7 +137,7 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     assert "not shown" in page
     assert {row["arm"] for row in rows_of(done / "comparisons.csv")} == {"scratch:2x", "ours"}
     assert all(row["claim"] == "not shown" for row in rows_of(done / "savings.csv"))
-    assert "ours & $" in (done / "tables.tex").read_text()
+    assert "ours & $" in (done / "tables.tex").read_text(encoding="utf-8")
 
 
 def test_report_pictures_the_worst_and_the_best_cases(done: Path) -> None:
@@ -219,7 +219,7 @@ def test_published_scores_stand_beside_ours(done: Path, tmp_path: Path) -> None:
     scratch = {row[0]: row[-1] for row in score_table(read_findings(tmp_path)[0])[0]}["scratch"]
     assert f"| Scratch | 0.900 ± 0.010 | {scratch} | table 1 |" in text
     assert "| elsewhere | 0.800 | - | table 2 |" in text
-    assert "0.900 \\pm 0.010" in (tmp_path / "tables.tex").read_text()
+    assert "0.900 \\pm 0.010" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
     write_json(tmp_path / "published.json", {"task": "balls", "metric": "iou", "rows": rows})
     report(tmp_path)
     assert "Published" not in (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -246,7 +246,7 @@ def test_answers_are_pictured_with_the_truth(
     balls: Path, start: Path, tmp_path: Path, label: str, said: str, better: str
 ) -> None:
     """The middle slices of the cases answered worst and best; one arm alone is compared with nothing."""
-    with open(tmp_path / "cases.csv", "w", newline="") as file:
+    with open(tmp_path / "cases.csv", "w", encoding="utf-8", newline="") as file:
         rows = [[balls / "images" / f"ball{k}.nii.gz", "ab"[k % 2], f"{k + 0.5}"] for k in range(8)]
         csv.writer(file).writerows([["image", "class", "volume"], *rows])
     options = {**TINY, "seeds": 1, "label": label, "like": str(start)}
@@ -256,7 +256,7 @@ def test_answers_are_pictured_with_the_truth(
     assert caption.startswith("The middle slice of each case, what is true")
     assert [row.caption for row in sheet] == ["worst answers", "best answers"]
     assert all(re.fullmatch(rf"\S*ball\d\n{said}", row.titles[0]) for row in sheet)
-    text = (into / "report.md").read_text()
+    text = (into / "report.md").read_text(encoding="utf-8")
     assert "One arm alone" in text
     assert f"of 2 test cases of 2 patients together; {better} is better" in text
     assert "figures/cases-fewest.webp" in text
@@ -268,11 +268,11 @@ def test_missing_runs_are_counted(done: Path, tmp_path: Path) -> None:
     """A benchmark under way: means of fewer seeds say so, here and in the paper's table."""
     rows = rows_of(done / "runs.csv")
     kept = [row for row in rows if (row["arm"], row["cases"], row["seed"]) != ("ours", "6", "1")]
-    with open(tmp_path / "runs.csv", "w", newline="") as file:
+    with open(tmp_path / "runs.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(kept)
-    page = report(tmp_path).read_text()
+    page = report(tmp_path).read_text(encoding="utf-8")
     assert ", 1 of 2</td>" in page
     assert "as far as they are run" in page
     assert tex("0.500 ± 0.100, 2 of 3") == r"$0.500 \pm 0.100$, 2 of 3"

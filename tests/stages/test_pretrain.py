@@ -51,7 +51,7 @@ def test_finished_run_has_all_its_files(finished: Path, small_store: Path) -> No
     assert {"model.safetensors", "last.safetensors", "resume.pt", "log.csv", "recipe.json", "made.json"} <= names
     assert {f"sheets/step-{step:07d}.png" for step in (4, 8, 12)} <= names
     assert [made.verb for _, made in lineage(finished)] == ["pretrain", "prepare"]
-    with open(finished / "log.csv", newline="") as file:
+    with open(finished / "log.csv", encoding="utf-8", newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["4", "8", "10", "12"]
 
 

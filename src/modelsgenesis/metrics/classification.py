@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional import classification as tm
 
 THRESHOLD = 0.5
 BINS = 10  # of the calibration error
@@ -26,6 +25,8 @@ def label_scores(p: Probabilities, there: NDArray[Any]) -> dict[str, float]:
         `OF_LABEL`; sensitivity and specificity are of p at 0.5 and above, the calibration error is expected, over ten
         bins.
     """
+    from torchmetrics.functional import classification as tm  # here, since it takes a second
+
     scores, truth = torch.as_tensor(np.ascontiguousarray(p, np.float64)), torch.as_tensor(np.asarray(there, np.int64))
     positive, negative = int(truth.sum()), int((1 - truth).sum())
     both = bool(positive and negative)
@@ -58,6 +59,8 @@ def exclusive_scores(p: Probabilities, truth: NDArray[Any]) -> dict[str, float]:
         `OVERALL`; the class said is the most probable one, the balanced accuracy the mean of the sensitivities of the
         classes that are there.
     """
+    from torchmetrics.functional import classification as tm
+
     scores, classes = torch.as_tensor(np.ascontiguousarray(p, np.float64)), torch.as_tensor(np.asarray(truth, np.int64))
     if not len(classes):
         return dict.fromkeys(OVERALL, UNDEFINED)

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional import regression as tm
 
 METRICS = ("mae", "rmse", "r2", "pearson", "spearman")
 UNDEFINED = float("nan")
@@ -18,6 +17,8 @@ def number_scores(predicted: NDArray[Any], truth: NDArray[Any]) -> dict[str, flo
         predicted: (N,).
         truth: (N,), in the same units.
     """
+    from torchmetrics.functional import regression as tm  # here, since it takes a second
+
     said, true = (torch.as_tensor(np.ascontiguousarray(values, np.float64)) for values in (predicted, truth))
     if not len(true):
         return dict.fromkeys(METRICS, UNDEFINED)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import ShapeError
@@ -84,6 +83,9 @@ def agreement(
 def _overlap_and_distance(
     predicted: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: tuple[float, ...], tolerance_mm: float
 ) -> tuple[float, float, float, float]:
+    # Here, since it takes two seconds, and not everything that scores compares masks.
+    from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
+
     masks = [torch.from_numpy(each)[None, None].float() for each in (predicted, truth)]  # (1, 1, X, Y, Z)
     spacing = [float(step) for step in spacing_mm]
     with warnings.catch_warnings():

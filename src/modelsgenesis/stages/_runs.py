@@ -3,9 +3,8 @@
 import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning_fabric import Fabric
 from torch.utils.data import Dataset
 
 from modelsgenesis.core.errors import DataError, TrainingError
@@ -16,6 +15,9 @@ from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data.stream import Range, load_batches
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.state import FILE as RESUME
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SETTINGS = "recipe.json"
 FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
@@ -29,7 +31,7 @@ class Batches:
         fabric: where it runs, launched.
     """
 
-    def __init__(self, plan: Plan, fabric: Fabric) -> None:
+    def __init__(self, plan: Plan, fabric: "Fabric") -> None:
         self.plan, self.fabric = plan, fabric
         on_gpu = fabric.device.type == "cuda"
         self.workers = plan.workers if plan.workers is not None else 8 * on_gpu

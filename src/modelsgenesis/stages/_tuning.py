@@ -4,10 +4,9 @@ import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError, TrainingError
@@ -38,6 +37,9 @@ from modelsgenesis.tuning.segmentation import Segmentation
 from modelsgenesis.weights.files import arguments_of, save_network
 from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 CASES = "cases"  # the folder of what was read
 LOADING = "loading.json"
 WORTH_PROCESSES = 20  # cases
@@ -67,7 +69,7 @@ class Tuning:
         approach: Approach,
         into: Path,
         seed: int,
-        fabric: Fabric,
+        fabric: "Fabric",
         asked: dict[str, Any],
         *,
         shelf: str | Path | None = None,

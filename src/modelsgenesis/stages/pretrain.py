@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
@@ -32,6 +31,9 @@ from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
 from modelsgenesis.training.rehearsal import rehearse
 from modelsgenesis.weights.files import save_network
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 MOST_REASONS = 5  # why scans give no cube, in the greeting
@@ -161,7 +163,7 @@ def _planned(recipe: Recipe, plans: Path, configuration: str, store: Path, optio
     return follow_plans(recipe, read_planned(plans, configuration), Store.open(store))
 
 
-def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Fabric, *, dry_run: bool) -> Path:
+def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: "Fabric", *, dry_run: bool) -> Path:
     """Do as the recipe says."""
     console = Console(stderr=True)
     opened = Store.open(store)
@@ -203,7 +205,7 @@ class _Work:
         training: list[Scan],
         held_out: list[Scan],
         into: Path,
-        fabric: Fabric,
+        fabric: "Fabric",
         seed: int,
     ) -> None:
         self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed

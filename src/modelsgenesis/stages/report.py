@@ -13,7 +13,6 @@ from modelsgenesis.core.made import Made, lineage, package_version
 from modelsgenesis.data.store import Store
 from modelsgenesis.pictures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
 from modelsgenesis.pictures.page import Page, code, folded, pairs, paragraph, picture, table
-from modelsgenesis.stages._benchmark_report import write_report
 from modelsgenesis.stages._benchmark_tables import RUNS
 from modelsgenesis.stages._commands import command
 from modelsgenesis.stages._ran import duration
@@ -86,6 +85,8 @@ def report(run: str | Path, into: str | Path | None = None, *, sample: int | Non
             raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
         into = into / "report.html"
     if (run / RUNS).is_file():
+        from modelsgenesis.stages._benchmark_report import write_report  # here, since it brings all that fine-tunes
+
         return write_report(run, into)
     settings = settings_of(run)
     log = Log.read(run / "log.csv")

@@ -4,16 +4,16 @@ import logging
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.data.working import usable_cores
 from modelsgenesis.training.plan import Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 MACHINE = "machine"  # of a certificate's arguments: where a run was finished
@@ -21,7 +21,9 @@ CPU_INFO = Path("/proc/cpuinfo")
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark would repeat its greetings every run
 
 
-def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
+def make_fabric(
+    precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1
+) -> "Fabric":
     """Make the Fabric of a run, not yet launched.
 
     Args:
@@ -32,6 +34,11 @@ def make_fabric(precision: Precision, *, accelerator: Accelerator = "auto", devi
     Raises:
         TrainingError: no such number of processes, or no GPU where one was asked for.
     """
+    # Here, and in no module's head: they take two seconds, which predictions, reports and --help need not wait.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
     if devices < 1 or nodes < 1:
         raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
@@ -70,7 +77,7 @@ def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal[
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
-def describe_machine(fabric: Fabric) -> dict[str, Any]:
+def describe_machine(fabric: "Fabric") -> dict[str, Any]:
     """Say what a run computes on, for its certificate; it names kinds of machines, and no computer or person."""
     device = fabric.device
     return {

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -20,6 +20,9 @@ from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.schedule import learning_rate, since_best
 from modelsgenesis.training.state import State, load_state, save_state
 from modelsgenesis.training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the answer is one grey value
@@ -76,7 +79,7 @@ class Training:
         materials: Materials,
         into: Path,
         *,
-        fabric: Fabric,
+        fabric: "Fabric",
         seed: int,
         console: Console,
     ) -> None:

@@ -5,10 +5,10 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
-from lightning_fabric import Fabric
 from rich.console import Console
 from rich.table import Table
 
@@ -16,11 +16,14 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.training.loop import Materials, make_optimizer
 from modelsgenesis.training.plan import Plan
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 STEPS = 5  # measured, after one to warm up
 SHEET_BYTES = 300_000  # about, for the picture of a validation
 
 
-def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabric, console: Console) -> None:
+def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: "Fabric", console: Console) -> None:
     """Do a few steps, write nothing, and print what the run would need."""
     num_parameters = sum(parameter.numel() for parameter in learner.parameters())
     seconds = seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), fabric)
@@ -39,7 +42,7 @@ def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Fabr
         console.print(table)
 
 
-def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: Fabric) -> float:
+def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: "Fabric") -> float:
     """Measure a few steps, which do change the learner's weights.
 
     Args:
@@ -63,12 +66,12 @@ def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabri
     return (time.perf_counter() - started) / STEPS
 
 
-def _wait(fabric: Fabric) -> None:
+def _wait(fabric: "Fabric") -> None:
     if fabric.device.type == "cuda":
         torch.cuda.synchronize(fabric.device)
 
 
-def _memory(fabric: Fabric) -> str:
+def _memory(fabric: "Fabric") -> str:
     if fabric.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(fabric.device)
         there = torch.cuda.get_device_properties(fabric.device).total_memory

@@ -8,17 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import get_track_meta, set_track_meta
-from monai.transforms import (
-    Compose,
-    RandAdjustContrastd,
-    RandAffined,
-    RandFlipd,
-    RandGaussianNoised,
-    RandGaussianSmoothd,
-    RandScaleIntensityd,
-    RandSimulateLowResolutiond,
-)
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import TrainingError
@@ -72,23 +61,27 @@ class Augmentation:
 
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
+        from monai import transforms  # here, since it takes two seconds, which what does not augment need not wait
+
         keys, modes = ["image", "mask"], ["bilinear", "nearest"]
         angle, linear = math.radians(self.rotation_degrees), "trilinear" if len(size) == 3 else "bilinear"
         anywhere: dict[str, Any] = {"keys": keys, "allow_missing_keys": True}
         p: dict[str, Any] = {"keys": "image", "prob": self.p_intensity}
-        spatial = RandAffined(
+        spatial = transforms.RandAffined(
             **anywhere, prob=self.p_spatial, rotate_range=(angle,) * (3 if len(size) == 3 else 1),
             scale_range=(self.scale,) * len(size), mode=modes, padding_mode="zeros", spatial_size=size,
         )  # fmt: skip
-        mirrors = [RandFlipd(**anywhere, prob=0.5, spatial_axis=axis) for axis in self.mirror if axis < len(size)]
-        intensity = [
-            RandGaussianNoised(**p, std=0.05),
-            RandGaussianSmoothd(**p, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
-            RandScaleIntensityd(**p, factors=0.25),
-            RandSimulateLowResolutiond(**p, zoom_range=(0.5, 1.0), upsample_mode=linear),
-            RandAdjustContrastd(**p, gamma=(0.7, 1.5)),
+        mirrors = [
+            transforms.RandFlipd(**anywhere, prob=0.5, spatial_axis=axis) for axis in self.mirror if axis < len(size)
         ]
-        return Compose([spatial, *mirrors, *intensity])
+        intensity = [
+            transforms.RandGaussianNoised(**p, std=0.05),
+            transforms.RandGaussianSmoothd(**p, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
+            transforms.RandScaleIntensityd(**p, factors=0.25),
+            transforms.RandSimulateLowResolutiond(**p, zoom_range=(0.5, 1.0), upsample_mode=linear),
+            transforms.RandAdjustContrastd(**p, gamma=(0.7, 1.5)),
+        ]
+        return transforms.Compose([spatial, *mirrors, *intensity])
 
 
 def augmented(transform: Any, arrays: Arrays, rng: np.random.Generator) -> Arrays:
@@ -114,6 +107,8 @@ def augmented(transform: Any, arrays: Arrays, rng: np.random.Generator) -> Array
 @contextlib.contextmanager
 def _untracked() -> Iterator[None]:
     """Let MONAI keep no record of what it does to a patch, which costs as much time as doing it; values are equal."""
+    from monai.data import get_track_meta, set_track_meta
+
     tracked = get_track_meta()
     set_track_meta(False)
     try:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from monai.losses import DiceLoss
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,6 +31,8 @@ class Segmentation(TaskLearner):
     def __init__(
         self, backbone: Backbone, target: Target, *, size: tuple[int, ...], augmentation: Augmentation, pace: Pace
     ) -> None:
+        from monai.losses import DiceLoss  # here, since it takes two seconds
+
         answers = getattr(backbone, "out_channels", None)
         if answers != target.num_outputs:
             raise ShapeError(f"the task needs {target.num_outputs} channels of answer, the network has {answers}")

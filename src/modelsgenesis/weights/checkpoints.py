@@ -196,9 +196,9 @@ def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
         into = Path(folder) / "plain.pt"
         program = Path(__file__).with_name("_converting.py")
         command = [sys.executable, "-I", str(program), str(path.absolute()), str(into)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode or not into.is_file():
-            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"])[-1]
             raise WeightsError(f"the process that opened it failed ({last[:300]})")
         return read_checkpoint(into)
 

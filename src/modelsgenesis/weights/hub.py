@@ -38,7 +38,7 @@ def push(
     if not (folder / CARD).is_file():
         raise WeightsError(f"{folder}: has no {CARD}, which says what the weights are and what their licence is")
     api = library.HfApi(endpoint=endpoint, token=token)
-    with _explained(library, repo):
+    with _explained(repo):
         api.create_repo(repo, private=not public, exist_ok=True)
         made = api.upload_folder(
             repo_id=repo, folder_path=folder, ignore_patterns=list(STAYS), commit_message="Upload weights"
@@ -67,7 +67,7 @@ def pull(
     if into.exists():
         raise WeightsError(f"{into}: is there already; name another folder, or remove it")
     aside = into.with_name(f".{into.name}.part")
-    with _explained(library, repo):
+    with _explained(repo):
         library.snapshot_download(
             repo, revision=revision, local_dir=aside, cache_dir=aside / ".cache", endpoint=endpoint, token=token
         )
@@ -79,7 +79,6 @@ def pull(
 def _library() -> ModuleType:
     try:
         import huggingface_hub
-        import huggingface_hub.errors
     except ImportError as error:
         raise MissingExtraError(
             f"the hub needs huggingface_hub ({error}); install it with: pip install 'modelsgenesis[hub]'"
@@ -88,9 +87,11 @@ def _library() -> ModuleType:
 
 
 @contextmanager
-def _explained(library: ModuleType, repo: str) -> Iterator[None]:
+def _explained(repo: str) -> Iterator[None]:
     """Turn the library's errors into one line of ours."""
-    errors = library.errors
+    from httpx import HTTPError  # by which huggingface_hub travels
+    from huggingface_hub import errors
+
     try:
         yield
     except errors.HFValidationError as error:
@@ -105,7 +106,7 @@ def _explained(library: ModuleType, repo: str) -> Iterator[None]:
         raise WeightsError(f"{repo}: the hub must know who you are; run hf auth login") from error
     except errors.HfHubHTTPError as error:
         raise WeightsError(f"{repo}: the hub refuses ({_first_line(error)})") from error
-    except (OSError, errors.HTTPError) as error:
+    except (OSError, HTTPError) as error:
         raise WeightsError(
             f"{repo}: the hub cannot be reached ({_first_line(error)}); is this machine offline?"
         ) from error
