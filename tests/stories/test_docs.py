@@ -34,7 +34,8 @@ def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
         sitk.WriteImage(sitk.ReadImage(scan) > 200, tmp_path / "labelled" / "labels" / scan.name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for language, code in blocks(page):
-        command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
+        (tmp_path / "block").write_text(code, encoding="utf-8")
+        command = ["bash", "-eu", "block"] if language == "sh" else [sys.executable, "block"]
         done = subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, encoding="utf-8", check=False
         )

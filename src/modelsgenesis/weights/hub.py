@@ -89,7 +89,6 @@ def _library() -> ModuleType:
 @contextmanager
 def _explained(repo: str) -> Iterator[None]:
     """Turn the library's errors into one line of ours."""
-    from httpx import HTTPError  # by which huggingface_hub travels
     from huggingface_hub import errors
 
     try:
@@ -106,7 +105,7 @@ def _explained(repo: str) -> Iterator[None]:
         raise WeightsError(f"{repo}: the hub must know who you are; run hf auth login") from error
     except errors.HfHubHTTPError as error:
         raise WeightsError(f"{repo}: the hub refuses ({_first_line(error)})") from error
-    except (OSError, HTTPError) as error:
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise WeightsError(
             f"{repo}: the hub cannot be reached ({_first_line(error)}); is this machine offline?"
         ) from error
