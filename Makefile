@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+# One thread a process: two test processes of two threads each would wait for each other on two cores.
+# The poorest locale: a file read or written without saying its encoding fails here, not on a hospital's machine.
+POOR := LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0
+PYTEST := OMP_NUM_THREADS=1 $(POOR) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check coverage format clean
 
 install: $(VENV)/installed
 
@@ -21,14 +25,15 @@ demo: install
 
 test: install check
 
-# One thread a process: two test processes of two threads each would wait for each other on two cores.
-# The poorest locale: a file read or written without saying its encoding fails here, not on a hospital's machine.
 check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $(BIN)/pytest -n 2 -m "not slow and not gpu" --cov --cov-report=term
+	$(PYTEST)
+
+coverage: install
+	$(PYTEST) --cov --cov-report=term
 
 format:
 	$(BIN)/ruff format .

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tests.stages.balls import blob, write_image
 
 import modelsgenesis as mg
+from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.core.naming import rebuild
@@ -206,18 +207,20 @@ def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> 
     flags += "--val-cubes 2 --validate-every 10"
 
     def command(into: Path) -> list[str]:
-        return [sys.executable, "-m", "modelsgenesis", "finetune", str(balls), str(into), *flags.split()]
+        return ["finetune", str(balls), str(into), *flags.split()]
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    subprocess.run(command(whole), check=True, capture_output=True, timeout=300)
-    process = subprocess.Popen(command(parts), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    assert main(command(whole)) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelsgenesis", *command(parts)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 200
     while not (parts / "log.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()
     assert process.wait(timeout=200) == 0
     assert not (parts / "made.json").exists()
-    subprocess.run(command(parts), check=True, capture_output=True, timeout=300)
+    assert main(command(parts)) == 0
     for name in ("model.safetensors", "last.safetensors"):
         assert (whole / name).read_bytes() == (parts / name).read_bytes()
 

@@ -42,7 +42,7 @@ def test_killed_at_any_moment_is_completed_byte_for_byte(scans: Path, tmp_path: 
     store = tmp_path / "store"
     rng = np.random.default_rng(workers)
     kills = 0
-    for _ in range(6):
+    for _ in range(4):
         process = start(scans, store, workers)
         begun = len(list(store.glob("scans/*.b2nd")))
         deadline = time.monotonic() + 20

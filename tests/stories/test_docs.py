@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """The code blocks of a page, in order, with training cut to a few steps so that it takes seconds."""
-    text = re.sub(r"(--steps |steps=)\d+", r"\g<1>4", page.read_text(encoding="utf-8"))
+    text = re.sub(r"(--steps |steps=)\d+", r"\g<1>2", page.read_text(encoding="utf-8"))
     return BLOCK.findall(text)
 
 
