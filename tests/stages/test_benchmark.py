@@ -4,6 +4,7 @@ import csv
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.stages.balls import blob, write_image
 
-from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
+from modelsgenesis.core.naming import describe
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.stages._benchmark_cases import rows_of_cases, shortened
 from modelsgenesis.stages._benchmark_forms import latex, tex
 from modelsgenesis.stages._benchmark_report import commands
 from modelsgenesis.stages._benchmark_tables import read_findings, score_table
 from modelsgenesis.stages._ran import read_ran, time_rows
+from modelsgenesis.stages._trial import Trial, read_result
 from modelsgenesis.stages.benchmark import Arm, arms_of, benchmark, budgets_of
 from modelsgenesis.stages.report import report
 from modelsgenesis.weights.catalogue import resolve
@@ -93,21 +98,97 @@ def test_arms_differ_in_nothing_but_the_start(done: Path) -> None:
     assert [int(log[-1]["step"]) for log in steps.values()] == [2, 4]
 
 
-def test_run_again_it_does_nothing_and_grows(done: Path, balls: Path, start: Path) -> None:
-    """What is done stays, byte for byte; a further seed adds its runs."""
+def test_run_again_it_does_nothing(done: Path, balls: Path, start: Path) -> None:
+    """What is done stays, byte for byte."""
     before = {path: path.read_bytes() for path in (done / "runs").rglob("model.safetensors")}
     arms = ("scratch", "scratch:2x", f"ours={start}")
     benchmark(balls, done, from_=arms, cases=("2", "all"), allow=("ours",), **TINY)
     assert before == {path: path.read_bytes() for path in (done / "runs").rglob("model.safetensors")}
 
 
-def test_processes_change_nothing(done: Path, balls: Path, start: Path, tmp_path: Path) -> None:
-    """Two runs at once give the weights of one after another, bit for bit."""
-    into = benchmark(balls, tmp_path / "out", from_=("scratch",), cases=("2",), workers=2, like=str(start), **TINY)
-    for seed in range(2):
-        place = f"runs/scratch/cases-2/seed-{seed}/run/model.safetensors"
-        ours, theirs = load_file(into / place), load_file(done / place)
+def test_it_grows_arm_by_arm_and_seed_by_seed(balls: Path, start: Path, tmp_path: Path) -> None:
+    """What another command did stays in the tables; runs that were taken away do not, nor do mixed settings."""
+    tiny, ours = {**TINY, "seeds": 1, "cases": ("2",)}, {"from_": (f"ours={start}",), "allow": ("ours",)}
+    into = benchmark(balls, tmp_path / "out", from_=("scratch",), like=str(start), **tiny)
+    first = rows_of(into / "runs.csv")
+    benchmark(balls, into, **ours, **tiny)
+    assert [row["arm"] for row in rows_of(into / "runs.csv")] == ["ours", "scratch"]
+    assert first[0] in rows_of(into / "runs.csv")
+    shutil.rmtree(into / "runs" / "scratch")
+    benchmark(balls, into, **ours, **{**tiny, "seeds": 2})
+    assert [(row["arm"], row["seed"]) for row in rows_of(into / "runs.csv")] == [("ours", "0"), ("ours", "1")]
+    assert {row["arm"] for row in rows_of(into / "cases.csv")} == {"ours"}
+    with pytest.raises(TrainingError, match="steps is 2 there, 3 now"):
+        benchmark(balls, into, **ours, **{**tiny, "steps": 3})
+
+
+def test_processes_change_nothing(balls: Path, start: Path, tmp_path: Path) -> None:
+    """Two runs at once give the weights of one after another, bit for bit, also where arms read images differently."""
+    save_network(tmp_path / "narrow.safetensors", UNet3D(width=2), {"reading": describe(Reading(Percentiles(10, 60)))})
+    arms = ("scratch", f"narrow={tmp_path / 'narrow.safetensors'}")
+    tiny = {**TINY, "seeds": 1, "cases": ("2", "all"), "allow": ("narrow",), "like": str(start)}
+    one = benchmark(balls, tmp_path / "one", from_=arms, **tiny)
+    two = benchmark(balls, tmp_path / "two", from_=arms, workers=2, **tiny)
+    assert len(list((one / "cases").iterdir())) == 2
+    weights = [path.relative_to(one) for path in one.rglob("model.safetensors")]
+    assert len(weights) == 4
+    for place in weights:
+        ours, theirs = load_file(one / place), load_file(two / place)
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (one / "cases.csv").read_bytes() == (two / "cases.csv").read_bytes()
+
+
+def test_stopped_before_it_is_scored_a_run_goes_on(
+    done: Path, balls: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between prediction and scores, the same command scores it as if nothing had been."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    tiny = {**TINY, "from_": ("scratch",), "cases": ("2",), "like": str(start)}
+    with monkeypatch.context() as patched:
+        patched.setattr("modelsgenesis.stages._trial.evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            benchmark(balls, tmp_path / "out", **tiny)
+    into = benchmark(balls, tmp_path / "out", **tiny)
+    of_all = [row for row in rows_of(done / "cases.csv") if (row["arm"], row["cases"]) == ("scratch", "2")]
+    assert rows_of(into / "cases.csv") == of_all
+
+
+def test_labels_that_some_cases_lack_are_left_out_of_their_means(tmp_path: Path, start: Path) -> None:
+    """A label neither there nor found is undefined in that case; a case of none counts in no comparison of patients."""
+    for number in range(8):
+        image, mask = blob(number)
+        write_image(tmp_path / "balls" / "images" / f"ball{number}.nii.gz", image)
+        write_image(tmp_path / "balls" / "labels" / f"ball{number}.nii.gz", mask * np.uint8(number % 2))
+    arms = ("scratch", f"ours={start}")
+    into = benchmark(tmp_path / "balls", tmp_path / "out", from_=arms, cases=("all",), allow=("ours",), **TINY)
+    for run in rows_of(into / "runs.csv"):
+        scores = into / "runs" / run["arm"] / "cases-all" / f"seed-{run['seed']}" / "scores" / "cases.csv"
+        by_case: dict[str, list[float]] = {}
+        for row in rows_of(scores):
+            by_case.setdefault(row["id"], []).extend([float(row["dice"])] if row["dice"] else [])
+        means = [np.mean(values) for values in by_case.values() if values]
+        assert float(run["value"]) == pytest.approx(np.mean(means), abs=1e-5)
+
+
+def test_a_case_without_a_score_is_no_score_of_zero(tmp_path: Path) -> None:
+    """Of three cases one has one label of two, one has none; the run's value is the mean of the cases' means."""
+    trial = Trial("a", None, 0, tmp_path, tmp_path, "scratch", None, tmp_path, "dice")
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.csv").write_text("step,time_s\n1,5\n", encoding="utf-8")
+    lines = [{"label": "mean", "metric": "dice", "value": 0.65}]
+    write_json(tmp_path / "scores" / "summary.json", {"lines": lines})
+    rows = ["a,p,x,0.9", "a,p,y,0.5", "b,q,x,0.8", "b,q,y,", "c,r,x,", "c,r,y,"]
+    (tmp_path / "scores" / "cases.csv").write_text("\n".join(["id,patient,label,dice", *rows]) + "\n", encoding="utf-8")
+    result = read_result(trial)
+    assert result.value == pytest.approx(0.75)
+    assert result.by_case[:2] == (("a", "p", pytest.approx(0.7)), ("b", "q", pytest.approx(0.8)))
+    assert math.isnan(result.by_case[2][2])
+    write_json(tmp_path / "scores" / "summary.json", {"lines": [{"label": "mean", "metric": "auc", "value": None}]})
+    assert "auc is undefined on these test cases" in read_result(replace(trial, metric="auc")).why
 
 
 def test_cases_are_read_before_any_run_begins(balls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +201,7 @@ def test_cases_are_read_before_any_run_begins(balls: Path, tmp_path: Path, monke
     monkeypatch.setattr("modelsgenesis.stages.benchmark.work_through", begin)
     with pytest.raises(KeyboardInterrupt):
         benchmark(balls, tmp_path / "out", cases=("2", "all"), like="any", **TINY)
-    read = {path.name.partition(".")[0] for path in (tmp_path / "out" / "cases").iterdir() if path.suffix == ".b2nd"}
+    read = {path.name.partition(".")[0] for path in (tmp_path / "out" / "cases").glob("*/*.b2nd")}
     assert len(read) == 6
 
 

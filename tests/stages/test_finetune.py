@@ -355,10 +355,10 @@ def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
     """Named as text or as a path, it is the same folder, and what lies there already is not written again."""
     shelf = tmp_path / "shelf"
     finetune(balls, tmp_path / "one", shelf=str(shelf), **{**QUICK, "steps": 1})
-    written = {file.name: file.stat().st_mtime_ns for file in shelf.iterdir()}
+    written = {file.name: file.stat().st_mtime_ns for file in shelf.rglob("*.b2nd")}
     finetune(balls, tmp_path / "two", shelf=shelf, seed=1, **{**QUICK, "steps": 1})
     assert written
-    assert written == {file.name: file.stat().st_mtime_ns for file in shelf.iterdir()}
+    assert written == {file.name: file.stat().st_mtime_ns for file in shelf.rglob("*.b2nd")}
     assert not (tmp_path / "two" / "cases").exists()
 
 

@@ -196,8 +196,8 @@ def _check_cases(
                 f"{int((~given[at]).sum())} of {given.shape[-1]} test cases have no score in the run {name}; "
                 "every run is scored on the same cases"
             )
-        mean = table[at].mean()
-        if abs(mean - values[at]) > ROUNDING * max(1.0, abs(values[at])):
+        mean = np.nanmean(table[at]) if np.isfinite(table[at]).any() else np.nan
+        if not abs(mean - values[at]) <= ROUNDING * max(1.0, abs(values[at])):
             raise DataError(
                 f"the run {name} has the value {values[at]:g}, but its cases have the mean {mean:g}; "
                 "give scores of cases only for metrics that are their mean"

@@ -91,7 +91,7 @@ def _standing(arm: str) -> int:
 
 def _score_of(row: dict[str, str]) -> CaseScore:
     known = (row["task"], row["arm"], int(row["cases"]), int(row["seed"]), row["metric"])
-    return CaseScore(*known, row["case"], row["patient"], float(row["value"]))
+    return CaseScore(*known, row["case"], row["patient"], float(row["value"] or "nan"))
 
 
 def _published(folder: Path, metric: str) -> tuple[Mapping[str, Any], ...]:

@@ -100,13 +100,22 @@ def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
         read_certificate(into, verb)
     if not (into / RESUME).is_file():
         return False
+    check_settings(into, settings)
+    return (into / CERTIFICATE).is_file()
+
+
+def check_settings(into: Path, settings: dict[str, Any]) -> None:
+    """Refuse a folder that holds a run with other settings than these.
+
+    Raises:
+        TrainingError: it does; at most five of them are named.
+    """
     there, asked = flat(read_json(into / SETTINGS)), flat(settings)
     there.pop(FROM, None)
     differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
     if differing:
         changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
         raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
-    return (into / CERTIFICATE).is_file()
 
 
 def flat(data: Any, name: str = "") -> dict[str, Any]:

@@ -60,7 +60,8 @@ class Result:
 
     Attributes:
         value: of the metric over the test cases; NaN while it is not done.
-        by_case: the metric of each test case, where it has one: (case, patient, value).
+        by_case: the metric of each test case, if it is a mean over cases: (case, patient, value), NaN where it is
+            undefined, as Dice is of a label that is neither there nor found.
         time_s: spent training.
         why: it failed; empty if it did not.
     """
@@ -113,16 +114,22 @@ def read_result(trial: Trial) -> Result:
         return Result(math.nan, why=f"there is no metric {trial.metric} of this kind of task")
     whole = next((line for line in lines if line["label"] == MEAN), lines[0])
     value = math.nan if whole["value"] is None else float(whole["value"])
+    by_case = _by_case(scores / "cases.csv", trial.metric)
+    if known := [each for _, _, each in by_case if not math.isnan(each)]:
+        value = sum(known) / len(known)  # the mean of the labels' means is another where cases lack labels
+    if math.isnan(value):
+        return Result(math.nan, why=f"{trial.metric} is undefined on these test cases; choose another --metric")
     with open(trial.into / "run" / "log.csv", newline="", encoding="utf-8") as file:
         time_s = max(float(row["time_s"]) for row in csv.DictReader(file))
-    return Result(value, _by_case(scores / "cases.csv", trial.metric), time_s)
+    return Result(value, by_case, time_s)
 
 
 def _by_case(path: Path, metric: str) -> tuple[tuple[str, str, float], ...]:
-    """Mean over the labels of each case; nothing where the metric is one of all cases together."""
+    """Mean over a case's labels that have one, or NaN; nothing where the metric is one of all cases together."""
     found: dict[tuple[str, str], list[float]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row.get(metric):
-                found.setdefault((row["id"], row["patient"]), []).append(float(row[metric]))
-    return tuple((*key, sum(values) / len(values)) for key, values in found.items())
+            if metric in row:
+                values = found.setdefault((row["id"], row["patient"]), [])
+                values += [float(row[metric])] if row[metric] else []
+    return tuple((*key, sum(values) / len(values) if values else math.nan) for key, values in found.items())

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class Tuning:
         seed: of everything random.
         fabric: where; not yet launched.
         asked: the options as they were given, for the certificate.
-        shelf: where what is read of the cases is kept; in the folder by default.
+        shelf: where what is read of the cases is kept, in a folder for each way of reading; by default in `into`.
         quiet: tell the user nothing.
     """
 
@@ -77,7 +78,8 @@ class Tuning:
     ) -> None:
         self.task, self.start, self.approach = task, start, approach
         self.into, self.seed, self.fabric, self.asked = into, seed, fabric, asked
-        self.shelf = Path(shelf) if shelf is not None else into / CASES
+        how = json.dumps([describe(task.target), describe(approach.reading)])
+        self.shelf = Path(shelf) / _hashed(how)[:8] if shelf is not None else into / CASES
         self.console = Console(stderr=True, quiet=quiet)
 
     def rehearse(self, division: Division) -> Path:

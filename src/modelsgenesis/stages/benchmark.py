@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import write_json
+from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import certify
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
-from modelsgenesis.stages._approach import SCRATCH, decide, start_from, usual_steps
+from modelsgenesis.stages._approach import SCRATCH, Start, decide, start_from, usual_steps
 from modelsgenesis.stages._audit import audit
 from modelsgenesis.stages._benchmark_forms import write_rows
 from modelsgenesis.stages._benchmark_report import write_report
-from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS
+from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS, rows_of
 from modelsgenesis.stages._commands import ASKED, asked
-from modelsgenesis.stages._runs import refuse_run
+from modelsgenesis.stages._runs import SETTINGS, check_settings, refuse_run, remember
 from modelsgenesis.stages._trial import ALL, METRICS, Result, Trial, do_trial, folder_of
 from modelsgenesis.stages._tuning import Tuning
 from modelsgenesis.stages.finetune import axes_of
@@ -32,6 +35,7 @@ from modelsgenesis.training.plan import Precision
 from modelsgenesis.weights.catalogue import resolve
 
 MEASURED = 6  # cases that are read to time a step
+BUDGETS = ("3", "6", "12", "25", "50", ALL)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def benchmark(
     into: str | Path,
     *,
     from_: tuple[str, ...] = (SCRATCH,),
-    cases: tuple[str, ...] = ("3", "6", "12", "25", "50", ALL),
+    cases: tuple[str, ...] = BUDGETS,
     seeds: int = 5,
     test: float = 0.2,
     allow: tuple[str, ...] = (),
@@ -107,13 +111,13 @@ def benchmark(
 
     For a number of cases and a seed every arm is taught on the same cases, for as many updates, and scored on the same
     patients, who are never used for a choice. Run again, it goes on where it stopped, and further arms, budgets and
-    seeds may be added.
+    seeds may be added: what was done before stays in the tables.
 
     Args:
         data: labelled cases, as finetune takes them.
         into: the folder of the runs, runs.csv, and the report.
         from_: the arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN.
-        cases: budgets of labelled cases, and all.
+        cases: budgets of labelled cases, and all; by default those of 3 6 12 25 50 for which there are cases, and all.
         seeds: runs of each arm and budget, with seeds 0, 1, 2 ...
         test: share of the patients to test on, where the data declare no test cases.
         allow: arms that may have seen test cases, or of which nobody can tell.
@@ -146,6 +150,7 @@ def benchmark(
     Raises:
         DataError: too few cases, or test cases that an arm was pre-trained on.
         GenesisError: arms without names of their own.
+        TrainingError: the folder holds a benchmark with other settings.
     """
     options = asked(benchmark, locals())
     data, into = Path(data), Path(into)
@@ -157,7 +162,8 @@ def benchmark(
     whole = divide(labelled, test=test, val=0)
     if not whole.test:
         raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
-    budgets = budgets_of(cases, len(whole.train))
+    num = len(whole.train)
+    budgets = budgets_of([word for word in cases if cases != BUDGETS or word == ALL or int(word) < num], num)
     hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, resolve(arm.start), whole.test)]
     if wrong := [hit for hit in hits if hit.arm not in allow]:
         some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:5])
@@ -180,6 +186,9 @@ def benchmark(
     approach = decide(labelled, start, whole.train, validates=False, options=settings)
     fixed = {"size": approach.size, "spacing": approach.reading.spacing_mm, "mirror": mirror, "augment": augment}
     taught = {**said, **plan, **fixed, "accelerator": accelerator}
+    alike = describe({**said, **plan, **fixed, "steps": steps, "data": labelled.name, "metric": metric})
+    if (into / SETTINGS).is_file():
+        check_settings(into, alike)
     trials = [
         Trial(
             arm.name, budget, seed, data, folder_of(into, arm.name, budget, seed),
@@ -190,17 +199,23 @@ def benchmark(
         for budget in budgets
         for arm in arms
     ]  # fmt: skip
-    num = len(whole.train)
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator)
-    tuning = Tuning(labelled, start, approach, into, 0, fabric, options, shelf=into / "cases", quiet=True)
-    measured = divide(labelled, cases=min(num, MEASURED), test=test, val=0)
+
+    def tuning_from(start: Start) -> Tuning:
+        settings["reading"], settings["approach"] = {"spacing_mm": fixed["spacing"]}, {"size": approach.size}
+        how = decide(labelled, start, whole.train, validates=False, options=settings)
+        return Tuning(labelled, start, how, into, 0, fabric, options, shelf=into / "cases", quiet=True)
+
     allowed = [vars(hit) for hit in hits]
-    runs = Benchmark(labelled, trials, into, options, allowed, num, workers, gpus_here(accelerator))
-    seconds_a_step = tuning.seconds_a_step(measured)
+    runs = Benchmark(labelled, trials, into, options, alike, allowed, num, workers, gpus_here(accelerator))
+    torch.set_num_threads(threads)  # as the runs do, or a step would be timed too short
+    seconds_a_step = tuning_from(start).seconds_a_step(divide(labelled, cases=min(num, MEASURED), test=test, val=0))
     if not dry_run:  # before several processes would read the same cases into the same files
-        tuning.shelve(
-            [divide(labelled, cases=b, test=test, val=0, seed=seed) for seed in range(seeds) for b in budgets]
-        )
+        starts = [start, *(start_from(arm.start, labelled, like=None) for arm in arms if arm.start != SCRATCH)]
+        for tuning in {each.shelf: each for each in map(tuning_from, starts)}.values():
+            tuning.shelve(
+                [divide(labelled, cases=b, test=test, val=0, seed=seed) for seed in range(seeds) for b in budgets]
+            )
     return runs.follow(seconds_a_step, dry_run=dry_run)
 
 
@@ -231,6 +246,7 @@ class Benchmark:
         trials: to be done, in this order.
         into: the folder.
         asked: the options as they were given, for the certificate.
+        alike: the settings that all runs of a folder share.
         allowed: what the audit found and the user allowed.
         num: cases that "all" stands for.
         workers: runs at once.
@@ -243,13 +259,15 @@ class Benchmark:
         trials: Sequence[Trial],
         into: Path,
         asked: dict[str, Any],
+        alike: dict[str, Any],
         allowed: list[dict[str, str]],
         num: int,
         workers: int,
         gpus: Sequence[str],
     ) -> None:
         self.task, self.trials, self.into = task, list(trials), into
-        self.asked, self.allowed, self.num, self.workers, self.gpus = asked, allowed, num, workers, gpus
+        self.asked, self.alike, self.allowed = asked, alike, allowed
+        self.num, self.workers, self.gpus = num, workers, gpus
         self.console = Console(stderr=True)
         self.results: dict[Trial, Result] = {}
 
@@ -258,6 +276,7 @@ class Benchmark:
         self.console.print(self._plan(seconds_a_step))
         if dry_run:
             return self.into
+        remember(self.into, self.alike, self.task.place)
         if self.task.published and self.task.published.scores:
             write_json(self.into / PUBLISHED, self.task.published.to_json(self.task.name))
         for trial, result in work_through(do_trial, self.trials, self.workers, gpus=self.gpus):
@@ -294,7 +313,8 @@ class Benchmark:
             total += hours
             said = (arm, str(budget or ALL), str(len(some)), f"{some[0].options['steps']:,}", f"{hours:.2f}")
             table.add_row(*said)
-        table.caption = f"{total / max(1, self.workers):.1f} hours of training at most; what is done is not done again"
+        hours = total / max(1, self.workers)
+        table.caption = f"{hours:.1f} hours of training, and the predictions; what is done is not done again"
         return table
 
     def _tell(self, trial: Trial, result: Result) -> None:
@@ -303,15 +323,30 @@ class Benchmark:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _write(self) -> None:
-        """Write what there is so far: a row a run, and a row a test case of it."""
-        done = [(t, r) for t, r in self.results.items() if not math.isnan(r.value)]
-        rows, by_case = [], []
-        for trial, result in sorted(done, key=lambda each: (each[0].cases or self.num, each[0].arm, each[0].seed)):
-            known = [self.task.name, trial.arm, trial.cases or self.num, trial.seed]
-            rows.append([*known, trial.metric, f"{result.value:.6g}", f"{result.time_s:.0f}"])
-            by_case += [
-                [*known, case, patient, trial.metric, f"{value:.6g}"] for case, patient, value in result.by_case
+        """Write what there is so far: a row a run, and a row a test case of it; also what other commands did here."""
+        runs, scores = [], []
+        replaced: set[tuple[str, ...]] = set()
+        for trial, result in self.results.items():
+            known = (self.task.name, trial.arm, str(trial.cases or self.num), str(trial.seed))
+            if not math.isnan(result.value):
+                runs.append([*known, trial.metric, f"{result.value:.6g}", f"{result.time_s:.0f}"])
+            if not math.isnan(result.value) or result.why:
+                replaced.add(known)
+            scores += [
+                [*known, case, patient, trial.metric, "" if math.isnan(value) else f"{value:.6g}"]
+                for case, patient, value in result.by_case
             ]
         head = ["task", "arm", "cases", "seed"]
-        write_rows(self.into / RUNS, [*head, "metric", "value", "time_s"], rows)
-        write_rows(self.into / CASES, [*head, "case", "patient", "metric", "value"], by_case)
+        self._merge(RUNS, [*head, "metric", "value", "time_s"], runs, replaced)
+        self._merge(CASES, [*head, "case", "patient", "metric", "value"], scores, replaced)
+
+    def _merge(self, name: str, head: list[str], rows: list[list[str]], replaced: set[tuple[str, ...]]) -> None:
+        """Write rows, and those there of runs that are whole and not replaced."""
+        path = self.into / name
+        before = [[row[column] for column in head] for row in rows_of(path)] if path.is_file() else []
+        kept = [row for row in before if tuple(row[:4]) not in replaced and self._is_whole(*row[1:4])]
+        write_rows(path, head, sorted(kept + rows, key=lambda row: (int(row[2]), row[1], int(row[3]))))
+
+    def _is_whole(self, arm: str, cases: str, seed: str) -> bool:
+        budget = None if int(cases) == self.num else int(cases)
+        return (folder_of(self.into, arm, budget, int(seed)) / "scores" / CERTIFICATE).is_file()
