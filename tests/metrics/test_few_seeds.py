@@ -52,6 +52,18 @@ def test_degrees_of_freedom_are_satterthwaites() -> None:
     assert found == pytest.approx(expected)
 
 
+def test_a_further_source_of_chance_never_narrows() -> None:
+    """Many patients bring degrees of freedom, and no certainty about seeds; nor do seeds about few patients."""
+    seeds, patients = np.array([1.0, 1.0, 1.0, 0.1]), np.array([0.01, 0.3, 3.0, 1.0])
+    both = t_reach(np.stack([seeds, patients]), np.array([4, 59]))
+    assert (both >= t_reach(seeds[None], np.array([4]))).all()
+    assert (t_reach(np.stack([seeds, patients]), np.array([9, 2])) >= t_reach(patients[None], np.array([2]))).all()
+    rng = np.random.default_rng(0)
+    values = 0.02 * rng.standard_normal((5, 1)) + 0.05 * rng.standard_normal((5, 60)) + 0.025
+    over_both = mean_over_both(values, tuple(map(str, range(60))), resamples=2000, seed=0)
+    assert over_both.low95 <= mean_over_seeds(values.mean(1)).low95
+
+
 def test_cases_of_a_patient_are_one_piece_of_evidence() -> None:
     """Each case written four times over changes the interval only if it is taken for four patients."""
     rng = np.random.default_rng(0)

@@ -64,7 +64,8 @@ def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
 def mean_over_both(values: NDArray[np.float64], patients: tuple[str, ...], *, resamples: int, seed: int) -> Estimate:
     """The mean of (seeds, cases) for seeds and patients like these; a patient's cases stay together.
 
-    The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide.
+    The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
+    it is never narrower than that over seeds, or over patients, alone.
 
     Args:
         values: of each seed and test case.
@@ -96,6 +97,9 @@ def t_estimate(value: float, parts: list[tuple[float, int]]) -> Estimate:
 def t_reach(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> NDArray[np.float64]:
     """Half the width of a 95 % interval whose variance is a sum, by Satterthwaite's degrees of freedom.
 
+    It is never less than that of one source alone: the sum of two may have so many more degrees of freedom than the
+    seeds that a further source of chance would make the interval narrower.
+
     Args:
         variances: (sources, numbers), of each number by each source of chance.
         freedoms: (sources,).
@@ -105,7 +109,9 @@ def t_reach(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> NDAr
     total = variances.sum(0)
     squares = (variances**2 / freedoms[:, None]).sum(0)
     freedom = np.divide(total**2, squares, out=np.full(len(total), 1.0), where=squares > 0)
-    return np.asarray(stats.t.ppf(LEVEL[1] / 100, freedom) * np.sqrt(total), np.float64)
+    together = stats.t.ppf(LEVEL[1] / 100, freedom) * np.sqrt(total)
+    alone = stats.t.ppf(LEVEL[1] / 100, freedoms[:, None]) * np.sqrt(variances)
+    return np.asarray(np.maximum(together, alone.max(0)), np.float64)
 
 
 def percentiles(values: NDArray[np.float64], value: float) -> Estimate:
