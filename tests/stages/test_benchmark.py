@@ -232,9 +232,13 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
     for row, one in zip(rows_of(done / "comparisons.csv"), found.comparisons, strict=True):
         assert float(row["difference"]) == pytest.approx(one.difference.value, rel=1e-5)
         assert float(row["low95"]) == pytest.approx(one.difference.low95, rel=1e-5)
+        assert float(row["bootstrap_low95"]) == pytest.approx(one.percentile.low95, rel=1e-5)
+        assert float(row["bootstrap_high95"]) == pytest.approx(one.percentile.high95, rel=1e-5)
         assert (row["paired_t_p"] == "") == math.isnan(one.paired_t.p)
     for row, saved in zip(rows_of(done / "savings.csv"), found.savings, strict=True):
         assert float(row["low95"]) == pytest.approx(saved.saving.low95, rel=1e-5)
+        assert float(row["bootstrap_low95"]) == pytest.approx(saved.percentile.low95, rel=1e-5)
+        assert float(row["bootstrap_high95"]) == pytest.approx(saved.percentile.high95, rel=1e-5)
     assert {row["arm"] for row in rows_of(done / "scores.csv")} == {"scratch", "scratch:2x", "ours"}
 
 

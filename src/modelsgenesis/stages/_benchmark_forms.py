@@ -46,7 +46,7 @@ def _comparisons(found: Findings) -> list[dict[str, Any]]:
             "task": one.task, "metric": one.metric, "arm": one.arm, "reference": one.reference, "cases": one.cases,
             "seeds": one.n, "missing_seeds": " ".join(map(str, one.missing)), "mean": one.mean, "sd": one.sd,
             "reference_mean": one.reference_mean, "reference_sd": one.reference_sd,
-            "difference": one.difference.value, **_ends("", one.difference),
+            "difference": one.difference.value, **_ends("", one.difference), **_ends("bootstrap_", one.percentile),
             **_ends("over_patients_", one.over_patients or Estimate(math.nan)),
             "t_test_p": one.independent_t.p, "t_test_holm": one.independent_t.holm,
             "paired_t_p": one.paired_t.p, "paired_t_holm": one.paired_t.holm,
@@ -63,8 +63,8 @@ def _savings(found: Findings) -> list[dict[str, Any]]:
         {
             "task": one.task, "metric": one.metric, "arm": one.arm, "reference": one.reference, "cases": one.cases,
             "score": one.score, "reached_with": one.needed, "bound": one.bound, "saving": one.saving.value,
-            **_ends("", one.saving), "seeds": one.n, "missing_runs": one.missing, "patients": one.patients,
-            "claim": one.claim,
+            **_ends("", one.saving), **_ends("bootstrap_", one.percentile), "seeds": one.n,
+            "missing_runs": one.missing, "patients": one.patients, "claim": one.claim,
         }
         for one in found.savings
     ]  # fmt: skip

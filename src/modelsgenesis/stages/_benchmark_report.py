@@ -50,8 +50,9 @@ HOW = (
     "Every arm is taught on the same cases for as many updates (scratch:3x for three times as many), and scored on the "
     "same test patients, who were used for no choice; a seed chooses cases, patches and first weights for all arms "
     "alike. Differences are paired by seed, with Student's 95 % interval over seeds; `over patients too` is for other "
-    "patients as well. The t-test is the paper's two-sample test; the sign-flip test is exact and paired, corrected by "
-    "Holm over all lines of the table. The intervals are not corrected. g: Hedges' effect size."
+    "patients as well; `bootstrap` is the plain percentile interval over seeds, which is too narrow for few of them. "
+    "The t-test is the paper's two-sample test; the paired one is corrected by Holm over all lines of the table; the "
+    "sign-flip test is exact and paired. The intervals are not corrected. g: Hedges' effect size."
 )
 SAVED = (
     "A saving is the share of the reference's labels that an arm does without, read off a monotone learning curve; it "

@@ -22,8 +22,8 @@ RUNS, CASES, PUBLISHED = "runs.csv", "cases.csv", "published.json"
 Row = Sequence[str]
 
 COMPARISON_HEAD = (
-    "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "t-test", "paired t", "sign flip",
-    "sign flip, Holm", "g", "g of pairs",
+    "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "bootstrap", "t-test", "paired t",
+    "paired t, Holm", "sign flip", "g", "g of pairs",
 )  # fmt: skip
 SAVINGS_HEAD = ("arm", "scratch with", "reached with", "saving", "95 % interval", "claim")
 
@@ -116,8 +116,8 @@ def comparison_rows(found: Findings) -> list[Row]:
     return [
         (
             one.arm, str(one.cases), str(one.n), number(one.difference.value, signed=True), between(one.difference),
-            between(one.over_patients) if one.over_patients else "-",
-            _p(one.independent_t), _p(one.paired_t), _p(one.sign_flip), number(one.sign_flip.holm, 3),
+            between(one.over_patients) if one.over_patients else "-", between(one.percentile),
+            _p(one.independent_t), _p(one.paired_t), number(one.paired_t.holm, 3), _p(one.sign_flip),
             number(one.g, 2, signed=True), number(one.g_z, 2, signed=True),
         )
         for one in found.comparisons
