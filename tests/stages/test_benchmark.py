@@ -129,7 +129,7 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     page = report(done, tmp_path / "page.html").read_text(encoding="utf-8")
     text = (done / "report.md").read_text(encoding="utf-8")
     for said in (page, text):
-        assert "no arm is shown to need fewer labels than scratch" in said
+        assert "no saving of labels by pre-training is shown" in said
         assert "the audit found" in said
         assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in said
         assert "2 seeds (0, 1)" in said

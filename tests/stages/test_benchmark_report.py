@@ -37,3 +37,30 @@ def test_differences_stand_with_their_bootstrap_and_the_paired_test_after_holm(t
         wanted = [between(one.percentile), *(number(p, 3) for p in ps)]
         assert " | ".join(wanted) in text
         assert " & ".join(wanted) in (tmp_path / "tables.tex").read_text(encoding="utf-8")
+
+
+def test_longer_schedules_are_no_pre_training(tmp_path: Path) -> None:
+    """However much they save, they are neither counted nor named as what it buys, and have a sentence of their own."""
+    best = {3: (0.71, 0.73, 0.72), 12: (0.80, 0.81, 0.82)}
+    text = told(tmp_path, {**SCRATCH, **arm("scratch:3x", best), **arm("ours")})
+    assert "t: 1 of 2 savings of labels by pre-training are shown; the surest: ours saves" in text
+    assert "t, without pre-training: 1 of 2 savings of labels by more updates are shown; the surest: scratch:3x" in text
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<b>1 of 2</b><span>savings of labels by pre-training shown</span>" in page
+    alone = told(tmp_path / "alone", {**SCRATCH, **arm("scratch:3x", best)})
+    assert "by pre-training" not in alone
+    assert "without pre-training: 1 of 2" in alone
+
+
+def test_first_budget_that_is_enough_is_said_as_such(tmp_path: Path) -> None:
+    """An arm that starts above the reference needs its first budget, or fewer cases."""
+    text = told(tmp_path, {**SCRATCH, **arm("ours", {3: (0.71, 0.73, 0.72), 12: (0.80, 0.81, 0.82)})})
+    assert "| ours | 12 cases | 3 or fewer | at least 75% |" in text
+
+
+def test_savings_are_held_against_the_reference_by_its_name(tmp_path: Path) -> None:
+    """Where scratch is no arm, the first arm is the reference."""
+    text = told(tmp_path, {**arm("one", {3: (0.50, 0.52, 0.51), 12: (0.70, 0.71, 0.72)}), **arm("two")})
+    assert "| arm | one with | reached with |" in text
+    assert "one with & reached with" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert "scratch with" not in text

@@ -10,13 +10,12 @@ from modelsgenesis.core.files import written_aside
 from modelsgenesis.metrics.few_seeds import Estimate
 from modelsgenesis.stages._benchmark_tables import (
     COMPARISON_HEAD,
-    SAVINGS_HEAD,
     Findings,
     Row,
     comparison_rows,
     mean_sd,
     published_table,
-    saving_rows,
+    saving_table,
     score_table,
 )
 
@@ -90,7 +89,7 @@ def latex(found: Findings) -> str:
         words = f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds."
         tables.append((words, comparison_rows(found), COMPARISON_HEAD))
         words = f"{said}: labels saved against {found.reference}; intervals are not corrected for their number."
-        tables.append((words, saving_rows(found), SAVINGS_HEAD))
+        tables.append((words, *saving_table(found)))
     if found.published:
         tables.append((f"{said}: published scores beside ours.", *published_table(found)))
     return "\n".join(_as_latex(*each) for each in tables)

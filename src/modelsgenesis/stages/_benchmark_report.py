@@ -1,7 +1,7 @@
 """The report of a benchmark: one page, the same as Markdown, tables for programs and for a paper, and the figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_tabl
 from modelsgenesis.stages._benchmark_tables import (
     COMPARISON_HEAD,
     RUNS,
-    SAVINGS_HEAD,
     Findings,
     Row,
     comparison_rows,
+    is_longer,
     published_table,
     read_findings,
     rows_of,
-    saving_rows,
+    saving_table,
     score_table,
 )
 from modelsgenesis.stages._commands import command
@@ -143,7 +143,7 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
         wrong = BY_CHANCE * len(found.savings)
         saved = SAVED.format(lines=len(found.savings), wrong=wrong)
         words = [saved, *flat_words(found)]
-        sections.append((f"Savings of labels: {named}", [*words, Tabled(saving_rows(found), SAVINGS_HEAD)]))
+        sections.append((f"Savings of labels: {named}", [*words, Tabled(*saving_table(found))]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
         sections.append((f"Each arm against {found.reference}: {named}", [HOW, compared]))
     sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
@@ -244,8 +244,8 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[tuple[str, str, str]]:
     """The numbers on top."""
-    num = sum(one.shown for each in findings for one in each.savings)
-    lines = sum(len(each.savings) for each in findings)
+    bought = [one.shown for each in findings for one in each.savings if not is_longer(one.arm)]
+    num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
     return [
         (str(len(ran)), "runs", ""),
@@ -253,7 +253,7 @@ def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> 
         (str(max(len(each.table.budgets) for each in findings)), "numbers of labelled cases", ""),
         (str(max(len(each.table.seeds) for each in findings)), "seeds", ""),
         *([(str(patients), "test patients", "")] if patients else []),
-        *([(f"{num} of {lines}", "savings of labels shown", "good" if num else "bad")] if lines else []),
+        *([(counted, "savings of labels by pre-training shown", "good" if num else "bad")] if bought else []),
     ]
 
 
@@ -265,27 +265,37 @@ def lead(findings: Sequence[Findings]) -> str:
 
 
 def _found(found: Findings) -> str:
-    """What is shown, and how often an arm is better or worse."""
+    """What pre-trained arms are shown to save, then what longer schedules are, and where labels are not what lacks."""
+    longer = {one.arm for one in found.savings if is_longer(one.arm)}
+    trained = {one.arm for one in found.savings} - longer
+    said = [
+        *([f"{found.table.task}: {_shown(found, trained, 'by pre-training')}"] if trained else []),
+        *([f"{found.table.task}, without pre-training: {_shown(found, longer, 'by more updates')}"] if longer else []),
+    ]
+    return " ".join([*said, *(flat_words(found) if any(one.shown for one in found.savings) else [])])
+
+
+def _shown(found: Findings, arms: Collection[str], how: str) -> str:
+    """How many savings these arms are shown to bring, which is the surest, and how often they are better or worse."""
+    savings = [one for one in found.savings if one.arm in arms]
     ends = [
-        sorted((found.sign * one.difference.low95, found.sign * one.difference.high95)) for one in found.comparisons
+        sorted((found.sign * one.difference.low95, found.sign * one.difference.high95))
+        for one in found.comparisons
+        if one.arm in arms
     ]
     better, worse = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
     counted = (
         f"Of {len(ends)} comparisons with {found.reference}, the 95 % interval over seeds is on the better side in "
         f"{better} and on the worse side in {worse}."
     )
-    shown = [one for one in found.savings if one.shown]
+    shown = [one for one in savings if one.shown]
     if not shown:
-        return (
-            f"{found.table.task}: no arm is shown to need fewer labels than {found.reference}: every interval of a "
-            f"saving includes zero. {counted}"
-        )
+        return f"no saving of labels {how} is shown: no interval of one is above zero. {counted}"
     best = max(shown, key=lambda one: one.saving.low95)
-    said = (
-        f"{found.table.task}: {len(shown)} of {len(found.savings)} savings of labels are shown; the surest: {best.arm} "
-        f"{best.claim} where {best.reference} has {best.cases} cases. {counted}"
+    return (
+        f"{len(shown)} of {len(savings)} savings of labels {how} are shown; the surest: {best.arm} {best.claim} where "
+        f"{best.reference} has {best.cases} cases. {counted}"
     )
-    return " ".join([said, *flat_words(found)])
 
 
 def audit_rows(folder: Path) -> list[Row]:

@@ -25,7 +25,6 @@ COMPARISON_HEAD = (
     "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "bootstrap", "t-test", "paired t",
     "paired t, Holm", "sign flip", "g", "g of pairs",
 )  # fmt: skip
-SAVINGS_HEAD = ("arm", "scratch with", "reached with", "saving", "95 % interval", "claim")
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,14 @@ def read_findings(folder: Path) -> list[Findings]:
     return found
 
 
+def is_longer(arm: str) -> bool:
+    """Whether it is scratch with more updates: no pre-training."""
+    return arm.startswith(f"{SCRATCH}:")
+
+
 def _standing(arm: str) -> int:
     """Scratch, which the others are held against, comes first, and then its longer schedules."""
-    return 0 if arm == SCRATCH else 1 if arm.startswith(f"{SCRATCH}:") else 2
+    return 0 if arm == SCRATCH else 1 if is_longer(arm) else 2
 
 
 def _score_of(row: dict[str, str]) -> CaseScore:
@@ -124,21 +128,29 @@ def comparison_rows(found: Findings) -> list[Row]:
     ]  # fmt: skip
 
 
-def saving_rows(found: Findings) -> list[Row]:
-    """A row an arm and budget of the reference."""
-    return [
+def saving_table(found: Findings) -> tuple[list[Row], Row]:
+    """Rows and head of the savings: a row an arm and budget of the reference."""
+    rows: list[Row] = [
         (
             one.arm,
             f"{one.cases} cases",
-            f"{one.needed:.1f}" if math.isfinite(one.needed) else f"more than {one.cases * (1 - one.saving.value):.0f}",
+            _needed_words(one),
             "none"
             if one.bound == "at most" and one.saving.value <= 0
             else f"{one.bound} {one.saving.value:.0%}".strip(),
             between(one.saving, percent=True),
-            one.claim if one.shown else "not shown",
+            one.claim,
         )
         for one in found.savings
     ]
+    return rows, ("arm", f"{found.reference} with", "reached with", "saving", "95 % interval", "claim")
+
+
+def _needed_words(one: Saving) -> str:
+    """The cases with which the arm is as good; of a bound, what is known of them."""
+    if one.bound == "at least":
+        return f"{one.needed:.0f} or fewer"
+    return f"more than {one.cases * (1 - one.saving.value):.0f}" if one.bound else f"{one.needed:.1f}"
 
 
 def published_table(found: Findings) -> tuple[list[Row], Row]:
