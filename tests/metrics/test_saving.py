@@ -31,7 +31,7 @@ def test_saving_by_hand() -> None:
     assert one.saving.low95 < one.saving.value < one.saving.high95
     assert one.saving.high95 - one.saving.low95 < 0.02
     assert one.shown
-    assert one.claim == "saves 65% (95 % interval 64% to 65%)"
+    assert one.claim == "saves 65% (95 % interval 64% to 65%, over seeds, for these test cases only)"
 
 
 def test_first_budget_that_is_enough_is_a_lower_bound() -> None:
@@ -39,7 +39,7 @@ def test_first_budget_that_is_enough_is_a_lower_bound() -> None:
     _, one, _ = savings(exact([0.5, 0.6, 0.7], [0.65, 0.75, 0.8]))
     assert (one.needed, one.bound, one.saving.value) == (3, "at least", 0.5)
     assert (one.saving.low95, one.saving.high95) == (0.5, 1)
-    assert one.claim == "saves at least 50% (95 % interval 50% to 100%)"
+    assert one.claim == "saves at least 50% (95 % interval 50% to 100%, over seeds, for these test cases only)"
 
 
 def test_last_budget_that_is_not_enough_is_an_upper_bound() -> None:
@@ -139,6 +139,7 @@ def test_patients_make_the_interval_wider() -> None:
         assert both.saving.value == pytest.approx(seeds.saving.value)
         assert both.saving.low95 <= seeds.saving.low95
     assert sum(both.saving.low95 < seeds.saving.low95 for both, seeds in pairs) >= 4
+    assert all(both.claim == "not shown" or both.claim.endswith("%, over seeds and patients)") for both, _ in pairs)
 
 
 def test_patients_never_show_what_seeds_do_not() -> None:

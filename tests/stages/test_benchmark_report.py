@@ -64,3 +64,14 @@ def test_savings_are_held_against_the_reference_by_its_name(tmp_path: Path) -> N
     assert "| arm | one with | reached with |" in text
     assert "one with & reached with" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
     assert "scratch with" not in text
+
+
+def test_what_is_over_seeds_alone_is_said_to_be(tmp_path: Path) -> None:
+    """In the lead, before both tables, in each claim, and in the captions of the paper's tables."""
+    text = told(tmp_path, {**SCRATCH, **arm("ours")}, "auc")
+    only = "over seeds, for these test cases only"
+    assert f"%, {only}) where scratch has 12 cases" in text
+    assert f"the 95 % interval ({only}) is on the better side in 2" in text
+    assert text.count("Of AUC there is no interval over patients here") == 2
+    assert all(only in line for line in text.splitlines() if "| saves" in line)
+    assert f"intervals are {only}, and not corrected" in (tmp_path / "tables.tex").read_text(encoding="utf-8")

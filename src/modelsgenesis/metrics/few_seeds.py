@@ -36,6 +36,11 @@ class Estimate:
         return self.low95 > 0 or self.high95 < 0
 
 
+def scope_words(over_patients: bool) -> str:
+    """What an interval is over."""
+    return "over seeds and patients" if over_patients else "over seeds, for these test cases only"
+
+
 def draw_seeds(num_seeds: int, resamples: int, seed: int) -> Weights:
     """Draw seeds with replacement: all ways, up to five of them, else at random.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights, resample_patients
 from modelsgenesis.metrics.comparison import check_reference
-from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, percentiles, t_reach
+from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, percentiles, scope_words, t_reach
 from modelsgenesis.metrics.learning_curve import first_reaching, isotonic
 from modelsgenesis.metrics.runs import Table
 
@@ -62,13 +62,12 @@ class Saving:
 
     @property
     def claim(self) -> str:
-        """What may be said of it."""
+        """What may be said of it, and for whom it holds."""
         if not self.shown:
             return "not shown"
-        words = f"{self.bound} " if self.bound else ""
-        return (
-            f"saves {words}{self.saving.value:.0%} (95 % interval {self.saving.low95:.0%} to {self.saving.high95:.0%})"
-        )
+        much = f"{self.bound} {self.saving.value:.0%}".strip()
+        ends = f"{self.saving.low95:.0%} to {self.saving.high95:.0%}"
+        return f"saves {much} (95 % interval {ends}, {scope_words(self.patients > 0)})"
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,15 @@ def latex(found: Findings) -> str:
     said = f"{found.title} on {task}"
     tables = [(f"{said}: mean and standard deviation over {n} seeds.", *score_table(found))]
     if found.comparisons:
-        words = f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds."
+        words = (
+            f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds, for these "
+            f"test cases only{', and over patients too' if found.over_patients else ''}."
+        )
         tables.append((words, comparison_rows(found), COMPARISON_HEAD))
-        words = f"{said}: labels saved against {found.reference}; intervals are not corrected for their number."
+        words = (
+            f"{said}: labels saved against {found.reference}; intervals are {found.scope}, and not corrected for their "
+            "number."
+        )
         tables.append((words, *saving_table(found)))
     if found.published:
         tables.append((f"{said}: published scores beside ours.", *published_table(found)))

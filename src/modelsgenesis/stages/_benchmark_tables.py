@@ -10,7 +10,7 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.metrics.comparison import Comparison, compare
-from modelsgenesis.metrics.few_seeds import Estimate
+from modelsgenesis.metrics.few_seeds import Estimate, scope_words
 from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.metrics.saving import Saving, savings
 from modelsgenesis.metrics.significance import PValue
@@ -51,6 +51,16 @@ class Findings:
     def title(self) -> str:
         """The metric's name for people."""
         return TITLES.get(self.table.metric, self.table.metric)
+
+    @property
+    def over_patients(self) -> bool:
+        """Whether its intervals are over patients too; if not, they hold for these test cases only."""
+        return any(one.over_patients for one in self.comparisons)
+
+    @property
+    def scope(self) -> str:
+        """What the interval of a saving is over, in words."""
+        return scope_words(self.over_patients)
 
     @property
     def sign(self) -> float:
