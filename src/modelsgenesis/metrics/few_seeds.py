@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.metrics.bootstrap import LEVEL, Weights, resample_patients
+from modelsgenesis.metrics.bootstrap import LEVEL, Weights
 
 LISTED = 5**5  # up to five seeds all resamples are listed, so that no chance is left in them
 
@@ -66,25 +66,22 @@ def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
     return t_estimate(float(values.mean()), [(float(values.var(ddof=1)) / n, n - 1)])
 
 
-def mean_over_both(values: NDArray[np.float64], patients: tuple[str, ...], *, resamples: int, seed: int) -> Estimate:
-    """The mean of (seeds, cases) for seeds and patients like these; a patient's cases stay together.
+def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], num_patients: int) -> Estimate:
+    """The mean for seeds and patients like these.
 
     The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
     it is never narrower than that over seeds, or over patients, alone.
 
     Args:
-        values: of each seed and test case.
-        patients: of each case.
-        resamples: of the patients.
-        seed: of the draws.
+        values: (seeds,).
+        redrawn: (seeds, resamples), the same on resampled patients.
+        num_patients: that were drawn from.
     """
-    n, num_patients = len(values), len(set(patients))
+    n = len(values)
     if min(n, num_patients) < 2:
-        return Estimate(float(values.mean()) if values.size else float("nan"))
-    weights = resample_patients(patients, resamples, seed)
-    means = weights @ values.mean(0) / weights.sum(1)
-    of_patients = float(means.var()) * num_patients / (num_patients - 1)
-    of_seeds = float(values.mean(1).var(ddof=1)) / n
+        return Estimate(float(values.mean()) if n else float("nan"))
+    of_patients = float(redrawn.mean(0).var()) * num_patients / (num_patients - 1)
+    of_seeds = float(values.var(ddof=1)) / n
     return t_estimate(float(values.mean()), [(of_seeds, n - 1), (of_patients, num_patients - 1)])
 
 

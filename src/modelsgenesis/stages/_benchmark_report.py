@@ -71,8 +71,8 @@ PAIRS = (
     "cases only, cut where it is much longer than the differences."
 )
 SEEDS_ONLY = (
-    "Of {metric} there is no interval over patients here: every interval and test is over seeds, for these test cases "
-    "only, and other patients might turn a difference round."
+    "Of {metric} there is no interval over patients here ({why}): every interval and test is over seeds, for these "
+    "test cases only, and other patients might turn a difference round."
 )
 PUBLISHED = (
     "Published scores are of other patients, networks and schedules than ours: they say what to expect, and not who is "
@@ -147,7 +147,7 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
     if found.comparisons:
         wrong = BY_CHANCE * len(found.savings)
         saved = SAVED.format(scope=found.scope, lines=len(found.savings), wrong=wrong)
-        alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title)]
+        alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
         words = [saved, *alone, *flat_words(found)]
         sections.append((f"Savings of labels: {named}", [*words, Tabled(*saving_table(found))]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)

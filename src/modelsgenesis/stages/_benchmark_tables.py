@@ -11,10 +11,12 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.metrics.comparison import Comparison, compare
 from modelsgenesis.metrics.few_seeds import Estimate, scope_words
+from modelsgenesis.metrics.redrawn import Redrawn
 from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.metrics.saving import Saving, savings
 from modelsgenesis.metrics.significance import PValue
 from modelsgenesis.stages._approach import SCRATCH
+from modelsgenesis.stages._benchmark_answers import redraw_answers
 from modelsgenesis.stages._scores_page import TITLES
 from modelsgenesis.stages._trial import LOWER_IS_BETTER
 
@@ -38,6 +40,7 @@ class Findings:
         savings: likewise.
         by_case: the score of each run on each test case; empty for metrics of all cases together.
         published: scores of papers on that task by that metric: start, mean, sd, source.
+        why: no interval is over patients.
     """
 
     table: Table
@@ -46,6 +49,7 @@ class Findings:
     savings: list[Saving]
     by_case: tuple[CaseScore, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
+    why: str = ""
 
     @property
     def title(self) -> str:
@@ -86,11 +90,20 @@ def read_findings(folder: Path) -> list[Findings]:
         reference = each.arms[0]
         higher = each.metric not in LOWER_IS_BETTER
         several = len(each.arms) > 1
-        compared = compare(each, reference) if several else []
-        saved = savings(each, reference, higher_is_better=higher) if several else []
+        redrawn, why = _redrawn(folder, each) if several else (None, "")
+        compared = compare(each, reference, redrawn=redrawn) if several else []
+        saved = savings(each, reference, higher_is_better=higher, redrawn=redrawn) if several else []
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
-        found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric)))
+        found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric), why))
     return found
+
+
+def _redrawn(folder: Path, table: Table) -> tuple[Redrawn | None, str]:
+    """The runs' scores on resampled patients, or why there are none; of a table with the cases' scores neither."""
+    try:
+        return (None if table.patients else redraw_answers(folder, table)), ""
+    except DataError as error:
+        return None, str(error)
 
 
 def is_longer(arm: str) -> bool:
