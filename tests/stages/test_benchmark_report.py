@@ -78,7 +78,7 @@ def test_what_is_over_seeds_alone_is_said_to_be(tmp_path: Path) -> None:
     only = "over seeds, for these test cases only"
     assert f"%, {only}) where scratch has 12 cases" in text
     assert f"the 95 % interval ({only}) is on the better side in 2" in text
-    assert text.count("Of AUC there is no interval over patients here") == 2
+    assert text.count("Of AUC there is no interval over patients here: the answers of a run are not here") == 2
     assert all(only in line for line in text.splitlines() if "| saves" in line)
     assert f"intervals are {only}, and not corrected" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
 
@@ -125,18 +125,18 @@ def test_auc_is_over_patients_where_the_answers_are_here(tmp_path: Path) -> None
     assert {one.patients for one in found.savings} == {20}
     (tmp_path / "runs" / "ours" / "cases-3" / "seed-1" / "scores" / "cases.csv").unlink()
     text = told(tmp_path, scores, "auc")
-    assert "here (the answers of a run are not here (runs/ours/cases-3/seed-1/scores/cases.csv)): every" in text
+    assert "here: the answers of a run are not here (runs/ours/cases-3/seed-1/scores/cases.csv). Every" in text
 
 
 def test_answers_of_another_score_are_not_believed(tmp_path: Path) -> None:
     """Nor those of other cases: what the runs scored, they scored on something else."""
     scores = dict.fromkeys((("scratch", 3), ("ours", 3)), (0.5, 0.6))
     write_answers(tmp_path, scores, ("truth", "p_a", "p_b"), class_rows)
-    assert "have another score than the run): every" in told(tmp_path, scores, "auc")
+    assert "have another score than the run. Every" in told(tmp_path, scores, "auc")
     path = tmp_path / "runs" / "ours" / "cases-3" / "seed-1" / "scores" / "cases.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("c00,", "c99,"), encoding="utf-8")
     right = {key: [roc_auc(*answered(*key, seed)) for seed in range(2)] for key in scores}
-    assert "seed-1 answered other cases than the other runs): every" in told(tmp_path, right, "auc")
+    assert "seed-1 answered other cases than the other runs. Every" in told(tmp_path, right, "auc")
 
 
 def test_errors_of_numbers_are_over_patients_too(tmp_path: Path) -> None:

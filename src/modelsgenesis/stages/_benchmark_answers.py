@@ -31,11 +31,11 @@ def redraw_answers(folder: Path, table: Table) -> Redrawn:
         raise DataError("the scores of the test cases are not here")
     at = [(int(a), int(b), int(s)) for a, b, s in np.argwhere(np.isfinite(table.values))]
     places = [place_of(folder, table.arms[a], table.budgets[b], table.seeds[s]) for a, b, s in at]
-    runs = [_answers(place / "scores" / "cases.csv", folder) for place in places]
-    patients = _patients(runs[0])
+    patients = _patients(_answers(places[0], folder))
     weights = resample_patients(list(patients.values()), RESAMPLES, 0)
     whole, values = np.full(table.values.shape, np.nan), np.full((*table.values.shape, RESAMPLES), np.nan)
-    for run, place, rows in zip(at, places, runs, strict=True):
+    for run, place in zip(at, places, strict=True):
+        rows = _answers(place, folder)
         if _patients(rows) != patients:
             raise DataError(f"{place.relative_to(folder)} answered other cases than the other runs")
         whole[run], values[run] = statistic(rows, np.ones((1, len(rows)), np.int64))[0], statistic(rows, weights)
@@ -52,8 +52,9 @@ def _patients(rows: Rows) -> dict[str, str]:
     return {row["id"]: row["patient"] for row in rows}
 
 
-def _answers(path: Path, folder: Path) -> Rows:
-    """The rows of the cases that were answered, by name."""
+def _answers(place: Path, folder: Path) -> Rows:
+    """The rows of the cases that a run answered, by name."""
+    path = place / "scores" / "cases.csv"
     rows = [row for row in read_rows(path)[0] if row["status"] == "compared"] if path.is_file() else []
     if not rows:
         raise DataError(f"the answers of a run are not here ({path.relative_to(folder)})")

@@ -71,7 +71,7 @@ PAIRS = (
     "cases only, cut where it is much longer than the differences."
 )
 SEEDS_ONLY = (
-    "Of {metric} there is no interval over patients here ({why}): every interval and test is over seeds, for these "
+    "Of {metric} there is no interval over patients here: {why}. Every interval and test is over seeds, for these "
     "test cases only, and other patients might turn a difference round."
 )
 PUBLISHED = (
