@@ -1,6 +1,6 @@
 """How often the statistics of a comparison are right, on simulated runs whose truth is known.
 
-Run: python benchmarks/intervals.py {differences,patients,savings,tests} SIMULATIONS
+Run: python benchmarks/intervals.py {differences,patients,aucs,savings,tests} SIMULATIONS
 """
 
 import sys
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modelsgenesis.metrics.bootstrap import resample_patients
 from modelsgenesis.metrics.comparison import TESTS, Comparison, compare
 from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, mean_over_both, mean_over_seeds, percentiles
+from modelsgenesis.metrics.redrawn import weighted_auc
 from modelsgenesis.metrics.runs import Table
 from modelsgenesis.metrics.saving import Saving, savings
 
@@ -116,6 +117,12 @@ def coverage_of_differences(simulations: int) -> None:
             )
 
 
+def over_both(values: NDArray[np.float64], patients: tuple[str, ...], resamples: int, seed: int) -> Estimate:
+    """Our interval of the mean of (seeds, cases)."""
+    weights = resample_patients(patients, resamples, seed)
+    return mean_over_both(values.mean(1), values @ weights.T / weights.sum(1), len(set(patients)))
+
+
 def crossed(values: NDArray[np.float64], patients: tuple[str, ...], resamples: int, seed: int) -> Estimate:
     """The plain two-level bootstrap of (seeds, cases): seeds drawn, patients drawn, the middle 95 %."""
     rng = np.random.default_rng(seed)
@@ -139,10 +146,42 @@ def coverage_over_patients(simulations: int) -> None:
                         num_patients
                     )
                     values = values + parts[2] * rng.standard_normal((num_seeds, num_patients))
-                    ours = mean_over_both(values, names, resamples=500, seed=at)
+                    ours = over_both(values, names, 500, at)
                     hits += holds(ours, 0), holds(crossed(values, names, 500, at), 0)
                 rates = " | ".join(f"{rate:.3f}" for rate in hits / simulations)
                 print(f"| {num_seeds} | {num_patients} | {parts} | {rates} |", flush=True)
+
+
+def auc_over_both(
+    rng: np.random.Generator, num_seeds: int, num_patients: int, seeds_sd: float, patients_sd: float
+) -> Estimate:
+    """Our interval of the AUC of an arm minus that of scratch, which are equally good.
+
+    Scores are normal, a quarter of the patients has it, and is 1.5 higher; seeds move how much higher, patients move
+    an arm's scores for them in all its runs.
+    """
+    there = np.arange(num_patients) % 4 == 0
+    weights = resample_patients(tuple(map(str, range(num_patients))), 500, int(rng.integers(2**31)))
+    everyone = np.ones((1, num_patients), np.int64)
+    whole, redrawn = np.zeros((2, num_seeds)), np.zeros((2, num_seeds, 500))
+    for arm in range(2):
+        patient = patients_sd * rng.standard_normal(num_patients)
+        for seed in range(num_seeds):
+            lead = 1.5 + seeds_sd * rng.standard_normal()
+            p = lead * there + patient + np.sqrt(1 - patients_sd**2) * rng.standard_normal(num_patients)
+            whole[arm, seed] = weighted_auc(p, there, everyone)[0]
+            redrawn[arm, seed] = weighted_auc(p, there, weights)
+    return mean_over_both(whole[1] - whole[0], redrawn[1] - redrawn[0], num_patients)
+
+
+def coverage_of_aucs(simulations: int) -> None:
+    """Print the same for differences of AUC."""
+    print("| seeds | patients | sd of seeds, patients | variances added |")
+    rng = np.random.default_rng(3)
+    for num_patients in (40, 120):
+        for parts in ((0.3, 0.8), (0.0, 0.8), (0.3, 0.3)):
+            hits = [holds(auc_over_both(rng, 5, num_patients, *parts), 0) for _ in range(simulations)]
+            print(f"| 5 | {num_patients} | {parts} | {np.mean(hits):.3f} |", flush=True)
 
 
 def of_savings(simulations: int) -> None:
@@ -174,6 +213,7 @@ def of_savings(simulations: int) -> None:
 PARTS = {
     "differences": coverage_of_differences,
     "patients": coverage_over_patients,
+    "aucs": coverage_of_aucs,
     "savings": of_savings,
     "tests": false_positives,
 }

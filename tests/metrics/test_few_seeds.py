@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.intervals import SHAPES, crossed, holds
+from benchmarks.intervals import SHAPES, crossed, holds, over_both
 from scipy import stats
 
 from modelsgenesis.metrics.few_seeds import (
     Estimate,
     draw_seeds,
-    mean_over_both,
     mean_over_seeds,
     percentiles,
     t_reach,
@@ -52,16 +51,27 @@ def test_degrees_of_freedom_are_satterthwaites() -> None:
     assert found == pytest.approx(expected)
 
 
+def test_a_further_source_of_chance_never_narrows() -> None:
+    """Many patients bring degrees of freedom, and no certainty about seeds; nor do seeds about few patients."""
+    seeds, patients = np.array([1.0, 1.0, 1.0, 0.1]), np.array([0.01, 0.3, 3.0, 1.0])
+    both = t_reach(np.stack([seeds, patients]), np.array([4, 59]))
+    assert (both >= t_reach(seeds[None], np.array([4]))).all()
+    assert (t_reach(np.stack([seeds, patients]), np.array([9, 2])) >= t_reach(patients[None], np.array([2]))).all()
+    rng = np.random.default_rng(0)
+    values = 0.02 * rng.standard_normal((5, 1)) + 0.05 * rng.standard_normal((5, 60)) + 0.025
+    assert over_both(values, tuple(map(str, range(60))), 2000, 0).low95 <= mean_over_seeds(values.mean(1)).low95
+
+
 def test_cases_of_a_patient_are_one_piece_of_evidence() -> None:
     """Each case written four times over changes the interval only if it is taken for four patients."""
     rng = np.random.default_rng(0)
     values = rng.normal(0.1, 0.1, 12) + rng.normal(0, 0.01, (5, 12))
     names = tuple("abcdefghijkl")
-    once = mean_over_both(values, names, resamples=2000, seed=0)
-    same = mean_over_both(np.repeat(values, 4, axis=1), tuple(np.repeat(names, 4)), resamples=2000, seed=0)
+    once = over_both(values, names, 2000, 0)
+    same = over_both(np.repeat(values, 4, axis=1), tuple(np.repeat(names, 4)), 2000, 0)
     assert same.low95 == pytest.approx(once.low95)
     other = tuple(str(k) for k in range(48))
-    more = mean_over_both(np.repeat(values, 4, axis=1), other, resamples=2000, seed=0)
+    more = over_both(np.repeat(values, 4, axis=1), other, 2000, 0)
     assert more.high95 - more.low95 < 0.7 * (once.high95 - once.low95)
 
 
@@ -69,7 +79,7 @@ def test_one_seed_or_one_patient_has_no_interval() -> None:
     """The mean alone."""
     assert mean_over_seeds(np.array([0.5])).value == 0.5
     assert math.isnan(mean_over_seeds(np.array([0.5])).low95)
-    assert math.isnan(mean_over_both(np.ones((3, 2)), ("p", "p"), resamples=10, seed=0).low95)
+    assert math.isnan(over_both(np.ones((3, 2)), ("p", "p"), 10, 0).low95)
     assert not mean_over_seeds(np.array([0.5])).excludes_zero
 
 
@@ -111,7 +121,7 @@ def test_coverage_over_seeds_and_patients(spreads: tuple[float, float]) -> None:
         values = spreads[0] * rng.standard_normal((5, 1)) + spreads[1] * rng.standard_normal(20)
         values = values + 0.04 * rng.standard_normal((5, 20))
         hits += (
-            holds(mean_over_both(values, names, resamples=400, seed=at), 0),
+            holds(over_both(values, names, 400, at), 0),
             holds(crossed(values, names, 400, at), 0),
         )
     assert hits[0] / 1000 >= binomial(1000, 0.94)[0]

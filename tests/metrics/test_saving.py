@@ -31,7 +31,7 @@ def test_saving_by_hand() -> None:
     assert one.saving.low95 < one.saving.value < one.saving.high95
     assert one.saving.high95 - one.saving.low95 < 0.02
     assert one.shown
-    assert one.claim == "saves 65% (95 % interval 64% to 65%)"
+    assert one.claim == "saves 65% (95 % interval 64% to 65%, over seeds, for these test cases only)"
 
 
 def test_first_budget_that_is_enough_is_a_lower_bound() -> None:
@@ -39,7 +39,7 @@ def test_first_budget_that_is_enough_is_a_lower_bound() -> None:
     _, one, _ = savings(exact([0.5, 0.6, 0.7], [0.65, 0.75, 0.8]))
     assert (one.needed, one.bound, one.saving.value) == (3, "at least", 0.5)
     assert (one.saving.low95, one.saving.high95) == (0.5, 1)
-    assert one.claim == "saves at least 50% (95 % interval 50% to 100%)"
+    assert one.claim == "saves at least 50% (95 % interval 50% to 100%, over seeds, for these test cases only)"
 
 
 def test_last_budget_that_is_not_enough_is_an_upper_bound() -> None:
@@ -86,18 +86,25 @@ def test_identical_arms_save_nothing() -> None:
         assert holds(one.saving, 0)
 
 
-def test_shown_agrees_with_the_test_of_the_difference() -> None:
-    """On curves that rise by themselves a saving is shown just where the paired t-test says that the arm is better."""
+@pytest.mark.parametrize("num_patients", [0, 30])
+def test_shown_agrees_with_the_interval_of_the_difference(num_patients: int) -> None:
+    """On curves that rise by themselves a saving is shown just where that is above zero, over patients if given."""
     rng = np.random.default_rng(1)
     for _ in range(8):
         table = simulated(rng, 5, 1, 0.3, noise=0.01)
+        if num_patients:
+            gains = 0.05 * rng.standard_normal((2, 1, 1, num_patients))
+            scores = table.values[..., None] + gains - gains.mean(-1, keepdims=True)
+            table = table_of(table.values, BUDGETS, scores)
         means = table.values.mean(-1)
         if (np.diff(means) <= 0).any():
             continue
         shown = {one.cases: one.shown for one in savings(table)}
         for one in compare(table)[1:]:
-            if abs(one.paired_t.p - 0.05) > 0.02:
-                assert shown[one.cases] == (one.difference.low95 > 0)
+            found = one.over_patients or one.difference
+            if abs(found.low95) > 0.1 * (found.value - found.low95):
+                assert shown[one.cases] == (found.low95 > 0)
+                assert not shown[one.cases] or one.paired_t.p < 0.05
 
 
 def test_errors_are_the_scores_turned_round() -> None:
@@ -132,6 +139,19 @@ def test_patients_make_the_interval_wider() -> None:
         assert both.saving.value == pytest.approx(seeds.saving.value)
         assert both.saving.low95 <= seeds.saving.low95
     assert sum(both.saving.low95 < seeds.saving.low95 for both, seeds in pairs) >= 4
+    assert all(both.claim == "not shown" or both.claim.endswith("%, over seeds and patients)") for both, _ in pairs)
+
+
+def test_patients_never_show_what_seeds_do_not() -> None:
+    """However many patients there are, all of whom gain alike."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        without = simulated(rng, 5, 1, 0.2)
+        scores = without.values[..., None] + 0.01 * rng.standard_normal((*without.values.shape, 60))
+        scores += without.values[..., None] - scores.mean(-1, keepdims=True)
+        for both, seeds in zip(savings(table_of(without.values, BUDGETS, scores)), savings(without), strict=True):
+            assert both.saving.low95 <= seeds.saving.low95 + 1e-9
+            assert both.saving.high95 >= seeds.saving.high95 - 1e-9
 
 
 def test_same_seed_same_interval() -> None:

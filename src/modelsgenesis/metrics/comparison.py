@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, mean_over_both, mean_over_seeds, percentiles
+from modelsgenesis.metrics.redrawn import Redrawn, redraw_means
 from modelsgenesis.metrics.runs import Table
 from modelsgenesis.metrics.significance import (
     PValue,
@@ -42,7 +43,7 @@ class Comparison:
         reference_sd: of the reference, with n - 1.
         difference: arm minus reference, for other seeds on the same test cases.
         percentile: the same with the plain bootstrap's interval, which for few seeds is too narrow.
-        over_patients: the same for other seeds and other patients; None where the cases' scores were not given.
+        over_patients: the same for other seeds and other patients; None where nothing is known of patients.
         patients: that it is over.
         undefined: test cases it leaves out.
         independent_t: the paper's two-sample t-test.
@@ -81,20 +82,29 @@ class Comparison:
     g_z: float
 
 
-def compare(table: Table, reference: str = "scratch", *, resamples: int = 2000, seed: int = 0) -> list[Comparison]:
+def compare(
+    table: Table,
+    reference: str = "scratch",
+    *,
+    redrawn: Redrawn | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Comparison]:
     """Hold every other arm against the reference at every budget it was run with; together they are Holm's family.
 
     Args:
         table: of one task and metric.
         reference: the arm to hold against.
+        redrawn: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
         resamples: of the bootstrap.
         seed: of it.
     Raises:
         DataError: the reference is no arm of the table.
     """
     check_reference(table, reference)
+    redrawn = redrawn or redraw_means(table, resamples=resamples, seed=seed)
     compared = [
-        _comparison(table, arm, reference, budget, resamples, seed)
+        _comparison(table, redrawn, arm, reference, budget, resamples, seed)
         for arm in table.arms
         if arm != reference
         for budget, values in enumerate(table.of(arm))
@@ -133,7 +143,9 @@ def check_reference(table: Table, reference: str) -> None:
         raise DataError(f"no arm of {table.task} is called {reference}; the reference is one of: {known}")
 
 
-def _comparison(table: Table, arm: str, reference: str, budget: int, resamples: int, seed: int) -> Comparison:
+def _comparison(
+    table: Table, redrawn: Redrawn | None, arm: str, reference: str, budget: int, resamples: int, seed: int
+) -> Comparison:
     ours, theirs = table.of(arm)[budget], table.of(reference)[budget]
     paired = np.isfinite(ours) & np.isfinite(theirs)
     missing = tuple(each for each, there in zip(table.seeds, paired, strict=True) if not there)
@@ -152,8 +164,8 @@ def _comparison(table: Table, arm: str, reference: str, budget: int, resamples: 
         *_mean_and_sd(theirs),
         difference=mean_over_seeds(differences),
         percentile=_plain(differences, resamples, seed),
-        over_patients=_over_patients(table, arm, reference, budget, paired, resamples, seed),
-        patients=len(set(table.patients)),
+        over_patients=_over_patients(table, redrawn, arm, reference, budget, paired) if redrawn else None,
+        patients=redrawn.num_patients if redrawn else 0,
         undefined=table.undefined,
         independent_t=independent_t(ours, theirs),
         paired_t=paired_t(differences),
@@ -182,9 +194,10 @@ def _plain(differences: NDArray[np.float64], resamples: int, seed: int) -> Estim
 
 
 def _over_patients(
-    table: Table, arm: str, reference: str, budget: int, paired: NDArray[np.bool_], resamples: int, seed: int
-) -> Estimate | None:
-    if not table.patients:
-        return None
-    differences = (table.cases_of(arm) - table.cases_of(reference))[budget][paired]
-    return mean_over_both(differences, table.patients, resamples=resamples, seed=seed)
+    table: Table, redrawn: Redrawn, arm: str, reference: str, budget: int, paired: NDArray[np.bool_]
+) -> Estimate:
+    ours, theirs = table.arms.index(arm), table.arms.index(reference)
+    whole, values = (
+        scores[ours, budget][paired] - scores[theirs, budget][paired] for scores in (redrawn.whole, redrawn.values)
+    )
+    return mean_over_both(whole, values, redrawn.num_patients)

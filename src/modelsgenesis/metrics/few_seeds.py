@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.metrics.bootstrap import LEVEL, Weights, resample_patients
+from modelsgenesis.metrics.bootstrap import LEVEL, Weights
 
 LISTED = 5**5  # up to five seeds all resamples are listed, so that no chance is left in them
 
@@ -34,6 +34,11 @@ class Estimate:
     def excludes_zero(self) -> bool:
         """Whether the whole interval is on one side of zero; never so where it is undefined."""
         return self.low95 > 0 or self.high95 < 0
+
+
+def scope_words(over_patients: bool) -> str:
+    """What an interval is over."""
+    return "over seeds and patients" if over_patients else "over seeds, for these test cases only"
 
 
 def draw_seeds(num_seeds: int, resamples: int, seed: int) -> Weights:
@@ -61,24 +66,22 @@ def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
     return t_estimate(float(values.mean()), [(float(values.var(ddof=1)) / n, n - 1)])
 
 
-def mean_over_both(values: NDArray[np.float64], patients: tuple[str, ...], *, resamples: int, seed: int) -> Estimate:
-    """The mean of (seeds, cases) for seeds and patients like these; a patient's cases stay together.
+def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], num_patients: int) -> Estimate:
+    """The mean for seeds and patients like these.
 
-    The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide.
+    The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
+    it is never narrower than that over seeds, or over patients, alone.
 
     Args:
-        values: of each seed and test case.
-        patients: of each case.
-        resamples: of the patients.
-        seed: of the draws.
+        values: (seeds,).
+        redrawn: (seeds, resamples), the same on resampled patients.
+        num_patients: that were drawn from.
     """
-    n, num_patients = len(values), len(set(patients))
+    n = len(values)
     if min(n, num_patients) < 2:
-        return Estimate(float(values.mean()) if values.size else float("nan"))
-    weights = resample_patients(patients, resamples, seed)
-    means = weights @ values.mean(0) / weights.sum(1)
-    of_patients = float(means.var()) * num_patients / (num_patients - 1)
-    of_seeds = float(values.mean(1).var(ddof=1)) / n
+        return Estimate(float(values.mean()) if n else float("nan"))
+    of_patients = float(redrawn.mean(0).var()) * num_patients / (num_patients - 1)
+    of_seeds = float(values.var(ddof=1)) / n
     return t_estimate(float(values.mean()), [(of_seeds, n - 1), (of_patients, num_patients - 1)])
 
 
@@ -96,6 +99,9 @@ def t_estimate(value: float, parts: list[tuple[float, int]]) -> Estimate:
 def t_reach(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> NDArray[np.float64]:
     """Half the width of a 95 % interval whose variance is a sum, by Satterthwaite's degrees of freedom.
 
+    It is never less than that of one source alone: the sum of two may have so many more degrees of freedom than the
+    seeds that a further source of chance would make the interval narrower.
+
     Args:
         variances: (sources, numbers), of each number by each source of chance.
         freedoms: (sources,).
@@ -105,7 +111,9 @@ def t_reach(variances: NDArray[np.float64], freedoms: NDArray[np.int64]) -> NDAr
     total = variances.sum(0)
     squares = (variances**2 / freedoms[:, None]).sum(0)
     freedom = np.divide(total**2, squares, out=np.full(len(total), 1.0), where=squares > 0)
-    return np.asarray(stats.t.ppf(LEVEL[1] / 100, freedom) * np.sqrt(total), np.float64)
+    together = stats.t.ppf(LEVEL[1] / 100, freedom) * np.sqrt(total)
+    alone = stats.t.ppf(LEVEL[1] / 100, freedoms[:, None]) * np.sqrt(variances)
+    return np.asarray(np.maximum(together, alone.max(0)), np.float64)
 
 
 def percentiles(values: NDArray[np.float64], value: float) -> Estimate:

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights, resample_patients
+from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights
 from modelsgenesis.metrics.comparison import check_reference
-from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, percentiles, t_reach
+from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, percentiles, scope_words, t_reach
 from modelsgenesis.metrics.learning_curve import first_reaching, isotonic
+from modelsgenesis.metrics.redrawn import Redrawn, redraw_means
 from modelsgenesis.metrics.runs import Table
 
 STEPS = 64  # places looked at between two budgets
@@ -62,13 +63,12 @@ class Saving:
 
     @property
     def claim(self) -> str:
-        """What may be said of it."""
+        """What may be said of it, and for whom it holds."""
         if not self.shown:
             return "not shown"
-        words = f"{self.bound} " if self.bound else ""
-        return (
-            f"saves {words}{self.saving.value:.0%} (95 % interval {self.saving.low95:.0%} to {self.saving.high95:.0%})"
-        )
+        much = f"{self.bound} {self.saving.value:.0%}".strip()
+        ends = f"{self.saving.low95:.0%} to {self.saving.high95:.0%}"
+        return f"saves {much} (95 % interval {ends}, {scope_words(self.patients > 0)})"
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,20 @@ def savings(
     reference: str = "scratch",
     *,
     higher_is_better: bool = True,
+    redrawn: Redrawn | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Saving]:
     """What every other arm saves at every budget of the reference.
 
-    Seeds are resampled jointly for all arms and budgets, for their cases are the same and nested. Where the cases'
-    scores are given, the interval is over patients too.
+    Seeds are resampled jointly for all arms and budgets, for their cases are the same and nested. Where scores on
+    resampled patients are given, or those of the cases, the interval is over patients too.
 
     Args:
         table: of one task and metric.
         reference: the arm whose scores are to be reached.
         higher_is_better: False for errors and distances.
+        redrawn: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
         resamples: of the bootstrap.
         seed: of it.
     Raises:
@@ -108,31 +110,34 @@ def savings(
     check_reference(table, reference)
     sign = 1.0 if higher_is_better else -1.0
     seeds = draw_seeds(len(table.seeds), resamples, seed)
-    patients = resample_patients(table.patients, resamples, seed) if table.patients else None
-    curves = {arm: _curves(table, arm, sign, seeds, patients) for arm in table.arms}
+    redrawn = redrawn or redraw_means(table, resamples=resamples, seed=seed)
+    curves = {arm: _curves(table, arm, sign, seeds, redrawn) for arm in table.arms}
+    num_patients = redrawn.num_patients if redrawn else 0
     return [
-        _saving(table, arm, reference, curves, column, sign)
+        _saving(table, arm, reference, curves, column, sign, num_patients)
         for arm in table.arms
         if arm != reference
         for column in range(len(curves[reference].budgets))
     ]
 
 
-def _curves(table: Table, arm: str, sign: float, seeds: Weights, patients: Weights | None) -> _Curves:
-    values = table.of(arm)
+def _curves(table: Table, arm: str, sign: float, seeds: Weights, redrawn: Redrawn | None) -> _Curves:
+    at, values = table.arms.index(arm), table.of(arm)
     run = np.isfinite(values).any(1)
-    values, there = sign * values[run], np.isfinite(values[run])
-    point = _fit(np.where(there, values, 0)[None], there[None])
-    by_seed = _fit(np.where(there, values, 0) * seeds[:, None], there * seeds[:, None])
-    by_patient = np.empty((0, len(values)))
-    if patients is not None:
-        scores = sign * np.where(there[..., None], table.cases_of(arm)[run], 0)
-        means = np.moveaxis(scores @ patients.T / patients.sum(1), -1, 0)  # (resamples, budgets, seeds)
-        point = _fit(scores.mean(-1)[None], there[None])
-        by_seed = _fit(scores.mean(-1) * seeds[:, None], there * seeds[:, None])
-        by_patient = _fit(means, np.broadcast_to(there, means.shape))
-    budgets = np.array(table.budgets, np.float64)[run]
-    return _Curves(budgets, int(there.sum(1).min()), int((~there).sum()), point[0], by_seed, by_patient)
+    there = np.isfinite(values[run])
+    scores = sign * np.where(there, redrawn.whole[at, run] if redrawn else values[run], 0)
+    by_patient = np.empty((0, len(scores)))
+    if redrawn:
+        drawn = np.moveaxis(sign * np.where(there[..., None], redrawn.values[at, run], 0), -1, 0)
+        by_patient = _fit(drawn, np.broadcast_to(there, drawn.shape))  # (resamples, budgets, seeds)
+    return _Curves(
+        np.array(table.budgets, np.float64)[run],
+        int(there.sum(1).min()),
+        int((~there).sum()),
+        point=_fit(scores[None], there[None])[0],
+        by_seed=_fit(scores * seeds[:, None], there * seeds[:, None]),
+        by_patient=by_patient,
+    )
 
 
 def _fit(sums: NDArray[np.float64], counts: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -143,7 +148,15 @@ def _fit(sums: NDArray[np.float64], counts: NDArray[np.generic]) -> NDArray[np.f
     return np.where(whole, isotonic(means, np.maximum(num, 1)), np.nan)
 
 
-def _saving(table: Table, arm: str, reference: str, curves: dict[str, _Curves], column: int, sign: float) -> Saving:
+def _saving(
+    table: Table,
+    arm: str,
+    reference: str,
+    curves: dict[str, _Curves],
+    column: int,
+    sign: float,
+    num_patients: int,
+) -> Saving:
     ours, theirs = curves[arm], curves[reference]
     budget, target = int(theirs.budgets[column]), float(theirs.point[column])
     logs = np.log(ours.budgets)
@@ -152,7 +165,7 @@ def _saving(table: Table, arm: str, reference: str, curves: dict[str, _Curves], 
     value = 1 - float(min(needed, ours.budgets[-1])) / budget
     by_seed = _together(ours.by_seed, theirs.by_seed[:, column])
     by_patient = _together(ours.by_patient, theirs.by_patient[:, column])
-    n, num_patients = min(ours.n, theirs.n), len(set(table.patients))
+    n = min(ours.n, theirs.n)
     interval = plain = Estimate(value)
     enough = len(by_seed) >= (1 - MOST_UNDEFINED) * len(ours.by_seed)
     if n > 1 and enough and num_patients != 1:

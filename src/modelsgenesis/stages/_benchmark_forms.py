@@ -10,13 +10,12 @@ from modelsgenesis.core.files import written_aside
 from modelsgenesis.metrics.few_seeds import Estimate
 from modelsgenesis.stages._benchmark_tables import (
     COMPARISON_HEAD,
-    SAVINGS_HEAD,
     Findings,
     Row,
     comparison_rows,
     mean_sd,
     published_table,
-    saving_rows,
+    saving_table,
     score_table,
 )
 
@@ -46,7 +45,7 @@ def _comparisons(found: Findings) -> list[dict[str, Any]]:
             "task": one.task, "metric": one.metric, "arm": one.arm, "reference": one.reference, "cases": one.cases,
             "seeds": one.n, "missing_seeds": " ".join(map(str, one.missing)), "mean": one.mean, "sd": one.sd,
             "reference_mean": one.reference_mean, "reference_sd": one.reference_sd,
-            "difference": one.difference.value, **_ends("", one.difference),
+            "difference": one.difference.value, **_ends("", one.difference), **_ends("bootstrap_", one.percentile),
             **_ends("over_patients_", one.over_patients or Estimate(math.nan)),
             "t_test_p": one.independent_t.p, "t_test_holm": one.independent_t.holm,
             "paired_t_p": one.paired_t.p, "paired_t_holm": one.paired_t.holm,
@@ -63,8 +62,8 @@ def _savings(found: Findings) -> list[dict[str, Any]]:
         {
             "task": one.task, "metric": one.metric, "arm": one.arm, "reference": one.reference, "cases": one.cases,
             "score": one.score, "reached_with": one.needed, "bound": one.bound, "saving": one.saving.value,
-            **_ends("", one.saving), "seeds": one.n, "missing_runs": one.missing, "patients": one.patients,
-            "claim": one.claim,
+            **_ends("", one.saving), **_ends("bootstrap_", one.percentile), "seeds": one.n,
+            "missing_runs": one.missing, "patients": one.patients, "claim": one.claim,
         }
         for one in found.savings
     ]  # fmt: skip
@@ -87,10 +86,16 @@ def latex(found: Findings) -> str:
     said = f"{found.title} on {task}"
     tables = [(f"{said}: mean and standard deviation over {n} seeds.", *score_table(found))]
     if found.comparisons:
-        words = f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds."
+        words = (
+            f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds, for these "
+            f"test cases only{', and over patients too' if found.over_patients else ''}."
+        )
         tables.append((words, comparison_rows(found), COMPARISON_HEAD))
-        words = f"{said}: labels saved against {found.reference}; intervals are not corrected for their number."
-        tables.append((words, saving_rows(found), SAVINGS_HEAD))
+        words = (
+            f"{said}: labels saved against {found.reference}; intervals are {found.scope}, and not corrected for their "
+            "number."
+        )
+        tables.append((words, *saving_table(found)))
     if found.published:
         tables.append((f"{said}: published scores beside ours.", *published_table(found)))
     return "\n".join(_as_latex(*each) for each in tables)

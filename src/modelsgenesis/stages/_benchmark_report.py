@@ -1,7 +1,7 @@
 """The report of a benchmark: one page, the same as Markdown, tables for programs and for a paper, and the figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_tabl
 from modelsgenesis.stages._benchmark_tables import (
     COMPARISON_HEAD,
     RUNS,
-    SAVINGS_HEAD,
     Findings,
     Row,
     comparison_rows,
+    is_longer,
     published_table,
     read_findings,
     rows_of,
-    saving_rows,
+    saving_table,
     score_table,
 )
 from modelsgenesis.stages._commands import command
@@ -49,14 +49,16 @@ BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's low
 HOW = (
     "Every arm is taught on the same cases for as many updates (scratch:3x for three times as many), and scored on the "
     "same test patients, who were used for no choice; a seed chooses cases, patches and first weights for all arms "
-    "alike. Differences are paired by seed, with Student's 95 % interval over seeds; `over patients too` is for other "
-    "patients as well. The t-test is the paper's two-sample test; the sign-flip test is exact and paired, corrected by "
-    "Holm over all lines of the table. The intervals are not corrected. g: Hedges' effect size."
+    "alike. Differences are paired by seed, with Student's 95 % interval over seeds, for these test cases "
+    "only; `over patients too` is for other patients as well; `bootstrap` is the plain percentile interval over seeds, "
+    "which is too narrow for few of them. The t-test is the paper's two-sample test; the paired one is corrected by "
+    "Holm over all lines of the table; the sign-flip test is exact and paired. The intervals are not corrected. g: "
+    "Hedges' effect size."
 )
 SAVED = (
     "A saving is the share of the reference's labels that an arm does without, read off a monotone learning curve; it "
-    "is claimed only where its whole 95 % interval is above zero. These intervals are not corrected for the number of "
-    "lines: of {lines} lines without any effect, {wrong:.1f} would be claimed by chance."
+    "is claimed only where its whole 95 % interval, {scope}, is above zero. These intervals are not "
+    "corrected for the number of lines: of {lines} lines without any effect, {wrong:.1f} would be claimed by chance."
 )
 FLAT = (
     "From {first} to {last} labelled cases {reference} itself is not shown to get better ({gain:+.3f}, 95 % interval "
@@ -65,8 +67,12 @@ FLAT = (
 )
 PAIRS = (
     "Each line above joins the runs of one seed: {reference} in grey, the arm in its colour. Below, a point is the "
-    "difference of such a pair; the bar is the mean, with Student's 95 % interval over {seeds}, cut where it is much "
-    "longer than the differences."
+    "difference of such a pair; the bar is the mean, with Student's 95 % interval over {seeds}, for these test "
+    "cases only, cut where it is much longer than the differences."
+)
+SEEDS_ONLY = (
+    "Of {metric} there is no interval over patients here: {why}. Every interval and test is over seeds, for these "
+    "test cases only, and other patients might turn a difference round."
 )
 PUBLISHED = (
     "Published scores are of other patients, networks and schedules than ours: they say what to expect, and not who is "
@@ -140,11 +146,12 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
         sections.append((f"Published scores beside ours: {named}", [PUBLISHED, Tabled(*published_table(found))]))
     if found.comparisons:
         wrong = BY_CHANCE * len(found.savings)
-        saved = SAVED.format(lines=len(found.savings), wrong=wrong)
-        words = [saved, *flat_words(found)]
-        sections.append((f"Savings of labels: {named}", [*words, Tabled(saving_rows(found), SAVINGS_HEAD)]))
+        saved = SAVED.format(scope=found.scope, lines=len(found.savings), wrong=wrong)
+        alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
+        words = [saved, *alone, *flat_words(found)]
+        sections.append((f"Savings of labels: {named}", [*words, Tabled(*saving_table(found))]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
-        sections.append((f"Each arm against {found.reference}: {named}", [HOW, compared]))
+        sections.append((f"Each arm against {found.reference}: {named}", [HOW, *alone, compared]))
     sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
     return sections
 
@@ -243,8 +250,8 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[tuple[str, str, str]]:
     """The numbers on top."""
-    num = sum(one.shown for each in findings for one in each.savings)
-    lines = sum(len(each.savings) for each in findings)
+    bought = [one.shown for each in findings for one in each.savings if not is_longer(one.arm)]
+    num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
     return [
         (str(len(ran)), "runs", ""),
@@ -252,7 +259,7 @@ def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> 
         (str(max(len(each.table.budgets) for each in findings)), "numbers of labelled cases", ""),
         (str(max(len(each.table.seeds) for each in findings)), "seeds", ""),
         *([(str(patients), "test patients", "")] if patients else []),
-        *([(f"{num} of {lines}", "savings of labels shown", "good" if num else "bad")] if lines else []),
+        *([(counted, "savings of labels by pre-training shown", "good" if num else "bad")] if bought else []),
     ]
 
 
@@ -264,27 +271,38 @@ def lead(findings: Sequence[Findings]) -> str:
 
 
 def _found(found: Findings) -> str:
-    """What is shown, and how often an arm is better or worse."""
+    """What pre-trained arms are shown to save, then what longer schedules are, and where labels are not what lacks."""
+    longer = {one.arm for one in found.savings if is_longer(one.arm)}
+    trained = {one.arm for one in found.savings} - longer
+    said = [
+        *([f"{found.table.task}: {_shown(found, trained, 'by pre-training')}"] if trained else []),
+        *([f"{found.table.task}, without pre-training: {_shown(found, longer, 'by more updates')}"] if longer else []),
+    ]
+    return " ".join([*said, *(flat_words(found) if any(one.shown for one in found.savings) else [])])
+
+
+def _shown(found: Findings, arms: Collection[str], how: str) -> str:
+    """How many savings these arms are shown to bring, which is the surest, and how often they are better or worse."""
+    savings = [one for one in found.savings if one.arm in arms]
     ends = [
-        sorted((found.sign * one.difference.low95, found.sign * one.difference.high95)) for one in found.comparisons
+        sorted((found.sign * estimate.low95, found.sign * estimate.high95))
+        for one in found.comparisons
+        if one.arm in arms
+        for estimate in [one.over_patients or one.difference]
     ]
     better, worse = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
     counted = (
-        f"Of {len(ends)} comparisons with {found.reference}, the 95 % interval over seeds is on the better side in "
-        f"{better} and on the worse side in {worse}."
+        f"Of {len(ends)} comparisons with {found.reference}, the 95 % interval ({found.scope}) is on the "
+        f"better side in {better} and on the worse side in {worse}."
     )
-    shown = [one for one in found.savings if one.shown]
+    shown = [one for one in savings if one.shown]
     if not shown:
-        return (
-            f"{found.table.task}: no arm is shown to need fewer labels than {found.reference}: every interval of a "
-            f"saving includes zero. {counted}"
-        )
+        return f"no saving of labels {how} is shown: no interval of one is above zero. {counted}"
     best = max(shown, key=lambda one: one.saving.low95)
-    said = (
-        f"{found.table.task}: {len(shown)} of {len(found.savings)} savings of labels are shown; the surest: {best.arm} "
-        f"{best.claim} where {best.reference} has {best.cases} cases. {counted}"
+    return (
+        f"{len(shown)} of {len(savings)} savings of labels {how} are shown; the surest: {best.arm} {best.claim} where "
+        f"{best.reference} has {best.cases} cases. {counted}"
     )
-    return " ".join([said, *flat_words(found)])
 
 
 def audit_rows(folder: Path) -> list[Row]:

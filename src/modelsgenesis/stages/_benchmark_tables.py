@@ -10,11 +10,13 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.metrics.comparison import Comparison, compare
-from modelsgenesis.metrics.few_seeds import Estimate
+from modelsgenesis.metrics.few_seeds import Estimate, scope_words
+from modelsgenesis.metrics.redrawn import Redrawn
 from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.metrics.saving import Saving, savings
 from modelsgenesis.metrics.significance import PValue
 from modelsgenesis.stages._approach import SCRATCH
+from modelsgenesis.stages._benchmark_answers import redraw_answers
 from modelsgenesis.stages._scores_page import TITLES
 from modelsgenesis.stages._trial import LOWER_IS_BETTER
 
@@ -22,10 +24,9 @@ RUNS, CASES, PUBLISHED = "runs.csv", "cases.csv", "published.json"
 Row = Sequence[str]
 
 COMPARISON_HEAD = (
-    "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "t-test", "paired t", "sign flip",
-    "sign flip, Holm", "g", "g of pairs",
+    "arm", "cases", "seeds", "difference", "95 % interval", "over patients too", "bootstrap", "t-test", "paired t",
+    "paired t, Holm", "sign flip", "g", "g of pairs",
 )  # fmt: skip
-SAVINGS_HEAD = ("arm", "scratch with", "reached with", "saving", "95 % interval", "claim")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Findings:
         savings: likewise.
         by_case: the score of each run on each test case; empty for metrics of all cases together.
         published: scores of papers on that task by that metric: start, mean, sd, source.
+        why: no interval is over patients.
     """
 
     table: Table
@@ -47,11 +49,22 @@ class Findings:
     savings: list[Saving]
     by_case: tuple[CaseScore, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
+    why: str = ""
 
     @property
     def title(self) -> str:
         """The metric's name for people."""
         return TITLES.get(self.table.metric, self.table.metric)
+
+    @property
+    def over_patients(self) -> bool:
+        """Whether its intervals are over patients too; if not, they hold for these test cases only."""
+        return any(one.over_patients for one in self.comparisons)
+
+    @property
+    def scope(self) -> str:
+        """What the interval of a saving is over, in words."""
+        return scope_words(self.over_patients)
 
     @property
     def sign(self) -> float:
@@ -77,16 +90,30 @@ def read_findings(folder: Path) -> list[Findings]:
         reference = each.arms[0]
         higher = each.metric not in LOWER_IS_BETTER
         several = len(each.arms) > 1
-        compared = compare(each, reference) if several else []
-        saved = savings(each, reference, higher_is_better=higher) if several else []
+        redrawn, why = _redrawn(folder, each) if several else (None, "")
+        compared = compare(each, reference, redrawn=redrawn) if several else []
+        saved = savings(each, reference, higher_is_better=higher, redrawn=redrawn) if several else []
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
-        found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric)))
+        found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric), why))
     return found
+
+
+def _redrawn(folder: Path, table: Table) -> tuple[Redrawn | None, str]:
+    """The runs' scores on resampled patients, or why there are none; of a table with the cases' scores neither."""
+    try:
+        return (None if table.patients else redraw_answers(folder, table)), ""
+    except DataError as error:
+        return None, str(error)
+
+
+def is_longer(arm: str) -> bool:
+    """Whether it is scratch with more updates: no pre-training."""
+    return arm.startswith(f"{SCRATCH}:")
 
 
 def _standing(arm: str) -> int:
     """Scratch, which the others are held against, comes first, and then its longer schedules."""
-    return 0 if arm == SCRATCH else 1 if arm.startswith(f"{SCRATCH}:") else 2
+    return 0 if arm == SCRATCH else 1 if is_longer(arm) else 2
 
 
 def _score_of(row: dict[str, str]) -> CaseScore:
@@ -116,29 +143,37 @@ def comparison_rows(found: Findings) -> list[Row]:
     return [
         (
             one.arm, str(one.cases), str(one.n), number(one.difference.value, signed=True), between(one.difference),
-            between(one.over_patients) if one.over_patients else "-",
-            _p(one.independent_t), _p(one.paired_t), _p(one.sign_flip), number(one.sign_flip.holm, 3),
+            between(one.over_patients) if one.over_patients else "-", between(one.percentile),
+            _p(one.independent_t), _p(one.paired_t), number(one.paired_t.holm, 3), _p(one.sign_flip),
             number(one.g, 2, signed=True), number(one.g_z, 2, signed=True),
         )
         for one in found.comparisons
     ]  # fmt: skip
 
 
-def saving_rows(found: Findings) -> list[Row]:
-    """A row an arm and budget of the reference."""
-    return [
+def saving_table(found: Findings) -> tuple[list[Row], Row]:
+    """Rows and head of the savings: a row an arm and budget of the reference."""
+    rows: list[Row] = [
         (
             one.arm,
             f"{one.cases} cases",
-            f"{one.needed:.1f}" if math.isfinite(one.needed) else f"more than {one.cases * (1 - one.saving.value):.0f}",
+            _needed_words(one),
             "none"
             if one.bound == "at most" and one.saving.value <= 0
             else f"{one.bound} {one.saving.value:.0%}".strip(),
             between(one.saving, percent=True),
-            one.claim if one.shown else "not shown",
+            one.claim,
         )
         for one in found.savings
     ]
+    return rows, ("arm", f"{found.reference} with", "reached with", "saving", "95 % interval", "claim")
+
+
+def _needed_words(one: Saving) -> str:
+    """The cases with which the arm is as good; of a bound, what is known of them."""
+    if one.bound == "at least":
+        return f"{one.needed:.0f} or fewer"
+    return f"more than {one.cases * (1 - one.saving.value):.0f}" if one.bound else f"{one.needed:.1f}"
 
 
 def published_table(found: Findings) -> tuple[list[Row], Row]:
