@@ -196,9 +196,7 @@ def _cases_of(path: Path) -> _Taught:
         except UnreadableError:
             lost.append(row["id"])
     patients = {row["patient"] for row in rows}
-    named = {
-        row["patient"] for row in rows if row["patient"] != row["id"]
-    }  # where none is, a case is called after itself
+    named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
     why = f"{len(lost)} of the {len(rows)} cases of {path / CASES} are no longer there, {lost[0]} first" if lost else ""
     return _Taught(
         where=f"among the cases of {path}",
