@@ -1,8 +1,11 @@
 """The audit finds test cases among what a network was taught on, however they were saved."""
 
+import csv
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +13,13 @@ import SimpleITK as sitk
 from tests.stages.balls import blob, write_image
 
 import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.made import certify
 from modelsgenesis.data.case import Case
-from modelsgenesis.stages._audit import audit
-from modelsgenesis.tasks import folder
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.data.keeping import write_table
+from modelsgenesis.stages._audit import Hit, audit, stop_at
+from modelsgenesis.tasks import Task, folder
+from modelsgenesis.tasks.dividing import Division, divide
 from modelsgenesis.tasks.writing import write_cases
 
 
@@ -30,9 +35,27 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(scans: Path) -> Path:
     """Something that was pre-trained on them, by its certificates."""
-    store = mg.prepare(scans / "known", scans / "store", modality="MR", quiet=True)
-    certify(scans / "run", "pretrain", {}, inputs=[store])
-    return scans / "run"
+    return pretrained(scans / "known", scans / "ours")
+
+
+def pretrained(source: Path, into: Path, *, older: bool = False, **options: Any) -> Path:
+    """What stands for a run: a store and the certificate of a pre-training on it; an older store has no prints."""
+    store = mg.prepare(source, into / "store", quiet=True, workers=0, **{"modality": "MR", **options})
+    if older:
+        rows = rows_of(store / "manifest.csv")
+        write_table(store / "manifest.csv", [name for name in rows[0] if name != "print"], map(without_print, rows))
+    certify(into / "run", "pretrain", {}, inputs=[store])
+    return into / "run"
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """A CSV's rows."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def without_print(row: dict[str, str]) -> dict[str, str]:
+    """A row of an older manifest."""
+    return {name: text for name, text in row.items() if name != "print"}
 
 
 def case_of(place: Path, patient: str = "somebody") -> Case:
@@ -58,19 +81,101 @@ def test_same_file_under_another_name_is_found(scans: Path, run: Path, tmp_path:
     assert "the file is in the store" in hits[0].why
 
 
-@pytest.mark.parametrize("change", ["format", "scaled", "int16", "turned"])
-def test_copy_that_was_saved_anew_is_found(scans: Path, run: Path, tmp_path: Path, change: str) -> None:
-    """Another format, another unit, rounded, or with its axes turned: the grey levels tell."""
+def turned(image: sitk.Image) -> sitk.Image:
+    """The same voxels, other axes of the file."""
+    return sitk.Flip(sitk.PermuteAxes(image, [1, 0, 2]), [True, False, True])
+
+
+CHANGES: dict[str, Callable[[sitk.Image], sitk.Image]] = {
+    "format": lambda image: image,
+    "scaled": lambda image: image * 3.5 + 7,
+    "int16": lambda image: sitk.Cast(image + 0.5, sitk.sitkInt16),
+    "turned": turned,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("store", ["as it is", "resampled", "older"])
+def test_copy_that_was_saved_anew_is_found(scans: Path, tmp_path: Path, change: str, store: str) -> None:
+    """Another format, another unit, rounded, or with its axes turned: the grey levels tell, as they were read."""
+    options = {"as it is": {}, "resampled": {"spacing": (1.5, 1.3, 2.0)}, "older": {"older": True}}[store]
+    run = pretrained(scans / "known", tmp_path / "ours", **options)
     image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
-    changed = {
-        "format": image, "scaled": image * 3.5 + 7, "int16": sitk.Cast(image + 0.5, sitk.sitkInt16),
-        "turned": sitk.Flip(sitk.PermuteAxes(image, [1, 0, 2]), [True, False, False]),
-    }[change]  # fmt: skip
     (tmp_path / "images").mkdir()
-    sitk.WriteImage(changed, tmp_path / "images" / "other.nrrd")
+    sitk.WriteImage(CHANGES[change](image), tmp_path / "images" / "other.nrrd")
     hits = audit("genesis", run, [case_of(tmp_path / "images" / "other.nrrd")])
     assert len(hits) == 1
     assert "the same voxels, saved anew" in hits[0].why
+
+
+def test_copy_of_eight_bits_is_found(scans: Path, run: Path, tmp_path: Path) -> None:
+    """Its levels are rounded to 256, but what is bright lies in the same place."""
+    image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.Cast(sitk.RescaleIntensity(image), sitk.sitkUInt8), tmp_path / "images" / "other.nrrd")
+    assert len(audit("genesis", run, [case_of(tmp_path / "images" / "other.nrrd")])) == 1
+
+
+def test_older_store_that_was_resampled_is_held_against_cases_that_are(scans: Path, tmp_path: Path) -> None:
+    """It knows its scans' grey levels after resampling only, so the case is resampled in the same way."""
+    run = pretrained(scans / "known", tmp_path / "ours", older=True, spacing=(1.5, 1.3, 2.0))
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.ReadImage(scans / "known" / "scan2.nii.gz"), tmp_path / "images" / "other.nrrd")
+    write_image(tmp_path / "new" / "images" / "new.nii.gz", blob(9)[0])
+    hits = audit("genesis", run, [case_of(tmp_path / "images" / "other.nrrd")])
+    assert ["the same voxels" in hit.why for hit in hits] == [True]
+    assert audit("genesis", run, [case_of(tmp_path / "new" / "images" / "new.nii.gz")]) == []
+
+
+@pytest.mark.parametrize("axes", ["reversed", "turned"])
+def test_bare_array_of_a_scan_is_found(scans: Path, run: Path, tmp_path: Path, axes: str) -> None:
+    """A .npy has lost which axis is which and which way it runs."""
+    values = sitk.GetArrayFromImage(sitk.ReadImage(scans / "known" / "scan2.nii.gz"))  # (Z, Y, X)
+    np.save(tmp_path / "other.npy", values if axes == "reversed" else values[::-1].transpose(1, 0, 2))
+    (tmp_path / "cases.csv").write_text("image,label\nother.npy,2\n")
+    hits = audit("genesis", run, folder(tmp_path / "cases.csv", kind="regression").cases)
+    assert ["the same voxels" in hit.why for hit in hits] == [True]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_masks_are_told_by_their_outlines(tmp_path: Path, older: bool) -> None:
+    """As 0 and 255 in place of 0 and 1 it is found, another is not; an older store knows no outlines, and says so."""
+    masks = [(blob(number)[1] > 0).astype(np.uint8) for number in (0, 1, 2)]
+    for number, mask in enumerate(masks[:2]):
+        write_image(tmp_path / "known" / f"mask{number}.nii.gz", mask)
+    (tmp_path / "known.csv").write_text("image\nknown/mask0.nii.gz\nknown/mask1.nii.gz\n")
+    run = pretrained(tmp_path / "known.csv", tmp_path / "ours", older=older)
+    write_image(tmp_path / "copy" / "images" / "new.nii.gz", masks[1] * 255)
+    write_image(tmp_path / "stranger" / "images" / "new.nii.gz", masks[2])
+    copy, stranger = (
+        audit("genesis", run, [case_of(tmp_path / name / "images" / "new.nii.gz")]) for name in ("copy", "stranger")
+    )
+    if older:
+        assert ["nobody can tell" in hit.why for hit in (*copy, *stranger)] == [True, True]
+    else:
+        assert ["the same voxels, saved anew" in hit.why for hit in copy] == [True]
+        assert stranger == []
+
+
+def test_store_that_was_made_anew_is_said(scans: Path, tmp_path: Path) -> None:
+    """Whoever prepares it again without the test case after the training has hidden nothing."""
+    shutil.copytree(scans / "known", tmp_path / "known")
+    run = pretrained(tmp_path / "known", tmp_path / "ours")
+    shutil.rmtree(tmp_path / "ours" / "store")
+    (tmp_path / "known" / "scan2.nii.gz").unlink()
+    mg.prepare(tmp_path / "known", tmp_path / "ours" / "store", modality="MR", workers=0, quiet=True)
+    (tmp_path / "images").mkdir()
+    copy = Path(shutil.copy(scans / "known" / "scan2.nii.gz", tmp_path / "images"))
+    hits = audit("genesis", run, [case_of(copy)])
+    assert [(hit.case, "was made anew" in hit.why and "nobody can tell" in hit.why) for hit in hits] == [("", True)]
+
+
+def test_official_cubes_are_said_to_name_no_scan(tmp_path: Path) -> None:
+    """Their scans, of which they are pieces, cannot be looked up."""
+    (tmp_path / "known").mkdir()
+    np.save(tmp_path / "known" / "bat_32_s_8x8x8_0.npy", np.random.default_rng(0).random((4, 8, 8, 8)))
+    hits = audit("genesis", pretrained(tmp_path / "known", tmp_path / "ours", modality=None), [])
+    assert ["official cubes" in hit.why and "nobody can tell" in hit.why for hit in hits] == [True]
 
 
 def test_another_scan_of_a_patient_is_found(scans: Path, run: Path, tmp_path: Path) -> None:
@@ -89,22 +194,106 @@ def test_lineage_that_leads_nowhere_is_said(scans: Path, tmp_path: Path) -> None
     assert f"its store {tmp_path / 'store'} is no longer there" in hit.why
 
 
-def test_cases_of_an_earlier_fine_tuning_are_found(scans: Path, run: Path, tmp_path: Path) -> None:
-    """A start that was fine-tuned on a test case has seen its label too; one that left it out has not."""
+@pytest.mark.parametrize("name", ["weights.safetensors", "last.pt", "model.pt"])
+def test_file_that_merely_lies_in_a_run_has_no_lineage(run: Path, tmp_path: Path, name: str) -> None:
+    """Anybody may copy weights into a folder; only the networks that its stage writes there are its own."""
+    shutil.copytree(run, tmp_path / "run")
+    for each in (name, "last.safetensors"):
+        (tmp_path / "run" / each).touch()
+    assert ["no certificate says" in hit.why for hit in audit("genesis", tmp_path / "run" / name, [])] == [True]
+    assert audit("genesis", tmp_path / "run" / "last.safetensors", []) == []
+
+
+def test_start_of_a_fine_tuning_is_followed_from_a_file(scans: Path, run: Path, tmp_path: Path) -> None:
+    """Of a run's own network it is the run; of any other file nobody can tell."""
+    task, _ = tuned_on_two(tmp_path, run)
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "seen" / "images").mkdir(parents=True)
+    copy = Path(shutil.copy(scans / "known" / "scan2.nii.gz", tmp_path / "seen" / "images"))
+    found = {}
+    for name in ("model.safetensors", "strange.safetensors"):
+        (tmp_path / "run" / name).touch()
+        certify(tmp_path / "tuned", "finetune", {}, inputs=[task.place, tmp_path / "run" / name])
+        found[name] = [hit.why for hit in audit("tuned", tmp_path / "tuned", [case_of(copy)])]
+    assert ["in the store" in why for why in found["model.safetensors"]] == [True]
+    assert ["no certificate says what" in why for why in found["strange.safetensors"]] == [True]
+
+
+def tuned_on_two(place: Path, run: Path) -> tuple[Task, Division]:
+    """A task of four cases, and in `tuned` what stands for a run that was fine-tuned on two of them."""
     for number in range(10, 14):
         image, mask = blob(number)
-        write_image(tmp_path / "images" / f"b{number}.nii.gz", image)
-        write_image(tmp_path / "labels" / f"b{number}.nii.gz", mask)
-    task = folder(tmp_path)
+        write_image(place / "images" / f"b{number}.nii.gz", image)
+        write_image(place / "labels" / f"b{number}.nii.gz", mask)
+    task = folder(place)
     division = divide(task, cases=2)
-    write_cases(tmp_path / "tuned", division, task.target)
-    certify(tmp_path / "tuned", "finetune", {}, inputs=[tmp_path, run])
+    write_cases(place / "tuned", division, task.target)
+    certify(place / "tuned", "finetune", {}, inputs=[place, run])
+    return task, division
+
+
+def test_cases_of_an_earlier_fine_tuning_are_found(scans: Path, run: Path, tmp_path: Path) -> None:
+    """A start that was fine-tuned on a test case has seen its label too; one that left it out has not."""
+    _, division = tuned_on_two(tmp_path, run)
     taught, left = (
         audit("tuned", tmp_path / "tuned", division.train),
         audit("tuned", tmp_path / "tuned", division.unused),
     )
     assert {hit.case for hit in taught} == {case.id for case in division.train}
     assert left == []
+
+
+def test_copies_of_what_a_fine_tuning_saw_are_found(scans: Path, run: Path, tmp_path: Path) -> None:
+    """Another format, or another scan of a patient whom a table names; cases of one name are not of one patient."""
+    _, division = tuned_on_two(tmp_path / "task", run)
+    rows = rows_of(tmp_path / "task" / "tuned" / "cases.csv")
+    for row in rows:
+        row["patient"] = "anna" if row["id"] == division.train[0].id else row["patient"]
+    write_table(tmp_path / "task" / "tuned" / "cases.csv", list(rows[0]), rows)
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.ReadImage(division.train[1].images[0].path), tmp_path / "images" / "new.nrrd")
+    write_image(tmp_path / "other" / "images" / f"{division.train[1].id}.nii.gz", blob(9)[0])
+    copy = case_of(tmp_path / "images" / "new.nrrd")
+    stranger = case_of(tmp_path / "other" / "images" / f"{division.train[1].id}.nii.gz", division.train[1].id)
+    found = {
+        name: [hit.why for hit in audit("tuned", tmp_path / "task" / "tuned", [case])]
+        for name, case in (("copy", copy), ("anna", replace(stranger, patient="anna")), ("stranger", stranger))
+    }
+    assert ["the same voxels, saved anew, are among the cases of" in why for why in found["copy"]] == [True]
+    assert ["the patient anna is among the cases of" in why for why in found["anna"]] == [True]
+    assert found["stranger"] == []
+
+
+@pytest.mark.parametrize("gone", ["all", "one"])
+def test_fine_tuning_whose_cases_were_moved_is_said(run: Path, tmp_path: Path, gone: str) -> None:
+    """What it saw can no longer be looked up, or not all of it."""
+    _, division = tuned_on_two(tmp_path, run)
+    for case in division.train if gone == "all" else division.train[:1]:
+        case.images[0].path.unlink()
+    (hit,) = audit("tuned", tmp_path / "tuned", division.unused)
+    assert (hit.case, hit.why.partition(" of the 2 cases")[0]) == ("", "2" if gone == "all" else "1")
+    assert "nobody can tell" in hit.why
+
+
+@pytest.mark.parametrize("allow", [(), ("ours",), ("ours", "theirs")])
+def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None:
+    """Those beyond what an error can name, and those that are allowed."""
+    hits = [Hit("ours", f"case{number}", "Zoë", "it is there, twice") for number in range(7)]
+    hits += [Hit("theirs", "", "", "nobody can tell")]
+    if "theirs" in allow:
+        stop_at(hits, tmp_path / "out", allow)
+    else:
+        with pytest.raises(DataError, match=r"reasons not to trust .*audit\.csv.*--allow"):
+            stop_at(hits, tmp_path / "out", allow)
+    rows = rows_of(tmp_path / "out" / "audit.csv")
+    assert [Hit(**{name: row[name] for name in ("arm", "case", "patient", "why")}) for row in rows] == hits
+    assert [row["allowed"] for row in rows] == ["yes" if hit.arm in allow else "no" for hit in hits]
+
+
+def test_clean_audit_leaves_an_empty_table(tmp_path: Path) -> None:
+    """So that it can be told later that there was one."""
+    stop_at([], tmp_path / "out", ())
+    assert (tmp_path / "out" / "audit.csv").read_text(encoding="utf-8") == "arm,case,patient,why,allowed\n"
 
 
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:
@@ -128,7 +317,7 @@ def test_rows_of_one_array_are_different_scans(tmp_path: Path) -> None:
     division = divide(task, cases=2)
     write_cases(tmp_path / "tuned", division, task.target)
     certify(tmp_path / "tuned", "finetune", {}, inputs=[tmp_path / "some.npz"])
-    seen = [hit.case for hit in audit("tuned", tmp_path / "tuned", task.cases) if hit.case]
+    seen = [hit.case for hit in audit("tuned", tmp_path / "tuned", task.cases)]  # from scratch: nothing else was seen
     assert sorted(seen) == sorted(case.id for case in division.train)
 
 
@@ -137,7 +326,7 @@ def test_rows_of_one_name_in_two_archives_are_strangers(tmp_path: Path) -> None:
     volumes = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 8), np.uint8)
     for name, rows in (("one", volumes[:2]), ("other", volumes[1:])):
         np.savez(tmp_path / f"{name}.npz", train_images=rows, train_labels=np.arange(len(rows)) % 2)
-    store = mg.prepare(tmp_path / "one.npz", tmp_path / "store", quiet=True)
+    store = mg.prepare(tmp_path / "one.npz", tmp_path / "store", workers=0, quiet=True)
     certify(tmp_path / "run", "pretrain", {}, inputs=[store])
     hits = audit("genesis", tmp_path / "run", folder(tmp_path / "other.npz").cases)
     assert [(hit.case, "the file is in the store" in hit.why) for hit in hits] == [("train_0", True)]

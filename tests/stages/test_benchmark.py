@@ -402,10 +402,15 @@ def test_failed_runs_are_named_and_the_others_reported(done: Path, balls: Path, 
 
 
 def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tmp_path: Path) -> None:
-    """Unless it is allowed by name; nothing is trained before."""
+    """Unless it is allowed by name; nothing is trained before, and the table of the audit is all there is."""
     with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):
         benchmark(balls, tmp_path / "out", from_=("scratch", str(start)), cases=("2",), **TINY)
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["audit.csv"]
+
+
+def test_audit_is_kept_beside_the_runs(done: Path) -> None:
+    """With what was allowed."""
+    assert [(row["arm"], row["allowed"]) for row in rows_of(done / "audit.csv")] == [("ours", "yes")]
 
 
 def test_weights_of_the_package_are_a_start_by_their_name(tmp_path: Path) -> None:

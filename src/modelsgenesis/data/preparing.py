@@ -15,8 +15,9 @@ from modelsgenesis.data.encoding import Encoding, choose_encoding
 from modelsgenesis.data.headers import MAX_VOXELS
 from modelsgenesis.data.identity import fold_of, hashed
 from modelsgenesis.data.occupancy import map_occupancy
+from modelsgenesis.data.prints import print_of
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import open_npy, read_row, read_volume
+from modelsgenesis.data.reading import open_npy, read_both, read_row
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import SCANS
@@ -82,13 +83,15 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     """
     if source.kind == "cubes":
         return _prepare_cubes(source, into, settings)
-    volume = read_volume(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
+    own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
     summary = summarise(values, sample, modality)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
+    own_print = print_of(values if own is volume else fill_missing(own.values)[0])
+    del own  # it may be large
     encoding = choose_encoding(modality, summary.minimum, summary.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),
@@ -102,6 +105,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         source_bytes=count_bytes(source),
         sha256=hash_content(source),
         notes=(*volume.notes, *notes),
+        print=str(own_print),
     )
     occupancy = map_occupancy(values[0], summary.foreground)
     parts = ((slices, encoding.encode(values[slices[1:]])[np.newaxis]) for slices in chunks_of((1, *scan.shape)))

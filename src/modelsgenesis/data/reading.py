@@ -56,6 +56,35 @@ def read_volume(
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
+    image, notes = _read(source, max_voxels)
+    geometry = geometry_of(image)
+    if fit is not None:
+        spacing_mm = _fitting(geometry, fit)
+    if spacing_mm is not None:
+        image = _resampled(image, spacing_mm, max_voxels)
+    return _volume(image, source, geometry, notes)
+
+
+def read_both(
+    source: Source, *, spacing_mm: tuple[float, ...] | None, max_voxels: int = MAX_VOXELS
+) -> tuple[Volume, Volume]:
+    """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
+
+    Returns:
+        The volume at its own spacing, and at the one asked for; of None the same volume twice.
+    Raises:
+        UnreadableError: it cannot be read as a grey image.
+    """
+    image, notes = _read(source, max_voxels)
+    geometry = geometry_of(image)
+    own = _volume(image, source, geometry, notes)
+    if spacing_mm is None:
+        return own, own
+    return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes)
+
+
+def _read(source: Source, max_voxels: int) -> tuple[sitk.Image, list[str]]:
+    """The image, or the source's box of it, in the file's own axes, and what was repaired."""
     try:
         if source.kind == "dicom" and source.dicom is not None:
             image, notes = _read_series(source.dicom, source.box, max_voxels)
@@ -77,14 +106,20 @@ def read_volume(
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     if source.box is not None:
         image = cut_box(image, source.box, source.modality)
-    geometry = geometry_of(image)
-    if geometry.oblique_degrees > OBLIQUE_DEGREES:
-        notes.append(f"its axes lie {geometry.oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
-    if fit is not None:
-        spacing_mm = _fitting(geometry, fit)
-    if spacing_mm is not None:
-        order = geometry.order
-        image = resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
+    oblique_degrees = geometry_of(image).oblique_degrees
+    if oblique_degrees > OBLIQUE_DEGREES:
+        notes.append(f"its axes lie {oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
+    return image, notes
+
+
+def _resampled(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
+    """The image at a spacing along X, Y, Z."""
+    order = geometry_of(image).order
+    return resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
+
+
+def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str]) -> Volume:
+    """The image turned to LPS."""
     turned = geometry_of(image)
     values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)

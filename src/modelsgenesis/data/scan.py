@@ -36,6 +36,8 @@ class Scan:
         mean: of the values in the box around all that is not 0.
         std: their standard deviation; 0 in stores from before it was measured.
         zeros: the share of them that is 0.
+        print: of the image as it was read, before any resampling, which `prints` explains; "" of official cubes, and in
+            stores from before it was taken.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Scan:
     mean: float = 0.0
     std: float = 0.0
     zeros: float = 0.0
+    print: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -86,6 +89,7 @@ class Scan:
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = "; ".join(self.notes)
+        row["print"] = self.print
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
     @classmethod
@@ -104,6 +108,7 @@ class Scan:
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
                 notes=tuple(note for note in row["notes"].split("; ") if note),
+                print=row.get("print", ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
@@ -132,7 +137,7 @@ COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
-    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "notes"),
+    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "print", "notes"),
 )
 
 

@@ -1,32 +1,33 @@
-"""Whether pre-training saw the test cases: sources, patients and voxels of its stores, held against them."""
+"""Whether pre-training saw the test cases: files, patients and voxels that it was taught on, held against them."""
 
-import csv
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from modelsgenesis.core.made import lineage
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.made import Made, fingerprint, lineage
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.identity import hashed
-from modelsgenesis.data.keeping import SALT
+from modelsgenesis.data.keeping import SALT, write_table
 from modelsgenesis.data.preparing import hash_content
+from modelsgenesis.data.prints import Print, Prints, print_of, print_of_percentiles
+from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import Store
+from modelsgenesis.data.tables import read_rows
 from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
-from modelsgenesis.tasks import folder
+from modelsgenesis.tasks.building import one_source, with_modality
 from modelsgenesis.tasks.writing import CASES
 
-# By which two images' percentiles may differ, as shares of their range, and be of one image: rounding moves them by
-# less; the closest two of 166 hippocampi differ by 0.03.
-ALIKE = 5e-3
-
-TELLING = 5  # different levels, below which many images look the same
+FILE = "audit.csv"
+COLUMNS = ("arm", "case", "patient", "why", "allowed")
+MOST_NAMED = 5  # hits in an error; the table has them all
+BEST, LAST, STATE = "model.safetensors", "last.safetensors", "model.pt"
+NETWORKS = {  # that a stage writes into its folder; any other file there may come from anywhere
+    "pretrain": (BEST, LAST), "finetune": (BEST, LAST), "weights recalibrate": (BEST,), "export": (BEST, STATE),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,25 +37,56 @@ class Hit:
     Attributes:
         arm: whose pre-training it is about.
         case: of the test set; empty where nothing could be looked up.
+        patient: of that case, raw.
         why: what was found.
     """
 
     arm: str
     case: str
+    patient: str
     why: str
 
 
 @dataclass(frozen=True)
-class Print:
-    """What tells one image from another however it is saved: its size and the shape of its grey levels."""
+class _Taught:
+    """What a network was taught on: the scans of a store, or the cases of a fine-tuning.
 
-    size: tuple[int, ...]
-    levels: NDArray[np.float64]
+    Attributes:
+        where: in words.
+        hashes: of the files.
+        knows: whether one is of the patient of a case, of whom this is an image.
+        prints: of the images, each lot with the way to take a like print of an image.
+        lost: why nobody can look all of it up; "" if one can.
+    """
 
-    def same(self, other: "Print") -> bool:
-        """Whether two images are one, saved twice, perhaps with values shifted or scaled; of masks nobody can tell."""
-        telling = len(np.unique(self.levels)) >= TELLING
-        return telling and self.size == other.size and bool(np.abs(self.levels - other.levels).max() < ALIKE)
+    where: str
+    hashes: set[str]
+    knows: Callable[[Case, Source], bool]
+    prints: tuple[tuple[Prints, Callable[[Source], Print]], ...]
+    lost: str = ""
+
+    def search(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
+        """Find the test cases that are among it, each with the reason."""
+        for case in cases:
+            for source in case.images:
+                try:
+                    why = self._why(case, source)
+                except UnreadableError as error:
+                    why = f"its image cannot be read ({error.problem}), so nobody can tell whether it is {self.where}"
+                if why:
+                    yield case, why
+
+    def _why(self, case: Case, source: Source) -> str:
+        if _hash_of(source) in self.hashes:
+            return f"the file is {self.where}"
+        if self.knows(case, source):
+            return f"the patient {case.patient or source.patient} is {self.where}"
+        found = [(known, print_of(source.whole())) for known, print_of in self.prints if known]
+        if any(known.hold(own) for known, own in found):
+            return f"the same voxels, saved anew, are {self.where}"
+        if any(known.doubt(own) for known, own in found):
+            return f"it has few grey levels and the size of an image {self.where}; nobody can tell whether it is that"
+        return ""
 
 
 def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
@@ -65,54 +97,114 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         start: a run, or a weights file.
         cases: of the test set.
     Returns:
-        What was found; also when the lineage leads nowhere, so that nothing could be looked up.
+        What was found; also where the lineage leads nowhere, so that something could not be looked up.
     """
-    chain = lineage(start if start.is_dir() else start.parent)
     hits: list[Hit] = []
-    seen = False
-    for place, made in chain:
-        if made.verb == "prepare":
-            seen = True
-            hits += [Hit(arm, case, why) for case, why in _in_store(Path(place), cases)]
-        if made.verb == "finetune":
-            hits += [Hit(arm, case, why) for case, why in _in_labels(Path(place), cases)]
-    if not seen:
-        gone = next((name for _, made in chain if made.verb == "pretrain" for name in made.inputs), "")
-        why = f"its store {gone} is no longer there" if gone else "no certificate says what it was pre-trained on"
-        hits.append(Hit(arm, "", f"{why}, so nobody can tell whether it saw the test cases"))
-    return hits
+    doubts: list[str] = []
+    looked: set[Path] = set()
+    waiting = [(start, "", "")]  # what to look at, the verb of the stage that used it, and its fingerprint then
+    while waiting:
+        place, used_by, was = waiting.pop(0)
+        home = place if place.is_dir() else place.parent
+        made = _certificate_of(place)
+        if made is None:
+            unknown = f"no certificate says what {place if used_by else 'it'} was pre-trained on"
+            doubts.append(f"its store {place} is no longer there" if used_by == "pretrain" else unknown)
+            continue
+        if used_by and was != fingerprint(place):
+            doubts.append(f"{place} was made anew after genesis {used_by} had used it")
+        if home in looked:
+            continue
+        looked.add(home)
+        waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made).items()]
+        if made.verb in ("prepare", "finetune"):
+            taught = _scans_of(home, made) if made.verb == "prepare" else _cases_of(home)
+            hits += [Hit(arm, case.id, case.patient, why) for case, why in taught.search(cases)]
+            doubts += [taught.lost] if taught.lost else []
+    hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
+    return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
 
-def _in_store(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
+def stop_at(hits: Sequence[Hit], into: Path, allow: Sequence[str]) -> None:
+    """Write down what the audit found, if only that it is nothing, and refuse to go on with what is not allowed.
+
+    Args:
+        hits: of all arms.
+        into: the folder that gets audit.csv.
+        allow: arms whose hits are no reason to stop.
+    Raises:
+        DataError: there is such a hit.
+    """
+    rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in hits]
+    write_table(into / FILE, COLUMNS, rows)
+    wrong = [hit for hit in hits if hit.arm not in allow]
+    if wrong:
+        some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:MOST_NAMED])
+        more = "" if len(wrong) <= MOST_NAMED else f"; and {len(wrong) - MOST_NAMED} more"
+        raise DataError(
+            f"{len(wrong)} reasons not to trust this comparison, listed in {into / FILE}: {some}{more}. Pre-train "
+            f"without the test patients, or name the arm with --allow {wrong[0].arm}"
+        )
+
+
+def _certificate_of(place: Path) -> Made | None:
+    """Of a folder its certificate; of a weights file its folder's, if that stage writes a file of this name."""
+    chain = lineage(place if place.is_dir() else place.parent)
+    made = chain[0][1] if chain else None
+    own = made is not None and (place.is_dir() or place.name in NETWORKS.get(made.verb, ()))
+    return made if own else None
+
+
+def _origins(made: Made) -> dict[str, str]:
+    """The inputs that say what a network saw before; of a fine-tuning not its cases, which its folder lists."""
+    skipped = {"prepare": None, "finetune": 1}.get(made.verb, 0)
+    return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
+
+
+def _scans_of(path: Path, made: Made) -> _Taught:
+    """What is known of a store's scans."""
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
-    sources = {scan.sha256: scan for scan in store.scans}
     patients = {scan.patient for scan in store.scans}
-    prints = [_print_of_scan(scan) for scan in store.scans]
-    for case in cases:
-        for source in case.images:
-            patient = case.patient or source.patient
-            if _hash_of(source) in sources:
-                yield case.id, f"the file is in the store {path}"
-            elif salt is not None and hashed(salt, "patient", patient) in patients:
-                yield case.id, f"the patient {patient} is in the store {path}"
-            else:
-                own = _print_of_source(source.whole())
-                if any(own.same(known) for known in prints):
-                    yield case.id, f"the same voxels, saved anew, are in the store {path}"
+    spacing, modality = made.arguments.get("spacing_mm"), made.arguments.get("modality")
+    as_stored = functools.partial(_print_in_store, spacing_mm=tuple(spacing or ()), modality=modality or "")
+    whole = [scan for scan in store.scans if scan.num_cubes == 1]
+    older = Prints(print_of_percentiles(scan.size, scan.percentiles) for scan in whole if not scan.print)
+    return _Taught(
+        where=f"in the store {path}",
+        hashes={scan.sha256 for scan in store.scans},
+        knows=lambda case, source: (
+            salt is not None and hashed(salt, "patient", case.patient or source.patient) in patients
+        ),
+        prints=((Prints(Print.read(scan.print) for scan in whole if scan.print), _print_of), (older, as_stored)),
+        lost="" if len(whole) == len(store.scans) else f"{path} holds official cubes, which do not name their scans",
+    )
 
 
-def _in_labels(path: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
-    """The test cases that a fine-tuned network was taught on."""
-    if not (path / CASES).is_file():
-        return
-    with open(path / CASES, newline="", encoding="utf-8") as file:
-        taught = {row["id"] for row in csv.DictReader(file) if row["role"] in ("train", "val")}
-    known = [case for case in folder(path / CASES).cases if case.id in taught]
-    taught_on = {_hash_of(source) for case in known for source in case.images}
-    for case in cases:
-        if any(_hash_of(source) in taught_on for source in case.images):
-            yield case.id, f"it is among the cases of {path}"
+def _cases_of(path: Path) -> _Taught:
+    """What is known of the cases that a run was fine-tuned on; its own table names them."""
+    rows, columns = read_rows(path / CASES) if (path / CASES).is_file() else ([], [])
+    rows = [row for row in rows if row["role"] in ("train", "val")]
+    hashes, prints, lost = set(), [], []
+    for row in rows:
+        try:
+            for column in columns:
+                if column == "image" or column.startswith("image_"):
+                    source = with_modality(one_source(Path(row[column]), path), row["modality"])
+                    hashes.add(_hash_of(source))
+                    prints.append(_print_of(source.whole()))
+        except UnreadableError:
+            lost.append(row["id"])
+    patients = {row["patient"] for row in rows}
+    named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
+    why = f"{len(lost)} of the {len(rows)} cases of {path / CASES} are no longer there, {lost[0]} first" if lost else ""
+    return _Taught(
+        where=f"among the cases of {path}",
+        hashes=hashes,
+        knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
+        prints=((Prints(prints), _print_of),),
+        lost=why if rows else f"{path / CASES} names no case",
+    )
 
 
 def _hash_of(source: Source) -> str:
@@ -126,22 +218,16 @@ def _hash_of_scan(scan: Source) -> str:
     return hash_content(scan)
 
 
-def _print_of_scan(scan: Scan) -> Print:
-    known = [scan.percentiles[p] for p in sorted(scan.percentiles)]
-    return Print(scan.size, _levels(known))
+@functools.cache
+def _print_of(scan: Source) -> Print:
+    return print_of(fill_missing(read_volume(scan).values)[0])
 
 
 @functools.cache
-def _print_of_source(source: Source) -> Print:
-    volume = read_volume(source)
+def _print_in_store(scan: Source, *, spacing_mm: tuple[float, ...], modality: str) -> Print:
+    """The print that an older store would have of a scan, taken after it was resampled."""
+    volume = read_volume(scan, spacing_mm=spacing_mm or None)
     values, _ = fill_missing(volume.values)
     sample = sample_of(values)
-    summary = summarise(values, sample, volume.modality or guess_modality(sample))
-    return Print(values.shape[1:], _levels([summary.percentiles[p] for p in sorted(summary.percentiles)]))
-
-
-def _levels(values: Sequence[float]) -> NDArray[np.float64]:
-    """Percentiles as shares of the way from the least to the greatest."""
-    known = np.array(values, np.float64)
-    width = known[-1] - known[0]
-    return (known - known[0]) / width if width > 0 else np.zeros_like(known)
+    summary = summarise(values, sample, modality or volume.modality or guess_modality(sample))
+    return print_of_percentiles(values.shape[1:], summary.percentiles)

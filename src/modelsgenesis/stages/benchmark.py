@@ -18,7 +18,7 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
 from modelsgenesis.stages._approach import SCRATCH, Start, decide, start_from, usual_steps
-from modelsgenesis.stages._audit import audit
+from modelsgenesis.stages._audit import audit, stop_at
 from modelsgenesis.stages._benchmark_forms import write_rows
 from modelsgenesis.stages._benchmark_report import write_report
 from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS, rows_of
@@ -115,7 +115,7 @@ def benchmark(
 
     Args:
         data: labelled cases, as finetune takes them.
-        into: the folder of the runs, runs.csv, and the report.
+        into: the folder of the runs, audit.csv, runs.csv, and the report.
         from_: the arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN.
         cases: budgets of labelled cases, and all; by default those of 3 6 12 25 50 for which there are cases, and all.
         seeds: runs of each arm and budget, with seeds 0, 1, 2 ...
@@ -165,12 +165,7 @@ def benchmark(
     num = len(whole.train)
     budgets = budgets_of([word for word in cases if cases != BUDGETS or word == ALL or int(word) < num], num)
     hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, resolve(arm.start), whole.test)]
-    if wrong := [hit for hit in hits if hit.arm not in allow]:
-        some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:5])
-        raise DataError(
-            f"{len(wrong)} reasons not to trust this comparison: {some}. Pre-train without the test patients, or name "
-            f"the arm with --allow {wrong[0].arm}"
-        )
+    stop_at(hits, into, allow)
     like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
     start = start_from(SCRATCH, labelled, like=like)
     meant = {"task": task, "kind": kind, "label": label, "classes": classes, "modality": modality}
