@@ -281,10 +281,10 @@ def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None
     hits = [Hit("ours", f"case{number}", "Zoë", "it is there, twice") for number in range(7)]
     hits += [Hit("theirs", "", "", "nobody can tell")]
     if "theirs" in allow:
-        stop_at(hits, tmp_path / "out", allow)
+        stop_at(hits, tmp_path / "out", arms=("ours", "theirs"), allow=allow)
     else:
         with pytest.raises(DataError, match=r"reasons not to trust .*audit\.csv.*--allow"):
-            stop_at(hits, tmp_path / "out", allow)
+            stop_at(hits, tmp_path / "out", arms=("ours", "theirs"), allow=allow)
     rows = rows_of(tmp_path / "out" / "audit.csv")
     assert [Hit(**{name: row[name] for name in ("arm", "case", "patient", "why")}) for row in rows] == hits
     assert [row["allowed"] for row in rows] == ["yes" if hit.arm in allow else "no" for hit in hits]
@@ -292,8 +292,15 @@ def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None
 
 def test_clean_audit_leaves_an_empty_table(tmp_path: Path) -> None:
     """So that it can be told later that there was one."""
-    stop_at([], tmp_path / "out", ())
+    stop_at([], tmp_path / "out", arms=("ours",), allow=())
     assert (tmp_path / "out" / "audit.csv").read_text(encoding="utf-8") == "arm,case,patient,why,allowed\n"
+
+
+def test_what_was_found_of_other_arms_stays(tmp_path: Path) -> None:
+    """Arms of an earlier command are still in the tables, so what was allowed of them is too."""
+    for arm in ("ours", "theirs", "ours"):
+        stop_at([Hit(arm, "", "", "nobody can tell")], tmp_path / "out", arms=(arm,), allow=(arm,))
+    assert [row["arm"] for row in rows_of(tmp_path / "out" / "audit.csv")] == ["theirs", "ours"]
 
 
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:

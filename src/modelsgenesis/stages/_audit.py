@@ -125,18 +125,20 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
 
-def stop_at(hits: Sequence[Hit], into: Path, allow: Sequence[str]) -> None:
+def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequence[str]) -> None:
     """Write down what the audit found, if only that it is nothing, and refuse to go on with what is not allowed.
 
     Args:
-        hits: of all arms.
+        hits: of these arms.
+        arms: that were looked at now; what is written there of others stays.
         into: the folder that gets audit.csv.
         allow: arms whose hits are no reason to stop.
     Raises:
         DataError: there is such a hit.
     """
+    before = read_rows(into / FILE)[0] if (into / FILE).is_file() else []
     rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in hits]
-    write_table(into / FILE, COLUMNS, rows)
+    write_table(into / FILE, COLUMNS, [row for row in before if row["arm"] not in arms] + rows)
     wrong = [hit for hit in hits if hit.arm not in allow]
     if wrong:
         some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:MOST_NAMED])

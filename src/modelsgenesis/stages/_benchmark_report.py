@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.core.made import FILE as CERTIFICATE
-from modelsgenesis.core.made import lineage, package_version, read_certificate
+from modelsgenesis.core.made import lineage, package_version
 from modelsgenesis.metrics.comparison import gain_from_labels
 from modelsgenesis.pictures.learning import draw_learning, draw_pairs
 from modelsgenesis.pictures.page import Page, code, folded, paragraph, picture, table
+from modelsgenesis.stages._audit import FILE as AUDIT
 from modelsgenesis.stages._benchmark_cases import Sheet, case_sheets
 from modelsgenesis.stages._benchmark_forms import as_markdown, latex, write_tables
 from modelsgenesis.stages._benchmark_tables import (
@@ -42,7 +42,11 @@ from modelsgenesis.stages._trial import TEST
 
 PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "tables.tex", "figures"
 TITLE = "What pre-training buys"
-AUDIT_HEAD, WHERE_HEAD = ("arm", "case", "why"), ("runs", "machine and program")
+AUDIT_HEAD, WHERE_HEAD = ("arm", "case", "why", "allowed"), ("runs", "machine and program")
+CLEAN = (
+    "The audit looked for every test case among what the arms were pre-trained on, by file, by patient and by voxels, "
+    "and found none."
+)
 NOT_FINISHED = "The benchmark is not finished, so it has no birth certificate yet."
 BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's lower end is wrong so often
 
@@ -174,7 +178,7 @@ def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
         ("Every run", [every]),
-        *([("What the audit found, and was allowed", [Tabled(audit, AUDIT_HEAD)])] if audit else []),
+        *([("What the audit found", [Tabled(audit, AUDIT_HEAD) if audit else CLEAN])] if audit is not None else []),
         ("How it came to be", [Commands(commands(folder))]),
     ]
 
@@ -305,12 +309,11 @@ def _shown(found: Findings, arms: Collection[str], how: str) -> str:
     )
 
 
-def audit_rows(folder: Path) -> list[Row]:
-    """What was found and allowed by name."""
-    if not (folder / CERTIFICATE).is_file():
-        return []
-    allowed = read_certificate(folder, "benchmark").arguments.get("allowed", [])
-    return [(hit["arm"], hit["case"], hit["why"]) for hit in allowed]
+def audit_rows(folder: Path) -> list[Row] | None:
+    """What was found, and allowed by name; None where nothing was looked for."""
+    if not (folder / AUDIT).is_file():
+        return None
+    return [(row["arm"], row["case"], row["why"], row["allowed"]) for row in rows_of(folder / AUDIT)]
 
 
 def commands(folder: Path) -> list[str]:

@@ -165,7 +165,7 @@ def benchmark(
     num = len(whole.train)
     budgets = budgets_of([word for word in cases if cases != BUDGETS or word == ALL or int(word) < num], num)
     hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, resolve(arm.start), whole.test)]
-    stop_at(hits, into, allow)
+    stop_at(hits, into, arms=[arm.name for arm in arms], allow=allow)
     like = like or next((arm.start for arm in arms if arm.start != SCRATCH), None)
     start = start_from(SCRATCH, labelled, like=like)
     meant = {"task": task, "kind": kind, "label": label, "classes": classes, "modality": modality}
@@ -201,8 +201,7 @@ def benchmark(
         how = decide(labelled, start, whole.train, validates=False, options=settings)
         return Tuning(labelled, start, how, into, 0, fabric, options, shelf=into / "cases", quiet=True)
 
-    allowed = [vars(hit) for hit in hits]
-    runs = Benchmark(labelled, trials, into, options, alike, allowed, num, workers, gpus_here(accelerator))
+    runs = Benchmark(labelled, trials, into, options, alike, num, workers, gpus_here(accelerator))
     torch.set_num_threads(threads)  # as the runs do, or a step would be timed too short
     seconds_a_step = tuning_from(start).seconds_a_step(divide(labelled, cases=min(num, MEASURED), test=test, val=0))
     if not dry_run:  # before several processes would read the same cases into the same files
@@ -242,7 +241,6 @@ class Benchmark:
         into: the folder.
         asked: the options as they were given, for the certificate.
         alike: the settings that all runs of a folder share.
-        allowed: what the audit found and the user allowed.
         num: cases that "all" stands for.
         workers: runs at once.
         gpus: to be dealt to them.
@@ -255,13 +253,12 @@ class Benchmark:
         into: Path,
         asked: dict[str, Any],
         alike: dict[str, Any],
-        allowed: list[dict[str, str]],
         num: int,
         workers: int,
         gpus: Sequence[str],
     ) -> None:
         self.task, self.trials, self.into = task, list(trials), into
-        self.asked, self.alike, self.allowed = asked, alike, allowed
+        self.asked, self.alike = asked, alike
         self.num, self.workers, self.gpus = num, workers, gpus
         self.console = Console(stderr=True)
         self.results: dict[Trial, Result] = {}
@@ -289,7 +286,7 @@ class Benchmark:
                 f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}{told}. "
                 "The same command tries them again"
             )
-        arguments = {ASKED: self.asked, "runs": len(self.trials), "allowed": self.allowed}
+        arguments = {ASKED: self.asked, "runs": len(self.trials)}
         starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
         certify(self.into, "benchmark", arguments, inputs=[self.task.place, *map(resolve, starts)])
         write_report(self.into)
