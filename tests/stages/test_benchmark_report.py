@@ -128,6 +128,19 @@ def test_auc_is_over_patients_where_the_answers_are_here(tmp_path: Path) -> None
     assert "here: the answers of a run are not here (runs/ours/cases-3/seed-1/scores/cases.csv). Every" in text
 
 
+def test_auc_of_two_classes_is_the_second_s(tmp_path: Path) -> None:
+    """As evaluate has it: written with few digits, the first class's probabilities may all be one."""
+
+    def rows_of(name: str, cases: int, seed: int) -> list[str]:
+        truth, p = answered(name, cases, seed)
+        return [f"{'b' if there else 'a'},1.0,{one * 1e-6:.9f}" for there, one in zip(truth, p, strict=True)]
+
+    every = [(name, cases) for name in ("scratch", "ours") for cases in (3, 12)]
+    scores = {key: [roc_auc(*answered(*key, seed)) for seed in range(3)] for key in every}
+    write_answers(tmp_path, scores, ("truth", "p_a", "p_b"), rows_of)
+    assert "(over seeds and patients)" in told(tmp_path, scores, "auc")
+
+
 def test_answers_of_another_score_are_not_believed(tmp_path: Path) -> None:
     """Nor those of other cases: what the runs scored, they scored on something else."""
     scores = dict.fromkeys((("scratch", 3), ("ours", 3)), (0.5, 0.6))

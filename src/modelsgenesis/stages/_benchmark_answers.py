@@ -62,12 +62,13 @@ def _answers(place: Path, folder: Path) -> Rows:
 
 
 def _auc(rows: Rows, weights: Weights) -> NDArray[np.float64]:
-    """The mean over the labels for which it is defined; of two classes both have the same."""
-    each = []
-    for name in (column.removeprefix("p_") for column in rows[0] if column.startswith("p_")):
-        p = np.array([float(row[f"p_{name}"]) for row in rows])
-        there = np.array([name in row["truth"].split(" | ") for row in rows])
-        each.append(weighted_auc(p, there, weights))
+    """The mean over the labels for which it is defined; of two classes the second's, as `evaluate` has it."""
+    names = [column.removeprefix("p_") for column in rows[0] if column.startswith("p_")]
+    said = {name: np.array([float(row[f"p_{name}"]) for row in rows]) for name in names}
+    if len(names) == 2 and np.allclose(sum(said.values()), 1, atol=1e-5):
+        names = names[1:]  # the first one's is equal but for the digits that were written
+    there = {name: np.array([name in row["truth"].split(" | ") for row in rows]) for name in names}
+    each = [weighted_auc(said[name], there[name], weights) for name in names]
     num = np.isfinite(each).sum(0)
     return np.asarray(np.divide(np.nansum(each, axis=0), num, out=np.full(len(weights), np.nan), where=num > 0))
 
