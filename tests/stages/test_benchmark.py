@@ -174,6 +174,17 @@ def test_labels_that_some_cases_lack_are_left_out_of_their_means(tmp_path: Path,
         assert float(run["value"]) == pytest.approx(np.mean(means), abs=1e-5)
 
 
+def test_budgets_are_by_default_those_there_are_cases_for(
+    balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six may be used: 3 and all of the usual six budgets; one that is named must be possible."""
+    benchmark(balls, tmp_path / "out", like="any", dry_run=True, **TINY)
+    plan = capsys.readouterr().err
+    assert "4 runs" in plan
+    with pytest.raises(DataError, match="12 labelled cases asked for; 6 may be used"):
+        benchmark(balls, tmp_path / "out", like="any", cases=("3", "12"), dry_run=True, **TINY)
+
+
 def test_a_case_without_a_score_is_no_score_of_zero(tmp_path: Path) -> None:
     """Of three cases one has one label of two, one has none; the run's value is the mean of the cases' means."""
     trial = Trial("a", None, 0, tmp_path, tmp_path, "scratch", None, tmp_path, "dice")
