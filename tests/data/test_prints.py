@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.prints import ALIKE, ALIKE_ALONE, NEAR, Print, Prints, print_of
+from modelsgenesis.data.prints import ALIKE, NEAR, Print, Prints, print_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_both, read_volume
 from modelsgenesis.data.sources import find_sources
@@ -53,21 +53,20 @@ def test_broken_print_is_refused(text: str) -> None:
         Print.read(text)
 
 
-@pytest.mark.parametrize("older", [False, True])
-def test_many_are_looked_up_as_one_by_one(older: bool) -> None:
+def test_many_are_looked_up_as_one_by_one() -> None:
     """By size and middle first; the definition is the greatest difference of any level, and of any place."""
     rng = np.random.default_rng(3)
     levels = np.sort(rng.random((400, 9)) * 0.02 + np.linspace(0.1, 0.9, 9), axis=1)
-    places = [() if older else tuple(row) for row in (rng.random((400, 6)) * 0.002).tolist()]
+    places = [tuple(row) for row in (rng.random((400, 6)) * 0.002).tolist()]
     sizes = [((4, 5, 6), (4, 5, 7))[k % 2] for k in range(400)]
     known = [Print(size, (0.0, *row, 1.0), at) for size, row, at in zip(sizes, levels.tolist(), places, strict=True)]
-    prints, alike = Prints(known[:200]), ALIKE_ALONE if older else ALIKE
+    prints = Prints(known[:200])
 
     def same(one: Print, other: Print) -> bool:
         levels, places = (
             np.abs(np.subtract(*each)) for each in ((one.levels, other.levels), (one.places, other.places))
         )
-        return one.size == other.size and levels.max() < alike and bool((places < NEAR).all())
+        return one.size == other.size and levels.max() < ALIKE and bool((places < NEAR).all())
 
     found = [prints.hold(asked) for asked in known[200:]]
     assert found == [any(same(one, asked) for one in known[:200]) for asked in known[200:]]

@@ -38,12 +38,9 @@ def run(scans: Path) -> Path:
     return pretrained(scans / "known", scans / "ours")
 
 
-def pretrained(source: Path, into: Path, *, older: bool = False, **options: Any) -> Path:
-    """What stands for a run: a store and the certificate of a pre-training on it; an older store has no prints."""
+def pretrained(source: Path, into: Path, **options: Any) -> Path:
+    """What stands for a run: a store and the certificate of a pre-training on it."""
     store = mg.prepare(source, into / "store", quiet=True, workers=0, **{"modality": "MR", **options})
-    if older:
-        rows = rows_of(store / "manifest.csv")
-        write_table(store / "manifest.csv", [name for name in rows[0] if name != "print"], map(without_print, rows))
     certify(into / "run", "pretrain", {}, inputs=[store])
     return into / "run"
 
@@ -51,11 +48,6 @@ def pretrained(source: Path, into: Path, *, older: bool = False, **options: Any)
 def rows_of(path: Path) -> list[dict[str, str]]:
     """A CSV's rows."""
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-
-
-def without_print(row: dict[str, str]) -> dict[str, str]:
-    """A row of an older manifest."""
-    return {name: text for name, text in row.items() if name != "print"}
 
 
 def case_of(place: Path, patient: str = "somebody") -> Case:
@@ -95,10 +87,10 @@ CHANGES: dict[str, Callable[[sitk.Image], sitk.Image]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("store", ["as it is", "resampled", "older"])
+@pytest.mark.parametrize("store", ["as it is", "resampled"])
 def test_copy_that_was_saved_anew_is_found(scans: Path, tmp_path: Path, change: str, store: str) -> None:
     """Another format, another unit, rounded, or with its axes turned: the grey levels tell, as they were read."""
-    options = {"as it is": {}, "resampled": {"spacing": (1.5, 1.3, 2.0)}, "older": {"older": True}}[store]
+    options = {"spacing": (1.5, 1.3, 2.0)} if store == "resampled" else {}
     run = pretrained(scans / "known", tmp_path / "ours", **options)
     image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
     (tmp_path / "images").mkdir()
@@ -116,17 +108,6 @@ def test_copy_of_eight_bits_is_found(scans: Path, run: Path, tmp_path: Path) -> 
     assert len(audit("genesis", run, [case_of(tmp_path / "images" / "other.nrrd")])) == 1
 
 
-def test_older_store_that_was_resampled_is_held_against_cases_that_are(scans: Path, tmp_path: Path) -> None:
-    """It knows its scans' grey levels after resampling only, so the case is resampled in the same way."""
-    run = pretrained(scans / "known", tmp_path / "ours", older=True, spacing=(1.5, 1.3, 2.0))
-    (tmp_path / "images").mkdir()
-    sitk.WriteImage(sitk.ReadImage(scans / "known" / "scan2.nii.gz"), tmp_path / "images" / "other.nrrd")
-    write_image(tmp_path / "new" / "images" / "new.nii.gz", blob(9)[0])
-    hits = audit("genesis", run, [case_of(tmp_path / "images" / "other.nrrd")])
-    assert ["the same voxels" in hit.why for hit in hits] == [True]
-    assert audit("genesis", run, [case_of(tmp_path / "new" / "images" / "new.nii.gz")]) == []
-
-
 @pytest.mark.parametrize("axes", ["reversed", "turned"])
 def test_bare_array_of_a_scan_is_found(scans: Path, run: Path, tmp_path: Path, axes: str) -> None:
     """A .npy has lost which axis is which and which way it runs."""
@@ -137,24 +118,21 @@ def test_bare_array_of_a_scan_is_found(scans: Path, run: Path, tmp_path: Path, a
     assert ["the same voxels" in hit.why for hit in hits] == [True]
 
 
-@pytest.mark.parametrize("older", [False, True])
-def test_masks_are_told_by_their_outlines(tmp_path: Path, older: bool) -> None:
-    """As 0 and 255 in place of 0 and 1 it is found, another is not; an older store knows no outlines, and says so."""
+@pytest.mark.parametrize("spacing", [None, (2.0, 2.0, 2.0)])
+def test_masks_are_told_by_their_outlines(tmp_path: Path, spacing: tuple[float, float, float] | None) -> None:
+    """As 0 and 255 in place of 0 and 1 it is found, another is not; whatever the store's spacing."""
     masks = [(blob(number)[1] > 0).astype(np.uint8) for number in (0, 1, 2)]
     for number, mask in enumerate(masks[:2]):
         write_image(tmp_path / "known" / f"mask{number}.nii.gz", mask)
     (tmp_path / "known.csv").write_text("image\nknown/mask0.nii.gz\nknown/mask1.nii.gz\n")
-    run = pretrained(tmp_path / "known.csv", tmp_path / "ours", older=older)
+    run = pretrained(tmp_path / "known.csv", tmp_path / "ours", spacing=spacing)
     write_image(tmp_path / "copy" / "images" / "new.nii.gz", masks[1] * 255)
     write_image(tmp_path / "stranger" / "images" / "new.nii.gz", masks[2])
     copy, stranger = (
         audit("genesis", run, [case_of(tmp_path / name / "images" / "new.nii.gz")]) for name in ("copy", "stranger")
     )
-    if older:
-        assert ["nobody can tell" in hit.why for hit in (*copy, *stranger)] == [True, True]
-    else:
-        assert ["the same voxels, saved anew" in hit.why for hit in copy] == [True]
-        assert stranger == []
+    assert ["the same voxels, saved anew" in hit.why for hit in copy] == [True]
+    assert stranger == []
 
 
 def test_store_that_was_made_anew_is_said(scans: Path, tmp_path: Path) -> None:

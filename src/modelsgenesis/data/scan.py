@@ -36,8 +36,7 @@ class Scan:
         mean: of the values in the box around all that is not 0.
         std: their standard deviation; 0 in stores from before it was measured.
         zeros: the share of them that is 0.
-        print: of the image as it was read, before any resampling, which `prints` explains; "" of official cubes, and in
-            stores from before it was taken.
+        print: of the image as it was read, before any resampling, which `prints` explains; "" of official cubes.
     """
 
     id: str

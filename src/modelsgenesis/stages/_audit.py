@@ -11,13 +11,13 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.keeping import SALT, write_table
 from modelsgenesis.data.preparing import hash_content
-from modelsgenesis.data.prints import Print, Prints, print_of, print_of_percentiles
+from modelsgenesis.data.prints import Print, Prints, print_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.tables import read_rows
-from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.values import fill_missing
 from modelsgenesis.tasks.building import one_source, with_modality
 from modelsgenesis.tasks.writing import CASES
 
@@ -55,14 +55,14 @@ class _Taught:
         where: in words.
         hashes: of the files.
         knows: whether one is of the patient of a case, of whom this is an image.
-        prints: of the images, each lot with the way to take a like print of an image.
+        prints: of the images.
         lost: why nobody can look all of it up; "" if one can.
     """
 
     where: str
     hashes: set[str]
     knows: Callable[[Case, Source], bool]
-    prints: tuple[tuple[Prints, Callable[[Source], Print]], ...]
+    prints: Prints
     lost: str = ""
 
     def search(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
@@ -81,12 +81,7 @@ class _Taught:
             return f"the file is {self.where}"
         if self.knows(case, source):
             return f"the patient {case.patient or source.patient} is {self.where}"
-        found = [(known, print_of(source.whole())) for known, print_of in self.prints if known]
-        if any(known.hold(own) for known, own in found):
-            return f"the same voxels, saved anew, are {self.where}"
-        if any(known.doubt(own) for known, own in found):
-            return f"it has few grey levels and the size of an image {self.where}; nobody can tell whether it is that"
-        return ""
+        return f"the same voxels, saved anew, are {self.where}" if self.prints.hold(_print_of(source.whole())) else ""
 
 
 def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
@@ -118,7 +113,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         looked.add(home)
         waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made).items()]
         if made.verb in ("prepare", "finetune"):
-            taught = _scans_of(home, made) if made.verb == "prepare" else _cases_of(home)
+            taught = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
             hits += [Hit(arm, case.id, case.patient, why) for case, why in taught.search(cases)]
             doubts += [taught.lost] if taught.lost else []
     hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
@@ -163,23 +158,21 @@ def _origins(made: Made) -> dict[str, str]:
     return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
 
 
-def _scans_of(path: Path, made: Made) -> _Taught:
+def _scans_of(path: Path) -> _Taught:
     """What is known of a store's scans."""
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
     patients = {scan.patient for scan in store.scans}
-    spacing, modality = made.arguments.get("spacing_mm"), made.arguments.get("modality")
-    as_stored = functools.partial(_print_in_store, spacing_mm=tuple(spacing or ()), modality=modality or "")
-    whole = [scan for scan in store.scans if scan.num_cubes == 1]
-    older = Prints(print_of_percentiles(scan.size, scan.percentiles) for scan in whole if not scan.print)
+    known = [Print.read(scan.print) for scan in store.scans if scan.print]
+    unknown = len(store.scans) - len(known)
     return _Taught(
         where=f"in the store {path}",
         hashes={scan.sha256 for scan in store.scans},
         knows=lambda case, source: (
             salt is not None and hashed(salt, "patient", case.patient or source.patient) in patients
         ),
-        prints=((Prints(Print.read(scan.print) for scan in whole if scan.print), _print_of), (older, as_stored)),
-        lost="" if len(whole) == len(store.scans) else f"{path} holds official cubes, which do not name their scans",
+        prints=Prints(known),
+        lost=f"{path} holds {unknown} scans without a print, such as official cubes" if unknown else "",
     )
 
 
@@ -204,7 +197,7 @@ def _cases_of(path: Path) -> _Taught:
         where=f"among the cases of {path}",
         hashes=hashes,
         knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
-        prints=((Prints(prints), _print_of),),
+        prints=Prints(prints),
         lost=why if rows else f"{path / CASES} names no case",
     )
 
@@ -223,13 +216,3 @@ def _hash_of_scan(scan: Source) -> str:
 @functools.cache
 def _print_of(scan: Source) -> Print:
     return print_of(fill_missing(read_volume(scan).values)[0])
-
-
-@functools.cache
-def _print_in_store(scan: Source, *, spacing_mm: tuple[float, ...], modality: str) -> Print:
-    """The print that an older store would have of a scan, taken after it was resampled."""
-    volume = read_volume(scan, spacing_mm=spacing_mm or None)
-    values, _ = fill_missing(volume.values)
-    sample = sample_of(values)
-    summary = summarise(values, sample, modality or volume.modality or guess_modality(sample))
-    return print_of_percentiles(values.shape[1:], summary.percentiles)
