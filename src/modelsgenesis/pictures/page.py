@@ -11,6 +11,7 @@ from PIL import Image
 
 from modelsgenesis.core.files import written_aside
 
+LONGEST = 24  # letters of a word that is kept whole in a table
 QUALITY = 92  # of WebP, at which a sheet takes a fifth of its PNG and no eye sees it
 
 STYLE = """
@@ -38,7 +39,8 @@ table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 table + table { margin-top: 24px; }
 th { text-align: left; color: var(--pale); font-weight: 600; }
 th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+td { font-variant-numeric: tabular-nums; }
+td.long { overflow-wrap: anywhere; }
 pre { background: #1b2430; color: #e8edf3; border-radius: 8px; padding: 14px 16px; overflow-x: auto; margin: 8px 0 0;
   font: 13.5px/1.6 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { font: 0.92em ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
@@ -121,8 +123,14 @@ def webp(path: Path | str) -> bytes:
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
     """A table, its first row of column names if given."""
     top = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if head else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table>{top}{body}</table>"
+
+
+def _cell(text: str) -> str:
+    """A cell; only words that no column has room for, such as paths, may be broken."""
+    long = any(len(word) > LONGEST for word in text.split())
+    return f"<td{' class=long' if long else ''}>{escape(text)}</td>"
 
 
 def pairs(values: Mapping[str, str]) -> str:

@@ -69,6 +69,7 @@ FLAT = (
     "{low:+.3f} to {high:+.3f} over seeds): in so few updates more labels are of no use to it. A saving read off so "
     "flat a curve says that an arm learns faster, and little of how many labels a longer training would need."
 )
+FEW = "With so few seeds no sign-flip test can fall below {least:.3f}, however great a difference is."
 PAIRS = (
     "Each line above joins the runs of one seed: {reference} in grey, the arm in its colour. Below, a point is the "
     "difference of such a pair; the bar is the mean, with Student's 95 % interval over {seeds}, for these test "
@@ -155,9 +156,15 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
         words = [saved, *alone, *flat_words(found)]
         sections.append((f"Savings of labels: {named}", [*words, Tabled(*saving_table(found))]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
-        sections.append((f"Each arm against {found.reference}: {named}", [HOW, *alone, compared]))
+        sections.append((f"Each arm against {found.reference}: {named}", [HOW, *few_words(found), *alone, compared]))
     sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
     return sections
+
+
+def few_words(found: Findings) -> list[str]:
+    """What to say where seeds are too few for the exact test to show anything."""
+    least = min((one.sign_flip.least for one in found.comparisons if not one.sign_flip.can_reach), default=None)
+    return [] if least is None else [FEW.format(least=least)]
 
 
 def flat_words(found: Findings) -> list[str]:

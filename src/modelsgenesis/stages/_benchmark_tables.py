@@ -223,7 +223,7 @@ def number(value: float, digits: int = 4, *, signed: bool = False) -> str:
 def _p(test: PValue) -> str:
     if not math.isfinite(test.p):
         return "-"
-    return f"{test.p:.3f}" if test.can_reach else f"{test.p:.3f} (never below {test.least:.3f})"
+    return f"{test.p:.3f}"
 
 
 def between(estimate: Estimate, *, percent: bool = False) -> str:
