@@ -43,7 +43,7 @@ def test_scores_of_cases_stand_beside_their_runs() -> None:
     """Cases in the order of their names, with their patients."""
     (table,) = tabulate(RUNS, SCORES)
     assert (table.patients, table.undefined) == (("p", "p", "q"), 0)
-    np.testing.assert_allclose(table.cases_of("scratch")[0, 1], [0.23, -0.07, 0.23])
+    np.testing.assert_allclose(table.case_values[0, 0, 1], [0.23, -0.07, 0.23])
     np.testing.assert_allclose(table.case_values.mean(-1), table.values)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,16 +88,15 @@ def print_of(values: NDArray[Any]) -> Print:
     bright = int(np.searchsorted(counts.cumsum(), 0.99 * counts.sum()))
     counts[: int(BACKGROUND * bright) + 1] = 0
     ranks = np.array(PERCENTILES) / 100 * (counts.sum() - 1)
-    levels = shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
+    levels = _shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
     known = Print(tuple(sorted(values.shape[1:])), levels, _places(values, low))
     return known if known.tells else Print(known.size, (), outline=_outline(values > low))
 
 
-def shares(values: Sequence[float] | NDArray[Any]) -> tuple[float, ...]:
+def _shares(values: NDArray[Any]) -> tuple[float, ...]:
     """Rising values as shares of the way from the first to the last; zeros when they are one."""
-    known = np.array(values, np.float64)
-    width = known[-1] - known[0]
-    return tuple(((known - known[0]) / (width or 1)).tolist())
+    width = values[-1] - values[0]
+    return tuple(((values - values[0]) / (width or 1)).tolist())
 
 
 def _places(values: NDArray[Any], low: float) -> tuple[float, ...]:
@@ -120,17 +119,20 @@ def _outline(inside: NDArray[np.bool_]) -> str:
 
 def _histogram(values: NDArray[Any], low: float, high: float) -> NDArray[np.int64]:
     """How many voxels lie in each of `BINS` equal steps from the least to the greatest value."""
-    whole = values.dtype.kind in "iu" and high - low < MOST_WHOLE
-    steps = int(high - low) + 1 if whole else BINS
-    counts = np.zeros(steps, np.int64)
-    for plane in _planes(values):
-        offsets = plane.astype(np.float64) - low if not whole else plane.astype(np.int64) - int(low)
-        bins = offsets if whole else np.rint(offsets * ((BINS - 1) / (high - low))).astype(np.intp)
-        counts += np.bincount(bins.ravel(), minlength=steps)
-    if not whole:
+
+    def bins_of(offsets: NDArray[Any]) -> NDArray[np.intp]:
+        return np.rint(offsets * ((BINS - 1) / (high - low))).astype(np.intp)
+
+    counts = np.zeros(BINS, np.int64)
+    if values.dtype.kind not in "iu" or high - low >= MOST_WHOLE:
+        for plane in _planes(values):
+            counts += np.bincount(bins_of(plane.astype(np.float64) - low).ravel(), minlength=BINS)
         return counts
-    bins = np.rint(np.arange(steps) * ((BINS - 1) / (high - low))).astype(np.intp)
-    return np.bincount(bins, counts, minlength=BINS).astype(np.int64)
+    each = np.zeros(int(high - low) + 1, np.int64)  # whole numbers are counted first, and their bins found once
+    for plane in _planes(values):
+        each += np.bincount((plane.astype(np.int64) - int(low)).ravel(), minlength=len(each))
+    np.add.at(counts, bins_of(np.arange(len(each))), each)
+    return counts
 
 
 def _planes(values: NDArray[Any]) -> NDArray[Any]:
@@ -163,10 +165,6 @@ class Prints:
             else:
                 self._outlines.add((known.size, known.outline))
         self._told = {size: np.array(sorted(some, key=lambda each: each[MIDDLE])) for size, some in told.items()}
-
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self._told or self._outlines)
 
     def hold(self, asked: Print) -> bool:
         """Whether one of them is of the same image, perhaps with its values shifted or scaled or its axes turned."""

@@ -87,10 +87,6 @@ class Table:
         """The values of an arm, (budgets, seeds)."""
         return np.asarray(self.values[self.arms.index(arm)])
 
-    def cases_of(self, arm: str) -> NDArray[np.float64]:
-        """The scores of an arm, (budgets, seeds, test cases)."""
-        return np.asarray(self.case_values[self.arms.index(arm)])
-
 
 def tabulate(runs: Iterable[Run], case_scores: Iterable[CaseScore] = ()) -> list[Table]:
     """Sort runs into tables, one a task and metric, in the order they first appear.

@@ -18,15 +18,16 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import Store
 from modelsgenesis.data.tables import read_rows
 from modelsgenesis.data.values import fill_missing
+from modelsgenesis.stages._tuning import BEST, LAST
 from modelsgenesis.tasks.building import one_source, with_modality
 from modelsgenesis.tasks.writing import CASES
+from modelsgenesis.weights.files import EXPORTED, OWN
 
 FILE = "audit.csv"
 COLUMNS = ("arm", "case", "patient", "why", "allowed")
 MOST_NAMED = 5  # hits in an error; the table has them all
-BEST, LAST, STATE = "model.safetensors", "last.safetensors", "model.pt"
 NETWORKS = {  # that a stage writes into its folder; any other file there may come from anywhere
-    "pretrain": (BEST, LAST), "finetune": (BEST, LAST), "weights recalibrate": (BEST,), "export": (BEST, STATE),
+    "pretrain": (BEST, LAST), "finetune": (BEST, LAST), "weights recalibrate": (BEST,), "export": (OWN, EXPORTED),
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from modelsgenesis.stages._benchmark_forms import write_rows
 from modelsgenesis.stages._benchmark_report import write_report
 from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS, rows_of
 from modelsgenesis.stages._commands import ASKED, asked
+from modelsgenesis.stages._ran import place_of
 from modelsgenesis.stages._runs import SETTINGS, check_settings, refuse_run, remember
 from modelsgenesis.stages._trial import ALL, METRICS, Result, Trial, do_trial, folder_of
 from modelsgenesis.stages._tuning import Tuning
@@ -195,9 +196,9 @@ def benchmark(
         for arm in arms
     ]  # fmt: skip
     fabric = make_fabric(approach.plan.precision, accelerator=accelerator)
+    settings |= {"reading": {"spacing_mm": approach.reading.spacing_mm}, "approach": {"size": approach.size}}
 
     def tuning_from(start: Start) -> Tuning:
-        settings["reading"], settings["approach"] = {"spacing_mm": fixed["spacing"]}, {"size": approach.size}
         how = decide(labelled, start, whole.train, validates=False, options=settings)
         return Tuning(labelled, start, how, into, 0, fabric, options, shelf=into / "cases", quiet=True)
 
@@ -206,10 +207,9 @@ def benchmark(
     seconds_a_step = tuning_from(start).seconds_a_step(divide(labelled, cases=min(num, MEASURED), test=test, val=0))
     if not dry_run:  # before several processes would read the same cases into the same files
         starts = [start, *(start_from(arm.start, labelled, like=None) for arm in arms if arm.start != SCRATCH)]
+        taught_on = [divide(labelled, cases=b, test=test, val=0, seed=seed) for seed in range(seeds) for b in budgets]
         for tuning in {each.shelf: each for each in map(tuning_from, starts)}.values():
-            tuning.shelve(
-                [divide(labelled, cases=b, test=test, val=0, seed=seed) for seed in range(seeds) for b in budgets]
-            )
+            tuning.shelve(taught_on)
     return runs.follow(seconds_a_step, dry_run=dry_run)
 
 
@@ -340,5 +340,4 @@ class Benchmark:
         write_rows(path, head, sorted(kept + rows, key=lambda row: (int(row[2]), row[1], int(row[3]))))
 
     def _is_whole(self, arm: str, cases: str, seed: str) -> bool:
-        budget = None if int(cases) == self.num else int(cases)
-        return (folder_of(self.into, arm, budget, int(seed)) / "scores" / CERTIFICATE).is_file()
+        return (place_of(self.into, arm, int(cases), int(seed)) / "scores" / CERTIFICATE).is_file()
