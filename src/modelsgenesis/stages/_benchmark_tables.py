@@ -11,12 +11,11 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.metrics.comparison import Comparison, compare
 from modelsgenesis.metrics.few_seeds import Estimate, scope_words
-from modelsgenesis.metrics.redrawn import Redrawn
+from modelsgenesis.metrics.redrawn import Redrawn, redraw_means
 from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.metrics.saving import Saving, savings
-from modelsgenesis.metrics.significance import PValue
 from modelsgenesis.stages._approach import SCRATCH
-from modelsgenesis.stages._benchmark_answers import redraw_answers
+from modelsgenesis.stages._benchmark_answers import RESAMPLES, redraw_answers
 from modelsgenesis.stages._scores_page import TITLES
 from modelsgenesis.stages._trial import LOWER_IS_BETTER
 
@@ -99,9 +98,9 @@ def read_findings(folder: Path) -> list[Findings]:
 
 
 def _redrawn(folder: Path, table: Table) -> tuple[Redrawn | None, str]:
-    """The runs' scores on resampled patients, or why there are none; of a table with the cases' scores neither."""
+    """The runs' scores on resampled patients, or why there are none."""
     try:
-        return (None if table.patients else redraw_answers(folder, table)), ""
+        return redraw_means(table, resamples=RESAMPLES, seed=0) or redraw_answers(folder, table), ""
     except DataError as error:
         return None, str(error)
 
@@ -144,8 +143,8 @@ def comparison_rows(found: Findings) -> list[Row]:
         (
             one.arm, str(one.cases), str(one.n), number(one.difference.value, signed=True), between(one.difference),
             between(one.over_patients) if one.over_patients else "-", between(one.percentile),
-            _p(one.independent_t), _p(one.paired_t), number(one.paired_t.holm, 3), _p(one.sign_flip),
-            number(one.g, 2, signed=True), number(one.g_z, 2, signed=True),
+            number(one.independent_t.p, 3), number(one.paired_t.p, 3), number(one.paired_t.holm, 3),
+            number(one.sign_flip.p, 3), number(one.g, 2, signed=True), number(one.g_z, 2, signed=True),
         )
         for one in found.comparisons
     ]  # fmt: skip
@@ -218,12 +217,6 @@ def mean_sd_words(values: Iterable[float]) -> str:
 def number(value: float, digits: int = 4, *, signed: bool = False) -> str:
     """A number, or a dash for what is undefined."""
     return f"{value:{'+' if signed else ''}.{digits}f}" if math.isfinite(value) else "-"
-
-
-def _p(test: PValue) -> str:
-    if not math.isfinite(test.p):
-        return "-"
-    return f"{test.p:.3f}"
 
 
 def between(estimate: Estimate, *, percent: bool = False) -> str:
