@@ -1,4 +1,4 @@
-"""Resampling: whole numbers are rounded, not cut."""
+"""Resampling: voxels that grow are averages, and whole numbers are rounded, not cut."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,15 @@ def test_whole_numbers_are_rounded(kind: type, high: int, spacing_mm: tuple[floa
     assert np.abs(ours - exact).max() <= 0.5 + 1e-3
     assert abs(float((ours - exact).mean())) < 0.03
     assert (ours != np.trunc(exact)).any()
+
+
+def test_a_voxel_that_is_four_times_as_long_is_the_mean_of_those_in_it() -> None:
+    """All 4 x 4 x 4 voxels count, so that no pattern finer than the new grid shows on it; tolerance 1e-6."""
+    values = np.random.default_rng(0).random((8, 12, 16)).astype(np.float32)
+    image = sitk.GetImageFromArray(values)
+    coarse = sitk.GetArrayFromImage(resample(image, (4.0, 4.0, 4.0), 10**6))
+    means = values.reshape(2, 4, 3, 4, 4, 4).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(coarse, means, atol=1e-6)
 
 
 def test_straightened_whole_numbers_are_rounded() -> None:
