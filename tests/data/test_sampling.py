@@ -85,6 +85,12 @@ def test_lung_rule_gives_lung_away_from_borders(store: Store) -> None:
     assert max(scores) > 0.05
 
 
+def test_lung_rule_keeps_the_papers_margins() -> None:
+    """Of 512 x 512 x 300 voxels 100 stay free at either border along x and y, and 30 along z."""
+    spans = RULES["lung"].spans((512, 512, 300), (64, 64, 32))
+    assert spans == [(100, 512 - 64 - 100), (100, 512 - 64 - 100), (30, 300 - 32 - 30)]
+
+
 def test_lung_rule_takes_the_least_tissue_where_voxels_are_coarse(store: Store) -> None:
     """A cube too large for 15 % tissue is cut where the scan has least, and no worse than 5 % above that."""
     (chest,) = (scan for scan in store.scans if scan.size == (120, 120, 80))
