@@ -146,6 +146,14 @@ def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) ->
         make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
 
 
+def test_collapse_is_counted_on_over_a_stop(tmp_path: Path) -> None:
+    """Two validations before the stop and one after it are three in a row."""
+    plan = Plan(**{**vars(PLAN), "steps": 10, "validate_every": 5})
+    make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
+        make_training(tmp_path, Plan(**{**vars(plan), "steps": 40}), learner=Grey(UNet3D(width=2))).run()
+
+
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     """With no learning the first validation stays the best, and the run ends after its patience."""
     plan = Plan(**{**vars(PLAN), "lr": 1e-12, "validate_every": 5, "patience": 1})
