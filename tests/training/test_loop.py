@@ -54,6 +54,20 @@ class Grey(Genesis):
         return super().answer(batch) * 0 + 0.5
 
 
+class Draws(Genesis):
+    """A learner that remembers what random number each training step drew."""
+
+    def __init__(self) -> None:
+        super().__init__(UNet3D(width=2))
+        self.drawn: list[float] = []
+
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Draw where dropout would."""
+        if self.training:
+            self.drawn.append(float(torch.rand(())))
+        return super().losses(batch, progress)
+
+
 def test_network_learns_to_restore(tmp_path: Path) -> None:
     """Forty steps lower the held-out error, and the log and the best network say so."""
     training = make_training(tmp_path, PLAN)
@@ -152,6 +166,21 @@ def test_collapse_is_counted_on_over_a_stop(tmp_path: Path) -> None:
     make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
     with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
         make_training(tmp_path, Plan(**{**vars(plan), "steps": 40}), learner=Grey(UNet3D(width=2))).run()
+
+
+def test_what_a_network_draws_is_another_at_every_step_and_the_same_after_a_stop(tmp_path: Path) -> None:
+    """Dropout draws by seed and step: never twice the same, and those of a resumed run are the uninterrupted one's."""
+    drawn = []
+    for name, stops in (("whole", [6]), ("parts", [3, 6])):
+        (tmp_path / name).mkdir()
+        drawn.append([])
+        for steps in stops:
+            learner = Draws()
+            make_training(tmp_path / name, Plan(**{**vars(PLAN), "steps": steps}), learner=learner).run()
+            drawn[-1] += learner.drawn
+    whole, parts = drawn
+    assert len(set(whole)) == 6
+    assert parts == whole
 
 
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
