@@ -1,6 +1,7 @@
 """The loop learns, stops safely, goes on exactly, and does not hide failure."""
 
 import copy
+import math
 import os
 import resource
 import signal
@@ -52,6 +53,19 @@ class Grey(Genesis):
     def answer(self, batch: Batch) -> torch.Tensor:
         """Half grey everywhere."""
         return super().answer(batch) * 0 + 0.5
+
+
+class Unranked(Genesis):
+    """A learner whose first validations give no number to rank networks by."""
+
+    def __init__(self, num: int) -> None:
+        super().__init__(UNet3D(width=2))
+        self.left = num
+
+    def rank(self, figures: dict[str, float]) -> float:
+        """Not a number at first."""
+        self.left -= 1
+        return super().rank(figures) if self.left < 0 else math.nan
 
 
 class Draws(Genesis):
@@ -189,6 +203,22 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     outcome = make_training(tmp_path, plan, norm="group").run()
     assert outcome.stopped is None
     assert outcome.state.step == 10
+
+
+def test_validation_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+    """The first validation that gives a number is better, and its network is kept."""
+    outcome = make_training(tmp_path, PLAN, learner=Unranked(1)).run()
+    assert [math.isnan(loss) for loss in outcome.state.history] == [True, False]
+    assert torch.load(tmp_path / "best.pt")["step"] == 40
+
+
+def test_run_without_a_validation_that_is_a_number_fails_with_advice(tmp_path: Path) -> None:
+    """No network is kept as the best, and going on from the folder says the same."""
+    few = Plan(**{**vars(PLAN), "steps": 4, "validate_every": 2})
+    for _ in range(2):
+        with pytest.raises(TrainingError, match=r"none of the 2 validations gave a number .step 4.: lower the learn"):
+            make_training(tmp_path, few, learner=Unranked(2)).run()
+    assert not (tmp_path / "best.pt").exists()
 
 
 def test_full_disk_is_named_and_leaves_the_last_checkpoint_whole(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The learning rate depends on the step and the validations so far, and on nothing else."""
 
+import math
+
 import pytest
 
 from modelsgenesis.core.errors import TrainingError
@@ -44,6 +46,16 @@ def test_constant_stays() -> None:
 def test_since_best_counts_from_the_first_best() -> None:
     """Equal is not better."""
     assert [since_best(history) for history in ([], [1.0], [1.0, 1.0], [3, 1, 2, 2])] == [0, 0, 1, 2]
+
+
+def test_what_is_no_number_is_never_the_best() -> None:
+    """A validation of NaN counts as waited for; the next number is the best, however bad."""
+    nan = math.nan
+    histories = ([nan], [nan, nan], [nan, 9.0], [1.0, nan], [nan, 1.0, 2.0])
+    assert [since_best(history) for history in histories] == [1, 2, 0, 1, 1]
+    plan = Plan(steps=10, lr=1.0, warmup_steps=0, schedule="plateau", halve_after=2)
+    assert learning_rate(plan, 5, [nan, 2, 1, nan, 0.5]) == 1.0
+    assert learning_rate(plan, 5, [nan, nan, 1]) == 0.5
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ class Training:
         """Train until the plan is done, patience is over or a signal comes.
 
         Raises:
-            TrainingError: the loss is no number any more, or the answers collapsed to one grey value.
+            TrainingError: the loss is no number any more, no validation gave one, or the answers collapsed to one grey
+                value.
             DataError: the disk is full or the folder cannot be written; the last good checkpoint is whole.
         """
         plan, state = self.plan, self.state
@@ -127,6 +128,7 @@ class Training:
                     self._save()
                 if stopped:
                     return Outcome(state, stop.signal or "a signal to another process")
+        self._check_ranked()
         return Outcome(state, None)
 
     def _step(self, batches: Batches) -> None:
@@ -220,6 +222,19 @@ class Training:
             raise TrainingError(
                 f"the restorations have been one grey value for {state.collapsed} validations (step {state.step}): "
                 "lower the learning rate (--lr), lengthen the warm-up, or use AdamW; start in a new folder"
+            )
+
+    def _check_ranked(self) -> None:
+        """Refuse to end a run that never had a best network.
+
+        Raises:
+            TrainingError: every validation was NaN.
+        """
+        num = len(self.state.history)
+        if num and since_best(self.state.history) == num:
+            raise TrainingError(
+                f"none of the {num} validations gave a number (step {self.state.step}): lower the learning rate "
+                "(--lr), lengthen the warm-up or clip the gradient (--clip-norm); start in a new folder"
             )
 
     def _save(self) -> None:

@@ -20,8 +20,9 @@ def learning_rate(plan: Plan, step: int, history: Sequence[float]) -> float:
 
 
 def since_best(history: Sequence[float]) -> int:
-    """How many validations have passed since the best one; 0 if it was the last or there is none."""
-    return len(history) - 1 - min(range(len(history)), key=history.__getitem__) if history else 0
+    """How many validations have passed since the best one: 0 if it was the last, all if none gave a number."""
+    numbers = [place for place, loss in enumerate(history) if not math.isnan(loss)]
+    return len(history) - 1 - min(numbers, key=history.__getitem__) if numbers else len(history)
 
 
 def _plateaus(history: Sequence[float], halve_after: int) -> int:
