@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from modelsgenesis.nets.layout import put_channels_last
 from modelsgenesis.training.journal import read_log
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.state import load_state
+from modelsgenesis.training.stopping import SIGNALS
 
 PLAN = Plan(steps=40, batch_size=4, lr=5e-3, warmup_steps=5, validate_every=20, val_cubes=8, precision="32-true")
 
@@ -117,6 +119,15 @@ def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, number: signal.S
         [[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")
     ]
     assert logs[0] == logs[1]
+
+
+def test_a_run_off_the_main_thread_trains(tmp_path: Path) -> None:
+    """Python lets the main thread alone handle signals; elsewhere a run trains without, and leaves handlers alone."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(make_training(tmp_path, Plan(**{**vars(PLAN), "steps": 2})).run).result()
+    assert (outcome.state.step, outcome.stopped) == (2, None)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_accumulated_passes_give_the_step_of_the_whole_batch(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Being asked to stop: Ctrl-C, SIGTERM (a cluster's end of time) and SIGUSR1 (its warning)."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -8,14 +9,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
-    """While entered, remembers that a signal came instead of dying of it; a second Ctrl-C acts as ever."""
+    """While entered, remembers that a signal came instead of dying of it; a second Ctrl-C acts as ever.
+
+    Off the main thread, where Python lets nobody handle signals, they act as ever.
+    """
 
     def __init__(self) -> None:
         self.signal: str | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in SIGNALS:
+        for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
             self._before[number] = signal.signal(number, self._remember)
         return self
 
