@@ -57,6 +57,21 @@ def test_same_generator_gives_same_image(name: str, shape: tuple[int, ...]) -> N
 
 
 @every_one
+def test_result_is_never_the_input(name: str) -> None:
+    """Array, tensor or batch, whatever was drawn, and where there is nothing to deform: the result is new memory."""
+    grey, image = np.full((1, 8, 8, 8), 7, np.float32), image_of((1, 8, 8, 8))
+    cases = [(GALLERY[name], image, index) for index in range(40)]
+    cases += [(in_range(GALLERY[name], Percentiles()), grey, index) for index in range(4)]
+    for deformation, array, index in cases:
+        before, tensor = array.copy(), torch.from_numpy(array)
+        drawn = deformation.draw(array.shape, generator_for(7, index))
+        assert not np.shares_memory(deformation.apply(array, drawn), array)
+        assert not np.shares_memory(deformation.apply(tensor, drawn).numpy(), array)
+        assert not np.shares_memory(apply_batch(deformation, tensor[None], [drawn]).numpy(), array)
+        np.testing.assert_array_equal(array, before)
+
+
+@every_one
 def test_draws_replay(name: str) -> None:
     """What was drawn applies again and again, to this image and to another, and is not used up."""
     deformation = GALLERY[name]
