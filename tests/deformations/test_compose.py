@@ -12,7 +12,9 @@ from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.deformations import (
     Compose,
+    Deformation,
     Gamma,
+    Genesis,
     InPainting,
     LocalShuffling,
     NonLinear,
@@ -50,11 +52,25 @@ def test_one_of_follows_its_weights() -> None:
     assert counts[1] == 0
 
 
-def test_nothing_done_is_still_a_copy_of_what_it_was() -> None:
-    """Without a part that acts, the result equals the input."""
+@pytest.mark.parametrize(
+    "idle",
+    [
+        Compose(()),
+        Sometimes(Gamma(), 0),
+        Compose((Sometimes(Gamma(), 0),)),
+        OneOf((Sometimes(Gamma(), 0),)),
+        Genesis(arm="none"),
+    ],
+    ids=["no parts", "never", "none of its parts", "one that never acts", "no law"],
+)
+def test_nothing_done_is_still_a_copy_of_what_it_was(idle: Deformation) -> None:
+    """Without a part that acts, array, tensor and batch equal the input, in memory of their own."""
     image = np.random.default_rng(0).random((1, 8, 8, 8), dtype=np.float32)
-    np.testing.assert_array_equal(Compose(())(image, generator_for(0, 0)), image)
-    assert not np.shares_memory(Sometimes(Gamma(), 0)(image, generator_for(0, 0)), image)
+    tensor, drawn = torch.from_numpy(image), idle.draw(image.shape, generator_for(0, 0))
+    results = [idle.apply(image, drawn), idle.apply(tensor, drawn), apply_batch(idle, tensor[None], [drawn])[0]]
+    for result in results:
+        np.testing.assert_array_equal(np.asarray(result), image)
+        assert not np.shares_memory(np.asarray(result), image)
 
 
 def test_a_whole_recipe_goes_through_json() -> None:

@@ -34,18 +34,27 @@ def apply_batch(deformation: Deformation | Flip, images: Tensor, drawn: Sequence
         images: (B, C, X, Y[, Z]), of any floating-point dtype.
         drawn: what `deformation.draw` returned, one for each image.
 
+    Returns:
+        A new tensor, like `images`, which stay untouched.
     Raises:
         ShapeError: the batch and the draws do not match.
         DataError: NaN or infinity in an image.
 
     Example: >>> apply_batch(genesis(), cubes.cuda(), [genesis().draw(cubes.shape[1:], rng) for _ in cubes])
     """
+    deformed = deform_some(deformation, images, drawn)
+    alike = deformed.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
+    return deformed.clone() if alike else deformed
+
+
+def deform_some(deformation: Deformation | Flip, images: Tensor, drawn: Sequence[Any]) -> Tensor:
+    """Deform a batch as `apply_batch` does; where nothing was drawn for any image, the result is `images` or a view."""
     check_axes(tuple(images.shape[1:]))
     if len(drawn) != len(images):
         raise ShapeError(f"got {len(images)} images but {len(drawn)} draws; draw once for each image")
     if isinstance(deformation, Compose):
         for place, part in enumerate(deformation.parts):
-            images = apply_batch(part, images, [decided[place] for decided in drawn])
+            images = deform_some(part, images, [decided[place] for decided in drawn])
         return images
     if isinstance(deformation, Sometimes):
         return apply_to(deformation.part, images, {i: d[0] for i, d in enumerate(drawn) if d is not None})
@@ -56,21 +65,21 @@ def apply_batch(deformation: Deformation | Flip, images: Tensor, drawn: Sequence
     if isinstance(deformation, PlannedDeformation):
         return run_batch(images, deformation.range, [deformation.plan(decided) for decided in drawn])
     applied = [deformation.apply(image, decided) for image, decided in zip(images, drawn, strict=True)]
-    return torch.stack(applied) if applied else images.clone()
+    return torch.stack(applied) if applied else images
 
 
 def apply_to(deformation: Deformation, images: Tensor, drawn: dict[int, Any]) -> Tensor:
-    """Deform some images of a batch, given by number."""
+    """Deform some images of a batch, given by number; of none the result is `images`."""
     if not drawn:
         return images
     at = torch.tensor(list(drawn), device=images.device)
-    return images.index_copy(0, at, apply_batch(deformation, images[at], list(drawn.values())))
+    return images.index_copy(0, at, deform_some(deformation, images[at], list(drawn.values())))
 
 
 def run_batch(images: Tensor, range: Range, plans: list[Plan]) -> Tensor:
-    """Shuffle, map and paint a batch; float32 inside."""
+    """Shuffle, map and paint a batch; float32 inside; where no plan plans anything, the result is a view."""
     if not len(images):
-        return images.clone()
+        return images
     size = in_three_axes(tuple(images.shape[2:]))
     values = images.float().flatten(2)  # (B, C, V)
     if not bool(torch.isfinite(values).all()):
