@@ -29,13 +29,29 @@ def test_whole_numbers_are_rounded(kind: type, high: int, spacing_mm: tuple[floa
     assert (ours != np.trunc(exact)).any()
 
 
-def test_a_voxel_that_is_four_times_as_long_is_the_mean_of_those_in_it() -> None:
-    """All 4 x 4 x 4 voxels count, so that no pattern finer than the new grid shows on it; tolerance 1e-6."""
-    values = np.random.default_rng(0).random((8, 12, 16)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("own_mm", "wanted_mm", "times"), [(1.0, 4.0, 4), (0.4, 1.2, 3), (float(np.float32(0.4)), 1.2, 3)]
+)
+def test_a_voxel_that_is_whole_times_as_long_is_the_mean_of_those_in_it(
+    own_mm: float, wanted_mm: float, times: int
+) -> None:
+    """All of them count, so that no pattern finer than the new grid shows on it; tolerance 1e-6.
+
+    Also where 1.2 mm by 0.4 mm makes 2.9999999999999996 steps.
+    """
+    values = np.random.default_rng(0).random((2 * times, 3 * times, 4 * times)).astype(np.float32)
     image = sitk.GetImageFromArray(values)
-    coarse = sitk.GetArrayFromImage(resample(image, (4.0, 4.0, 4.0), 10**6))
-    means = values.reshape(2, 4, 3, 4, 4, 4).mean(axis=(1, 3, 5))
+    image.SetSpacing((own_mm,) * 3)
+    coarse = sitk.GetArrayFromImage(resample(image, (wanted_mm,) * 3, 10**6))
+    means = values.reshape(2, times, 3, times, 4, times).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(coarse, means, atol=1e-6)
+
+
+def test_straightened_slices_get_no_row_that_holds_nothing() -> None:
+    """Five steps of 0.14 mm shift the last slice by one row of 0.7 mm, whatever the last digit says."""
+    image = sitk.Cast(image_of(np.int16, 3000), sitk.sitkFloat32)
+    image.SetSpacing((0.7, 0.7, 1.0))
+    assert straighten(image, (0.0, 0.14, 1.0)).GetSize() == (8, 7 + 1, 6)
 
 
 def test_straightened_whole_numbers_are_rounded() -> None:

@@ -9,6 +9,7 @@ from tests.methods.toys import taught
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
 from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.methods._cells import sides
 from modelsgenesis.methods.rubiks_cube import RubiksCube, distant_orders
 from modelsgenesis.nets import UNet3D
 
@@ -57,6 +58,11 @@ def test_gaps_part_the_cells_and_the_border_tells_nothing() -> None:
         assert len(np.unique(cells)) == 8 * 12**3 + 1
         firsts.add(np.sort(cells[cells > 0])[0])
     assert len(firsts) > 5
+
+
+def test_gap_is_whole_voxels_but_for_the_last_digits() -> None:
+    """0.29 of a hundred voxels are 29, though their product is 28.999999999999996."""
+    assert sides((200, 200), 0.29) == (71, 71)
 
 
 @pytest.mark.parametrize(("num_cells", "num", "least"), [(4, 4, 4), (4, 24, 2), (8, 8, 8), (8, 100, 6)])

@@ -111,6 +111,11 @@ def test_answers_are_probabilities_or_numbers(case: str) -> None:
         torch.testing.assert_close(answer.sum(dim=1), torch.ones_like(answer[:, 0]))
 
 
+def test_reach_is_whole_voxels_but_for_the_last_digits() -> None:
+    """A tenth of twenty voxels more is one at either border, though 1.1 - 1 is a little more than a tenth."""
+    assert Augmentation(rotation_degrees=0.0, scale=0.15).reach((20, 20, 20)) == (22, 22, 22)
+
+
 def test_segmentation_loss_is_dice_plus_cross_entropy() -> None:
     """Re-derived: soft Dice of each label over the whole batch, background left out, and the mean cross-entropy."""
     learner, batch = segmenter(ORGANS).eval(), masks(ORGANS)

@@ -1,11 +1,11 @@
 """Resampling an image to another spacing, and straightening a tilted stack of slices."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.rounding import rounded_down, rounded_up
 from modelsgenesis.data.headers import check_size
 
 WIDE = (sitk.sitkInt32, sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64)  # more digits than float32 has
@@ -28,7 +28,7 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
     if np.allclose(image.GetSpacing(), spacing_mm, rtol=SAME):
         return image
     shrink = [
-        min(max(1, int(wanted / step)), side)
+        min(max(1, rounded_down(wanted / step)), side)
         for wanted, step, side in zip(spacing_mm, image.GetSpacing(), image.GetSize(), strict=True)
     ]
     extent_mm = [step * side for step, side in zip(image.GetSpacing(), image.GetSize(), strict=True)]
@@ -89,7 +89,7 @@ def _upright(
     size, spacing = list(image.GetSize()), [*image.GetSpacing()[:2], height_mm]
     origin = np.array(image.GetOrigin())
     for axis, moved in enumerate(in_plane):
-        size[axis] += math.ceil(abs(moved) / spacing[axis])
+        size[axis] += rounded_up(abs(moved) / spacing[axis])
         origin = origin + min(0.0, moved) * frame[:, axis]
     upright = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist()
     least = float(sitk.GetArrayViewFromImage(image).min())

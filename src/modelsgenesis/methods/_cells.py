@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
+from modelsgenesis.core.rounding import rounded_down
 
 Array = np.ndarray[Any, Any]
 Corner = tuple[int, ...]  # of a cell: 0 is the lower half of an axis, 1 the upper
@@ -38,7 +39,7 @@ def cut(image: Array, corner: Corner, gap: float, numbers: Array) -> Array:
 
 def sides(size: tuple[int, ...], gap: float) -> tuple[int, ...]:
     """The sides of a cell."""
-    return tuple(side // 2 - int(gap * (side // 2)) for side in size)
+    return tuple(side // 2 - rounded_down(gap * (side // 2)) for side in size)
 
 
 def fitted(cell: Array, stride: tuple[int, ...]) -> Array:

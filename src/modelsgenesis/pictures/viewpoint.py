@@ -1,10 +1,10 @@
 """Where to cut the planes of a labelled image, and how much of it to show."""
 
 from collections.abc import Sequence
-from math import ceil
 
 import numpy as np
 
+from modelsgenesis.core.rounding import rounded_up
 from modelsgenesis.pictures.planes import Array
 
 
@@ -40,6 +40,6 @@ def widened(
     """A box, and the voxel where the planes meet, with so many millimetres around, as far as the image goes."""
     wide = []
     for held, middle, side, step in zip(box, at, size, spacing_mm, strict=True):
-        more = ceil(more_mm / step)
+        more = rounded_up(more_mm / step)
         wide.append(slice(max(0, min(held.start, middle) - more), min(side, max(held.stop, middle + 1) + more)))
     return tuple(wide)

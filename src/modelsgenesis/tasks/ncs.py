@@ -1,12 +1,12 @@
 """NCS: outline the lung nodule. LIDC-IDRI, cubes of chest CT around each nodule."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.rounding import rounded_up
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.case import Case, Split
@@ -111,7 +111,7 @@ def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator
     if scan.dicom is None:
         return
     grid = outlined_grid(scan.dicom)
-    width, depth, height = (math.ceil(side * STEP_MM / step) for side, step in zip(SIZE, grid.spacing_mm, strict=True))
+    width, depth, height = (rounded_up(side * STEP_MM / step) for side, step in zip(SIZE, grid.spacing_mm, strict=True))
     image, mask = with_modality(scan, "CT"), outlines_on(scan, path)
     found = PATIENT.fullmatch(scan.patient)
     split: Split = next((split for numbers, split in SPLITS if found and int(found[1]) in numbers), "")

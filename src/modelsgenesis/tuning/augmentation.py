@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.rounding import rounded_up
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -57,7 +58,7 @@ class Augmentation:
         # Two thirds of the worst case: corners may be missing then, the price of reading half as many voxels.
         turned = 1 + math.sin(math.radians(min(90.0, self.rotation_degrees))) * 2 / 3
         longer = turned * (1 + self.scale * 2 / 3) - 1
-        return tuple(side + 2 * math.ceil(side * longer / 2) for side in size)
+        return tuple(side + 2 * rounded_up(side * longer / 2) for side in size)
 
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
