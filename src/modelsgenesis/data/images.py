@@ -90,8 +90,9 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     limits: list[tuple[float, float]] = []
     notes: list[str] = []
     for source in sources:
-        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit)
-        check_same_grid(volume.geometry, parts[0].geometry if parts else volume.geometry, "its channels")
+        first = parts[0].geometry if parts else None
+        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit, like=first)
+        check_same_grid(volume.geometry, first or volume.geometry, "its channels")
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
         modality = volume.modality or guess_modality(sample)

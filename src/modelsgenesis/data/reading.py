@@ -41,6 +41,7 @@ def read_volume(
     *,
     spacing_mm: tuple[float, ...] | None = None,
     fit: tuple[int, ...] | None = None,
+    like: Geometry | None = None,
     max_voxels: int = MAX_VOXELS,
 ) -> Volume:
     """Read one scan, turned to LPS, or one picture.
@@ -49,6 +50,7 @@ def read_volume(
         source: from `find_sources`, or made by a task; of kind "image", "picture", "dicom", "npy", "row" or "outlines".
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         fit: voxels along X, Y, Z, to resample to instead: the image just fits in, its proportions kept.
+        like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run.
         max_voxels: more are refused before memory is taken.
     Returns:
         Volume: (1, X, Y, Z), of the source's box alone where it has one, or (1, X, Y) of a picture; modality as given,
@@ -58,8 +60,10 @@ def read_volume(
     """
     image, notes = _read(source, max_voxels)
     geometry = geometry_of(image)
+    if like is not None and (fit is not None or spacing_mm is not None):
+        image = _turned(image, like)
     if fit is not None:
-        spacing_mm = _fitting(geometry, fit)
+        spacing_mm = _fitting(geometry_of(image), fit)
     if spacing_mm is not None:
         image = _resampled(image, spacing_mm, max_voxels)
     return _volume(image, source, geometry, notes)
@@ -116,6 +120,22 @@ def _resampled(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int
     """The image at a spacing along X, Y, Z."""
     order = geometry_of(image).order
     return resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
+
+
+def _turned(image: sitk.Image, like: Geometry) -> sitk.Image:
+    """The image with its axes turned to those of another file, and of just its steps; of another size as it is.
+
+    The grid that an image is resampled to begins where the file's axes begin, and ends where the last step fits in.
+    """
+    own = geometry_of(image)
+    if [own.size[axis] for axis in own.order] != [like.size[axis] for axis in like.order]:
+        return image
+    runs_along = [like.order.index(axis) for axis in range(len(like.order))]  # X, Y or Z
+    axes = [own.order[space] for space in runs_along]
+    flips = [own.flips[space] != like.flips[space] for space in runs_along]
+    image = sitk.Flip(sitk.PermuteAxes(image, axes), flips)
+    image.SetSpacing(like.spacing_mm)
+    return image
 
 
 def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str]) -> Volume:
