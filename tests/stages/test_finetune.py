@@ -179,6 +179,26 @@ def test_classification_balances_and_keeps_a_classifier(table: Path, tmp_path: P
     assert "val_balanced_accuracy" in read_log(run / "log.csv")[-1]
 
 
+def test_one_validation_case_is_enough_for_two_processes(balls: Path, tmp_path: Path) -> None:
+    """The process without a case adds nothing: figures are those of one process, to 1e-4, where little is learned."""
+    rows = ["image,class", *(f"{balls}/images/ball{number}.nii.gz,{number % 2}" for number in range(5))]
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    flags = "--label class --val 1 --like any --width 2 --size 16 16 16 --precision 32-true --steps 2 --batch-size 2 "
+    flags += "--validate-every 2 --lr 1e-9 --no-augment --accelerator cpu"
+    command = ["finetune", str(tmp_path / "cases.csv")]
+    assert main([*command, str(tmp_path / "one"), *flags.split()]) == 0
+    both = [*command, str(tmp_path / "two"), *flags.split(), "--devices", "2"]
+    argv = [sys.executable, "-m", "modelsgenesis", *both]
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (
+        {name: float(value) for name, value in read_log(tmp_path / run / "log.csv")[-1].items() if "val_" in name}
+        for run in ("one", "two")
+    )
+    assert set(one) == {"val_total", "val_accuracy", "val_balanced_accuracy"}
+    assert two == pytest.approx(one, abs=1e-4)
+
+
 def test_regression_begins_at_the_mean(table: Path, tmp_path: Path) -> None:
     """An untaught network answers about the mean of the training cases, in their unit."""
     run = finetune(table, tmp_path / "run", label="volume", **{**QUICK, "steps": 1, "lr": 1e-9})

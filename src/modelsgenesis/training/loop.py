@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +37,8 @@ class Materials:
 
     Attributes:
         training: (first sample, backward passes) -> this process's batches.
-        validation: this process's share of the held-out batches, the same at every call; None holds nothing out,
-            and the run goes to its last step.
+        validation: this process's share of the held-out batches, the same at every call, and none where there are
+            fewer than processes; None holds nothing out, and the run goes to its last step.
         keep_best: writes the network, given the step and its validation figures; called when they were the best so far.
         after_validation: draws pictures and the like, given the step.
     """
@@ -200,8 +200,10 @@ class Training:
             for name, part in {**parts, "cubes": torch.ones_like(parts["total"])}.items():
                 sums[name] = sums.get(name, 0.0) + part.double() * size
         self.learner.train()
-        names = sorted(sums)
-        means = dict(zip(names, self._mean(torch.stack([sums[name] for name in names])).tolist(), strict=True))
+        names = self._names_of_all(sums)
+        none = torch.zeros((), dtype=torch.float64, device=self.fabric.device)
+        shares = torch.stack([sums.get(name, none) for name in names])
+        means = dict(zip(names, self._mean(shares).tolist(), strict=True))
         cubes = means.pop("cubes")
         return self.learner.figures({name: value / cubes for name, value in means.items()})
 
@@ -251,6 +253,14 @@ class Training:
         if self.fabric.world_size == 1:
             return stopped
         return bool(self._mean(torch.tensor(float(stopped), device=self.fabric.device)) > 0)
+
+    def _names_of_all(self, names: Iterable[str]) -> list[str]:
+        """The names that some process has, in one order; a process without a held-out cube has none of its own."""
+        if self.fabric.world_size == 1:
+            return sorted(names)
+        everyones: list[list[str]] = [[] for _ in range(self.fabric.world_size)]
+        torch.distributed.all_gather_object(everyones, list(names))
+        return sorted({name for own in everyones for name in own})
 
     def _mean(self, values: Tensor) -> Tensor:
         reduced = self.fabric.all_reduce(values, reduce_op="mean")
