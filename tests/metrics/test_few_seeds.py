@@ -10,6 +10,7 @@ from scipy import stats
 from modelsgenesis.metrics.few_seeds import (
     Estimate,
     draw_seeds,
+    mean_over_both,
     mean_over_seeds,
     percentiles,
     t_reach,
@@ -42,6 +43,16 @@ def test_interval_over_seeds_is_students() -> None:
     assert (found.low95, found.high95) == pytest.approx(expected)
     bootstrapped = (draw_seeds(5, 0, 0) @ VALUES / 5).var() * 5 / 4
     assert found.high95 - found.value == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(bootstrapped))
+
+
+def test_interval_over_patients_alone_is_students() -> None:
+    """Where seeds hardly differ, all ways to draw four patients give the interval of their own spread, with n - 1."""
+    patients = np.array([0.1, -0.2, 0.4, 0.3])
+    seeds = patients.mean() + 1e-6 * np.array([-1, 0, 1])
+    drawn = draw_seeds(4, 0, 0) @ patients / 4  # (256,)
+    found = mean_over_both(seeds, np.tile(drawn, (3, 1)), 4)
+    expected = stats.t.interval(0.95, 3, patients.mean(), stats.sem(patients))
+    assert (found.low95, found.high95) == pytest.approx(expected, rel=1e-4)
 
 
 def test_degrees_of_freedom_are_satterthwaites() -> None:
