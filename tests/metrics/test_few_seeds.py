@@ -94,6 +94,15 @@ def test_one_seed_or_one_patient_has_no_interval() -> None:
     assert not mean_over_seeds(np.array([0.5])).excludes_zero
 
 
+def test_equal_values_of_all_seeds_have_no_interval() -> None:
+    """Their spread is not nothing but unknown, as the t-test has it: zero is not excluded, over patients neither."""
+    values = np.array([0.75, 0.9, 0.6]) - np.array([0.5, 0.65, 0.35])  # 0.25 but for rounding
+    for found in (mean_over_seeds(values), mean_over_both(values, np.array([[0.25, 0.26]] * 3), 2)):
+        assert found.value == pytest.approx(0.25)
+        assert math.isnan(found.low95)
+        assert not found.excludes_zero
+
+
 def test_excluding_zero_is_being_on_one_side_of_it() -> None:
     """Zero itself as an end is not excluded."""
     assert Estimate(2, 1, 3).excludes_zero

@@ -136,6 +136,22 @@ def test_four_patients_show_a_saving_where_students_interval_does(lead: float, s
     assert found.shown is shown
 
 
+@pytest.mark.parametrize("patients", [0, 30])
+def test_nothing_is_claimed_of_seeds_that_score_alike(patients: int) -> None:
+    """As AUC of few cases often does: of a lead that is the same in every seed no test says anything."""
+    scratch = np.array([[0.5] * 3, [0.6] * 3, [0.7] * 3])
+    together = np.stack([scratch, scratch + 0.15]) + 0.02 * np.array([-1, 0, 1])
+    for values in (together, np.stack([scratch, scratch + 0.15])):
+        gains = 0.01 * np.random.default_rng(0).standard_normal((2, 1, 1, patients))
+        scores = values[..., None] + gains - gains.mean(-1, keepdims=True) if patients else None
+        table = table_of(values, (3, 6, 12), scores)
+        assert all(math.isnan(one.paired_t.p) for one in compare(table))
+        assert not any((one.over_patients or one.difference).excludes_zero for one in compare(table))
+        assert not any(one.percentile.excludes_zero for one in compare(table))
+        assert [one.claim for one in savings(table)] == ["not shown"] * 3
+        assert [one.saving.value for one in savings(table)][1:] == pytest.approx([0.5, 1 - math.sqrt(18) / 12])
+
+
 def test_errors_are_the_scores_turned_round() -> None:
     """Where smaller is better the same savings come out."""
     table = simulated(np.random.default_rng(2), 5, 1, 0.4)
