@@ -281,6 +281,18 @@ def test_what_was_found_of_other_arms_stays(tmp_path: Path) -> None:
     assert [row["arm"] for row in rows_of(tmp_path / "out" / "audit.csv")] == ["theirs", "ours"]
 
 
+def test_cases_that_chose_a_network_were_seen_too(run: Path, tmp_path: Path) -> None:
+    """A validation case of an earlier fine-tuning decided which network was kept; only its test cases are strangers."""
+    task, _ = tuned_on_two(tmp_path, run)
+    division = divide(task, test=0.25, val=0.25)
+    write_cases(tmp_path / "tuned", division, task.target)
+    found = {
+        role: ["among the cases of" in hit.why for hit in audit("tuned", tmp_path / "tuned", cases)]
+        for role, cases in (("train", division.train), ("val", division.val), ("test", division.test))
+    }
+    assert found == {"train": [True, True], "val": [True], "test": []}
+
+
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:
     """A candidate in a copy of a scan that pre-training saw; its own voxels alone would tell nothing."""
     image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
