@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.metrics.classification import label_scores
 from modelsgenesis.stages._benchmark_tables import between, number, read_findings
 from modelsgenesis.stages.report import report
@@ -56,6 +57,28 @@ def test_longer_schedules_are_no_pre_training(tmp_path: Path) -> None:
     alone = told(tmp_path / "alone", {**SCRATCH, **arm("scratch:3x", best)})
     assert "by pre-training" not in alone
     assert "without pre-training: 1 of 2" in alone
+
+
+@pytest.mark.parametrize(("metric", "better", "shown"), [("dice", 2, "1 of 2"), ("hd95_mm", 0, "no saving")])
+def test_less_of_a_distance_is_better(tmp_path: Path, metric: str, better: int, shown: str) -> None:
+    """The same rise is a gain of Dice, and a loss in mm: in the words, the counts and the savings."""
+    text = told(tmp_path, {**SCRATCH, **arm("ours", {3: (0.71, 0.74, 0.72), 12: (0.80, 0.82, 0.82)})}, metric)
+    assert f"on the better side in {better} and on the worse side in {2 - better}" in text
+    assert f"t: {shown}" in text
+    assert f"{'more' if better else 'less'} is better" in text
+    fall = {("scratch", 3): (0.71, 0.74, 0.72), ("scratch", 12): (0.50, 0.53, 0.51)}
+    turned = told(
+        tmp_path / "turned", {**fall, **arm("ours", {3: (0.40, 0.42, 0.41), 12: (0.30, 0.31, 0.33)})}, "hd95_mm"
+    )
+    assert "on the better side in 2 and on the worse side in 0" in turned
+    assert "t: 1 of 2 savings of labels by pre-training are shown; the surest: ours saves at least 75%" in turned
+
+
+def test_report_of_a_metric_without_a_better_side_is_refused(tmp_path: Path) -> None:
+    """A difference of volumes is best at 0, and nobody knows of a metric of another program."""
+    for metric, said in {"difference_ml": "neither more nor less", "dize": "nobody knows whether more of dize"}.items():
+        with pytest.raises(DataError, match=said):
+            told(tmp_path, {**SCRATCH, **arm("ours")}, metric)
 
 
 def test_first_budget_that_is_enough_is_said_as_such(tmp_path: Path) -> None:
