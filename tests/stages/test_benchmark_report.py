@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.metrics.classification import label_scores
+from modelsgenesis.stages._benchmark_forms import tex
 from modelsgenesis.stages._benchmark_tables import between, number, read_findings
 from modelsgenesis.stages.report import report
 
@@ -79,6 +80,19 @@ def test_report_of_a_metric_without_a_better_side_is_refused(tmp_path: Path) -> 
     for metric, said in {"difference_ml": "neither more nor less", "dize": "nobody knows whether more of dize"}.items():
         with pytest.raises(DataError, match=said):
             told(tmp_path, {**SCRATCH, **arm("ours")}, metric)
+
+
+def test_names_are_text_to_latex_whatever_they_hold(tmp_path: Path) -> None:
+    """No sign of a name is a command, nor at the start of a row, where a bracket or star would belong to the last."""
+    assert tex(r"a_b%c&d#e$f{g}") == r"a\_b\%c\&d\#e\$f\{g\}"
+    assert tex(r"C:\n~x^2") == r"C:\textbackslash{}n\textasciitilde{}x\textasciicircum{}2"
+    assert tex("[a]*<b>|c\n\nd") == "{[}a{]}{*}$<$b$>$$|$c  d"
+    assert tex("x_1 ± 2, R², Spearman's ρ") == r"x\_1 $\pm$ 2, R$^2$, Spearman's $\rho$"
+    assert tex("0.500 ± 0.100") == r"$0.500 \pm 0.100$"
+    assert tex("0.500 ± 0.100, 2 of 3") == r"$0.500 \pm 0.100$, 2 of 3"
+    told(tmp_path, {**SCRATCH, **arm(r"[x]~\best ± {1}")})
+    written = (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert written.count(r"{[}x{]}\textasciitilde{}\textbackslash{}best $\pm$ \{1\} & ") == 5
 
 
 def test_first_budget_that_is_enough_is_said_as_such(tmp_path: Path) -> None:
