@@ -3,10 +3,13 @@
 import json
 import multiprocessing
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tests.data.scan_files import make_ct, write_ct
 
 from modelsgenesis.core.errors import DataError, ShapeError
@@ -95,6 +98,15 @@ def test_damage_is_named(path: Path, tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace("int16,1.0", "int16,one"))
     with pytest.raises(DataError, match="is broken"):
         Store.open(tmp_path / "store")
+
+
+@given(st.lists(st.text(min_size=1), max_size=3).map(tuple))
+@example(("the gantry was tilted by 20.0 degrees; straightened by resampling", "2 duplicate slices were left out"))
+@example(("a | b", "||", "| c;"))
+def test_notes_survive_the_manifest_whatever_they_hold(path: Path, notes: tuple[str, ...]) -> None:
+    """Also what is between them there: ours have semicolons."""
+    scan = replace(Store.open(path).scans[0], notes=notes)
+    assert Scan.from_row(scan.to_row()).notes == notes
 
 
 def test_record_survives_manifest_and_json(path: Path) -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 from modelsgenesis.metrics.few_seeds import (
     Estimate,
     draw_seeds,
+    mean_over_both,
     mean_over_seeds,
     percentiles,
     t_reach,
@@ -42,6 +43,16 @@ def test_interval_over_seeds_is_students() -> None:
     assert (found.low95, found.high95) == pytest.approx(expected)
     bootstrapped = (draw_seeds(5, 0, 0) @ VALUES / 5).var() * 5 / 4
     assert found.high95 - found.value == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(bootstrapped))
+
+
+def test_interval_over_patients_alone_is_students() -> None:
+    """Where seeds hardly differ, all ways to draw four patients give the interval of their own spread, with n - 1."""
+    patients = np.array([0.1, -0.2, 0.4, 0.3])
+    seeds = patients.mean() + 1e-6 * np.array([-1, 0, 1])
+    drawn = draw_seeds(4, 0, 0) @ patients / 4  # (256,)
+    found = mean_over_both(seeds, np.tile(drawn, (3, 1)), 4)
+    expected = stats.t.interval(0.95, 3, patients.mean(), stats.sem(patients))
+    assert (found.low95, found.high95) == pytest.approx(expected, rel=1e-4)
 
 
 def test_degrees_of_freedom_are_satterthwaites() -> None:
@@ -81,6 +92,15 @@ def test_one_seed_or_one_patient_has_no_interval() -> None:
     assert math.isnan(mean_over_seeds(np.array([0.5])).low95)
     assert math.isnan(over_both(np.ones((3, 2)), ("p", "p"), 10, 0).low95)
     assert not mean_over_seeds(np.array([0.5])).excludes_zero
+
+
+def test_equal_values_of_all_seeds_have_no_interval() -> None:
+    """Their spread is not nothing but unknown, as the t-test has it: zero is not excluded, over patients neither."""
+    values = np.array([0.75, 0.9, 0.6]) - np.array([0.5, 0.65, 0.35])  # 0.25 but for rounding
+    for found in (mean_over_seeds(values), mean_over_both(values, np.array([[0.25, 0.26]] * 3), 2)):
+        assert found.value == pytest.approx(0.25)
+        assert math.isnan(found.low95)
+        assert not found.excludes_zero
 
 
 def test_excluding_zero_is_being_on_one_side_of_it() -> None:

@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 from benchmarks.intervals import BUDGETS, holds, law, saved, simulated, table_of, with_patients
+from scipy import stats
 from tests.metrics.test_few_seeds import binomial
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.metrics.comparison import compare
+from modelsgenesis.metrics.few_seeds import draw_seeds
+from modelsgenesis.metrics.redrawn import Redrawn
 from modelsgenesis.metrics.runs import Table
 from modelsgenesis.metrics.saving import savings
 
@@ -105,6 +108,48 @@ def test_shown_agrees_with_the_interval_of_the_difference(num_patients: int) -> 
             if abs(found.low95) > 0.1 * (found.value - found.low95):
                 assert shown[one.cases] == (found.low95 > 0)
                 assert not shown[one.cases] or one.paired_t.p < 0.05
+
+
+@pytest.mark.parametrize(("lead", "shown"), [(0.95, False), (1.05, True)])
+def test_three_seeds_show_a_saving_where_students_interval_does(lead: float, shown: bool) -> None:
+    """An arm that leads by a little less than the reach of the paired t-interval saves nothing, by a little more, does.
+
+    The variance of what is drawn from three seeds is a third too small: left so, the reach would be a fifth too short.
+    """
+    own = 0.001 * np.array([-1.0, 0.0, 1.0])
+    reach = stats.t.ppf(0.975, 2) * stats.sem(own)
+    scratch = np.array([[0.5] * 3, [0.7] * 3])
+    found = savings(table_of(np.stack([scratch, scratch + lead * reach + own]), (3, 6)))[-1]
+    assert found.shown is shown
+
+
+@pytest.mark.parametrize(("lead", "shown"), [(0.95, False), (1.05, True)])
+def test_four_patients_show_a_saving_where_students_interval_does(lead: float, shown: bool) -> None:
+    """Likewise where it is the patients that differ, drawn in all ways, and the seeds hardly do."""
+    gains = 0.001 * np.array([-3.0, -1.0, 1.0, 3.0])
+    reach = stats.t.ppf(0.975, 3) * stats.sem(gains)
+    scratch = np.array([[0.5] * 3, [0.7] * 3])
+    whole = np.stack([scratch, scratch + lead * reach + 1e-6 * np.array([-1, 0, 1])])
+    values = np.repeat(whole[..., None], 4**4, axis=-1)
+    values[1] += draw_seeds(4, 0, 0) @ gains / 4
+    found = savings(table_of(whole, (3, 6)), redrawn=Redrawn(whole, values, 4))[-1]
+    assert found.shown is shown
+
+
+@pytest.mark.parametrize("patients", [0, 30])
+def test_nothing_is_claimed_of_seeds_that_score_alike(patients: int) -> None:
+    """As AUC of few cases often does: of a lead that is the same in every seed no test says anything."""
+    scratch = np.array([[0.5] * 3, [0.6] * 3, [0.7] * 3])
+    together = np.stack([scratch, scratch + 0.15]) + 0.02 * np.array([-1, 0, 1])
+    for values in (together, np.stack([scratch, scratch + 0.15])):
+        gains = 0.01 * np.random.default_rng(0).standard_normal((2, 1, 1, patients))
+        scores = values[..., None] + gains - gains.mean(-1, keepdims=True) if patients else None
+        table = table_of(values, (3, 6, 12), scores)
+        assert all(math.isnan(one.paired_t.p) for one in compare(table))
+        assert not any((one.over_patients or one.difference).excludes_zero for one in compare(table))
+        assert not any(one.percentile.excludes_zero for one in compare(table))
+        assert [one.claim for one in savings(table)] == ["not shown"] * 3
+        assert [one.saving.value for one in savings(table)][1:] == pytest.approx([0.5, 1 - math.sqrt(18) / 12])
 
 
 def test_errors_are_the_scores_turned_round() -> None:

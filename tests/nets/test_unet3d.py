@@ -41,6 +41,20 @@ def test_norms_follow_the_same_running_statistics() -> None:
     assert torch.equal(ours.running_var, theirs.running_var)
 
 
+def test_an_evaluation_leaves_running_statistics_alone() -> None:
+    """Being asked changes no network: with batch statistics it normalises by the batch, and keeps nothing of it."""
+    torch.manual_seed(0)
+    cubes = 5 + 3 * torch.rand(2, 1, 16, 16, 16)
+    for norm in ("batch_stats", "batch"):
+        network = UNet3D(width=4, norm=norm)  # type: ignore[arg-type]
+        trained = network(cubes)
+        before = {name: tensor.clone() for name, tensor in network.named_buffers()}
+        asked = network.eval()(cubes)
+        assert before
+        assert all(torch.equal(before[name], tensor) for name, tensor in network.named_buffers())
+        assert torch.equal(asked, trained) is (norm == "batch_stats")
+
+
 def test_two_dimensional_twin_comes_from_the_same_code() -> None:
     """axes=2 takes (B, C, X, Y)."""
     network = UNet3D(width=4, axes=2)

@@ -18,6 +18,7 @@ from modelsgenesis.core.made import certify
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.keeping import write_table
 from modelsgenesis.stages._audit import Hit, audit, stop_at
+from modelsgenesis.stages._benchmark_report import audit_rows
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.dividing import Division, divide
 from modelsgenesis.tasks.writing import write_cases
@@ -279,6 +280,33 @@ def test_what_was_found_of_other_arms_stays(tmp_path: Path) -> None:
     for arm in ("ours", "theirs", "ours"):
         stop_at([Hit(arm, "", "", "nobody can tell")], tmp_path / "out", arms=(arm,), allow=(arm,))
     assert [row["arm"] for row in rows_of(tmp_path / "out" / "audit.csv")] == ["theirs", "ours"]
+
+
+def test_cases_that_chose_a_network_were_seen_too(run: Path, tmp_path: Path) -> None:
+    """A validation case of an earlier fine-tuning decided which network was kept; only its test cases are strangers."""
+    task, _ = tuned_on_two(tmp_path, run)
+    division = divide(task, test=0.25, val=0.25)
+    write_cases(tmp_path / "tuned", division, task.target)
+    found = {
+        role: ["among the cases of" in hit.why for hit in audit("tuned", tmp_path / "tuned", cases)]
+        for role, cases in (("train", division.train), ("val", division.val), ("test", division.test))
+    }
+    assert found == {"train": [True, True], "val": [True], "test": []}
+
+
+def test_store_without_its_salt_is_a_doubt(scans: Path, tmp_path: Path) -> None:
+    """Patients are looked up by it: a scan of a known one is not found then, so none of the others is called clean."""
+    write_image(tmp_path / "task" / "images" / "new.nii.gz", blob(9)[0])
+    case = case_of(tmp_path / "task" / "images" / "new.nii.gz", patient="scan0.nii.gz")
+    run = pretrained(scans / "known", tmp_path / "ours")
+    assert [hit.case for hit in audit("genesis", run, [case])] == ["new"]
+    (tmp_path / "ours" / "store" / "salt").unlink()
+    (hit,) = audit("genesis", run, [case])
+    assert (hit.case, "by patient" in hit.why, "nobody can tell" in hit.why) == ("", True, True)
+    with pytest.raises(DataError, match="without its salt"):
+        stop_at([hit], tmp_path / "out", arms=("genesis",), allow=())
+    stop_at([hit], tmp_path / "out", arms=("genesis",), allow=("genesis",))
+    assert audit_rows(tmp_path / "out") == [("genesis", "", hit.why, "yes")]
 
 
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:

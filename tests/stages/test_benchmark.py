@@ -17,9 +17,11 @@ from tests.stages.balls import blob, write_image
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.stages._answers import metrics_of, score_answers
 from modelsgenesis.stages._benchmark_answers import redraw_answers
 from modelsgenesis.stages._benchmark_cases import rows_of_cases, shortened
 from modelsgenesis.stages._benchmark_forms import latex, tex
@@ -284,7 +286,8 @@ def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> Non
     """A saving on a flat curve is one of updates, and the report says so; on a curve that gets better it does not."""
     flat, rising = (0.751, 0.748, 0.753), (0.811, 0.808, 0.813)
     for name, metric, last, said in [
-        ("flat", "dice", flat, True), ("rising", "dice", rising, False), ("worse", "mae", rising, True),
+        ("flat", "dice", flat, True), ("level", "auc", (0.75, 0.75, 0.75), True),
+        ("rising", "dice", rising, False), ("worse", "mae", rising, True),
     ]:  # fmt: skip
         runs = {("scratch", 3): (0.75, 0.75, 0.75), ("scratch", 12): last}
         runs |= {("ours", 3): (0.90, 0.91, 0.90), ("ours", 12): (0.92, 0.91, 0.92)}
@@ -325,10 +328,10 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
     found = read_findings(done)[0]
     for row, one in zip(rows_of(done / "comparisons.csv"), found.comparisons, strict=True):
         assert float(row["difference"]) == pytest.approx(one.difference.value, rel=1e-5)
-        assert float(row["low95"]) == pytest.approx(one.difference.low95, rel=1e-5)
-        assert float(row["bootstrap_low95"]) == pytest.approx(one.percentile.low95, rel=1e-5)
-        assert float(row["bootstrap_high95"]) == pytest.approx(one.percentile.high95, rel=1e-5)
-        assert (row["paired_t_p"] == "") == math.isnan(one.paired_t.p)
+        assert float(row["low95"] or "nan") == pytest.approx(one.difference.low95, rel=1e-5, nan_ok=True)
+        assert float(row["bootstrap_low95"] or "nan") == pytest.approx(one.percentile.low95, rel=1e-5, nan_ok=True)
+        assert float(row["bootstrap_high95"] or "nan") == pytest.approx(one.percentile.high95, rel=1e-5, nan_ok=True)
+        assert (row["paired_t_p"] == "") == (row["low95"] == "") == math.isnan(one.paired_t.p)
     for row, saved in zip(rows_of(done / "savings.csv"), found.savings, strict=True):
         assert float(row["low95"]) == pytest.approx(saved.saving.low95, rel=1e-5)
         assert float(row["bootstrap_low95"]) == pytest.approx(saved.percentile.low95, rel=1e-5)
@@ -418,6 +421,38 @@ def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tm
     with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):
         benchmark(balls, tmp_path / "out", from_=("scratch", str(start)), cases=("2",), **TINY)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["audit.csv"]
+
+
+def test_metric_that_cannot_be_compared_is_refused_at_once(balls: Path, tmp_path: Path) -> None:
+    """One that evaluate does not give, or whose best is neither much nor little, before anything is trained or kept."""
+    for metric, said in {"auc": "take one of: dice, iou", "difference_ml": "neither more nor less is better"}.items():
+        with pytest.raises(DataError, match=said):
+            benchmark(balls, tmp_path / "out", cases=("2",), like="any", metric=metric, **TINY)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "cases.csv").write_text(
+        "image,class,patient\n"
+        + "".join(f"{balls / 'images' / f'ball{k}.nii.gz'},{'ab'[k % 2]},{k}\n" for k in range(8))
+    )
+    options = {**TINY, "label": "class", "like": "any", "metric": "auc_patient"}
+    with pytest.raises(DataError, match="there is no metric auc_patient of these cases of classification"):
+        benchmark(tmp_path / "cases.csv", tmp_path / "out", cases=("2",), **options)
+
+
+@pytest.mark.parametrize("patients", ["ppqq", "pqrs"])
+@pytest.mark.parametrize(
+    ("kind", "exclusive", "names"),
+    [("classification", True, "ab"), ("classification", True, "abc"), ("classification", False, "ab"),
+     ("regression", True, "a")],
+)  # fmt: skip
+def test_metrics_that_may_be_asked_for_are_those_that_are_given(
+    kind: Kind, exclusive: bool, names: str, patients: str
+) -> None:
+    """Of any task of answers, with and without several cases a patient."""
+    target = Target(kind, tuple(map(Label, names)), exclusive=exclusive)
+    said = np.random.default_rng(0).dirichlet(np.ones(len(names)), 4)
+    truth = np.array([[0.0], [1.0], [0.0], [1.0]]) if exclusive else np.eye(2)[[0, 1, 0, 1]]
+    lines = score_answers(said, truth, list(patients), target, missing=0, resamples=1, seed=0)
+    assert {line.metric for line in lines} == set(metrics_of(target, list(patients)))
 
 
 def test_audit_is_kept_beside_the_runs(done: Path) -> None:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.metrics.classification import label_scores
+from modelsgenesis.stages._benchmark_forms import tex
 from modelsgenesis.stages._benchmark_tables import between, number, read_findings
 from modelsgenesis.stages.report import report
 
@@ -47,7 +49,7 @@ def test_differences_stand_with_their_bootstrap_and_the_paired_test_after_holm(t
 
 def test_longer_schedules_are_no_pre_training(tmp_path: Path) -> None:
     """However much they save, they are neither counted nor named as what it buys, and have a sentence of their own."""
-    best = {3: (0.71, 0.73, 0.72), 12: (0.80, 0.81, 0.82)}
+    best = {3: (0.71, 0.74, 0.72), 12: (0.80, 0.82, 0.82)}
     text = told(tmp_path, {**SCRATCH, **arm("scratch:3x", best), **arm("ours")})
     assert "t: 1 of 2 savings of labels by pre-training are shown; the surest: ours saves" in text
     assert "t, without pre-training: 1 of 2 savings of labels by more updates are shown; the surest: scratch:3x" in text
@@ -58,9 +60,44 @@ def test_longer_schedules_are_no_pre_training(tmp_path: Path) -> None:
     assert "without pre-training: 1 of 2" in alone
 
 
+@pytest.mark.parametrize(("metric", "better", "shown"), [("dice", 2, "1 of 2"), ("hd95_mm", 0, "no saving")])
+def test_less_of_a_distance_is_better(tmp_path: Path, metric: str, better: int, shown: str) -> None:
+    """The same rise is a gain of Dice, and a loss in mm: in the words, the counts and the savings."""
+    text = told(tmp_path, {**SCRATCH, **arm("ours", {3: (0.71, 0.74, 0.72), 12: (0.80, 0.82, 0.82)})}, metric)
+    assert f"on the better side in {better} and on the worse side in {2 - better}" in text
+    assert f"t: {shown}" in text
+    assert f"{'more' if better else 'less'} is better" in text
+    fall = {("scratch", 3): (0.71, 0.74, 0.72), ("scratch", 12): (0.50, 0.53, 0.51)}
+    turned = told(
+        tmp_path / "turned", {**fall, **arm("ours", {3: (0.40, 0.42, 0.41), 12: (0.30, 0.31, 0.33)})}, "hd95_mm"
+    )
+    assert "on the better side in 2 and on the worse side in 0" in turned
+    assert "t: 1 of 2 savings of labels by pre-training are shown; the surest: ours saves at least 75%" in turned
+
+
+def test_report_of_a_metric_without_a_better_side_is_refused(tmp_path: Path) -> None:
+    """A difference of volumes is best at 0, and nobody knows of a metric of another program."""
+    for metric, said in {"difference_ml": "neither more nor less", "dize": "nobody knows whether more of dize"}.items():
+        with pytest.raises(DataError, match=said):
+            told(tmp_path, {**SCRATCH, **arm("ours")}, metric)
+
+
+def test_names_are_text_to_latex_whatever_they_hold(tmp_path: Path) -> None:
+    """No sign of a name is a command, nor at the start of a row, where a bracket or star would belong to the last."""
+    assert tex(r"a_b%c&d#e$f{g}") == r"a\_b\%c\&d\#e\$f\{g\}"
+    assert tex(r"C:\n~x^2") == r"C:\textbackslash{}n\textasciitilde{}x\textasciicircum{}2"
+    assert tex("[a]*<b>|c\n\nd") == "{[}a{]}{*}$<$b$>$$|$c  d"
+    assert tex("x_1 ± 2, R², Spearman's ρ") == r"x\_1 $\pm$ 2, R$^2$, Spearman's $\rho$"
+    assert tex("0.500 ± 0.100") == r"$0.500 \pm 0.100$"
+    assert tex("0.500 ± 0.100, 2 of 3") == r"$0.500 \pm 0.100$, 2 of 3"
+    told(tmp_path, {**SCRATCH, **arm(r"[x]~\best ± {1}")})
+    written = (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert written.count(r"{[}x{]}\textasciitilde{}\textbackslash{}best $\pm$ \{1\} & ") == 5
+
+
 def test_first_budget_that_is_enough_is_said_as_such(tmp_path: Path) -> None:
     """An arm that starts above the reference needs its first budget, or fewer cases."""
-    text = told(tmp_path, {**SCRATCH, **arm("ours", {3: (0.71, 0.73, 0.72), 12: (0.80, 0.81, 0.82)})})
+    text = told(tmp_path, {**SCRATCH, **arm("ours", {3: (0.71, 0.74, 0.72), 12: (0.80, 0.82, 0.82)})})
     assert "| ours | 12 cases | 3 or fewer | at least 75% |" in text
 
 

@@ -297,6 +297,51 @@ def test_scans_and_patients_that_a_table_names_stay_out(scans: Path, tmp_path: P
         quietly(scans, tmp_path / "other", leave_out=(tmp_path / "names.csv",))
 
 
+def test_scan_that_a_table_names_later_leaves_the_store(scans: Path, tmp_path: Path) -> None:
+    """By its file or patient, its array too, also where its source went elsewhere; what no table names stays."""
+    table, store = tmp_path / "test.csv", tmp_path / "store"
+    table.write_text("image,patient\nscans/a.nii.gz,\n")
+    quietly(scans, store, leave_out=(table,))
+    shas = {name: sha256(scans / name) for name in ("a.nii.gz", "deep/b.nrrd", "c.mha")}
+    write_ct(scans / "d.nii.gz", 6)
+    quietly(scans, store, leave_out=(table,))
+    assert len(manifest(store)) == 4
+    (scans / "c.mha").rename(tmp_path / "moved.mha")
+    (scans / "d.nii.gz").unlink()
+    table.write_text("image,patient\nscans/a.nii.gz,\n,deep/b.nrrd\nmoved.mha,\n")
+    for _ in range(2):
+        quietly(scans, store, leave_out=(table,))
+        kept = {row["sha256"]: row["id"] for row in manifest(store)}
+        assert len(kept) == 2  # the series, and the file that is gone but named nowhere
+        assert not kept.keys() & set(shas.values())
+        assert {path.stem for path in (store / "scans").iterdir()} == set(kept.values())
+        assert (store / "problems.csv").read_text().count("source is gone") == 1
+    assert len(Store.open(store).scans) == 2
+
+
+def test_store_knows_what_was_left_out_and_not_by_which_table(scans: Path, tmp_path: Path) -> None:
+    """The same table elsewhere goes on; one that names less would let a test case in, and is refused."""
+    table, moved, store = tmp_path / "test.csv", tmp_path / "deep" / "moved.csv", tmp_path / "store"
+    table.write_text("patient\na.nii.gz\ndeep/b.nrrd\n")
+    before = contents(quietly(scans, store, leave_out=(table,)))
+    moved.parent.mkdir()
+    table.rename(moved)
+    assert contents(quietly(scans, store, leave_out=(moved,))) == before
+    moved.write_text("patient\na.nii.gz\n")
+    with pytest.raises(DataError, match=r"1 scan that it left out before .*moved\.csv"):
+        quietly(scans, store, leave_out=(moved,))
+    assert contents(store) == before
+
+
+def test_copy_of_a_scan_that_is_left_out_stays_out_too(scans: Path, tmp_path: Path) -> None:
+    """Whichever of the two a table names."""
+    shutil.copy(scans / "c.mha", scans / "0-copy.mha")
+    shutil.copy(scans / "a.nii.gz", scans / "z-copy.nii.gz")
+    (tmp_path / "test.csv").write_text("image\nscans/a.nii.gz\nscans/c.mha\n")
+    store = quietly(scans, tmp_path / "store", leave_out=(tmp_path / "test.csv",))
+    assert not {row["sha256"] for row in manifest(store)} & {sha256(scans / "a.nii.gz"), sha256(scans / "c.mha")}
+
+
 def test_rows_of_an_archive_are_scans(tmp_path: Path) -> None:
     """Each row once, without those that a table names by array and number, or by patient; later runs go on."""
     volumes = np.random.default_rng(0).integers(0, 256, (5, 8, 10, 12), np.uint8)

@@ -22,6 +22,14 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(text)
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.stem)
+def test_promise_not_to_unpickle_names_its_exception(page: Path) -> None:
+    """Wherever it is said that no file's code is run, `--trust`, by which one is, is said too."""
+    parts = re.split(r"\n\n|\n(?=- )", page.read_text(encoding="utf-8"))
+    promises = [part for part in parts if re.search(r"unpickl|executing", part)]
+    assert [part for part in promises if "--trust" not in part] == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     """One after the other in one folder, as a reader would, with scans/ and labelled/ at hand."""

@@ -43,7 +43,7 @@ def test_answers_no_longer_depend_on_the_batch(network: UNet3D) -> None:
 
 
 def test_nothing_is_changed_in_the_network_it_is_made_from(network: UNet3D) -> None:
-    """Neither weights nor running statistics, which batch_stats moves whenever it is asked something."""
+    """Neither weights nor running statistics."""
     before = state(network)
     compare(network, recalibrate(network, cubes(4).split(2)), cubes(2))
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -37,7 +37,7 @@ def drop_doubles(sources: list[Source]) -> tuple[list[Source], list[Problem]]:
         for copy in copies:
             dropped.add(copy.series)
             what = f"byte for byte the same as {original.path}"
-            problems.append(Problem(copy.path, what, "remove one of them: it was taken once"))
+            problems.append(Problem(copy.path, what, "remove one of them: only that one counts"))
     return [source for series, source in first.items() if series not in dropped], problems
 
 

@@ -9,6 +9,7 @@ from modelsgenesis.core.errors import DataError
 
 PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
 MODALITIES = ("CT", "MR", "XR", "unknown")
+BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Scan:
         row = {name: _text(data[name]) for name in (*_PLAIN, *_MOMENTS)}
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
-        row["notes"] = "; ".join(self.notes)
+        row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
         row["print"] = self.print
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
@@ -106,7 +107,7 @@ class Scan:
                 shape=tuple(int(side) for side in row["shape"].split()),
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
-                notes=tuple(note for note in row["notes"].split("; ") if note),
+                notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
                 print=row.get("print", ""),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -17,6 +17,7 @@ from modelsgenesis.metrics.significance import (
     hedges,
     holm,
     independent_t,
+    is_constant,
     paired_t,
     sign_flip,
     wilcoxon,
@@ -188,7 +189,7 @@ def _mean_and_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _plain(differences: NDArray[np.float64], resamples: int, seed: int) -> Estimate:
     n = len(differences)
-    if n < 2:
+    if n < 2 or is_constant(differences):
         return Estimate(_mean_and_sd(differences)[0])
     return percentiles(draw_seeds(n, resamples, seed) @ differences / n, float(differences.mean()))
 

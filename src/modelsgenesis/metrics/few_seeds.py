@@ -12,6 +12,7 @@ from scipy import stats
 
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.metrics.bootstrap import LEVEL, Weights
+from modelsgenesis.metrics.significance import is_constant
 
 LISTED = 5**5  # up to five seeds all resamples are listed, so that no chance is left in them
 
@@ -59,9 +60,12 @@ def draw_seeds(num_seeds: int, resamples: int, seed: int) -> Weights:
 
 
 def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
-    """The mean of (seeds,) with Student's interval: what the bootstrap's standard error comes to for a mean."""
+    """The mean of (seeds,) with Student's interval: what the bootstrap's standard error comes to for a mean.
+
+    Where all are equal nothing is known of their spread, and there is no interval, as there is no t-test.
+    """
     n = len(values)
-    if n < 2:
+    if n < 2 or is_constant(values):
         return Estimate(float(values.mean()) if n else float("nan"))
     return t_estimate(float(values.mean()), [(float(values.var(ddof=1)) / n, n - 1)])
 
@@ -70,7 +74,7 @@ def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], nu
     """The mean for seeds and patients like these.
 
     The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
-    it is never narrower than that over seeds, or over patients, alone.
+    it is never narrower than that over seeds, or over patients, alone, and there is none where the seeds have none.
 
     Args:
         values: (seeds,).
@@ -78,7 +82,7 @@ def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], nu
         num_patients: that were drawn from.
     """
     n = len(values)
-    if min(n, num_patients) < 2:
+    if min(n, num_patients) < 2 or is_constant(values):
         return Estimate(float(values.mean()) if n else float("nan"))
     of_patients = float(redrawn.mean(0).var()) * num_patients / (num_patients - 1)
     of_seeds = float(values.var(ddof=1)) / n

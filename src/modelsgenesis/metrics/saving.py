@@ -13,8 +13,12 @@ from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, percentiles, s
 from modelsgenesis.metrics.learning_curve import first_reaching, isotonic
 from modelsgenesis.metrics.redrawn import Redrawn, redraw_means
 from modelsgenesis.metrics.runs import Table
+from modelsgenesis.metrics.significance import SAME
 
 STEPS = 64  # places looked at between two budgets
+ALIKE = (
+    1e-12  # a lead whose variance is below that share of the scores' own is the same in every seed, but for rounding
+)
 DECIMALS = 9  # of a saving; beyond them is the rounding of logarithms, which must not show a saving of 0
 
 Bound = Literal["", "at least", "at most"]
@@ -210,12 +214,13 @@ def _ends(
 
     A number of cases is possible where the 95 % t-interval of the arm's score there minus the target holds zero.
     -inf: the first budget may be enough; +inf: the last may not be. Where even the first is surely enough the most is
-    -inf, and where even the last surely is not the fewest is +inf.
+    -inf, and where even the last surely is not the fewest is +inf. Where all seeds have the same lead nothing is known
+    of its spread, and that number of cases is possible, however great the lead is.
 
     Args:
         logs: (budgets,) of the arm.
         curve: (budgets + 1,): the arm's scores, then the target.
-        parts: (sources, budgets + 1, budgets + 1) covariances of these.
+        parts: (sources, budgets + 1, budgets + 1) covariances of these; the seeds' first.
         freedoms: (sources,).
     """
     steps = (np.linspace(a, b, STEPS, endpoint=False) for a, b in pairwise(logs))
@@ -223,7 +228,9 @@ def _ends(
     hats = np.stack([np.interp(places, logs, one) for one in np.eye(len(logs))], axis=1)
     minus = np.column_stack([hats, -np.ones(len(places))])  # (places, budgets + 1): arm minus target
     lead = minus @ curve
-    reach = t_reach(np.maximum(np.einsum("pi,sij,pj->sp", minus, parts, minus), 0), freedoms)
+    variances = np.maximum(np.einsum("pi,sij,pj->sp", minus, parts, minus), 0)
+    rounding = max(ALIKE * float(np.diag(parts[0]).max()), (SAME * float(np.abs(curve).max())) ** 2)
+    reach = np.where(variances[0] > rounding, t_reach(variances, freedoms), np.inf)
     fewest = _crossing(places, lead + reach)
     most = -_crossing(-places[::-1], (reach - lead)[::-1])
     return fewest, most

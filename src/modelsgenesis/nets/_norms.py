@@ -15,7 +15,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
     Args:
         channels: of the features.
         always_batch_stats: normalise by the batch's own statistics in evaluation too, as the authors' PyTorch network
-            does; the same cube then gives other answers in other company.
+            does; the same cube then gives other answers in other company. Theirs moves its running statistics in
+            evaluation too; ours leaves them alone, for an answer must not change the network.
         eps: added to the variance.
     """
 
@@ -31,10 +32,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
         if self.training and distributed.is_initialized() and distributed.get_world_size() > 1:
             return self._normalize_together(input)
         if self.always_batch_stats:
+            followed = (self.running_mean, self.running_var) if self.training else (None, None)
             momentum = self.momentum or 0.0
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps
-            )
+            return functional.batch_norm(input, *followed, self.weight, self.bias, True, momentum, self.eps)
         return super().forward(input)
 
     def _normalize_together(self, x: Tensor) -> Tensor:

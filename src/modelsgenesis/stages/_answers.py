@@ -15,8 +15,9 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.tables import read_rows
+from modelsgenesis.metrics import regression
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
-from modelsgenesis.metrics.classification import exclusive_scores, label_scores, overlapping_scores
+from modelsgenesis.metrics.classification import OF_LABEL, OVERALL, exclusive_scores, label_scores, overlapping_scores
 from modelsgenesis.metrics.regression import number_scores
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.stages._matching import TABLE, names_of
@@ -193,10 +194,28 @@ def score_answers(
         Line(label, metric, len(said), missing, num_patients, value, *interval(drawn[:, column], num_patients))
         for column, (label, metric, value) in enumerate(keys)
     ]
-    if target.kind != "classification" or num_patients == len(said) or (target.exclusive and len(target.labels) > 2):
+    if not _has_patients(target, patients):
         return lines
     place = next((number for number, line in enumerate(lines) if line.label != ALL), len(lines))
     return [*lines[:place], _by_patient(said, truth, patients, target, resamples, seed), *lines[place:]]
+
+
+def metrics_of(target: Target, patients: Sequence[str]) -> tuple[str, ...]:
+    """The names of all metrics that `score_answers` gives.
+
+    Args:
+        target: of classes or numbers.
+        patients: of each case.
+    """
+    if target.kind == "regression":
+        return regression.METRICS
+    return tuple(dict.fromkeys((*OVERALL, *OF_LABEL, *((BY_PATIENT,) if _has_patients(target, patients) else ()))))
+
+
+def _has_patients(target: Target, patients: Sequence[str]) -> bool:
+    """Whether there is an AUC by patient: some have several cases, and one label tells who has what is looked for."""
+    several = len(set(patients)) < len(patients)
+    return target.kind == "classification" and several and not (target.exclusive and len(target.labels) > 2)
 
 
 def _by_patient(

@@ -57,14 +57,14 @@ class _Taught:
         hashes: of the files.
         knows: whether one is of the patient of a case, of whom this is an image.
         prints: of the images.
-        lost: why nobody can look all of it up; "" if one can.
+        lost: what of it cannot be looked up.
     """
 
     where: str
     hashes: set[str]
     knows: Callable[[Case, Source], bool]
     prints: Prints
-    lost: str = ""
+    lost: tuple[str, ...] = ()
 
     def search(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
         """Find the test cases that are among it, each with the reason."""
@@ -116,7 +116,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         if made.verb in ("prepare", "finetune"):
             taught = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
             hits += [Hit(arm, case.id, case.patient, why) for case, why in taught.search(cases)]
-            doubts += [taught.lost] if taught.lost else []
+            doubts += taught.lost
     hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
@@ -166,6 +166,8 @@ def _scans_of(path: Path) -> _Taught:
     patients = {scan.patient for scan in store.scans}
     known = [Print.read(scan.print) for scan in store.scans if scan.print]
     unknown = len(store.scans) - len(known)
+    lost = [f"{path} holds {unknown} scans without a print, such as official cubes"] if unknown else []
+    lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
     return _Taught(
         where=f"in the store {path}",
         hashes={scan.sha256 for scan in store.scans},
@@ -173,7 +175,7 @@ def _scans_of(path: Path) -> _Taught:
             salt is not None and hashed(salt, "patient", case.patient or source.patient) in patients
         ),
         prints=Prints(known),
-        lost=f"{path} holds {unknown} scans without a print, such as official cubes" if unknown else "",
+        lost=tuple(lost),
     )
 
 
@@ -181,7 +183,7 @@ def _cases_of(path: Path) -> _Taught:
     """What is known of the cases that a run was fine-tuned on; its own table names them."""
     rows, columns = read_rows(path / CASES) if (path / CASES).is_file() else ([], [])
     rows = [row for row in rows if row["role"] in ("train", "val")]
-    hashes, prints, lost = set(), [], []
+    hashes, prints, gone = set(), [], []
     for row in rows:
         try:
             for column in columns:
@@ -190,16 +192,19 @@ def _cases_of(path: Path) -> _Taught:
                     hashes.add(_hash_of(source))
                     prints.append(_print_of(source.whole()))
         except UnreadableError:
-            lost.append(row["id"])
+            gone.append(row["id"])
     patients = {row["patient"] for row in rows}
     named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
-    why = f"{len(lost)} of the {len(rows)} cases of {path / CASES} are no longer there, {lost[0]} first" if lost else ""
+    lost = [] if rows else [f"{path / CASES} names no case"]
+    lost += (
+        [f"{len(gone)} of the {len(rows)} cases of {path / CASES} are no longer there, {gone[0]} first"] if gone else []
+    )
     return _Taught(
         where=f"among the cases of {path}",
         hashes=hashes,
         knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
         prints=Prints(prints),
-        lost=why if rows else f"{path / CASES} names no case",
+        lost=tuple(lost),
     )
 
 

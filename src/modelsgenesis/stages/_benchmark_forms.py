@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from modelsgenesis.stages._benchmark_tables import (
     saving_table,
     score_table,
 )
+
+SPREAD = re.compile(r"(-?\d+\.\d+) ± (\d+\.\d+)(, \d+ of \d+)?")
+AS_TEXT = str.maketrans({
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{letter: f"{{{letter}}}" for letter in "[]*"},  # after the end of a row they would be its arguments
+    "<": "$<$", ">": "$>$", "|": "$|$", "±": r"$\pm$", "²": "$^2$", "ρ": r"$\rho$",
+    **dict.fromkeys("\n\r\t", " "),
+})  # fmt: skip
 
 
 def write_tables(folder: Path, findings: Sequence[Findings]) -> None:
@@ -115,11 +125,9 @@ def _as_latex(caption: str, rows: Sequence[Row], head: Row) -> str:
 
 def tex(text: str) -> str:
     """Text as LaTeX; numbers with their spread as mathematics."""
-    mean, between, rest = text.partition(" ± ")
-    if between:
-        sd, comma, num = rest.partition(",")
-        return rf"${mean} \pm {sd}${comma}{num}"
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
+    if spread := SPREAD.fullmatch(text):
+        return rf"${spread[1]} \pm {spread[2]}${spread[3] or ''}"
+    return text.translate(AS_TEXT)
 
 
 def as_markdown(rows: Sequence[Row], head: Row) -> str:

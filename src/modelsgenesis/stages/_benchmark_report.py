@@ -65,8 +65,8 @@ SAVED = (
     "corrected for the number of lines: of {lines} lines without any effect, {wrong:.1f} would be claimed by chance."
 )
 FLAT = (
-    "From {first} to {last} labelled cases {reference} itself is not shown to get better ({gain:+.3f}, 95 % interval "
-    "{low:+.3f} to {high:+.3f} over seeds): in so few updates more labels are of no use to it. A saving read off so "
+    "From {first} to {last} labelled cases {reference} itself is not shown to get better ({gain:+.3f}, "
+    "{interval} over seeds): in so few updates more labels are of no use to it. A saving read off so "
     "flat a curve says that an arm learns faster, and little of how many labels a longer training would need."
 )
 FEW = "With so few seeds no sign-flip test can fall below {least:.3f}, however great a difference is."
@@ -171,10 +171,12 @@ def flat_words(found: Findings) -> list[str]:
     """What to say where the reference does not get better with more labels; nothing where it does, or one budget is."""
     table, gain = found.table, gain_from_labels(found.table, found.reference)
     low, high = sorted((found.sign * gain.low95, found.sign * gain.high95))
-    if not low <= 0:  # NaN too: of one budget or one seed nothing is known
+    gained = found.sign * gain.value
+    if not (low <= 0 or gained <= 0):  # NaN too: of one budget nothing is known
         return []
-    first, last, gained = table.budgets[0], table.budgets[-1], found.sign * gain.value
-    return [FLAT.format(first=first, last=last, reference=found.reference, gain=gained, low=low, high=high)]
+    interval = f"95 % interval {low:+.3f} to {high:+.3f}" if low <= high else "without an interval"
+    first, last = table.budgets[0], table.budgets[-1]
+    return [FLAT.format(first=first, last=last, reference=found.reference, gain=gained, interval=interval)]
 
 
 def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:

@@ -10,6 +10,7 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.metrics.comparison import Comparison, compare
+from modelsgenesis.metrics.direction import more_is_better
 from modelsgenesis.metrics.few_seeds import Estimate, scope_words
 from modelsgenesis.metrics.redrawn import Redrawn, redraw_means
 from modelsgenesis.metrics.runs import CaseScore, Run, Table, tabulate
@@ -17,7 +18,6 @@ from modelsgenesis.metrics.saving import Saving, savings
 from modelsgenesis.stages._approach import SCRATCH
 from modelsgenesis.stages._benchmark_answers import RESAMPLES, redraw_answers
 from modelsgenesis.stages._scores_page import TITLES
-from modelsgenesis.stages._trial import LOWER_IS_BETTER
 
 RUNS, CASES, PUBLISHED = "runs.csv", "cases.csv", "published.json"
 Row = Sequence[str]
@@ -68,14 +68,14 @@ class Findings:
     @property
     def sign(self) -> float:
         """-1 where less is better."""
-        return -1.0 if self.table.metric in LOWER_IS_BETTER else 1.0
+        return 1.0 if more_is_better(self.table.metric) else -1.0
 
 
 def read_findings(folder: Path) -> list[Findings]:
     """Read the runs of a benchmark, finished or not, and compare the arms.
 
     Raises:
-        DataError: there are no runs, or they cannot be right.
+        DataError: there are no runs, they cannot be right, or of their metric neither more nor less is better.
     """
     if not (folder / RUNS).is_file():
         raise DataError(f"{folder}: holds no {RUNS}; give the folder of a genesis benchmark")
@@ -87,7 +87,7 @@ def read_findings(folder: Path) -> list[Findings]:
     found = []
     for each in tabulate(sorted(runs, key=lambda run: _standing(run.arm)), scores):
         reference = each.arms[0]
-        higher = each.metric not in LOWER_IS_BETTER
+        higher = more_is_better(each.metric)
         several = len(each.arms) > 1
         redrawn, why = _redrawn(folder, each) if several else (None, "")
         compared = compare(each, reference, redrawn=redrawn) if several else []

@@ -19,7 +19,6 @@ from modelsgenesis.stages.finetune import finetune
 from modelsgenesis.stages.predict import predict
 
 METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
-LOWER_IS_BETTER = ("mae", "rmse", "hd95_mm", "brier", "calibration_error")
 TEST = "test.csv"
 ALL = "all"
 

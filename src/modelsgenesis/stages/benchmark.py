@@ -17,12 +17,15 @@ from modelsgenesis.core.made import certify
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import Kind
 from modelsgenesis.data.working import work_through
+from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
+from modelsgenesis.stages._answers import metrics_of
 from modelsgenesis.stages._approach import SCRATCH, Start, decide, start_from, usual_steps
 from modelsgenesis.stages._audit import audit, stop_at
 from modelsgenesis.stages._benchmark_forms import write_rows
 from modelsgenesis.stages._benchmark_report import write_report
 from modelsgenesis.stages._benchmark_tables import CASES, PUBLISHED, RUNS, rows_of
 from modelsgenesis.stages._commands import ASKED, asked
+from modelsgenesis.stages._comparing import METRICS as OF_MASKS
 from modelsgenesis.stages._ran import place_of
 from modelsgenesis.stages._runs import SETTINGS, check_settings, refuse_run, remember
 from modelsgenesis.stages._trial import ALL, METRICS, Result, Trial, do_trial, folder_of
@@ -129,7 +132,8 @@ def benchmark(
         label: the column of a table that is the label.
         classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
         modality: of all images, where the data do not declare one; CT is read in Hounsfield units.
-        metric: to compare; dice, auc or mae by the kind of task, or another that evaluate gives.
+        metric: to compare; dice, auc or mae by the kind of task, or another that evaluate gives of which more or less
+            is better.
         steps: of the optimiser, for every arm alike; by default 100 a case, at least 1000.
         batch_size: patches a step.
         lr: peak learning rate.
@@ -149,7 +153,8 @@ def benchmark(
     Returns:
         `into`.
     Raises:
-        DataError: too few cases, or test cases that an arm was pre-trained on.
+        DataError: too few cases, test cases that an arm was pre-trained on, or a metric that evaluate does not give or
+            that does not say which arm is better.
         GenesisError: arms without names of their own.
         TrainingError: the folder holds a benchmark with other settings.
     """
@@ -163,6 +168,7 @@ def benchmark(
     whole = divide(labelled, test=test, val=0)
     if not whole.test:
         raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
+    check_metric(metric, labelled, [case.patient or case.id for case in whole.test])
     num = len(whole.train)
     budgets = budgets_of([word for word in cases if cases != BUDGETS or word == ALL or int(word) < num], num)
     hits = [hit for arm in arms if arm.start != SCRATCH for hit in audit(arm.name, resolve(arm.start), whole.test)]
@@ -211,6 +217,23 @@ def benchmark(
         for tuning in {each.shelf: each for each in map(tuning_from, starts)}.values():
             tuning.shelve(taught_on)
     return runs.follow(seconds_a_step, dry_run=dry_run)
+
+
+def check_metric(metric: str, task: Task, patients: Sequence[str]) -> None:
+    """Refuse a metric that arms cannot be compared by.
+
+    Args:
+        metric: its name.
+        task: whose.
+        patients: of each test case.
+    Raises:
+        DataError: evaluate gives no such metric, or neither more nor less of it is better.
+    """
+    given = OF_MASKS if task.target.kind == "segmentation" else metrics_of(task.target, patients)
+    if metric not in given:
+        known = ", ".join(name for name in given if name not in NEITHER_IS_BETTER)
+        raise DataError(f"there is no metric {metric} of these cases of {task.target.kind}; take one of: {known}")
+    more_is_better(metric)
 
 
 def budgets_of(words: Sequence[str], num: int) -> list[int | None]:

@@ -78,7 +78,8 @@ def finetune(
         into: the run's folder: model.safetensors, last.safetensors, loading.json, log.csv, cases.csv; and
             val.csv, test.csv and unused.csv, the cases that it was not taught on.
         from_: a run or weights file to start from, of ours or of a known program, or scratch.
-        trust: let a file of another program that asks for more than tensors be unpickled, in a process of its own.
+        trust: let a file of another program that asks for more than tensors be unpickled, in a process of its own; it
+            may run whatever its author wanted.
         cases: labelled cases to use, for training and validation together; all by default.
         fraction: of the cases that may be used, in place of their number.
         test: share of the patients to hold out where the data declare no test cases; the same for every seed.

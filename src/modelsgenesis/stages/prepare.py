@@ -2,8 +2,7 @@
 
 import functools
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,12 +31,11 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.scan import Scan
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store import MANIFEST, SCANS
-from modelsgenesis.data.tables import read_rows, read_table
+from modelsgenesis.data.tables import read_table
 from modelsgenesis.data.working import map_in_processes, usable_cores, work_through
-from modelsgenesis.tasks.building import place_of, scan_place
+from modelsgenesis.stages._left_out import LeftOut, keep_out
 from modelsgenesis.tasks.medmnist import medmnist_volumes
 
-IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
@@ -70,7 +68,7 @@ def prepare(
         folds: how many groups patients are dealt to.
         salt: a secret text that ids are made with; a random one, kept in the store, by default.
         leave_out: tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
-            patients must not be in the store.
+            patients must not be in the store; they are read anew each time, and what was in it before is deleted.
         max_voxels: a scan of more is refused.
         quiet: no progress.
     Returns:
@@ -83,16 +81,18 @@ def prepare(
     source, into = Path(source), Path(into)
     _check(source, spacing, folds, workers, max_voxels)
     common: dict[str, Any] = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
-    common |= {"leave_out": [str(table) for table in leave_out]} if leave_out else {"leave_out": None}
-    secret = begin_store(into, common, salt)
+    left_out = LeftOut.read(leave_out)
+    secret = begin_store(into, {**common, "leave_out": True if leave_out else None}, salt)
     console = Console(stderr=True, quiet=quiet)
     settings = Settings(secret, folds, spacing, modality or "", max_voxels)
     with only_one(into):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
         workers = usable_cores() if workers is None else workers
-        sources, problems = _find(source, into, workers)
-        sources = without(sources, leave_out)
+        sources, problems = _find(source, into, workers, left_out)
+        if leave_out and (num := keep_out(into, left_out, sources, settings)):
+            console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
+        sources = [one for one in sources if not left_out.holds(one)]
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
         scans: list[Scan] = []
@@ -108,7 +108,8 @@ def prepare(
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
         found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        arguments = {**common, "max_voxels": max_voxels, **found}
+        said = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
+        arguments = {**common, **said, **found}
         if not is_certified(into, arguments):
             certify(into, "prepare", arguments, inputs=[source])
     console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)
@@ -135,7 +136,7 @@ def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
     return line
 
 
-def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Problem]]:
+def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[list[Source], list[Problem]]:
     mapper = map_in_processes(workers)
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
@@ -149,29 +150,10 @@ def _find(source: Path, into: Path, workers: int) -> tuple[list[Source], list[Pr
             f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
             "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
         )
-    sources, doubles = drop_doubles(sources)
+    sources, doubles = drop_doubles(sorted(sources, key=left_out.holds, reverse=True))  # or a copy would stay in
+    if all(map(left_out.holds, sources)):
+        raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
     return sources, [*problems, *doubles]
-
-
-def without(sources: list[Source], tables: Sequence[Path]) -> list[Source]:
-    """Leave out the scans that tables name, and all scans of the patients that they name.
-
-    Raises:
-        DataError: a table has neither column, or nothing is left.
-    """
-    places, patients = set(), set()
-    for path in tables:
-        rows, columns = read_rows(path)
-        images = [name for name in columns if IMAGE.fullmatch(name)]
-        if not images and "patient" not in columns:
-            raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")
-        places |= {scan_place(path.parent / row[name]) for row in rows for name in images if row[name]}
-        patients |= {row["patient"] for row in rows if row.get("patient")}
-    kept = [source for source in sources if place_of(source) not in places and source.patient not in patients]
-    if not kept:
-        named = ", ".join(map(str, tables))
-        raise DataError(f"all {len(sources)} scans are left out by {named}; is it the right table?")
-    return kept
 
 
 def _each(
