@@ -3,6 +3,7 @@
 import csv
 import functools
 import hashlib
+import json
 import shutil
 import stat
 import subprocess
@@ -320,13 +321,18 @@ def test_scan_that_a_table_names_later_leaves_the_store(scans: Path, tmp_path: P
 
 
 def test_store_knows_what_was_left_out_and_not_by_which_table(scans: Path, tmp_path: Path) -> None:
-    """The same table elsewhere goes on; one that names less would let a test case in, and is refused."""
+    """The same table elsewhere goes on, also in an old store; one that names less would let a test case in, and is refused."""
     table, moved, store = tmp_path / "test.csv", tmp_path / "deep" / "moved.csv", tmp_path / "store"
     table.write_text("patient\na.nii.gz\ndeep/b.nrrd\n")
     before = contents(quietly(scans, store, leave_out=(table,)))
     moved.parent.mkdir()
     table.rename(moved)
     assert contents(quietly(scans, store, leave_out=(moved,))) == before
+    settings = json.loads((store / "settings.json").read_text(encoding="utf-8"))
+    settings["leave_out"] = [str(table)]  # as earlier versions wrote it
+    (store / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert manifest(quietly(scans, store, leave_out=(moved,))) == manifest(store)
+    before = contents(store)
     moved.write_text("patient\na.nii.gz\n")
     with pytest.raises(DataError, match=r"1 scan that it left out before .*moved\.csv"):
         quietly(scans, store, leave_out=(moved,))

@@ -51,6 +51,8 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
             aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
         write_json(into / SETTINGS, dict(settings))
     before = read_json(into / SETTINGS)
+    if before.get("leave_out"):
+        before["leave_out"] = True  # earlier versions wrote the tables' paths
     for name, value in settings.items():
         if before.get(name) != value:
             raise DataError(
