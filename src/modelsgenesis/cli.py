@@ -1,6 +1,7 @@
 """The command `genesis`: a verb is a stage, its arguments are the stage's own."""
 
 import functools
+import gc
 import importlib
 import inspect
 import io
@@ -73,7 +74,12 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     from modelsgenesis.core.errors import GenesisError, MissingExtraError
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+    gc.disable()  # importing makes objects that stay; looking through them for garbage takes a quarter of a second
+    try:
+        stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+    finally:
+        gc.freeze()
+        gc.enable()
     run: Callable[..., Any] = tyro.cli
     if isinstance(stage, dict):  # of actions, each a stage of its own
         stage = {action: _for_the_shell(one) for action, one in stage.items()}

@@ -11,7 +11,8 @@ from tests.data.scan_files import make_ct, make_image
 
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.images import Image, Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source, describe_file

@@ -13,8 +13,9 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.arrays import StoredArray, chunks_of, write_array
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.extents import axes_of, extent_of
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Percentiles, Window
 from modelsgenesis.data.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.prepared import Shelf, prepare_case

@@ -35,3 +35,15 @@ def test_gpus_are_dealt_to_processes() -> None:
 def test_without_gpus_nothing_is_hidden() -> None:
     """Where the CPU computes, or one process uses what it likes."""
     assert next(iter(work_through(gpu_and_process, [0], 1)))[1][0] == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def threads_of_itk(_: int) -> int:
+    """How many threads SimpleITK would take for a filter."""
+    import SimpleITK as sitk
+
+    return int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+
+
+def test_processes_read_scans_with_one_thread() -> None:
+    """As many processes as cores, each of one thread."""
+    assert next(iter(work_through(threads_of_itk, [0], 1)))[1] == 1

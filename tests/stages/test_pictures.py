@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, Weig
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.images import read_image
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier

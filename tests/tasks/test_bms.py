@@ -8,7 +8,8 @@ from tests.tasks.task_files import SIZE, write, write_json, write_mask, write_vo
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.tasks import read
 from modelsgenesis.tasks.checks import check

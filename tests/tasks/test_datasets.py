@@ -13,7 +13,8 @@ from tests.tasks.task_files import SIZE, make_nnunet, write_image, write_json, w
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.target import Label
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.datasets import dataset, modality_of

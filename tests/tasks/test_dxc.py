@@ -9,7 +9,8 @@ from tests.radiographs import radiograph, write_picture
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.dividing import divide

@@ -9,7 +9,8 @@ from tests.tasks.task_files import write_csv
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.tasks import folder, read
 from modelsgenesis.tasks.dividing import cross, divide
 

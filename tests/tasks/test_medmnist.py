@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.extents import extent_of
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.tasks import folder

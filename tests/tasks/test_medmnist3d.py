@@ -7,7 +7,8 @@ import pytest
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.tasks import Score
 from modelsgenesis.tasks.dividing import divide

@@ -12,7 +12,8 @@ from tests.tasks.task_files import write_csv
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.tasks import Task, folder, read
 from modelsgenesis.tasks.checks import check

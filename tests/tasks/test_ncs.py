@@ -10,7 +10,8 @@ from tests.data.scan_files import make_ct, write_series, write_slice
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume

@@ -17,7 +17,8 @@ from tests.weights.test_exporters import PLANNED
 import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.target import Label, Target
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, ZScore
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D

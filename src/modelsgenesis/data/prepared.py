@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.arrays import OpenFiles, StoredArray, chunks_of, write_array
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.images import Reading, read_image, scaled
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading, scaled
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.preparing import count_bytes
+from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
 
 MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
@@ -142,25 +143,6 @@ def find_prepared(folder: Path, id_: str) -> Prepared | None:
         return Prepared(**{k: _as_tuple(v) for k, v in data.items()})
     except (DataError, TypeError, ValueError):  # damaged: to be made again
         return None
-
-
-def overlap(
-    whole: Sequence[int], lower: Sequence[int], size: Sequence[int]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a region that may leave a case lies in the case, and where that part lies in the region."""
-    ends = [(max(0, low), min(side, low + wanted)) for side, low, wanted in zip(whole, lower, size, strict=True)]
-    inside = tuple(slice(first, max(first, end)) for first, end in ends)
-    place = tuple(slice(s.start - low, s.stop - low) for s, low in zip(inside, lower, strict=True))
-    return inside, place
-
-
-def embedded(region: NDArray[Any], place: tuple[slice, ...], size: Sequence[int]) -> NDArray[Any]:
-    """Put a region, (C, *region), into zeros, (C, *size), unless it fills them."""
-    if region.shape[1:] == tuple(size):
-        return region
-    whole = np.zeros((len(region), *size), region.dtype)
-    whole[(slice(None), *place)] = region
-    return whole
 
 
 def count_labels(mask: NDArray[np.uint8], target: Target) -> NDArray[np.int64]:

@@ -16,8 +16,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-import SimpleITK as sitk
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -118,9 +116,9 @@ def _begin(gpus: "multiprocessing.queues.SimpleQueue[str] | None") -> None:
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()  # read when CUDA is first needed, in a task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    # NIfTI, MetaIO and GDCM complain on stderr, with the paths of patients; what matters is in problems.csv.
+    # Read when a task first loads SimpleITK, if any does: importing it here would cost those that read no scan.
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    # ITK, NIfTI, MetaIO and GDCM complain on stderr, with the paths of patients; what matters is in problems.csv.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
 from modelsgenesis.deformations._range import Array, Span, check_interval
@@ -30,6 +29,8 @@ class Blur(PixelDeformation):
 
     def deform(self, array: Array, span: Span, drawn: float) -> Array:
         """Smooth each channel; beyond a border its last voxel goes on."""
+        from scipy import ndimage  # here, since it takes a fifth of a second, which the papers' laws need not wait
+
         unit = span.to_unit(array)
         for channel in unit:
             ndimage.gaussian_filter(channel, drawn, output=channel, mode="nearest")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
 from modelsgenesis.deformations._range import Array, Span, check_interval
@@ -30,6 +29,8 @@ class Gibbs(PixelDeformation):
 
     def deform(self, array: Array, span: Span, drawn: float) -> Array:
         """Cut k-space."""
+        from scipy import fft  # here, since it takes time that the papers' laws need not wait
+
         axes = tuple(range(1, array.ndim))
         k_space = fft.rfftn(span.to_unit(array), axes=axes)
         for axis, side in zip(axes, array.shape[1:], strict=True):

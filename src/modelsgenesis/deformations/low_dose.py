@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
 from modelsgenesis.deformations._range import Array, Span, check_interval
@@ -41,6 +40,8 @@ class LowDose(PixelDeformation):
 
     def deform(self, array: Array, span: Span, drawn: tuple[DrawnNoise, float]) -> Array:
         """Add the noise."""
+        from scipy import ndimage  # here, as in Blur
+
         noise, grain = drawn
         white = generator_of(noise.key).standard_normal(array.shape, dtype=np.float32)
         across = (0, 0) if array.ndim == 4 else (0,)  # neither channels nor, in 3D, slices are mixed

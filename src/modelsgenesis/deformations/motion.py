@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
@@ -52,6 +51,8 @@ class Motion(PixelDeformation):
 
     def deform(self, array: Array, span: Span, drawn: Moves) -> Array:
         """Turn the phases of the lines of k-space that were measured in another pose than its middle."""
+        from scipy import fft  # here, as in Gibbs
+
         axes = tuple(range(1, array.ndim))
         unit = span.to_unit(array)
         lift = min(unit.min(), np.float32(0))  # a magnitude is not negative

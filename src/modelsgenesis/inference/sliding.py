@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modelsgenesis.data.images import Image
-from modelsgenesis.data.prepared import embedded, overlap
+from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.windows import Place, Windows
 

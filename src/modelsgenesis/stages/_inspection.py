@@ -8,7 +8,8 @@ import numpy as np
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.images import Image, Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import Problem

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.dicom_seg import write_dicom_seg
-from modelsgenesis.data.images import Image, read_image
+from modelsgenesis.data.images import Image
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume

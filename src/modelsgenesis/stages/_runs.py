@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -14,10 +14,8 @@ from modelsgenesis.core.made import FILE as CERTIFICATE
 from modelsgenesis.core.made import read_certificate
 from modelsgenesis.data.stream import Range, load_batches
 from modelsgenesis.training.plan import Plan
+from modelsgenesis.training.processes import Processes
 from modelsgenesis.training.state import FILE as RESUME
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 SETTINGS = "recipe.json"
 FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
@@ -31,7 +29,7 @@ class Batches:
         fabric: where it runs, launched.
     """
 
-    def __init__(self, plan: Plan, fabric: "Fabric") -> None:
+    def __init__(self, plan: Plan, fabric: Processes) -> None:
         self.plan, self.fabric = plan, fabric
         on_gpu = fabric.device.type == "cuda"
         self.workers = plan.workers if plan.workers is not None else 8 * on_gpu

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -32,14 +32,12 @@ from modelsgenesis.tasks.dividing import Division
 from modelsgenesis.tasks.writing import write_cases, write_untaught
 from modelsgenesis.training.devices import MACHINE, describe_machine
 from modelsgenesis.training.loop import Materials, Training
+from modelsgenesis.training.processes import Processes
 from modelsgenesis.training.rehearsal import STEPS, rehearse, seconds_a_step
 from modelsgenesis.tuning.classification import Classification
 from modelsgenesis.tuning.segmentation import Segmentation
 from modelsgenesis.weights.files import arguments_of, save_network
 from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 CASES = "cases"  # the folder of what was read
 LOADING = "loading.json"
@@ -70,7 +68,7 @@ class Tuning:
         approach: Approach,
         into: Path,
         seed: int,
-        fabric: "Fabric",
+        fabric: Processes,
         asked: dict[str, Any],
         *,
         shelf: str | Path | None = None,

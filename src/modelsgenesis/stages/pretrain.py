@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from modelsgenesis.data.store import Scan, Store
 from modelsgenesis.data.stream import CubeStream, collate
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.nets._norms import Norm
-from modelsgenesis.pictures.restoration import restoration_sheet
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes._plans import follow_plans
@@ -29,11 +28,9 @@ from modelsgenesis.stages._runs import Batches, is_done, remember
 from modelsgenesis.training.devices import MACHINE, Accelerator, describe_machine, make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
+from modelsgenesis.training.processes import Processes
 from modelsgenesis.training.rehearsal import rehearse
 from modelsgenesis.weights.files import save_network
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 MOST_REASONS = 5  # why scans give no cube, in the greeting
@@ -163,7 +160,7 @@ def _planned(recipe: Recipe, plans: Path, configuration: str, store: Path, optio
     return follow_plans(recipe, read_planned(plans, configuration), Store.open(store))
 
 
-def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: "Fabric", *, dry_run: bool) -> Path:
+def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, *, dry_run: bool) -> Path:
     """Do as the recipe says."""
     console = Console(stderr=True)
     opened = Store.open(store)
@@ -205,7 +202,7 @@ class _Work:
         training: list[Scan],
         held_out: list[Scan],
         into: Path,
-        fabric: "Fabric",
+        fabric: Processes,
         seed: int,
     ) -> None:
         self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
@@ -241,6 +238,8 @@ class _Work:
         """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
         if not self.learner.restores:
             return
+        from modelsgenesis.pictures.restoration import restoration_sheet  # here, for the first step not to wait for it
+
         cubes, views = zip(*(self.streams[1].sample(index) for index in range(EXAMPLES)), strict=True)
         batch = collate(list(views))
         self.learner.eval()

@@ -4,16 +4,15 @@ import logging
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.data.working import usable_cores
+from modelsgenesis.training.alone import Alone
 from modelsgenesis.training.plan import Precision
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from modelsgenesis.training.processes import Processes
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 MACHINE = "machine"  # of a certificate's arguments: where a run was finished
@@ -23,8 +22,8 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark w
 
 def make_fabric(
     precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1
-) -> "Fabric":
-    """Make the Fabric of a run, not yet launched.
+) -> Processes:
+    """Make the Fabric of a run, not yet launched; a process alone needs none.
 
     Args:
         precision: "auto" is bf16 where the device computes it fast.
@@ -34,28 +33,29 @@ def make_fabric(
     Raises:
         TrainingError: no such number of processes, or no GPU where one was asked for.
     """
-    # Here, and in no module's head: they take two seconds, which predictions, reports and --help need not wait.
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
     if devices < 1 or nodes < 1:
         raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
         raise TrainingError(f"{devices} GPUs asked for, {torch.cuda.device_count()} here; use --accelerator cpu")
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    if TorchElasticEnvironment.detect():
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
-    parallel = devices * nodes > 1
+    chosen = choose_precision(precision, accelerator)
+    if devices * nodes == 1:
+        return Alone(torch.device("cuda", 0) if accelerator == "gpu" else torch.device("cpu"), chosen)
+    # Here, and in no module's head: they take two seconds, which a process alone need not wait.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
     return Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy="ddp" if parallel else "auto",
-        precision=choose_precision(precision, accelerator),
-        plugins=SLURMEnvironment() if parallel and SLURMEnvironment.detect() else None,
+        strategy="ddp",
+        precision=chosen,
+        plugins=SLURMEnvironment() if SLURMEnvironment.detect() else None,
     )
 
 
@@ -77,7 +77,7 @@ def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal[
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
-def describe_machine(fabric: "Fabric") -> dict[str, Any]:
+def describe_machine(fabric: Processes) -> dict[str, Any]:
     """Say what a run computes on, for its certificate; it names kinds of machines, and no computer or person."""
     device = fabric.device
     return {

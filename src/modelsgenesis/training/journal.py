@@ -4,13 +4,16 @@ import csv
 import math
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import reason, written_aside
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 FILE = "log.csv"
 
@@ -26,11 +29,10 @@ class Journal:
     """
 
     def __init__(self, folder: Path, steps: int, *, start: int, console: Console) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
         self.path = folder / FILE
         self.columns = _cut_after(self.path, start)
-        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self.folder, self.start = folder / "tensorboard", start
+        self.events: SummaryWriter | None = None  # made at the first line, so that the first step need not wait
         self.console = console
         bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
@@ -44,7 +46,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.stop()
-        self.events.close()
+        if self.events is not None:
+            self.events.close()
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Add a line; figures that are not of this step (a validation's) are left empty.
@@ -58,11 +61,19 @@ class Journal:
                 self._widen([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
             with open(self.path, "a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.columns or []).writerow(row)
+            events = self._events()
             for name, value in figures.items():
-                self.events.add_scalar(_tag(name), value, step)
+                events.add_scalar(_tag(name), value, step)
         except OSError as error:
             raise DataError(f"{self.path}: could not be written ({reason(error)})") from error
         self._show(step, figures)
+
+    def _events(self) -> "SummaryWriter":
+        if self.events is None:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            self.events = SummaryWriter(str(self.folder), purge_step=self.start + 1)
+        return self.events
 
     def _widen(self, columns: list[str]) -> None:
         """Write the file again with more columns; happens at the first line and the first validation."""

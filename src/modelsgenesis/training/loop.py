@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -16,13 +15,12 @@ from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.nets.layout import put_channels_last
 from modelsgenesis.training.journal import Journal
+from modelsgenesis.training.optimizers import SGD, AdamW
 from modelsgenesis.training.plan import Plan
+from modelsgenesis.training.processes import Processes
 from modelsgenesis.training.schedule import learning_rate, since_best
 from modelsgenesis.training.state import State, load_state, save_state
 from modelsgenesis.training.stopping import StopRequest
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the answer is one grey value
@@ -79,7 +77,7 @@ class Training:
         materials: Materials,
         into: Path,
         *,
-        fabric: "Fabric",
+        fabric: Processes,
         seed: int,
         console: Console,
     ) -> None:
@@ -289,5 +287,5 @@ def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
         ]
     groups = [group for group in groups if group["params"]]
     if plan.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=plan.lr, fused=True)
-    return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, fused=True)
+        return AdamW(groups, lr=plan.lr, fused=True)
+    return SGD(groups, lr=plan.lr, momentum=plan.momentum, fused=True)

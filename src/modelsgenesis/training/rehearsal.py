@@ -5,7 +5,6 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -15,15 +14,13 @@ from rich.table import Table
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.training.loop import Materials, make_optimizer
 from modelsgenesis.training.plan import Plan
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from modelsgenesis.training.processes import Processes
 
 STEPS = 5  # measured, after one to warm up
 SHEET_BYTES = 300_000  # about, for the picture of a validation
 
 
-def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: "Fabric", console: Console) -> None:
+def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: Processes, console: Console) -> None:
     """Do a few steps, write nothing, and print what the run would need."""
     num_parameters = sum(parameter.numel() for parameter in learner.parameters())
     seconds = seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), fabric)
@@ -31,7 +28,7 @@ def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: "Fab
     passes = plan.steps + validations * plan.val_cubes / plan.batch_size / 3  # a forward pass is a third of a step
     disk = num_parameters * 4 * 5 + validations * SHEET_BYTES  # best, last, and resume.pt with two moments
     table = Table("what", "how much", title="A dry run: nothing is written")
-    table.add_row("device", f"{fabric.world_size} x {fabric.device}, {fabric._precision.precision}")
+    table.add_row("device", f"{fabric.world_size} x {fabric.device}, {fabric.strategy.precision.precision}")
     table.add_row("parameters", f"{num_parameters:,}")
     table.add_row("peak memory a process", _memory(fabric))
     table.add_row("steps, at most", f"{plan.steps:,} of {plan.batch_size} cubes; {validations:,} validations")
@@ -42,7 +39,7 @@ def rehearse(learner: Learner, plan: Plan, materials: Materials, *, fabric: "Fab
         console.print(table)
 
 
-def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: "Fabric") -> float:
+def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: Processes) -> float:
     """Measure a few steps, which do change the learner's weights.
 
     Args:
@@ -66,12 +63,12 @@ def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabri
     return (time.perf_counter() - started) / STEPS
 
 
-def _wait(fabric: "Fabric") -> None:
+def _wait(fabric: Processes) -> None:
     if fabric.device.type == "cuda":
         torch.cuda.synchronize(fabric.device)
 
 
-def _memory(fabric: "Fabric") -> str:
+def _memory(fabric: Processes) -> str:
     if fabric.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(fabric.device)
         there = torch.cuda.get_device_properties(fabric.device).total_memory

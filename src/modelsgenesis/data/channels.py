@@ -1,0 +1,46 @@
+"""The channels of a case, read from its files onto one grid."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from modelsgenesis.data.images import Image, Reading, check_same_grid
+from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
+
+
+def read_image(sources: Sequence[Source], reading: Reading) -> Image:
+    """Read the channels of a case.
+
+    Args:
+        sources: one a channel; any format that `prepare` reads.
+        reading: how.
+    Raises:
+        UnreadableError: a source cannot be read, the channels' grids differ, or Hounsfield units are asked of no CT.
+    """
+    parts: list[Image] = []
+    limits: list[tuple[float, float]] = []
+    notes: list[str] = []
+    for source in sources:
+        first = parts[0].geometry if parts else None
+        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit, like=first)
+        check_same_grid(volume.geometry, first or volume.geometry, "its channels")
+        values, filled = fill_missing(volume.values)
+        sample = sample_of(values)
+        modality = volume.modality or guess_modality(sample)
+        if isinstance(reading.intensity, Window) and modality == "MR":
+            raise UnreadableError(
+                "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
+            )
+        if isinstance(reading.intensity, Window) and source.kind == "picture":
+            raise UnreadableError(
+                "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
+            )
+        limits += [reading.intensity.limits(summarise(values, sample, modality))] * len(values)
+        notes += [*volume.notes, *filled]
+        parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
+    values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+    return Image(values, tuple(limits), parts[0].spacing_mm, parts[0].geometry, tuple(notes))
