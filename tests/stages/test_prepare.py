@@ -321,7 +321,7 @@ def test_scan_that_a_table_names_later_leaves_the_store(scans: Path, tmp_path: P
 
 
 def test_store_knows_what_was_left_out_and_not_by_which_table(scans: Path, tmp_path: Path) -> None:
-    """The same table elsewhere goes on, in an old store too; one that names less lets a test case in, and is refused."""
+    """The same table elsewhere goes on, in an old store too; one that names less lets a case in, and is refused."""
     table, moved, store = tmp_path / "test.csv", tmp_path / "deep" / "moved.csv", tmp_path / "store"
     table.write_text("patient\na.nii.gz\ndeep/b.nrrd\n")
     before = contents(quietly(scans, store, leave_out=(table,)))
