@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.nets.layout import put_channels_last
+from modelsgenesis.nets.memory_layout import put_channels_last
 
 
 def make_work(

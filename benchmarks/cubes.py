@@ -21,10 +21,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.keeping import write_manifest
-from modelsgenesis.data.sampling import CubeSampler, CubeSpec
-from modelsgenesis.data.store import SCANS, Store
-from modelsgenesis.stages.prepare import prepare
+from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
+from modelsgenesis.data.store.prepare import prepare
+from modelsgenesis.data.store.store import SCANS, Store
+from modelsgenesis.data.store.writer import write_manifest
 
 SIZE = (512, 512, 300)
 CUBE = (64, 64, 32)

@@ -70,7 +70,7 @@ def ours(cube: np.ndarray, num: int, repeats: int) -> list[Row]:
     for arm in ARMS:
         law = genesis(arm=arm)  # type: ignore[arg-type]
         rows.append((f"ours: {arm}", seconds(lambda s, law=law: law(cube, np.random.default_rng(s)), num, repeats)))
-    tiled = genesis(arm="local_shuffling", law="tiled")
+    tiled = genesis(arm="local_shuffling", variant="tiled")
     rows.append(
         ("ours: local_shuffling, tiled", seconds(lambda s: tiled(cube, np.random.default_rng(s)), num, repeats))
     )

@@ -44,7 +44,7 @@ def main() -> None:
     print(f"| copy | {given.batch / copying:,.0f} | 1 |")
     for arm in ("all", "local_shuffling", "non_linear", "out_painting", "in_painting"):
         for law in ("exact", "tiled") if arm in ("all", "local_shuffling") else ("exact",):
-            deformation = genesis(arm=arm, law=law)  # type: ignore[arg-type]
+            deformation = genesis(arm=arm, variant=law)  # type: ignore[arg-type]
             draws = [deformation.draw(SHAPE, generator_for(0, index)) for index in range(given.batch)]
             taken = seconds(lambda d=deformation, w=draws: apply_batch(d, images, w), given.device)
             label = arm if law == "exact" else f"{arm}, tiled"

@@ -25,7 +25,7 @@ def done(*_):
 
 def watched(*asked, load=importlib.import_module, **named):
     module = load(*asked, **named)
-    if asked[0] == "modelsgenesis.stages.pretrain":
+    if asked[0] == "modelsgenesis.pretraining.pretrain":
         from torch.optim.optimizer import register_optimizer_step_post_hook
         register_optimizer_step_post_hook(done)
     return module
@@ -47,8 +47,8 @@ def seconds(source: Path, store: Path) -> float:
 
 def made_up(folder: Path) -> Path:
     """A store of made-up torsos."""
-    from modelsgenesis.data.phantom.files import write_phantoms
-    from modelsgenesis.stages.prepare import prepare
+    from modelsgenesis.data.store.prepare import prepare
+    from modelsgenesis.phantom.files import write_phantoms
 
     write_phantoms(folder / "scans", 3, seed=0)
     return prepare(folder / "scans", folder / "store", workers=0, quiet=True, salt="benchmark", modality="CT")

@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.benchmarking.statistics.bootstrap_scores import weighted_auc
+from modelsgenesis.benchmarking.statistics.comparison import TESTS, Comparison, compare
+from modelsgenesis.benchmarking.statistics.few_seeds import (
+    Estimate,
+    draw_seeds,
+    mean_over_both,
+    mean_over_seeds,
+    percentiles,
+)
+from modelsgenesis.benchmarking.statistics.label_saving import LabelSaving, label_savings
+from modelsgenesis.benchmarking.statistics.runs import Table
 from modelsgenesis.metrics.bootstrap import resample_patients
-from modelsgenesis.metrics.comparison import TESTS, Comparison, compare
-from modelsgenesis.metrics.few_seeds import Estimate, draw_seeds, mean_over_both, mean_over_seeds, percentiles
-from modelsgenesis.metrics.redrawn import weighted_auc
-from modelsgenesis.metrics.runs import Table
-from modelsgenesis.metrics.saving import Saving, savings
 
 BUDGETS = (3, 6, 12, 25, 50, 100)
 SAVED = 0.4  # what the arm truly saves, at every budget
@@ -72,14 +78,16 @@ def compared(simulations: int, num_seeds: int, arms: int, seed: int = 0) -> Iter
         yield compare(simulated(rng, num_seeds, arms, 0.0), resamples=500)
 
 
-def saved(simulations: int, num_seeds: int, truth: float, num_patients: int = 0, seed: int = 0) -> list[list[Saving]]:
+def saved(
+    simulations: int, num_seeds: int, truth: float, num_patients: int = 0, seed: int = 0
+) -> list[list[LabelSaving]]:
     """What one arm saves, at each budget, of each simulation."""
     rng = np.random.default_rng(seed)
     tables = (
         with_patients(rng, num_seeds, num_patients, truth) if num_patients else simulated(rng, num_seeds, 1, truth)
         for _ in range(simulations)
     )
-    return [savings(table, resamples=1000) for table in tables]
+    return [label_savings(table, resamples=1000) for table in tables]
 
 
 def false_positives(simulations: int) -> None:

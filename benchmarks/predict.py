@@ -29,8 +29,8 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     """Write a fine-tuned run of a network with random weights that finds some of every label."""
     import torch
 
-    from modelsgenesis.core.made import certify
     from modelsgenesis.core.naming import describe
+    from modelsgenesis.core.provenance import write_provenance
     from modelsgenesis.core.target import Label, Target
     from modelsgenesis.data.images import Reading
     from modelsgenesis.nets import UNet3D
@@ -45,7 +45,7 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     notes = {"target": describe(target), "reading": describe(Reading()), "patch": list(patch), "channels": 1}
     folder.mkdir()
     save_network(folder / "model.safetensors", network, notes)
-    certify(folder, "finetune", {}, inputs=[])
+    write_provenance(folder, "finetune", {}, inputs=[])
     return folder
 
 

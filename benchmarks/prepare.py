@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.cubes import SIZE, make_scan
 from tests.data.scan_files import write_series
 
-from modelsgenesis.data.preparing import Settings, prepare_scan
 from modelsgenesis.data.sources import find_sources
-from modelsgenesis.data.store import SCANS
+from modelsgenesis.data.store.preparing import Settings, prepare_scan
+from modelsgenesis.data.store.store import SCANS
 
 FORMATS = ("usual.nii.gz", "fast.nii.gz", "a.nrrd", "a.mha", "dicom", "dicom_rle", "a.nii")
 

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.nets._norms import BatchNorm
+from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.files import arguments_of, read_notes, save_network
-from modelsgenesis.weights.opening import load_backbone
+from modelsgenesis.weights.loading import load_backbone
 
 NORMS = (BatchNorm, nn.InstanceNorm2d, nn.InstanceNorm3d)
 

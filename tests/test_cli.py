@@ -28,7 +28,7 @@ def test_libraries_that_take_seconds_wait_until_they_are_needed() -> None:
     """No verb waits for MONAI, torchmetrics or Fabric before it knows what it is asked."""
     code = (
         "import importlib, sys\nfrom modelsgenesis.cli import VERBS\n"
-        "[importlib.import_module(f'modelsgenesis.stages.{verb}') for verb in VERBS]\n"
+        "[importlib.import_module(f'modelsgenesis.commands.{verb}') for verb in VERBS]\n"
         "slow = {'monai', 'torchmetrics', 'lightning_fabric', 'torch._dynamo'} & set(sys.modules)\n"
         "sys.exit(str(slow) if slow else 0)"
     )

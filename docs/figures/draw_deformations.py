@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.phantom import torso
 from modelsgenesis.deformations import Deformation, LocalShuffling, NonLinear, gallery, genesis
+from modelsgenesis.phantom import torso
 
 HERE = Path(__file__).parent
 RANGE_HU = (-1000.0, 1000.0)
@@ -81,7 +81,7 @@ def draw_shuffling() -> None:
     ramp = np.repeat(ramp[None, :, :, None], 10, axis=3)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     panels = figure.subplots(1, 3)
-    laws = {"a ramp": None, 'law="exact"': LocalShuffling(), 'law="tiled"': LocalShuffling(law="tiled")}
+    laws = {"a ramp": None, 'variant="exact"': LocalShuffling(), 'variant="tiled"': LocalShuffling(variant="tiled")}
     for axes, (title, law) in zip(panels, laws.items(), strict=True):
         image = ramp if law is None else law(ramp, generator_for(2, 0))
         axes.imshow(image[0, :, :, 5], cmap="gray", vmin=0, vmax=1, interpolation="nearest")

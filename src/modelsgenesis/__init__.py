@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelsgenesis import deformations, recipes, tasks
-    from modelsgenesis.data.store import Store
+    from modelsgenesis.commands.benchmark import benchmark
+    from modelsgenesis.commands.demo import demo
+    from modelsgenesis.commands.evaluate import evaluate
+    from modelsgenesis.commands.export import export
+    from modelsgenesis.commands.finetune import finetune
+    from modelsgenesis.commands.inspect import inspect
+    from modelsgenesis.commands.predict import predict
+    from modelsgenesis.commands.prepare import prepare
+    from modelsgenesis.commands.pretrain import pretrain
+    from modelsgenesis.commands.report import report
+    from modelsgenesis.commands.show import show
+    from modelsgenesis.data.store.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
-    from modelsgenesis.stages.benchmark import benchmark
-    from modelsgenesis.stages.demo import demo
-    from modelsgenesis.stages.evaluate import evaluate
-    from modelsgenesis.stages.export import export
-    from modelsgenesis.stages.finetune import finetune
-    from modelsgenesis.stages.inspect import inspect
-    from modelsgenesis.stages.predict import predict
-    from modelsgenesis.stages.prepare import prepare
-    from modelsgenesis.stages.pretrain import pretrain
-    from modelsgenesis.stages.report import report
-    from modelsgenesis.stages.show import show
     from modelsgenesis.weights import load
 
 __all__ = [
@@ -46,20 +46,20 @@ __all__ = [
 
 _HOMES = {
     "ResidualUNet": "nets",
-    "Store": "data.store",
+    "Store": "data.store.store",
     "UNet3D": "nets",
-    "benchmark": "stages.benchmark",
-    "demo": "stages.demo",
-    "evaluate": "stages.evaluate",
-    "export": "stages.export",
-    "finetune": "stages.finetune",
-    "inspect": "stages.inspect",
+    "benchmark": "commands.benchmark",
+    "demo": "commands.demo",
+    "evaluate": "commands.evaluate",
+    "export": "commands.export",
+    "finetune": "commands.finetune",
+    "inspect": "commands.inspect",
     "load": "weights",
-    "predict": "stages.predict",
-    "prepare": "stages.prepare",
-    "pretrain": "stages.pretrain",
-    "report": "stages.report",
-    "show": "stages.show",
+    "predict": "commands.predict",
+    "prepare": "commands.prepare",
+    "pretrain": "commands.pretrain",
+    "report": "commands.report",
+    "show": "commands.show",
 }
 
 

@@ -76,7 +76,7 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     gc.disable()  # importing makes objects that stay; looking through them for garbage takes a quarter of a second
     try:
-        stage = getattr(importlib.import_module(f"modelsgenesis.stages.{verb}"), verb)
+        stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     finally:
         gc.freeze()
         gc.enable()

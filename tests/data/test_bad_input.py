@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from tests.data.scan_files import edit, make_ct, make_image, put, write_ct
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.store import Store
-from modelsgenesis.stages.prepare import prepare
+from modelsgenesis.data.store.prepare import prepare
+from modelsgenesis.data.store.store import Store
 
 
 def problems_of(source: Path, into: Path, **options: object) -> list[dict[str, str]]:

@@ -9,12 +9,12 @@ import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box, read_box
-from modelsgenesis.data.extents import extent_of
+from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.tasks.building import one_source
-from modelsgenesis.tasks.writing import spell
+from modelsgenesis.tasks.assembly import one_source
+from modelsgenesis.tasks.case_tables import spell
 
 SIZE, SPACING_MM, ORIGIN_MM = (32, 28, 20), (0.5, 0.5, 2.0), (-10.0, 5.0, -40.0)
 VALUES = make_ct(size=SIZE)
@@ -44,7 +44,7 @@ def test_box_is_what_the_whole_scan_has_there(tmp_path: Path, ending: str) -> No
     volume = read_volume(source)
     np.testing.assert_array_equal(volume.values[0], VALUES[12:20, 9:15, 7:11])
     np.testing.assert_allclose(volume.geometry.origin_mm, world(12, 9, 7), atol=1e-4)
-    assert extent_of(source).size == (8, 6, 4)
+    assert image_size_of(source).size == (8, 6, 4)
 
 
 def test_world_decides_not_the_order_of_the_file(tmp_path: Path) -> None:

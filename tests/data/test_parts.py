@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import SIZE, make_ct, make_image
 
-from modelsgenesis.data.archives import names_in, open_array
+from modelsgenesis.data.formats.npz_row import names_in, open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import describe_file

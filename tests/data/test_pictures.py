@@ -11,18 +11,18 @@ from PIL import Image as Pillow
 
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Label, Target
-from modelsgenesis.data.arrays import StoredArray, chunks_of, write_array
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.extents import axes_of, extent_of
+from modelsgenesis.data.image_size import axes_of, image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Percentiles, Window
-from modelsgenesis.data.patches import CentredPatches, PatchSampler
-from modelsgenesis.data.prepared import Shelf, prepare_case
+from modelsgenesis.data.intensity_statistics import sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.values import sample_of, summarise
+from modelsgenesis.data.store.arrays import StoredArray, chunks_of, write_array
+from modelsgenesis.data.store.case_cache import CaseCache, cache_case
 from modelsgenesis.data.volume import Geometry
 
 ILL = Target("classification", (Label("ill"), Label("well")))
@@ -55,7 +55,7 @@ def test_grey_levels_are_the_files(bits: int, colours: int, tmp_path: Path) -> N
     np.testing.assert_array_equal(volume.values, levels.T[None])
     assert (volume.spacing_mm, volume.notes, volume.values.dtype) == ((1.0, 1.0), (), levels.dtype)
     assert volume.modality == "unknown"
-    assert extent_of(found(tmp_path / "a.png")).size == (30, 20)
+    assert image_size_of(found(tmp_path / "a.png")).size == (30, 20)
     assert axes_of(found(tmp_path / "a.png")) == 2
 
 
@@ -191,15 +191,15 @@ def test_pictures_just_fit_in(fit: tuple[int, ...], size: tuple[int, ...], tmp_p
 def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
     """Cut anywhere, beyond the borders too; a small picture lies in the middle of its patch."""
     case = Case("a", (saved(tmp_path / "a.png", LEVELS),), values=(1.0,))
-    prepared = prepare_case(case, target=ILL, reading=Reading(BitDepth()), into=tmp_path / "cases")
-    shelf, seen = Shelf(tmp_path / "cases"), LEVELS.T / np.float32(255)
+    prepared = cache_case(case, target=ILL, reading=Reading(BitDepth()), into=tmp_path / "cases")
+    case_cache, seen = CaseCache(tmp_path / "cases"), LEVELS.T / np.float32(255)
     assert prepared.size == (30, 20)
-    region = shelf.image(prepared, (-2, 5), (10, 20))
+    region = case_cache.image(prepared, (-2, 5), (10, 20))
     np.testing.assert_allclose(region[0], np.pad(seen, ((2, 0), (0, 5)))[:10, 5:25], atol=1e-6)
-    middle = CentredPatches(shelf, [prepared], ILL, (32, 32))[0]
+    middle = CentredPatches(case_cache, [prepared], ILL, (32, 32))[0]
     np.testing.assert_allclose(middle["image"][0], np.pad(seen, ((1, 1), (6, 6))), atol=1e-6)
     assert middle["values"].tolist() == [1.0]
-    patch = PatchSampler(shelf, [prepared], ILL, (8, 8)).sample(generator_for(0, 0, "patch"))
+    patch = PatchSampler(case_cache, [prepared], ILL, (8, 8)).sample(generator_for(0, 0, "patch"))
     x, y = patch.lower
     np.testing.assert_allclose(patch.arrays["image"][0], seen[x : x + 8, y : y + 8], atol=1e-6)
 

@@ -9,10 +9,10 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.intensity import ZScore
-from modelsgenesis.data.scan import Scan
-from modelsgenesis.data.store import Store
-from modelsgenesis.data.values import moments_of, sample_of, summarise
-from modelsgenesis.stages.prepare import prepare
+from modelsgenesis.data.intensity_statistics import moments_of, sample_of, summarise
+from modelsgenesis.data.store.prepare import prepare
+from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.store import Store
 
 
 def head() -> np.ndarray:

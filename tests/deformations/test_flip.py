@@ -41,7 +41,7 @@ def test_flips_at_the_paper_rate() -> None:
 
 def test_faithful_never_flips_the_depth() -> None:
     """As in the authors' code, the axes are 0, 1 and 2 of (C, X, Y, Z)."""
-    axes = {axis for k in range(300) for axis in Flip(faithful=True).draw(IMAGE.shape, generator_for(2, k))}
+    axes = {axis for k in range(300) for axis in Flip(match_official=True).draw(IMAGE.shape, generator_for(2, k))}
     assert axes == {0, 1, 2}
 
 

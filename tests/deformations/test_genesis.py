@@ -78,9 +78,9 @@ def test_arm_none_changes_nothing() -> None:
 
 @pytest.mark.parametrize("law", ["exact", "tiled"])
 @pytest.mark.parametrize("shape", [(5, 1, 64, 64, 32), (4, 3, 17, 33, 41), (4, 2, 50, 41)], ids=str)
-def test_device_shuffles_and_paints_bit_for_bit(law: str, shape: tuple[int, ...]) -> None:
+def test_device_shuffles_and_paints_bit_for_bit(variant: str, shape: tuple[int, ...]) -> None:
     """With the same draws, torch gives the compiled loop's result to the last bit where no curve is applied."""
-    recipe = genesis(p_local_shuffling=0.8, p_non_linear=0, law=law)
+    recipe = genesis(p_local_shuffling=0.8, p_non_linear=0, variant=variant)
     images = torch.rand(shape)
     drawn = [recipe.draw(shape[1:], generator_for(3, index)) for index in range(shape[0])]
     alone = torch.stack([recipe.apply(*pair) for pair in zip(images, drawn, strict=True)])
@@ -118,10 +118,10 @@ def test_threads_give_what_one_thread_gives() -> None:
 @pytest.mark.parametrize(
     ("deformation", "least"),
     [
-        (LocalShuffling(faithful=True), 10),
-        (OutPainting(faithful=True), 14),
-        (InPainting(faithful=True), 8),
-        (genesis(arm="out_painting", faithful=True), 14),
+        (LocalShuffling(match_official=True), 10),
+        (OutPainting(match_official=True), 14),
+        (InPainting(match_official=True), 8),
+        (genesis(arm="out_painting", match_official=True), 14),
         (OutPainting(), 4),
         (InPainting(), 4),
     ],
@@ -137,8 +137,11 @@ def test_least_sides(deformation: Deformation, least: int) -> None:
 
 @pytest.mark.parametrize("kind", [LocalShuffling, OutPainting, InPainting, Genesis])
 def test_faithful_draws_the_same_where_the_authors_code_works(kind: type[Deformation]) -> None:
-    """The margins and counts are the authors' from the start; `faithful` only refuses what theirs cannot do."""
-    draws = [kind(faithful=faithful).draw((1, 64, 64, 32), generator_for(7, 1)) for faithful in (True, False)]
+    """The margins and counts are the authors' from the start; `match_official` only refuses what theirs cannot do."""
+    draws = [
+        kind(match_official=match_official).draw((1, 64, 64, 32), generator_for(7, 1))
+        for match_official in (True, False)
+    ]
     assert draws[0] == draws[1]
 
 
@@ -160,7 +163,7 @@ def test_draw_for_another_image_is_refused(kind: type[Deformation]) -> None:
         (lambda: genesis(arm="blur"), "no arm 'blur'; there are: all, none"),
         (lambda: genesis(p_non_linear=9), "probability"),
         (lambda: LocalShuffling(num_windows=0), "num_windows"),
-        (lambda: LocalShuffling(law="fast"), "no law 'fast'"),
+        (lambda: LocalShuffling(variant="fast"), "no law 'fast'"),
     ],
 )
 def test_wrong_settings_are_refused(make, words: str) -> None:

@@ -61,9 +61,9 @@ def test_a_spatial_transform_is_refused_with_an_explanation(name: str) -> None:
         Fixed(lambda image: 1 - image),
         Fixed(np.zeros_like),
         LocalShuffling(range=(-1000.0, 1000.0)),
-        LocalShuffling(law="tiled"),
+        LocalShuffling(variant="tiled"),
         PatchSwap(num_swaps=5),
-        *(genesis(p_local_shuffling=1, law=law) for law in ("exact", "tiled")),
+        *(genesis(p_local_shuffling=1, variant=law) for law in ("exact", "tiled")),
     ],
     ids=["added", "zeros", "shuffling", "tiled", "swap", "genesis", "genesis-tiled"],
 )

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from modelsgenesis.core.made import certify
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.nets._norms import BatchNorm
 from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.files import Network, save_network
 
 STEEP = 1000.0  # slope of the logits
@@ -62,8 +62,8 @@ def make_run(
         here.mkdir(parents=True, exist_ok=True)
         notes = {**notes_of(target, reading or Reading(), patch, channels), "taught_mm": taught_mm}
         save_network(here / "model.safetensors", network, notes)
-        certify(here, "finetune", {}, inputs=[])
-    certify(folder, "finetune", {}, inputs=[])
+        write_provenance(here, "finetune", {}, inputs=[])
+    write_provenance(folder, "finetune", {}, inputs=[])
     return folder
 
 

@@ -9,7 +9,7 @@ import torch
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import find, members
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.stream import as_tensor, collate
+from modelsgenesis.data.sampling.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 
@@ -31,7 +31,7 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     **{method: make(method) for method in members("methods")},
     **{f"{method}-2d-2-channels": make(method, 2, 2) for method in members("methods")},
     **{f"genesis-{arm}": make("genesis", arm=arm) for arm in ARMS},
-    "genesis-faithful": make("genesis", faithful=True),
+    "genesis-faithful": make("genesis", match_official=True),
     "genesis-drop-skips": make("genesis", drop_skips=0.5),
     "mae-everywhere": make("mae", hidden_only=False),
 }

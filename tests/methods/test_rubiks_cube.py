@@ -9,7 +9,7 @@ from tests.methods.toys import taught
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.methods._cells import sides
+from modelsgenesis.methods.base.cells import sides
 from modelsgenesis.methods.rubiks_cube import RubiksCube, distant_orders
 from modelsgenesis.nets import UNet3D
 

@@ -7,7 +7,7 @@ import torch
 
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.stream import as_tensor, collate
+from modelsgenesis.data.sampling.stream import as_tensor, collate
 
 Array = np.ndarray[Any, Any]
 

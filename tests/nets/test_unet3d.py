@@ -32,7 +32,7 @@ def test_batch_statistics_make_an_answer_depend_on_its_company() -> None:
 
 def test_norms_follow_the_same_running_statistics() -> None:
     """One training pass moves the running mean and variance as PyTorch's own batch norm does."""
-    from modelsgenesis.nets._norms import BatchNorm
+    from modelsgenesis.nets.norms import BatchNorm
 
     torch.manual_seed(0)
     x = torch.randn(3, 4, 5, 6, 7)

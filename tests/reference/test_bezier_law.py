@@ -6,7 +6,7 @@ from scipy import optimize
 
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.deformations import NonLinear, Percentiles
-from modelsgenesis.deformations._loop import Curve
+from modelsgenesis.deformations.base.loop import Curve
 
 PLACES = np.array([0.05, 0.2, 0.5, 0.8, 0.95], np.float32)
 

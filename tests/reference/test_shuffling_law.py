@@ -119,7 +119,7 @@ def test_tiled_law_is_a_permutation_within_tiles(size: tuple[int, ...]) -> None:
     """Every voxel appears once, none from farther than its tile reaches; channels move together."""
     num = int(np.prod(size))
     image = np.stack([np.arange(num).reshape(size), num - np.arange(num).reshape(size)]).astype(np.float32)
-    out = LocalShuffling(law="tiled", range=(0.0, float(num)))(image, generator_for(6, 0))
+    out = LocalShuffling(variant="tiled", range=(0.0, float(num)))(image, generator_for(6, 0))
     source = out[0].astype(int)
     assert sorted(source.ravel()) == list(range(num))
     np.testing.assert_array_equal(out[1], num - out[0])
@@ -130,7 +130,7 @@ def test_tiled_law_is_a_permutation_within_tiles(size: tuple[int, ...]) -> None:
 
 def test_tiled_grid_begins_anywhere() -> None:
     """The borders between tiles fall on every voxel in turn."""
-    starts = {LocalShuffling(law="tiled").draw((1, 30, 30, 30), generator_for(7, k)).tiles for k in range(300)}
+    starts = {LocalShuffling(variant="tiled").draw((1, 30, 30, 30), generator_for(7, k)).tiles for k in range(300)}
     assert len(starts) == 27
 
 

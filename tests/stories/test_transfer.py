@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from modelsgenesis.cli import main
-from modelsgenesis.data.phantom import LABELS, write_phantoms
+from modelsgenesis.phantom import LABELS, write_phantoms
 
 TURNED = (0, 1, 0, -1, 0, 0, 0, 0, -1)  # a direction that no file of the training has
 

@@ -15,7 +15,7 @@ from modelsgenesis.data.volume import Geometry
 from modelsgenesis.deformations import apply_batch, genesis
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.machine import find_machine
-from modelsgenesis.inference.predicting import segment
+from modelsgenesis.inference.volume_prediction import segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 
@@ -48,7 +48,7 @@ def done(*_):
 
 def watched(*asked, load=importlib.import_module, **named):
     module = load(*asked, **named)
-    if asked[0] == "modelsgenesis.stages.pretrain":
+    if asked[0] == "modelsgenesis.pretraining.pretrain":
         from torch.optim.optimizer import register_optimizer_step_post_hook
         register_optimizer_step_post_hook(done)
     return module

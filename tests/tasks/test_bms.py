@@ -13,7 +13,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.tasks import read
 from modelsgenesis.tasks.checks import check
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.tasks.splitting import split_cases
 
 
 def make_mr(seed: int) -> np.ndarray:
@@ -142,4 +142,4 @@ def test_benchmark_begins_with_the_paper_s_settings(tmp_path: Path) -> None:
     )  # fmt: skip
     assert '"start": "Models Genesis"' in (into / "published.json").read_text()
     assert (into / "runs.csv").read_text().splitlines()[1].startswith("bms,scratch,1,0,iou,")
-    assert divide(read(tmp_path / "brats", task="bms,test_fold=0")).test
+    assert split_cases(read(tmp_path / "brats", task="bms,test_fold=0")).test

@@ -18,7 +18,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.datasets import dataset, modality_of
-from modelsgenesis.tasks.dividing import cross, divide
+from modelsgenesis.tasks.splitting import cross_validation_splits, split_cases
 from modelsgenesis.tasks.task import NoCaseError
 
 
@@ -75,7 +75,7 @@ def test_folds_of_nnunet_are_taken(tmp_path: Path) -> None:
     write_json(tmp_path / "splits_final.json", splits)
     task = dataset(tmp_path)
     assert {case.id: case.fold for case in task.cases} == {name: k for k, fold in enumerate(folds) for name in fold}
-    divisions = cross(divide(task), 3)
+    divisions = cross_validation_splits(split_cases(task), 3)
     assert [{case.id for case in division.val} for division in divisions] == [set(fold) for fold in folds]
     write_json(tmp_path / "splits_final.json", [*splits, splits[0]])
     task = dataset(tmp_path)

@@ -13,8 +13,8 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.tasks import Task, read
-from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.tasks.dxc import FINDINGS
+from modelsgenesis.tasks.splitting import split_cases
 
 HEAD = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -71,7 +71,7 @@ def test_official_layout_is_read(tmp_path: Path) -> None:
     assert len(cases) == 2 * PATIENTS
     assert cases["00000003_000"].values == (0.0,) * 14
     assert [FINDINGS[k] for k in np.flatnonzero(cases["00000003_001"].values)] == [FINDINGS[3], FINDINGS[4]]
-    division = divide(task)
+    division = split_cases(task)
     assert {case.patient for case in division.test} == {str(number) for number in range(19, 25)}
     assert len({case.patient for case in division.val}) == 3
     parts = [{case.patient for case in part} for part in (division.train, division.val, division.test)]
@@ -157,7 +157,7 @@ def test_patient_in_both_lists_is_kept_on_one_side(tmp_path: Path) -> None:
     (name, what), *others = problems_of(task).items()
     assert (name, others) == ("00000002_001.png", [])
     assert "its patient is in split" in what
-    division = divide(task)
+    division = split_cases(task)
     assert not {case.patient for case in division.test} & {case.patient for case in division.train}
 
 

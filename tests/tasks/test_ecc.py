@@ -12,7 +12,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.tasks import folder, read
-from modelsgenesis.tasks.dividing import cross, divide
+from modelsgenesis.tasks.splitting import cross_validation_splits, split_cases
 
 SIZE, SPACING_MM = (40, 36, 30), (1.0, 1.0, 2.0)
 
@@ -39,14 +39,14 @@ def test_cubes_and_folds_by_patient(tmp_path: Path) -> None:
     assert len(set.union(*folds.values())) == 6
     sick = {case.patient for case in task.cases if case.values[0]}
     assert [len(folds[fold] & sick) for fold in range(3)] == [1, 1, 1]
-    found = [{case.patient for case in each.val} for each in cross(divide(task), 3)]
+    found = [{case.patient for case in each.val} for each in cross_validation_splits(split_cases(task), 3)]
     assert sorted(map(sorted, found)) == sorted(map(sorted, folds.values()))
 
 
 def test_one_fold_can_be_the_test(tmp_path: Path) -> None:
     """It is then declared; a fold that is not there is refused."""
     table = make_table(tmp_path)
-    division = divide(read(table, task="ecc,test_fold=1"))
+    division = split_cases(read(table, task="ecc,test_fold=1"))
     assert {case.fold for case in division.test} == {1}
     assert {case.fold for case in division.train} == {0, 2}
     with pytest.raises(DataError, match="test_fold is 3, but the folds are 0, 1, 2"):

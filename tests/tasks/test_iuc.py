@@ -12,7 +12,7 @@ from tests.tasks.task_files import write_csv
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.tasks import read
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.tasks.splitting import split_cases
 
 VIEWS = ("background", "bulb", "roi")
 
@@ -34,7 +34,7 @@ def test_frames_of_one_video_stay_together(group: str, tmp_path: Path) -> None:
     """A patient or a video is what is divided."""
     task = mg.tasks.iuc(make_frames(tmp_path, group=group))
     assert (task.name, task.target.names, len(task.cases)) == ("iuc", VIEWS, 18)
-    division = divide(task, test=0.3)
+    division = split_cases(task, test=0.3)
     assert len({case.patient for case in task.cases}) == 6
     assert {case.patient for case in division.test}.isdisjoint(case.patient for case in division.train)
     assert task.published is not None
@@ -57,7 +57,7 @@ def test_declared_folds_and_splits_are_kept(tmp_path: Path) -> None:
     """Of the table, where it has them."""
     task = read(make_frames(tmp_path, fold=lambda n: n // 9, split=lambda n: "test" if n > 14 else "train"), task="iuc")
     assert {case.fold for case in task.cases} == {0, 1}
-    assert len(divide(task).test) == 3
+    assert len(split_cases(task).test) == 3
 
 
 def test_hostile_tables_are_refused(tmp_path: Path) -> None:

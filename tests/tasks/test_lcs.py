@@ -9,7 +9,7 @@ import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.tasks import Task, folder, read
 from modelsgenesis.tasks.checks import check
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.tasks.splitting import split_cases
 
 NUMBERS = (0, 7, 99, 100, 114, 115, 129, 130)
 
@@ -39,7 +39,7 @@ def test_cases_are_divided_by_their_numbers(tmp_path: Path) -> None:
     assert [(p.severity, p.problem) for p in task.problems] == [
         ("warning", "volume-130 is in none of the paper's splits, 0-99, 100-114 and 115-129")
     ]
-    division = divide(task)
+    division = split_cases(task)
     assert [len(some) for some in (division.train, division.val, division.test)] == [3, 2, 2]
     assert all(finding.voxels == (120,) for finding in check(task, workers=0).findings)
 

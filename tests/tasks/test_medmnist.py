@@ -8,7 +8,7 @@ import pytest
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.extents import extent_of
+from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.problems import UnreadableError
@@ -103,7 +103,7 @@ def test_grey_pictures_are_cases_of_two_axes(tmp_path: Path) -> None:
     assert len(task.cases) == 5
     image = read_image(task.cases[1].images, Reading(Percentiles()))
     np.testing.assert_array_equal(image.values[0].T, pictures[1])
-    extent = extent_of(task.cases[0].images[0])
+    extent = image_size_of(task.cases[0].images[0])
     assert (extent.size, extent.spacing_mm) == ((20, 28), (1.0, 1.0))
 
 

@@ -11,8 +11,8 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.tasks import Score
-from modelsgenesis.tasks.dividing import divide
 from modelsgenesis.tasks.medmnist3d import SETS
+from modelsgenesis.tasks.splitting import split_cases
 
 
 def make_set(folder: Path, name: str, classes: int, *, side: int = 28) -> Path:
@@ -32,7 +32,7 @@ def test_classes_are_named_and_splits_are_the_makers(tmp_path: Path, name: str) 
     classes = SETS[name].classes
     task = mg.tasks.medmnist3d(make_set(tmp_path, name, len(classes), side=8))
     assert (task.name, task.target.names, task.modality) == (name, classes, "unknown")
-    division = divide(task)
+    division = split_cases(task)
     assert [len(some) for some in (division.train, division.val, division.test)] == [2 * len(classes)] * 3
     assert [case.values for case in division.train[: len(classes)]] != []
     by_id = {case.id: case.values[0] for case in task.cases}

@@ -17,7 +17,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.tasks import Task, folder, read
 from modelsgenesis.tasks.checks import check
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.tasks.splitting import split_cases
 
 SIZE, SPACING_MM, ORIGIN_MM = (48, 44, 36), (0.7, 0.7, 1.25), (-20.0, -15.0, -100.0)
 NODULES, OTHERS = 2, 9  # of each scan
@@ -75,7 +75,7 @@ def test_subsets_are_folds_and_splits_by_patient(luna: Path) -> None:
         *((number, "train") for number in range(5)), (5, "val"), (6, "val"), *((number, "test") for number in (7, 8, 9))
     }  # fmt: skip
     assert all(case.patient == uid(case.fold or 0) for case in task.cases)
-    division = divide(task)
+    division = split_cases(task)
     assert [len({case.patient for case in some}) for some in (division.train, division.val, division.test)] == [5, 2, 3]
     assert not check(task, workers=0).problems
 

@@ -16,9 +16,9 @@ from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.tasks import Task, folder, read
-from modelsgenesis.tasks.building import one_source
+from modelsgenesis.tasks.assembly import one_source
 from modelsgenesis.tasks.checks import check
-from modelsgenesis.tasks.dividing import divide
+from modelsgenesis.tasks.splitting import split_cases
 
 SIZE, STEP_MM = (80, 72, 14), (0.5, 0.5, 2.0)  # write_series has pixels of 0.5 mm
 Cuboid = tuple[slice, slice, slice]
@@ -113,7 +113,7 @@ def test_cases_are_nodules_of_their_patients_splits(lidc: Path) -> None:
     assert [(case.patient[-4:], case.split) for case in task.cases] == [
         ("0001", "train"), ("0001", "train"), ("0600", "val"), ("0600", "val"), ("1012", "test")
     ]  # fmt: skip
-    division = divide(task)
+    division = split_cases(task)
     assert [len(some) for some in (division.train, division.val, division.test)] == [2, 2, 1]
     checked = check(task, workers=0)
     assert not checked.problems

@@ -13,7 +13,7 @@ from tests.tasks.task_files import SIZE, make_pairs, make_table, write_csv, writ
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Label
 from modelsgenesis.tasks import folder
-from modelsgenesis.tasks.answers import answers_of
+from modelsgenesis.tasks.label_values import answers_of
 from modelsgenesis.tasks.task import NoCaseError
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from modelsgenesis.core.device import make_fabric
 from modelsgenesis.core.learner import Batch
-from modelsgenesis.data.sampling import Cube
-from modelsgenesis.data.stream import CubeStream, Range, load_batches
+from modelsgenesis.data.sampling.cubes import Cube
+from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.training.devices import make_fabric
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.plan import Plan
 

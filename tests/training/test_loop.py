@@ -16,11 +16,11 @@ from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.nets.layout import put_channels_last
-from modelsgenesis.training.journal import read_log
+from modelsgenesis.nets.memory_layout import put_channels_last
+from modelsgenesis.training.checkpoint import load_state
+from modelsgenesis.training.logger import read_log
 from modelsgenesis.training.plan import Plan
-from modelsgenesis.training.state import load_state
-from modelsgenesis.training.stopping import SIGNALS
+from modelsgenesis.training.signals import SIGNALS
 
 PLAN = Plan(steps=40, batch_size=4, lr=5e-3, warmup_steps=5, validate_every=20, val_cubes=8, precision="32-true")
 
@@ -64,7 +64,7 @@ class Unranked(Genesis):
         super().__init__(UNet3D(width=2))
         self.left = num
 
-    def rank(self, figures: dict[str, float]) -> float:
+    def selection_score(self, figures: dict[str, float]) -> float:
         """Not a number at first."""
         self.left -= 1
         return super().rank(figures) if self.left < 0 else math.nan

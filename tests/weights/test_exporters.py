@@ -22,7 +22,7 @@ from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
 from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
 from modelsgenesis.weights.files import save_network
-from modelsgenesis.weights.opening import open_weights
+from modelsgenesis.weights.loading import load_weights
 
 SMALL = {"features_per_stage": [2, 4, 8], "n_conv_per_stage": [1, 1, 1], "n_conv_per_stage_decoder": [1, 1]}
 PLANNED = {**planned.PLANNED, "arch_kwargs": {**planned.KWARGS, **SMALL}}
@@ -103,7 +103,7 @@ def test_exported_state_dict_is_loaded_again(tmp_path: Path, name: str) -> None:
         assert type(loaded) is type(network)
         assert not loaded.training
         assert torch.equal(loaded(images), network(images))
-    opened = open_weights(out)
+    opened = load_weights(out)
     assert opened.format == "modelsgenesis"
     assert opened.notes == {"step": 3}
     assert all(row.how == "taken" for row in opened.report.rows)

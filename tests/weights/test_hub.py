@@ -10,7 +10,7 @@ from tests.weights.hub_server import COMMIT, TOKEN, Hub, serving
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, MissingExtraError, WeightsError
-from modelsgenesis.core.made import certify
+from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights import hub, save_network
 
@@ -38,7 +38,7 @@ def exported(tmp_path: Path) -> Path:
     folder.mkdir()
     save_network(folder / "model.safetensors", UNet3D(width=2))
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A network\n")
-    certify(folder, "export", {}, inputs=[])
+    write_provenance(folder, "export", {}, inputs=[])
     return folder
 
 
@@ -71,7 +71,7 @@ def test_push_to_a_repository_that_is_there_adds_to_it(exported: Path, there: Hu
 
 def test_only_exports_are_pushed(exported: Path, there: Hub, tmp_path: Path) -> None:
     """A run holds tables that name the scans; an export without a card says nothing of its licence."""
-    certify(tmp_path / "run", "finetune", {}, inputs=[])
+    write_provenance(tmp_path / "run", "finetune", {}, inputs=[])
     with pytest.raises(DataError, match="a folder made by `genesis export` is needed"):
         hub.push(tmp_path / "run", "lab/chest", endpoint=there.url, token=TOKEN)
     (exported / "README.md").unlink()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets import ResidualUNet, UNet3D
-from modelsgenesis.nets._norms import BatchNorm
+from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.recalibrating import Difference, compare, recalibrate
 
 

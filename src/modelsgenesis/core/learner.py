@@ -94,13 +94,13 @@ class Learner(nn.Module, ABC):
         """The losses; called by the training loop, so that DDP sees every pass."""
         return self.losses(batch, progress)
 
-    def figures(self, means: dict[str, float]) -> dict[str, float]:
-        """Make figures of the means of `losses` over all that is held out; by default they are the figures."""
+    def metrics(self, means: dict[str, float]) -> dict[str, float]:
+        """Make metrics of the means of `losses` over all that is held out; by default they are the metrics."""
         return means
 
-    def rank(self, figures: dict[str, float]) -> float:
+    def selection_score(self, metrics: dict[str, float]) -> float:
         """How bad a validation is, to choose the best network by; by default its total loss."""
-        return figures["total"]
+        return metrics["total"]
 
     def after_step(self, progress: float) -> None:
         """Act after an optimiser step; a teacher follows its student here."""

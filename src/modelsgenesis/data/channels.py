@@ -6,10 +6,10 @@ import numpy as np
 
 from modelsgenesis.data.images import Image, Reading, check_same_grid
 from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
 
 
 def read_image(sources: Sequence[Source], reading: Reading) -> Image:

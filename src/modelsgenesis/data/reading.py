@@ -8,12 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.data.archives import open_array
 from modelsgenesis.data.boxes import Box, cut_box, geometry_of, inside, span_of
-from modelsgenesis.data.completeness import check_whole
-from modelsgenesis.data.dicom import Series, geometry_of_series
-from modelsgenesis.data.greyscale import check_ending, to_grey
-from modelsgenesis.data.headers import (
+from modelsgenesis.data.formats.completeness import check_whole
+from modelsgenesis.data.formats.dicom_series import Series, geometry_of_series
+from modelsgenesis.data.formats.file_type import ending_of
+from modelsgenesis.data.formats.headers import (
     EXPORT_AGAIN,
     MAX_VOXELS,
     check_nrrd_spacing,
@@ -24,10 +23,11 @@ from modelsgenesis.data.headers import (
     read_header,
     read_nifti_header,
 )
-from modelsgenesis.data.outlines import draw_outlines
+from modelsgenesis.data.formats.lidc_xml import draw_contours
+from modelsgenesis.data.formats.natural_image import check_ending, to_grey
+from modelsgenesis.data.formats.npz_row import open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import resample, straighten
-from modelsgenesis.data.sniffing import ending_of
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry, Volume
 
@@ -93,7 +93,7 @@ def _read(source: Source, max_voxels: int) -> tuple[sitk.Image, list[str]]:
         if source.kind == "dicom" and source.dicom is not None:
             image, notes = _read_series(source.dicom, source.box, max_voxels)
         elif source.kind == "outlines" and source.dicom is not None:
-            image, notes = draw_outlines(source.path, source.dicom), []
+            image, notes = draw_contours(source.path, source.dicom), []
         elif source.kind == "npy":
             image, notes = _from_array(open_npy(source.path), max_voxels)
         elif source.kind == "row":

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.boxes import Box
-from modelsgenesis.data.dicom import Series, Slice, group_series, read_slice
+from modelsgenesis.data.formats.dicom_series import Series, Slice, group_series, read_slice
+from modelsgenesis.data.formats.file_type import ENDINGS, PICTURES, USUAL_ENDING, content_of, ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sniffing import ENDINGS, PICTURES, USUAL_ENDING, content_of, ending_of
 
 Mapper = Callable[[Callable[[Path], Slice | Problem], Iterable[Path]], Iterable[Slice | Problem]]
 

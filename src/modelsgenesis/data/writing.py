@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.data.sniffing import ending_of
+from modelsgenesis.data.formats.file_type import ending_of
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from modelsgenesis.core.deformation import Deformation
-from modelsgenesis.deformations._gallery import gallery
-from modelsgenesis.deformations._pixel_level import check_pixel_level
-from modelsgenesis.deformations._pixelwise import PixelDeformation
-from modelsgenesis.deformations._range import Percentiles
+from modelsgenesis.deformations.base.gallery import gallery
+from modelsgenesis.deformations.base.pixel_level import check_pixel_level
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation
+from modelsgenesis.deformations.base.value_range import Percentiles
 from modelsgenesis.deformations.bias_field import BiasField
 from modelsgenesis.deformations.block_mask import BlockMask
 from modelsgenesis.deformations.blur import Blur
@@ -26,7 +26,7 @@ from modelsgenesis.deformations.patch_swap import PatchSwap
 from modelsgenesis.deformations.slice_thickness import SliceThickness
 
 if TYPE_CHECKING:
-    from modelsgenesis.deformations._batch import apply_batch
+    from modelsgenesis.deformations.base.batch import apply_batch
 
 genesis = Genesis  # a recipe is called like a function: genesis(arm="none")
 
@@ -65,6 +65,6 @@ def __getattr__(name: str) -> Any:
     """Import `apply_batch`, and torch with it, when first asked for."""
     if name != "apply_batch":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from modelsgenesis.deformations._batch import apply_batch
+    from modelsgenesis.deformations.base.batch import apply_batch
 
     return apply_batch

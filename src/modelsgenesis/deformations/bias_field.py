@@ -7,8 +7,8 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
-from modelsgenesis.deformations._range import Array, Span, check_interval
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations.base.value_range import Array, Span, check_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from modelsgenesis.core.deformation import Image
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._pixelwise import check_axes
-from modelsgenesis.deformations._range import Array
+from modelsgenesis.deformations.base.pixelwise import check_axes
+from modelsgenesis.deformations.base.value_range import Array
 from modelsgenesis.deformations.kernels.flipping import flip
 
 MOST = 3  # flips
@@ -21,12 +21,12 @@ class Flip:
 
     Args:
         p: the chance of a first flip, and of each further one after it.
-        faithful: choose among the array axes 0, 1, 2 as the authors' code does, so that channels may be reversed
+        match_official: choose among the array axes 0, 1, 2 as the authors' code does, so that channels may be reversed
             and, in 3D, Z never is; otherwise among the axes of space.
     """
 
     p: float = 0.4
-    faithful: bool = False
+    match_official: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.p <= 1:
@@ -35,7 +35,7 @@ class Flip:
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
         """Draw the array axes to reverse; an axis drawn twice stays as it was."""
         check_axes(shape)
-        first, num = (0, 3) if self.faithful else (1, len(shape) - 1)
+        first, num = (0, 3) if self.match_official else (1, len(shape) - 1)
         reversed_axes: set[int] = set()
         for goes_on, choice in rng.random((MOST, 2)).tolist():
             if goes_on >= self.p:

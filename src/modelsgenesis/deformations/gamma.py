@@ -6,8 +6,8 @@ from math import log
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
-from modelsgenesis.deformations._range import Array, Span, check_interval
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations.base.value_range import Array, Span, check_interval
 
 
 @dataclass(frozen=True, kw_only=True)

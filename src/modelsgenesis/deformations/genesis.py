@@ -6,9 +6,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._loop import Plan, PlannedDeformation
+from modelsgenesis.deformations.base.loop import Plan, PlannedDeformation
 from modelsgenesis.deformations.in_painting import InPainting
-from modelsgenesis.deformations.local_shuffling import Law, LocalShuffling
+from modelsgenesis.deformations.local_shuffling import LocalShuffling, Variant
 from modelsgenesis.deformations.non_linear import NonLinear
 from modelsgenesis.deformations.out_painting import OutPainting
 
@@ -39,9 +39,9 @@ class Genesis(PlannedDeformation):
         p_out_painting: of the paintings, the share that paints outside.
         arm: "all", or the name of one law, which then acts alone and always, or "none": the papers' ablations;
             "without_..." leaves one out, and the others at their rates.
-        num_windows, law: of the shuffling; see LocalShuffling.
+        num_windows, variant: of the shuffling; see LocalShuffling.
         shared_noise: the same noise in every channel.
-        faithful: refuse the sides at which the authors' code breaks; otherwise windows and margins are clamped.
+        match_official: refuse the sides at which the authors' code breaks; otherwise windows and margins are clamped.
 
     Source: Zhou et al. 2019, section 2; the rates are those of the authors' code.
     Example: >>> genesis()(cube, rng)
@@ -53,9 +53,9 @@ class Genesis(PlannedDeformation):
     p_out_painting: float = 0.8
     arm: Arm = "all"
     num_windows: int | None = None
-    law: Law = "exact"
+    variant: Variant = "exact"
     shared_noise: bool = False
-    faithful: bool = False
+    match_official: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,22 +64,24 @@ class Genesis(PlannedDeformation):
         for p in (self.p_local_shuffling, self.p_non_linear, self.p_painting, self.p_out_painting):
             if not 0 <= p <= 1:
                 raise GenesisError(f"a rate is a probability in [0, 1], got {p}")
-        LocalShuffling(num_windows=self.num_windows, law=self.law)
+        LocalShuffling(num_windows=self.num_windows, variant=self.variant)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Plan:
         """Decide which laws act, and draw those."""
         happens = self._chances(rng)
         windows = curve = paint = None
         if "local_shuffling" in happens:
-            shuffling = LocalShuffling(num_windows=self.num_windows, law=self.law, faithful=self.faithful)
+            shuffling = LocalShuffling(
+                num_windows=self.num_windows, variant=self.variant, match_official=self.match_official
+            )
             windows = shuffling.draw(shape, rng)
         if "non_linear" in happens:
             curve = NonLinear().draw(shape, rng)
         if "out_painting" in happens:
-            paint = OutPainting(shared_noise=self.shared_noise, faithful=self.faithful).draw(shape, rng)
+            paint = OutPainting(shared_noise=self.shared_noise, match_official=self.match_official).draw(shape, rng)
             windows = windows and windows._replace(seen=paint.boxes)
         elif "in_painting" in happens:
-            paint = InPainting(shared_noise=self.shared_noise, faithful=self.faithful).draw(shape, rng)
+            paint = InPainting(shared_noise=self.shared_noise, match_official=self.match_official).draw(shape, rng)
         return Plan(windows, curve, paint)
 
     def _chances(self, rng: np.random.Generator) -> set[str]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelsgenesis.deformations._boxes import draw_boxes, least_side
-from modelsgenesis.deformations._loop import Paint, Plan, PlannedDeformation
-from modelsgenesis.deformations._pixelwise import check_sides
+from modelsgenesis.deformations.base.boxes import draw_boxes, least_side
+from modelsgenesis.deformations.base.loop import Paint, Plan, PlannedDeformation
+from modelsgenesis.deformations.base.pixelwise import check_sides
 from modelsgenesis.deformations.kernels.hashing import draw_key
 
 
@@ -19,20 +19,20 @@ class InPainting(PlannedDeformation):
 
     Args:
         shared_noise: the same noise in every channel.
-        faithful: refuse sides too short for the margins; otherwise the margins shrink.
+        match_official: refuse sides too short for the margins; otherwise the margins shrink.
 
     Raises:
-        ShapeError: a side is under 4 voxels; or faithful, and it is under 8.
+        ShapeError: a side is under 4 voxels; or match_official, and it is under 8.
 
     Source: Zhou et al. 2019, section 2 (in-painting, in the journal "inner-cutout"); Pathak et al. 2016.
     """
 
     shared_noise: bool = False
-    faithful: bool = False
+    match_official: bool = False
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Paint:
         """Draw the boxes to hide and the key of the noise."""
-        check_sides(shape, least_side(lambda side: side // 3) if self.faithful else 4, "InPainting")
+        check_sides(shape, least_side(lambda side: side // 3) if self.match_official else 4, "InPainting")
         sides = tuple((max(1, side // 6), max(1, side // 3)) for side in shape[1:])
         boxes = draw_boxes(shape[1:], sides, 0, rng)
         return Paint(boxes, False, draw_key(rng), self.shared_noise)

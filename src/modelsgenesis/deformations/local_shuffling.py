@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._loop import Plan, PlannedDeformation, Windows, greatest_sides
-from modelsgenesis.deformations._pixelwise import check_sides
+from modelsgenesis.deformations.base.loop import Plan, PlannedDeformation, Windows, greatest_sides
+from modelsgenesis.deformations.base.pixelwise import check_sides
 from modelsgenesis.deformations.kernels.hashing import draw_key
 
-Law = Literal["exact", "tiled"]
+Variant = Literal["exact", "tiled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,33 +25,33 @@ class LocalShuffling(PlannedDeformation):
 
     Args:
         num_windows: how many; None is 10,000 in 3D and 40 in 2D, as the family's recipes have it.
-        law: "exact" is the above. "tiled" cuts the image by a grid with a random start into tiles of a tenth of its
+        variant: "exact" is the above. "tiled" cuts the image by a grid with a random start into tiles of a tenth of its
             sides and permutes each: every voxel moves and none is lost, but all tiles are of one size, and there is
             no overlap; `num_windows` is then not used.
-        faithful: refuse an axis shorter than 10 voxels, at which the authors' code breaks.
+        match_official: refuse an axis shorter than 10 voxels, at which the authors' code breaks.
 
     Raises:
-        ShapeError: faithful, and an axis is shorter than 10 voxels.
+        ShapeError: match_official, and an axis is shorter than 10 voxels.
 
     Source: Zhou et al. 2019, section 2 (local pixel shuffling); Kang et al. 2017, PatchShuffle.
     """
 
     num_windows: int | None = None
-    law: Law = "exact"
-    faithful: bool = False
+    variant: Variant = "exact"
+    match_official: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_windows is not None and self.num_windows < 1:
             raise GenesisError(f"num_windows must be 1 or more, got {self.num_windows}")
-        if self.law not in get_args(Law):
-            raise GenesisError(f"no law {self.law!r}; there are: {', '.join(get_args(Law))}")
+        if self.variant not in get_args(Variant):
+            raise GenesisError(f"no variant {self.variant!r}; there are: {', '.join(get_args(Variant))}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Windows:
         """Draw one key, from which sides, places and permutations of all windows follow; and where a grid begins."""
-        check_sides(shape, 10 if self.faithful else 1, "LocalShuffling")
+        check_sides(shape, 10 if self.match_official else 1, "LocalShuffling")
         key, size = draw_key(rng), shape[1:]
-        if self.law == "exact":
+        if self.variant == "exact":
             return Windows(key, self.num_windows or (10_000 if len(size) == 3 else 40))
         tile = greatest_sides(size)
         start = tuple(int(rng.integers(side)) for side in tile)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
-from modelsgenesis.deformations._range import Array, Span, check_interval
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations.base.value_range import Array, Span, check_interval
 from modelsgenesis.deformations.kernels.hashing import generator_of
 from modelsgenesis.deformations.noise import DrawnNoise, Noise
 

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
-from modelsgenesis.deformations._range import Array, Span, check_interval
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations.base.value_range import Array, Span, check_interval
 from modelsgenesis.deformations.kernels.hashing import draw_key, generator_of
 
 Kind = Literal["gaussian", "rician"]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelsgenesis.deformations._loop import Curve, Plan, PlannedDeformation
-from modelsgenesis.deformations._pixelwise import check_sides
+from modelsgenesis.deformations.base.loop import Curve, Plan, PlannedDeformation
+from modelsgenesis.deformations.base.pixelwise import check_sides
 
 
 @dataclass(frozen=True, kw_only=True)

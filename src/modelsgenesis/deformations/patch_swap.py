@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.deformations._pixelwise import PixelDeformation, check_sides
-from modelsgenesis.deformations._range import Array, Span, check_interval
+from modelsgenesis.deformations.base.pixelwise import PixelDeformation, check_sides
+from modelsgenesis.deformations.base.value_range import Array, Span, check_interval
 
 Swap = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # low corner, other low corner, sides
 

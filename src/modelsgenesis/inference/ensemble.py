@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.inference.machine import Machine
-from modelsgenesis.nets.layout import put_channels_last
+from modelsgenesis.nets.memory_layout import put_channels_last
 
 
 class Ensemble:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modelsgenesis.core.naming import rebuild
-from modelsgenesis.data.headers import MAX_VOXELS
+from modelsgenesis.data.formats.headers import MAX_VOXELS
 from modelsgenesis.data.images import scaled
 from modelsgenesis.data.intensity import Intensity
+from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.resampling import resample
-from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.volume import Geometry
-from modelsgenesis.inference.regrid import make_axis
+from modelsgenesis.inference.resample_to_source import make_axis
 
 KEPT = (np.int8, np.uint8, np.int16, np.uint16)  # resampled as they are; anything wider as float32
 LPS = np.diag([-1.0, -1.0, 1.0])  # of MONAI's axes, which are RAS

@@ -3,7 +3,7 @@
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.deformations import Flip, PatchSwap
-from modelsgenesis.methods._restoring import Restoration
+from modelsgenesis.methods.base.restoring import Restoration
 
 
 class ContextRestoration(Restoration):

@@ -2,7 +2,7 @@
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.deformations import Flip, Noise
-from modelsgenesis.methods._restoring import Restoration
+from modelsgenesis.methods.base.restoring import Restoration
 
 
 class Denoising(Restoration):

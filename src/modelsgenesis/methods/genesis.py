@@ -10,7 +10,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.deformations import Arm, Flip, apply_batch, genesis
-from modelsgenesis.methods._restoring import Restoration
+from modelsgenesis.methods.base.restoring import Restoration
 
 
 class Genesis(Restoration):
@@ -23,7 +23,7 @@ class Genesis(Restoration):
         flip_rate: of the flips that cube and target share, plain augmentation.
         drop_skips: how often each skip of the network is shut in pre-training, cube by cube and level by level, so
             that the deeper features must say what is there: 1 leaves an auto-encoder without skips, the papers' 0.
-        faithful: with the authors' quirks, for replication.
+        match_official: with the authors' quirks, for replication.
     Raises:
         GenesisError: no arm of that name, or a rate that is no probability.
     Source: Zhou et al. 2019, section 2; 2021, section 3.
@@ -36,9 +36,11 @@ class Genesis(Restoration):
         arm: Arm = "all",
         flip_rate: float = 0.4,
         drop_skips: float = 0.0,
-        faithful: bool = False,
+        match_official: bool = False,
     ) -> None:
-        super().__init__(backbone, genesis(arm=arm, faithful=faithful), Flip(p=flip_rate, faithful=faithful))
+        super().__init__(
+            backbone, genesis(arm=arm, match_official=match_official), Flip(p=flip_rate, match_official=match_official)
+        )
         if not 0 <= drop_skips <= 1:
             raise GenesisError(f"drop_skips is a probability in [0, 1], got {drop_skips}")
         self.drop_skips = drop_skips

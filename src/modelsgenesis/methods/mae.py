@@ -10,7 +10,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.learner import Batch, Sample
 from modelsgenesis.deformations import BlockMask, Flip
-from modelsgenesis.methods._restoring import Restoration
+from modelsgenesis.methods.base.restoring import Restoration
 
 
 class MaskedAutoEncoder(Restoration):

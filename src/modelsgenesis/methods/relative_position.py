@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods._cells import check_cells, check_gap, cut, fitted
-from modelsgenesis.methods._questions import mark, summarise_cells, teach_encoder_alone
+from modelsgenesis.methods.base.cells import check_cells, check_gap, cut, fitted
+from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, teach_encoder_alone
 
 
 class RelativePosition(Learner):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods._questions import mark, summarise, teach_encoder_alone
+from modelsgenesis.methods.base.pretext_task import mark, summarise, teach_encoder_alone
 
 Turn = tuple[tuple[int, int], int]  # the axes of space of its plane, quarter turns
 MOST = {2: 4, 3: 10}  # turns, by the axes of space

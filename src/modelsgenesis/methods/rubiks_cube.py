@@ -11,8 +11,8 @@ from torch.nn import functional
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods._cells import check_cells, check_gap, corners, cut, fitted
-from modelsgenesis.methods._questions import mark, summarise_cells, teach_encoder_alone
+from modelsgenesis.methods.base.cells import check_cells, check_gap, corners, cut, fitted
+from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, teach_encoder_alone
 
 PLANES = ((0, 1), (1, 2))  # of the half turns: about Z and, in 3D, about X
 

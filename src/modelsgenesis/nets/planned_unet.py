@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.naming import describe
-from modelsgenesis.nets._nnunet import architectures, decoded, parts_of, supervise
+from modelsgenesis.nets.nnunet_blocks import architectures, decoded, parts_of, supervise
 from modelsgenesis.nets.unet3d import Activation
 
 CLASSES = ("PlainConvUNet", "ResidualEncoderUNet")

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
-from modelsgenesis.nets._nnunet import architectures, decoded, parts_of, supervise
+from modelsgenesis.nets.nnunet_blocks import architectures, decoded, parts_of, supervise
 from modelsgenesis.nets.unet3d import Activation
 
 Strides = Sequence[int | Sequence[int]]

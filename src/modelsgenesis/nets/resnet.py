@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets._norms import make_norm
+from modelsgenesis.nets.norms import make_norm
 from modelsgenesis.nets.unet3d import Activation
 
 Shortcut = Literal["A", "B"]

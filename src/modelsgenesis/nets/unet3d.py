@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets._norms import Norm, make_norm
+from modelsgenesis.nets.norms import Norm, make_norm
 
 Up = Literal["transposed", "nearest"]
 Activation = Literal["sigmoid", "identity"]

@@ -1,7 +1,7 @@
 """Scans of any kind: MRI, or CT whose window is not known."""
 
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.training.plan import Plan
 

@@ -1,7 +1,7 @@
 """Genesis Chest CT with an optimiser that does not collapse."""
 
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.training.plan import Plan
 

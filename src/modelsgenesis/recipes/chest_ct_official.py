@@ -1,7 +1,7 @@
 """Genesis Chest CT with the authors' own values, for replication."""
 
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.training.plan import Plan
 
@@ -18,7 +18,7 @@ def chest_ct_official() -> Recipe:
         name="chest-ct-official",
         cubes=CubeSpec(size=(64, 64, 32), intensity=Window(-1000.0, 1000.0), rule="lung"),
         backbone_args={"width": 32, "norm": "batch_stats", "up": "transposed"},
-        method_args={"faithful": True},
+        method_args={"match_official": True},
         plan=Plan(
             steps=10_000_000,
             batch_size=6,

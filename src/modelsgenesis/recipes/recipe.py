@@ -14,8 +14,8 @@ from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned
-from modelsgenesis.data.sampling import CubeSpec
-from modelsgenesis.data.store import Scan, Store
+from modelsgenesis.data.sampling.cubes import CubeSpec
+from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.training.plan import Plan
 
 Settings = Mapping[str, Any]

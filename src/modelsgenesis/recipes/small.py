@@ -1,7 +1,7 @@
 """A network for laptops and continuous integration."""
 
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.data.sampling import CubeSpec
+from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.training.plan import Plan
 

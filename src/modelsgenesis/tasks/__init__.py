@@ -7,8 +7,8 @@ from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.hippocampus import hippocampus
 from modelsgenesis.tasks.iuc import iuc
 from modelsgenesis.tasks.lcs import lcs
+from modelsgenesis.tasks.lookup import find, names, read
 from modelsgenesis.tasks.medmnist3d import medmnist3d
-from modelsgenesis.tasks.naming import find, names, read
 from modelsgenesis.tasks.ncc import ncc
 from modelsgenesis.tasks.ncs import ncs
 from modelsgenesis.tasks.published import Published, Score

@@ -12,8 +12,8 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks._folds import dealt, held_out
-from modelsgenesis.tasks.building import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.doubles import drop_doubles
+from modelsgenesis.data.duplicates import drop_duplicates
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.working import usable_cores, work_through
 from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
@@ -99,7 +99,7 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
         if first is not case:
             what = f"two cases have this image: the other is {first.id}"
             problems[case.id] = Problem(source.path, what, "remove one of them")
-    kept, found = drop_doubles([source for _, source in files.values()])
+    kept, found = drop_duplicates([source for _, source in files.values()])
     there = {source.series for source in kept}
     by_path = {problem.path: problem for problem in found}
     copies = {case.id: by_path[source.path] for case, source in files.values() if source.series not in there}

@@ -11,7 +11,7 @@ from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.building import (
+from modelsgenesis.tasks.assembly import (
     build,
     case_id,
     group_by_channel,

@@ -9,10 +9,10 @@ from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import describe_file
-from modelsgenesis.data.tables import read_rows
-from modelsgenesis.tasks._folds import dealt
-from modelsgenesis.tasks.building import build, case_id, with_modality
+from modelsgenesis.tasks.assembly import build, case_id, with_modality
+from modelsgenesis.tasks.folds import dealt
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.task import Task
 

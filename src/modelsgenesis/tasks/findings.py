@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.headers import read_claims
+from modelsgenesis.data.formats.headers import read_claims
 from modelsgenesis.data.images import check_same_grid
+from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.masks import MOST_CLASSES, planes_of, read_classes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.values import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.volume import Geometry
 
 Grid = tuple[Geometry, tuple[int, ...], tuple[float, ...]]  # of the file; size and spacing_mm along X, Y, Z

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.intensity import BitDepth
-from modelsgenesis.data.tables import read_rows
+from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.table import Asked, table
 from modelsgenesis.tasks.task import Task

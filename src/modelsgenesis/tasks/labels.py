@@ -7,11 +7,11 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
+from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.masks import MOST_CLASSES, count_values, read_label_map
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.working import usable_cores, work_through
 
 FILE = "labels.json"
 WORTH_PROCESSES = 2**26  # bytes of masks, below which processes take longer to start than reading takes

@@ -10,7 +10,7 @@ from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.building import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build, one_source, with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Kind
-from modelsgenesis.data.archives import names_in, open_array
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.formats.npz_row import names_in, open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.answers import answers_of
-from modelsgenesis.tasks.building import build
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.label_values import answers_of
 from modelsgenesis.tasks.task import Task
 
 UNITLESS = "unknown"  # whatever was scanned: the makers scaled it to bytes

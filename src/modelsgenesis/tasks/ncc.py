@@ -8,10 +8,10 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Split
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source, describe_file
-from modelsgenesis.data.tables import read_rows
-from modelsgenesis.tasks._candidates import Candidate, cases_of, target_of, thinned
-from modelsgenesis.tasks.building import build, with_modality
+from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.process_pool import map_in_processes, usable_cores
 from modelsgenesis.core.rounding import rounded_up
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.formats.lidc_xml import Nodule, Reading, nodules_of, outlined_grid, read_outlines
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.data.outlines import Nodule, Reading, nodules_of, outlined_grid, read_outlines
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.working import map_in_processes, usable_cores
-from modelsgenesis.tasks.building import build, outlines_on, with_modality
+from modelsgenesis.tasks.assembly import build, outlines_on, with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -8,7 +8,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.building import CHANNEL, build, group_by_channel, in_order, named_sources, patient_of
+from modelsgenesis.tasks.assembly import CHANNEL, build, group_by_channel, in_order, named_sources, patient_of
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
 from modelsgenesis.tasks.task import NoCaseError, Task
 

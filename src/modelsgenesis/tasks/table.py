@@ -11,11 +11,11 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Kind, Label, Target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.scan import MODALITIES
+from modelsgenesis.data.source_table import ALSO, read_rows
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.tables import ALSO, read_rows
-from modelsgenesis.tasks.answers import answers_of, looks_like_masks, without_label
-from modelsgenesis.tasks.building import build, case_id, one_source, part_of, patient_of, with_modality
+from modelsgenesis.data.store.scan import MODALITIES
+from modelsgenesis.tasks.assembly import build, case_id, one_source, part_of, patient_of, with_modality
+from modelsgenesis.tasks.label_values import answers_of, looks_like_masks, without_label
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task

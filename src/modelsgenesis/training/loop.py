@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.nets.layout import put_channels_last
-from modelsgenesis.training.journal import Journal
+from modelsgenesis.core.processes import Processes
+from modelsgenesis.nets.memory_layout import put_channels_last
+from modelsgenesis.training.checkpoint import State, load_state, save_state
+from modelsgenesis.training.logger import RunLogger
 from modelsgenesis.training.optimizers import SGD, AdamW
 from modelsgenesis.training.plan import Plan
-from modelsgenesis.training.processes import Processes
 from modelsgenesis.training.schedule import learning_rate, since_best
-from modelsgenesis.training.state import State, load_state, save_state
-from modelsgenesis.training.stopping import StopRequest
+from modelsgenesis.training.signals import StopRequest
 
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the answer is one grey value
@@ -37,7 +37,7 @@ class Materials:
         training: (first sample, backward passes) -> this process's batches.
         validation: this process's share of the held-out batches, the same at every call, and none where there are
             fewer than processes; None holds nothing out, and the run goes to its last step.
-        keep_best: writes the network, given the step and its validation figures; called when they were the best so far.
+        keep_best: writes the network, given the step and its validation metrics; called when they were the best so far.
         after_validation: draws pictures and the like, given the step.
     """
 
@@ -110,16 +110,16 @@ class Training:
         passes = (plan.steps - state.step) * plan.accumulate
         batches = self.materials.training(state.step * plan.batch_size, passes)
         self.learner.train()
-        with StopRequest() as stop, self._journal() as journal:
+        with StopRequest() as stop, self._logger() as logger:
             while state.step < plan.steps and not self._out_of_patience():
                 self._step(batches)
                 due = state.step % validate_every == 0 or state.step == plan.steps
                 stopped = self._agree(stop.signal is not None)
                 if due or state.step % LOG_EVERY == 0:
-                    figures = self._take_window()
+                    metrics = self._take_window()
                     held_out = self._validate(self.materials.validation()) if due and self.materials.validation else {}
-                    if journal:
-                        journal.write(state.step, {**figures, **{f"val_{name}": held_out[name] for name in held_out}})
+                    if logger:
+                        logger.write(state.step, {**metrics, **{f"val_{name}": held_out[name] for name in held_out}})
                     if held_out:
                         self._judge(held_out)
                 if due or stopped:
@@ -157,9 +157,9 @@ class Training:
         state.step += 1
         self._note({"steps": torch.tensor(1.0), "seconds": torch.tensor(time.perf_counter() - started)})
 
-    def _note(self, figures: dict[str, Tensor]) -> None:
-        """Add figures to the sums since the last line of the log; on the device, so that nothing waits for it."""
-        for name, value in figures.items():
+    def _note(self, metrics: dict[str, Tensor]) -> None:
+        """Add metrics to the sums since the last line of the log; on the device, so that nothing waits for it."""
+        for name, value in metrics.items():
             before = self.window.get(name)
             self.window[name] = value.double() if before is None else before.to(value.device) + value.double()
 
@@ -180,10 +180,10 @@ class Training:
                 "lengthen the warm-up or clip the gradient (--clip-norm); the last good checkpoint is kept"
             )
         self.state.time_s += seconds
-        figures = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
+        metrics = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
         rate = learning_rate(self.plan, self.state.step - 1, self.state.history)
         speed = {"cubes_per_s": steps * self.plan.batch_size / seconds, "waiting": waiting / seconds}
-        return {"time_s": self.state.time_s, **speed, "lr": rate, **figures}
+        return {"time_s": self.state.time_s, **speed, "lr": rate, **metrics}
 
     @torch.no_grad()
     def _validate(self, batches: Batches) -> dict[str, float]:
@@ -203,20 +203,20 @@ class Training:
         shares = torch.stack([sums.get(name, none) for name in names])
         means = dict(zip(names, self._mean(shares).tolist(), strict=True))
         cubes = means.pop("cubes")
-        return self.learner.figures({name: value / cubes for name, value in means.items()})
+        return self.learner.metrics({name: value / cubes for name, value in means.items()})
 
-    def _judge(self, figures: dict[str, float]) -> None:
+    def _judge(self, metrics: dict[str, float]) -> None:
         """Remember a validation, keep the network if it is the best, and stop a run that has collapsed.
 
         Raises:
             TrainingError: the answers have been one grey value for several validations.
         """
         state = self.state
-        state.history.append(self.learner.rank(figures))
-        state.collapsed = state.collapsed + 1 if figures.get("spread", 1.0) < COLLAPSED else 0
+        state.history.append(self.learner.selection_score(metrics))
+        state.collapsed = state.collapsed + 1 if metrics.get("std_ratio", 1.0) < COLLAPSED else 0
         if self.fabric.is_global_zero:
             if since_best(state.history) == 0:
-                self.materials.keep_best(state.step, figures)
+                self.materials.keep_best(state.step, metrics)
             self.materials.after_validation(state.step)
         if state.collapsed >= COLLAPSED_FOR and state.step > self.plan.warmup_steps:
             raise TrainingError(
@@ -269,10 +269,10 @@ class Training:
     def _out_of_patience(self) -> bool:
         return self.plan.patience is not None and since_best(self.state.history) >= self.plan.patience
 
-    def _journal(self) -> "contextlib.AbstractContextManager[Journal | None]":
+    def _logger(self) -> "contextlib.AbstractContextManager[RunLogger | None]":
         if not self.fabric.is_global_zero:
             return contextlib.nullcontext()
-        return Journal(self.into, self.plan.steps, start=self.state.step, console=self.console)
+        return RunLogger(self.into, self.plan.steps, start=self.state.step, console=self.console)
 
 
 def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:

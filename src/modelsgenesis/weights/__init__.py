@@ -1,4 +1,4 @@
 from modelsgenesis.weights.files import load_network, save_network
-from modelsgenesis.weights.opening import Opened, load, load_backbone, open_weights, read_checkpoint
+from modelsgenesis.weights.loading import LoadedWeights, load, load_backbone, load_weights, read_checkpoint
 
-__all__ = ["Opened", "load", "load_backbone", "load_network", "open_weights", "read_checkpoint", "save_network"]
+__all__ = ["LoadedWeights", "load", "load_backbone", "load_network", "load_weights", "read_checkpoint", "save_network"]

@@ -18,8 +18,8 @@ from rich.console import Console
 from torch import Tensor
 
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.weights._numbers import READERS, Reader
-from modelsgenesis.weights._watching import Watcher, length, watch
+from modelsgenesis.weights.pickled_numbers import READERS, Reader
+from modelsgenesis.weights.watched_unpickling import Watcher, length, watch
 
 ZIP, PROTOCOLS = b"PK\x03\x04", (2, 3, 4, 5)
 MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save wrote first before it wrote archives

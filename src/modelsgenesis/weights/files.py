@@ -18,7 +18,7 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import read_json, written_aside
 from modelsgenesis.core.naming import find
 from modelsgenesis.nets.classifier import Classifier, Network
-from modelsgenesis.weights.catalogue import resolve
+from modelsgenesis.weights.registry import resolve
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
 FORMAT = 1

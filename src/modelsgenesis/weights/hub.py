@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
-from modelsgenesis.core.made import FILE as CERTIFICATE
-from modelsgenesis.core.made import read_certificate
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance
 
 CARD = "README.md"
-STAYS = (CERTIFICATE, ".*", "*.part")  # names paths of this machine, or is no part of the export
+STAYS = (PROVENANCE, ".*", "*.part")  # names paths of this machine, or is no part of the export
 
 
 def push(
@@ -34,7 +34,7 @@ def push(
         MissingExtraError: huggingface_hub is not installed.
     """
     library = _library()
-    read_certificate(folder, "export")
+    read_provenance(folder, "export")
     if not (folder / CARD).is_file():
         raise WeightsError(f"{folder}: has no {CARD}, which says what the weights are and what their licence is")
     api = library.HfApi(endpoint=endpoint, token=token)

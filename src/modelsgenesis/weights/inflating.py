@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.weights.adapters import Opened
 from modelsgenesis.weights.files import distinct
+from modelsgenesis.weights.formats import LoadedWeights
 from modelsgenesis.weights.transfer import LoadingMap, Row, network_with
 
 
-def inflated(opened: Opened, axes: int) -> Opened:
+def inflated(opened: LoadedWeights, axes: int) -> LoadedWeights:
     """Make an opened network one for images of so many axes of space.
 
     Each kernel is repeated along the new axis and divided by the number of its copies that meet in a voxel, so that a

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.nets._norms import BatchNorm
+from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.files import arguments_of, distinct, fill
 
 NORMS = ("batch", "batch_stats")

@@ -14,7 +14,7 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.files import arguments_of, distinct
 
-Widening = Literal["mean", "first", "random"]
+ChannelAdaptation = Literal["mean", "first", "random"]
 How = Literal["taken", "adapted", "random"]
 
 LEAST = 0.95  # of the encoder's parameters; below it a "pre-trained" network is mostly a random one
@@ -149,7 +149,7 @@ def transfer(
     pretrained: Backbone,
     network: Network,
     *,
-    widen: Widening = "mean",
+    widen: ChannelAdaptation = "mean",
     least: float = LEAST,
     opened: LoadingMap | None = None,
 ) -> LoadingMap:
@@ -171,8 +171,8 @@ def transfer(
         WeightsError: too little of the encoder fits; the network is then as it was.
         ValueError: an unknown way to widen.
     """
-    if widen not in get_args(Widening):
-        raise ValueError(f"widen must be {', '.join(get_args(Widening))}, got {widen!r}")
+    if widen not in get_args(ChannelAdaptation):
+        raise ValueError(f"widen must be {', '.join(get_args(ChannelAdaptation))}, got {widen!r}")
     prefix = "backbone." if isinstance(network, Classifier) else ""
     given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
     absent = {prefix + row.tensor: row.why for row in (opened.rows if opened else ()) if row.how == "random"}
@@ -207,7 +207,7 @@ def transfer(
 Fit = tuple[How, str, Tensor | None]
 
 
-def _fit(tensor: Tensor, value: Tensor | None, widen: Widening | None) -> Fit:
+def _fit(tensor: Tensor, value: Tensor | None, widen: ChannelAdaptation | None) -> Fit:
     """How a pre-trained tensor fits a new one; `widen` is for the first convolution alone."""
     if value is None:
         return _random("not in the pre-trained network")

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import load_module, members
-from modelsgenesis.weights.exporters._given import Given, read_given
+from modelsgenesis.weights.exporters.base.given import Given, read_given
 
 __all__ = ["Exporter", "Given", "find_exporter", "read_given"]
 

@@ -8,12 +8,12 @@ from typing import Any
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import fit, write_json, written_aside
-from modelsgenesis.core.made import package_version
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.weights.exporters._given import Given, read_given
+from modelsgenesis.weights.exporters.base.given import Given, read_given
 from modelsgenesis.weights.exporters.torch import save_state_dict
 from modelsgenesis.weights.files import arguments_of
 

@@ -11,7 +11,7 @@ from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.data.nnunet_plans import UNET, Planned
 from modelsgenesis.nets.planned_unet import PlannedUNet
-from modelsgenesis.weights.exporters._given import Given, read_given
+from modelsgenesis.weights.exporters.base.given import Given, read_given
 
 FILE = "nnunet-pretrained.pth"
 USAGE = """\

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
 from modelsgenesis.core.files import write_json, written_aside
-from modelsgenesis.nets._norms import BatchNorm
 from modelsgenesis.nets.classifier import Classifier, Network
-from modelsgenesis.weights.exporters._given import Given, read_given
+from modelsgenesis.nets.norms import BatchNorm
+from modelsgenesis.weights.exporters.base.given import Given, read_given
 
 OPSET = 20
 NEEDED = ("onnx", "onnxscript", "onnxruntime")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modelsgenesis.core.files import write_json
-from modelsgenesis.weights.exporters._given import read_given
+from modelsgenesis.weights.exporters.base.given import read_given
 from modelsgenesis.weights.files import save_network
 
 FILE = "model.safetensors"

@@ -6,7 +6,7 @@ import torch
 
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.nets.classifier import Network
-from modelsgenesis.weights.exporters._given import read_given
+from modelsgenesis.weights.exporters.base.given import read_given
 from modelsgenesis.weights.files import DESCRIPTION, EXPORTED
 
 USAGE = """\

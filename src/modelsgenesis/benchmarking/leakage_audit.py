@@ -1,0 +1,228 @@
+"""Whether pre-training saw the test cases: files, patients and voxels that it was taught on, held against them."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
+from modelsgenesis.data.identity import hashed
+from modelsgenesis.data.intensity_statistics import fill_missing
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.source_table import read_rows
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store.preparing import hash_content
+from modelsgenesis.data.store.store import Store
+from modelsgenesis.data.store.writer import SALT, write_table
+from modelsgenesis.finetuning.run import BEST, LAST
+from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.case_tables import CASES
+from modelsgenesis.weights.files import EXPORTED, OWN
+
+FILE = "audit.csv"
+COLUMNS = ("arm", "case", "patient", "why", "allowed")
+MOST_NAMED = 5  # hits in an error; the table has them all
+NETWORKS = {  # that a stage writes into its folder; any other file there may come from anywhere
+    "pretrain": (BEST, LAST), "finetune": (BEST, LAST), "weights recalibrate": (BEST,), "export": (OWN, EXPORTED),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A reason not to trust a comparison.
+
+    Attributes:
+        arm: whose pre-training it is about.
+        case: of the test set; empty where nothing could be looked up.
+        patient: of that case, raw.
+        why: what was found.
+    """
+
+    arm: str
+    case: str
+    patient: str
+    why: str
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """What a network was taught on: the scans of a store, or the cases of a fine-tuning.
+
+    Attributes:
+        where: in words.
+        hashes: of the files.
+        knows: whether one is of the patient of a case, of whom this is an image.
+        fingerprints: of the images.
+        lost: what of it cannot be looked up.
+    """
+
+    where: str
+    hashes: set[str]
+    knows: Callable[[Case, Source], bool]
+    fingerprints: Fingerprints
+    lost: tuple[str, ...] = ()
+
+    def search(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
+        """Find the test cases that are among it, each with the reason."""
+        for case in cases:
+            for source in case.images:
+                try:
+                    why = self._why(case, source)
+                except UnreadableError as error:
+                    why = f"its image cannot be read ({error.problem}), so nobody can tell whether it is {self.where}"
+                if why:
+                    yield case, why
+
+    def _why(self, case: Case, source: Source) -> str:
+        if _hash_of(source) in self.hashes:
+            return f"the file is {self.where}"
+        if self.knows(case, source):
+            return f"the patient {case.patient or source.patient} is {self.where}"
+        return (
+            f"the same voxels, saved anew, are {self.where}"
+            if self.fingerprints.hold(_print_of(source.whole()))
+            else ""
+        )
+
+
+def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
+    """Look for test cases among what a network was taught on.
+
+    Args:
+        arm: the name of the start.
+        start: a run, or a weights file.
+        cases: of the test set.
+    Returns:
+        What was found; also where the lineage leads nowhere, so that something could not be looked up.
+    """
+    hits: list[Hit] = []
+    doubts: list[str] = []
+    looked: set[Path] = set()
+    waiting = [(start, "", "")]  # what to look at, the verb of the stage that used it, and its fingerprint then
+    while waiting:
+        place, used_by, was = waiting.pop(0)
+        home = place if place.is_dir() else place.parent
+        made = _provenance_of(place)
+        if made is None:
+            unknown = f"no certificate says what {place if used_by else 'it'} was pre-trained on"
+            doubts.append(f"its store {place} is no longer there" if used_by == "pretrain" else unknown)
+            continue
+        if used_by and was != fingerprint(place):
+            doubts.append(f"{place} was made anew after genesis {used_by} had used it")
+        if home in looked:
+            continue
+        looked.add(home)
+        waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made).items()]
+        if made.verb in ("prepare", "finetune"):
+            taught = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
+            hits += [Hit(arm, case.id, case.patient, why) for case, why in taught.search(cases)]
+            doubts += taught.lost
+    hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
+    return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
+
+
+def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequence[str]) -> None:
+    """Write down what the audit found, if only that it is nothing, and refuse to go on with what is not allowed.
+
+    Args:
+        hits: of these arms.
+        arms: that were looked at now; what is written there of others stays.
+        into: the folder that gets audit.csv.
+        allow: arms whose hits are no reason to stop.
+    Raises:
+        DataError: there is such a hit.
+    """
+    before = read_rows(into / FILE)[0] if (into / FILE).is_file() else []
+    rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in hits]
+    write_table(into / FILE, COLUMNS, [row for row in before if row["arm"] not in arms] + rows)
+    wrong = [hit for hit in hits if hit.arm not in allow]
+    if wrong:
+        some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:MOST_NAMED])
+        more = "" if len(wrong) <= MOST_NAMED else f"; and {len(wrong) - MOST_NAMED} more"
+        raise DataError(
+            f"{len(wrong)} reasons not to trust this comparison, listed in {into / FILE}: {some}{more}. Pre-train "
+            f"without the test patients, or name the arm with --allow {wrong[0].arm}"
+        )
+
+
+def _provenance_of(place: Path) -> Provenance | None:
+    """Of a folder its certificate; of a weights file its folder's, if that stage writes a file of this name."""
+    chain = lineage(place if place.is_dir() else place.parent)
+    made = chain[0][1] if chain else None
+    own = made is not None and (place.is_dir() or place.name in NETWORKS.get(made.verb, ()))
+    return made if own else None
+
+
+def _origins(made: Provenance) -> dict[str, str]:
+    """The inputs that say what a network saw before; of a fine-tuning not its cases, which its folder lists."""
+    skipped = {"prepare": None, "finetune": 1}.get(made.verb, 0)
+    return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
+
+
+def _scans_of(path: Path) -> _Taught:
+    """What is known of a store's scans."""
+    store = Store.open(path)
+    salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
+    patients = {scan.patient for scan in store.scans}
+    known = [Fingerprint.read(scan.print) for scan in store.scans if scan.print]
+    unknown = len(store.scans) - len(known)
+    lost = [f"{path} holds {unknown} scans without a fingerprint, such as official cubes"] if unknown else []
+    lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
+    return _Taught(
+        where=f"in the store {path}",
+        hashes={scan.sha256 for scan in store.scans},
+        knows=lambda case, source: (
+            salt is not None and hashed(salt, "patient", case.patient or source.patient) in patients
+        ),
+        fingerprints=Fingerprints(known),
+        lost=tuple(lost),
+    )
+
+
+def _cases_of(path: Path) -> _Taught:
+    """What is known of the cases that a run was fine-tuned on; its own table names them."""
+    rows, columns = read_rows(path / CASES) if (path / CASES).is_file() else ([], [])
+    rows = [row for row in rows if row["role"] in ("train", "val")]
+    hashes, fingerprints, gone = set(), [], []
+    for row in rows:
+        try:
+            for column in columns:
+                if column == "image" or column.startswith("image_"):
+                    source = with_modality(one_source(Path(row[column]), path), row["modality"])
+                    hashes.add(_hash_of(source))
+                    fingerprints.append(_print_of(source.whole()))
+        except UnreadableError:
+            gone.append(row["id"])
+    patients = {row["patient"] for row in rows}
+    named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
+    lost = [] if rows else [f"{path / CASES} names no case"]
+    lost += (
+        [f"{len(gone)} of the {len(rows)} cases of {path / CASES} are no longer there, {gone[0]} first"] if gone else []
+    )
+    return _Taught(
+        where=f"among the cases of {path}",
+        hashes=hashes,
+        knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
+        fingerprints=Fingerprints(fingerprints),
+        lost=tuple(lost),
+    )
+
+
+def _hash_of(source: Source) -> str:
+    """What tells one scan from another: its bytes, read once for all boxes and volumes of a file."""
+    scan = source.whole()
+    return _hash_of_scan(scan if scan.kind == "row" else replace(scan, index=None))
+
+
+@functools.cache
+def _hash_of_scan(scan: Source) -> str:
+    return hash_content(scan)
+
+
+@functools.cache
+def _print_of(scan: Source) -> Fingerprint:
+    return fingerprint_of(fill_missing(read_volume(scan).values)[0])

@@ -1,0 +1,261 @@
+"""How much annotation an arm saves: the budget at which it reaches what the reference reaches with more."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores, bootstrap_means
+from modelsgenesis.benchmarking.statistics.comparison import check_reference
+from modelsgenesis.benchmarking.statistics.few_seeds import Estimate, draw_seeds, percentiles, scope_words, t_reach
+from modelsgenesis.benchmarking.statistics.learning_curve import first_reaching, isotonic
+from modelsgenesis.benchmarking.statistics.runs import Table
+from modelsgenesis.benchmarking.statistics.significance import SAME
+from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights
+
+STEPS = 64  # places looked at between two budgets
+ALIKE = (
+    1e-12  # a lead whose variance is below that share of the scores' own is the same in every seed, but for rounding
+)
+DECIMALS = 9  # of a saving; beyond them is the rounding of logarithms, which must not show a saving of 0
+
+Bound = Literal["", "at least", "at most"]
+
+
+@dataclass(frozen=True)
+class LabelSaving:
+    """1 - needed / cases: the share of the reference's budget that the arm does without.
+
+    Attributes:
+        task: its name.
+        metric: its name.
+        arm: its name.
+        reference: the arm whose score is to be reached.
+        cases: the reference's budget.
+        score: of the reference there, on its learning curve.
+        needed: cases with which the arm reaches it; the arm's first budget where that is enough already, infinity where
+            its last is not.
+        bound: "at least" and "at most" in these two cases, for the saving is then a bound.
+        saving: with its interval; the low end is -infinity where the arm's last budget may not be enough, the high end
+            1 where its first may be.
+        percentile: the same with the plain bootstrap's interval over seeds alone, which for few seeds is too narrow.
+        n: seeds of the budget that has the fewest, of both arms.
+        missing: runs of either arm that are not there.
+        patients: that the interval is over, as well as over seeds; 0 where it holds for these test cases only.
+    """
+
+    task: str
+    metric: str
+    arm: str
+    reference: str
+    cases: int
+    score: float
+    needed: float
+    bound: Bound
+    saving: Estimate
+    percentile: Estimate
+    n: int
+    missing: int
+    patients: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether the whole interval is above zero: only then a saving may be claimed."""
+        return self.saving.low95 > 0
+
+    @property
+    def claim(self) -> str:
+        """What may be said of it, and for whom it holds."""
+        if not self.shown:
+            return "not shown"
+        much = f"{self.bound} {self.saving.value:.0%}".strip()
+        ends = f"{self.saving.low95:.0%} to {self.saving.high95:.0%}"
+        return f"saves {much} (95 % interval {ends}, {scope_words(self.patients > 0)})"
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """Learning curves of an arm, larger is better: as it is, and resampled."""
+
+    budgets: NDArray[np.float64]  # (budgets,)
+    n: int
+    missing: int
+    point: NDArray[np.float64]  # (budgets,)
+    by_seed: NDArray[np.float64]  # (resamples, budgets), NaN where a budget was left without a run
+    by_patient: NDArray[np.float64]  # (resamples, budgets)
+
+
+def label_savings(
+    table: Table,
+    reference: str = "scratch",
+    *,
+    higher_is_better: bool = True,
+    redrawn: BootstrapScores | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[LabelSaving]:
+    """What every other arm saves at every budget of the reference.
+
+    Seeds are resampled jointly for all arms and budgets, for their cases are the same and nested. Where scores on
+    resampled patients are given, or those of the cases, the interval is over patients too.
+
+    Args:
+        table: of one task and metric.
+        reference: the arm whose scores are to be reached.
+        higher_is_better: False for errors and distances.
+        redrawn: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
+        resamples: of the bootstrap.
+        seed: of it.
+    Raises:
+        DataError: the reference is no arm of the table.
+    """
+    check_reference(table, reference)
+    sign = 1.0 if higher_is_better else -1.0
+    seeds = draw_seeds(len(table.seeds), resamples, seed)
+    redrawn = redrawn or bootstrap_means(table, resamples=resamples, seed=seed)
+    curves = {arm: _curves(table, arm, sign, seeds, redrawn) for arm in table.arms}
+    num_patients = redrawn.num_patients if redrawn else 0
+    return [
+        _saving(table, arm, reference, curves, column, sign, num_patients)
+        for arm in table.arms
+        if arm != reference
+        for column in range(len(curves[reference].budgets))
+    ]
+
+
+def _curves(table: Table, arm: str, sign: float, seeds: Weights, redrawn: BootstrapScores | None) -> _Curves:
+    at, values = table.arms.index(arm), table.of(arm)
+    run = np.isfinite(values).any(1)
+    there = np.isfinite(values[run])
+    scores = sign * np.where(there, redrawn.whole[at, run] if redrawn else values[run], 0)
+    by_patient = np.empty((0, len(scores)))
+    if redrawn:
+        drawn = np.moveaxis(sign * np.where(there[..., None], redrawn.values[at, run], 0), -1, 0)
+        by_patient = _fit(drawn, np.broadcast_to(there, drawn.shape))  # (resamples, budgets, seeds)
+    return _Curves(
+        np.array(table.budgets, np.float64)[run],
+        int(there.sum(1).min()),
+        int((~there).sum()),
+        point=_fit(scores[None], there[None])[0],
+        by_seed=_fit(scores * seeds[:, None], there * seeds[:, None]),
+        by_patient=by_patient,
+    )
+
+
+def _fit(sums: NDArray[np.float64], counts: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Monotone curves (curves, budgets) of (curves, budgets, seeds); NaN where a budget has no run."""
+    num = np.asarray(counts.sum(-1), np.float64)
+    means = np.divide(sums.sum(-1), num, out=np.zeros(num.shape), where=num > 0)
+    whole = (num > 0).all(-1, keepdims=True)
+    return np.where(whole, isotonic(means, np.maximum(num, 1)), np.nan)
+
+
+def _saving(
+    table: Table,
+    arm: str,
+    reference: str,
+    curves: dict[str, _Curves],
+    column: int,
+    sign: float,
+    num_patients: int,
+) -> LabelSaving:
+    ours, theirs = curves[arm], curves[reference]
+    budget, target = int(theirs.budgets[column]), float(theirs.point[column])
+    logs = np.log(ours.budgets)
+    needed = float(first_reaching(ours.budgets, ours.point[None], np.array([target]))[0])
+    bound: Bound = "at most" if np.isinf(needed) else "at least" if target <= ours.point[0] else ""
+    value = 1 - float(min(needed, ours.budgets[-1])) / budget
+    by_seed = _together(ours.by_seed, theirs.by_seed[:, column])
+    by_patient = _together(ours.by_patient, theirs.by_patient[:, column])
+    n = min(ours.n, theirs.n)
+    interval = plain = Estimate(value)
+    enough = len(by_seed) >= (1 - MOST_UNDEFINED) * len(ours.by_seed)
+    if n > 1 and enough and num_patients != 1:
+        parts = [_covariance(by_seed, n)] + ([_covariance(by_patient, num_patients)] if num_patients else [])
+        freedoms = np.array([n - 1, num_patients - 1][: len(parts)])
+        ends = _ends(logs, np.append(ours.point, target), np.stack(parts), freedoms)
+        interval = Estimate(value, *_as_savings(ends, ours.budgets, budget))
+        plain = _plain(ours.budgets, by_seed, budget, value)
+    missing = ours.missing + theirs.missing
+    return LabelSaving(
+        table.task,
+        table.metric,
+        arm,
+        reference,
+        budget,
+        sign * target,
+        needed,
+        bound,
+        interval,
+        plain,
+        n,
+        missing,
+        num_patients,
+    )
+
+
+def _together(arm: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Resampled curves and targets, (resamples, budgets + 1), where both are defined."""
+    both = np.column_stack([arm, target])
+    return np.asarray(both[np.isfinite(both).all(1)])
+
+
+def _covariance(resampled: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Of curve and target, made good for drawing from n."""
+    return np.atleast_2d(np.cov(resampled, rowvar=False, ddof=0)) * n / (n - 1)
+
+
+def _ends(
+    logs: NDArray[np.float64], curve: NDArray[np.float64], parts: NDArray[np.float64], freedoms: NDArray[np.int64]
+) -> tuple[float, float]:
+    """The fewest and the most cases at which the arm may just be level with the target, as logarithms.
+
+    A number of cases is possible where the 95 % t-interval of the arm's score there minus the target holds zero.
+    -inf: the first budget may be enough; +inf: the last may not be. Where even the first is surely enough the most is
+    -inf, and where even the last surely is not the fewest is +inf. Where all seeds have the same lead nothing is known
+    of its spread, and that number of cases is possible, however great the lead is.
+
+    Args:
+        logs: (budgets,) of the arm.
+        curve: (budgets + 1,): the arm's scores, then the target.
+        parts: (sources, budgets + 1, budgets + 1) covariances of these; the seeds' first.
+        freedoms: (sources,).
+    """
+    steps = (np.linspace(a, b, STEPS, endpoint=False) for a, b in pairwise(logs))
+    places = np.concatenate([*steps, logs[-1:]])
+    hats = np.stack([np.interp(places, logs, one) for one in np.eye(len(logs))], axis=1)
+    minus = np.column_stack([hats, -np.ones(len(places))])  # (places, budgets + 1): arm minus target
+    lead = minus @ curve
+    variances = np.maximum(np.einsum("pi,sij,pj->sp", minus, parts, minus), 0)
+    rounding = max(ALIKE * float(np.diag(parts[0]).max()), (SAME * float(np.abs(curve).max())) ** 2)
+    reach = np.where(variances[0] > rounding, t_reach(variances, freedoms), np.inf)
+    fewest = _crossing(places, lead + reach)
+    most = -_crossing(-places[::-1], (reach - lead)[::-1])
+    return fewest, most
+
+
+def _crossing(places: NDArray[np.float64], heights: NDArray[np.float64]) -> float:
+    """Where heights first come to 0 or above, straight between places; -inf before the first, +inf after the last."""
+    above = heights >= 0
+    at = int(above.argmax())
+    if above[at] and at:
+        share = -heights[at - 1] / (heights[at] - heights[at - 1])
+        return float(places[at - 1] + share * (places[at] - places[at - 1]))
+    return float("-inf") if above[at] else float("inf")
+
+
+def _as_savings(ends: tuple[float, float], budgets: NDArray[np.float64], budget: int) -> tuple[float, float]:
+    """Low and high end of the saving, from the fewest and the most cases (logarithms, infinite beyond the budgets)."""
+    fewest, most = ends
+    high = 1.0 if fewest == -np.inf else 1 - min(np.exp(fewest), budgets[-1]) / budget
+    low = -np.inf if most == np.inf else 1 - max(np.exp(most), budgets[0]) / budget
+    return float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS))
+
+
+def _plain(budgets: NDArray[np.float64], by_seed: NDArray[np.float64], budget: int, value: float) -> Estimate:
+    drawn = 1 - first_reaching(budgets, by_seed[:, :-1], by_seed[:, -1]) / budget
+    drawn[(by_seed[:, 0] >= by_seed[:, -1])] = 1.0  # the first budget is enough, perhaps fewer cases too
+    found = percentiles(drawn, value)
+    return Estimate(value, min(found.low95, 1 - float(budgets[0]) / budget), found.high95)

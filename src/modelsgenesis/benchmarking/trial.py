@@ -1,0 +1,134 @@
+"""One run of a benchmark: taught, predicted, scored, in a folder that can be opened alone."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.target import Kind
+from modelsgenesis.evaluation.evaluate import evaluate
+from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.finetune import finetune
+from modelsgenesis.inference.predict import predict
+from modelsgenesis.metrics.summary import MEAN
+
+METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
+TEST = "test.csv"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that decides one run.
+
+    Attributes:
+        arm: its name.
+        cases: labelled cases; None is all.
+        seed: of everything random.
+        data: the task's data.
+        into: the folder.
+        start: a run, a weights file, or "scratch".
+        like: of scratch: the kind of network.
+        options: further ones of `finetune`.
+        threads: of the processor; the same for every run, so that results do not hang on how many run at once.
+        metric: to read off the scores.
+    """
+
+    arm: str
+    cases: int | None
+    seed: int
+    data: Path
+    into: Path
+    start: str
+    like: str | None
+    case_cache: Path
+    metric: str
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        value: of the metric over the test cases; NaN while it is not done.
+        by_case: the metric of each test case, if it is a mean over cases: (case, patient, value), NaN where it is
+            undefined, as Dice is of a label that is neither there nor found.
+        time_s: spent training.
+        why: it failed; empty if it did not.
+    """
+
+    value: float
+    by_case: tuple[tuple[str, str, float], ...] = ()
+    time_s: float = 0.0
+    why: str = ""
+
+
+def folder_of(into: Path, arm: str, cases: int | None, seed: int) -> Path:
+    """The folder of a run.
+
+    Args:
+        into: of the benchmark.
+        arm: its name.
+        cases: None is all.
+        seed: of the run.
+    """
+    return into / "runs" / arm.replace(":", "-") / f"cases-{ALL if cases is None else cases}" / f"seed-{seed}"
+
+
+def do_trial(trial: Trial) -> Result:
+    """Teach, predict and score; what is done already is not done again.
+
+    A run that was asked to stop is not done, and gives NaN without a reason.
+    """
+    torch.set_num_threads(trial.threads)
+    run, predictions, scores = (trial.into / name for name in ("run", "predictions", "scores"))
+    try:
+        finetune(
+            trial.data, run, from_=trial.start, like=trial.like if trial.start == SCRATCH else None, cases=trial.cases,
+            seed=trial.seed, shelf=trial.case_cache, quiet=True, **trial.options,
+        )  # fmt: skip
+        if not (run / PROVENANCE).is_file():
+            return Result(math.nan)
+        if not (scores / PROVENANCE).is_file():
+            predict(run, run / TEST, predictions, quiet=True)
+            evaluate(predictions, run / TEST, scores, resamples=1, worst=0, workers=0, quiet=True)
+    except GenesisError as error:
+        return Result(math.nan, why=str(error))
+    return read_result(trial)
+
+
+def read_result(trial: Trial) -> Result:
+    """Read what a finished run gave."""
+    scores = trial.into / "scores"
+    lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
+    if not lines:
+        return Result(math.nan, why=f"there is no metric {trial.metric} of this kind of task")
+    whole = next((line for line in lines if line["label"] == MEAN), lines[0])
+    value = math.nan if whole["value"] is None else float(whole["value"])
+    by_case = _by_case(scores / "cases.csv", trial.metric)
+    if known := [each for _, _, each in by_case if not math.isnan(each)]:
+        value = sum(known) / len(known)  # the mean of the labels' means is another where cases lack labels
+    if math.isnan(value):
+        return Result(math.nan, why=f"{trial.metric} is undefined on these test cases; choose another --metric")
+    with open(trial.into / "run" / "log.csv", newline="", encoding="utf-8") as file:
+        time_s = max(float(row["time_s"]) for row in csv.DictReader(file))
+    return Result(value, by_case, time_s)
+
+
+def _by_case(path: Path, metric: str) -> tuple[tuple[str, str, float], ...]:
+    """Mean over a case's labels that have one, or NaN; nothing where the metric is one of all cases together."""
+    found: dict[tuple[str, str], list[float]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if metric in row:
+                values = found.setdefault((row["id"], row["patient"]), [])
+                values += [float(row[metric])] if row[metric] else []
+    return tuple((*key, sum(values) / len(values) if values else math.nan) for key, values in found.items())

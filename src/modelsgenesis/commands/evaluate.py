@@ -1,0 +1,5 @@
+"""The verb evaluate."""
+
+from modelsgenesis.evaluation.evaluate import evaluate
+
+__all__ = ["evaluate"]

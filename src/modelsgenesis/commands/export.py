@@ -1,0 +1,5 @@
+"""The verb export."""
+
+from modelsgenesis.reports.export import export
+
+__all__ = ["export"]

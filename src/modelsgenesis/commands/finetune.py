@@ -1,0 +1,5 @@
+"""The verb finetune."""
+
+from modelsgenesis.finetuning.finetune import finetune
+
+__all__ = ["finetune"]

@@ -1,0 +1,5 @@
+"""The verb inspect."""
+
+from modelsgenesis.reports.inspection import inspect
+
+__all__ = ["inspect"]

@@ -1,0 +1,5 @@
+"""The verb predict."""
+
+from modelsgenesis.inference.predict import predict
+
+__all__ = ["predict"]

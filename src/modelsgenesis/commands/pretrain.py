@@ -1,0 +1,5 @@
+"""The verb pretrain."""
+
+from modelsgenesis.pretraining.pretrain import pretrain
+
+__all__ = ["pretrain"]

@@ -1,0 +1,180 @@
+"""Weights of others and ours: `genesis weights list`, `show`, `fetch`, `recalibrate`; for the hub `push` and `pull`."""
+
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.pretraining.recalibrate import recalibrate
+from modelsgenesis.weights import hub, registry
+from modelsgenesis.weights.download import Patience, Progress
+from modelsgenesis.weights.fetch import fetch as fetch_entry
+from modelsgenesis.weights.fetch import is_accepted
+from modelsgenesis.weights.registry import Entry
+
+WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
+
+
+def list_() -> str:
+    """List the weights of the registry: what each is, which networks start from it, its size and its licence.
+
+    Returns:
+        The table; `genesis weights show NAME` tells the rest.
+    """
+    table = Table(show_lines=True)
+    for heading in ("name", "what", "fits", "size", "licence"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
+    for entry in registry.ENTRIES:
+        table.add_row(entry.name, entry.title, entry.fits, _megabytes(entry), entry.licence.name)
+    return _text(table)
+
+
+def show(name: str) -> str:
+    """Tell all of one entry of the registry: licence, citation, training data, checksum, address.
+
+    Args:
+        name: of the entry.
+    Returns:
+        A table.
+    Raises:
+        WeightsError: there is none of that name.
+    """
+    return _text(_described(registry.find(name)))
+
+
+def fetch(
+    name: str | Entry, into: str | Path, *, accept: bool = False, stall_s: float = 60.0, quiet: bool = False
+) -> Path:
+    """Download weights of the registry, once you have accepted their licence.
+
+    Stopped or broken off, the same command goes on where it was. What is there already is only checked.
+
+    Args:
+        name: of the entry; in Python also one that you made.
+        into: the folder that gets the file and its record, NAME.json.
+        accept: the licence; without it, it is shown and you are asked.
+        stall_s: seconds without a byte after which a line counts as dead.
+        quiet: show nothing and ask nothing.
+    Returns:
+        The file, for --from and mg.load.
+    Raises:
+        WeightsError: the licence was not accepted, or the file cannot be had or is not the right one.
+        DataError: the disk is full or the folder cannot be written.
+    """
+    entry = name if isinstance(name, Entry) else registry.find(name)
+    folder, console = Path(into), Console(stderr=True, quiet=quiet)
+    if not is_accepted(entry, folder):
+        console.print(_described(entry))
+        if not accept and not _says_yes(console):
+            raise WeightsError(
+                f"the licence of {entry.name} was not accepted, and nothing was downloaded; read it at "
+                f"{entry.licence.url}, and answer yes or give --accept"
+            )
+    with _bar(entry.name, console) as progress:
+        return fetch_entry(entry, folder, patience=Patience(stall_s=stall_s), progress=progress)
+
+
+def push(folder: str | Path, repo: str, *, public: bool = False) -> str:
+    """Upload an exported folder, its model card and weights, to the Hugging Face hub.
+
+    Your account is the one of `hf auth login`. The card is read by others: look at it before you make it public.
+
+    Args:
+        folder: made by `genesis export`; its made.json, which names paths of this machine, stays here.
+        repo: OWNER/NAME; made if it is not there.
+        public: to all; otherwise a new repository is private.
+    Returns:
+        The address of what was uploaded.
+    Raises:
+        WeightsError: the folder is no export, or the hub refuses.
+        MissingExtraError: huggingface_hub is not installed.
+    """
+    return hub.push(Path(folder), repo, public=public)
+
+
+def pull(repo: str, into: str | Path, *, revision: str | None = None) -> Path:
+    """Download a folder of weights from the Hugging Face hub.
+
+    Args:
+        repo: OWNER/NAME.
+        into: the folder that gets all its files, and only when all have arrived.
+        revision: a branch, a tag or a commit; a commit always gives the same.
+    Returns:
+        `into`.
+    Raises:
+        WeightsError: the folder holds something already, or the hub refuses.
+        MissingExtraError: huggingface_hub is not installed.
+    """
+    return hub.pull(repo, Path(into), revision=revision)
+
+
+weights: dict[str, Callable[..., Any]] = {
+    "list": list_,
+    "show": show,
+    "fetch": fetch,
+    "recalibrate": recalibrate,
+    "push": push,
+    "pull": pull,
+}
+
+
+def _described(entry: Entry) -> Table:
+    """All of an entry."""
+    table = Table(title=entry.name, title_justify="left", title_style="", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "what": entry.title,
+        "format": entry.format,
+        "fits": entry.fits,
+        "trained on": entry.data,
+        "licence": f"{entry.licence.name}: {entry.licence.allows}",
+        "its text": entry.licence.url,
+        "cite": entry.citation,
+        "address": entry.url or "in the package",
+        "size": _megabytes(entry),
+        "SHA-256": entry.sha256 or ("recorded on the first download, checked after" if entry.url else ""),
+        "notes": entry.notes,
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def _megabytes(entry: Entry) -> str:
+    return f"{entry.size / 1e6:.0f} MB" if entry.size else ""
+
+
+def _text(table: Table) -> str:
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    written = io.StringIO()
+    Console(file=written, width=width, color_system=None, highlight=False, markup=False).print(table)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
+def _says_yes(console: Console) -> bool:
+    """Ask whoever sits at the terminal; nobody there is no."""
+    if console.quiet or not sys.stdin.isatty():
+        return False
+    console.print("Do you accept this licence? Type yes to download: ", end="")
+    return sys.stdin.readline().strip().lower() == "yes"
+
+
+@contextmanager
+def _bar(name: str, console: Console) -> Iterator[Progress]:
+    """A bar of what has come, where somebody can see it."""
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    hidden = console.quiet or not console.is_terminal
+    with Bars(*columns, console=console, disable=hidden, transient=True) as bars:
+        bar = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)

@@ -1,0 +1,102 @@
+"""Where a run computes: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
+
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.process_pool import usable_cores
+from modelsgenesis.core.processes import Processes
+from modelsgenesis.core.single_process import Alone
+from modelsgenesis.training.plan import Precision
+
+Accelerator = Literal["auto", "cpu", "gpu"]
+MACHINE = "machine"  # of a certificate's arguments: where a run was finished
+CPU_INFO = Path("/proc/cpuinfo")
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark would repeat its greetings every run
+
+
+def make_fabric(
+    precision: Precision, *, accelerator: Accelerator = "auto", devices: int = 1, nodes: int = 1
+) -> Processes:
+    """Make the Fabric of a run, not yet launched; a process alone needs none.
+
+    Args:
+        precision: "auto" is bf16 where the device computes it fast.
+        accelerator: "auto" takes a GPU where there is one.
+        devices: processes a node, one a device; torchrun's own number wins.
+        nodes: machines.
+    Raises:
+        TrainingError: no such number of processes, or no GPU where one was asked for.
+    """
+    if devices < 1 or nodes < 1:
+        raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
+    if accelerator == "gpu" and torch.cuda.device_count() < devices:
+        raise TrainingError(f"{devices} GPUs asked for, {torch.cuda.device_count()} here; use --accelerator cpu")
+    if accelerator == "auto":
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    chosen = choose_precision(precision, accelerator)
+    if devices * nodes == 1:
+        return Alone(torch.device("cuda", 0) if accelerator == "gpu" else torch.device("cpu"), chosen)
+    # Here, and in no module's head: they take two seconds, which a process alone need not wait.
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp",
+        precision=chosen,
+        plugins=SLURMEnvironment() if SLURMEnvironment.detect() else None,
+    )
+
+
+def gpus_here(accelerator: Accelerator) -> list[str]:
+    """Every GPU that this process may use, as CUDA_VISIBLE_DEVICES names them; none where the CPU is to compute."""
+    if accelerator == "cpu":
+        return []
+    numbers = [str(number) for number in range(torch.cuda.device_count())]
+    said = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return said[: len(numbers)] if said else numbers
+
+
+def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal["32-true", "bf16-mixed"]:
+    """Decide "auto": bf16 on GPUs that have it, and on CPUs with bf16 instructions, where it halves a step."""
+    if precision != "auto":
+        return precision
+    if accelerator == "gpu":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def describe_machine(fabric: Processes) -> dict[str, Any]:
+    """Say what a run computes on, for its certificate; it names kinds of machines, and no computer or person."""
+    device = fabric.device
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "processes": fabric.world_size,
+        "precision": str(fabric.strategy.precision.precision),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    """The processor's kind; Linux knows it better than Python does."""
+    if CPU_INFO.is_file():
+        for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,107 @@
+"""Birth certificates: every folder a stage writes says in `made.json` how it came to be, and from what."""
+
+import datetime
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json, sha256, write_json
+
+FILE = "made.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """One folder's birth certificate."""
+
+    verb: str
+    arguments: dict[str, Any]
+    inputs: dict[str, str]  # folder as given -> SHA-256 of its made.json, or of the file itself
+    version: str
+    commit: str | None
+    seed: int | None
+    finished: str  # UTC, ISO 8601
+
+
+def write_provenance(
+    into: Path, verb: str, arguments: dict[str, Any], *, inputs: list[Path], seed: int | None = None
+) -> None:
+    """Write the birth certificate of a finished folder; its presence says that the folder is whole."""
+    certificate = Provenance(
+        verb=verb,
+        arguments=arguments,
+        inputs={str(path): fingerprint(path) for path in inputs},
+        version=package_version(),
+        commit=package_commit(),
+        seed=seed,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    write_json(into / FILE, vars(certificate))
+
+
+def read_provenance(folder: Path, verb: str) -> Provenance:
+    """Read the certificate of a folder that a stage must have finished.
+
+    Raises:
+        DataError: there is none, so the folder is unfinished or something else; or another stage wrote it.
+    """
+    if not (folder / FILE).is_file():
+        raise DataError(
+            f"{folder} is no finished folder of `genesis {verb}` (it has no {FILE}); run genesis {verb} first"
+        )
+    made = _read(folder)
+    if made.verb != verb:
+        raise DataError(
+            f"{folder} was made by `genesis {made.verb}`, but a folder made by `genesis {verb}` is needed here"
+        )
+    return made
+
+
+def lineage(folder: Path) -> list[tuple[str, Provenance]]:
+    """Follow the certificates from a folder back to its sources, nearest first; what has moved away is left out."""
+    chain: list[tuple[str, Provenance]] = []
+    waiting, seen = [folder], set()
+    while waiting:
+        here = waiting.pop(0)
+        if here in seen or not (here / FILE).is_file():
+            continue
+        seen.add(here)
+        made = _read(here)
+        chain.append((str(here), made))
+        waiting.extend(Path(path) for path in made.inputs)
+    return chain
+
+
+def _read(folder: Path) -> Provenance:
+    try:
+        return Provenance(**read_json(folder / FILE))
+    except TypeError as error:
+        raise DataError(f"{folder / FILE}: not a birth certificate ({error})") from error
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a folder's certificate, or of a file; empty for a folder without one."""
+    if path.is_dir():
+        path = path / FILE
+    return sha256(path) if path.is_file() else ""
+
+
+def package_version() -> str:
+    """The installed version of modelsgenesis."""
+    from importlib.metadata import version
+
+    return version("modelsgenesis")
+
+
+def package_commit() -> str | None:
+    """The commit of the checkout that runs, or None when installed from a wheel."""
+    here = Path(__file__).resolve().parent
+    if not (here.parents[2] / ".git").exists():
+        return None
+    asked = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,80 @@
+"""Pictures in PNG and JPEG files as grey 2D images."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from PIL.JpegImagePlugin import JpegImageFile
+
+from modelsgenesis.data.formats.headers import EXPORT_AGAIN
+from modelsgenesis.data.problems import UnreadableError
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
+TAIL_BYTES = 1024  # at the end of a JPEG, some of which may follow its end marker
+ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)  # of EXIF
+GREY_ALPHA = 4  # the colour type of a PNG, at byte 25 of its header
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a picture that SimpleITK fills up, turns or misreads silently.
+
+    These are a JPEG cut off, one that asks to be turned when it is shown, and a grey PNG with transparency.
+
+    Raises:
+        UnreadableError: it is one of these.
+    """
+    with open(path, "rb") as file:
+        head = file.read(26)
+        if head[1:4] == b"PNG":
+            if head[25:26] == bytes([GREY_ALPHA]):
+                raise UnreadableError("grey with transparency", "save it without an alpha channel")
+            return
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        if b"\xff\xd9" not in file.read():
+            raise UnreadableError("the file is cut off: it lacks the end of a JPEG", EXPORT_AGAIN)
+    if (turned := _orientation(path)) in TURNED:
+        raise UnreadableError(f"it asks viewers to turn it (EXIF orientation {turned})", "save it turned, without that")
+
+
+def _orientation(path: Path) -> int:
+    """How a JPEG lies, as EXIF counts; a damaged header is found when the pixels are read."""
+    try:
+        with JpegImageFile(path) as header:
+            return int(header.getexif().get(ORIENTATION, UPRIGHT))
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return UPRIGHT
+
+
+def to_grey(image: sitk.Image) -> tuple[sitk.Image, list[str]]:
+    """Make a 2D image grey, and forget its spacing: what a picture's file says of it is for printing.
+
+    Where red, green and blue are alike everywhere, one of them is taken; other colours become their brightness,
+    0.299 R + 0.587 G + 0.114 B, with a note. An alpha channel must be opaque everywhere.
+
+    Returns:
+        An image of 1 mm a pixel, and notes.
+    Raises:
+        UnreadableError: some of it is transparent, or its pixels are no whole numbers of 8 or 16 bits.
+    """
+    values, notes = sitk.GetArrayFromImage(image), []
+    if values.dtype not in (np.uint8, np.uint16):
+        raise UnreadableError(f"its pixels are {values.dtype}", "save it with 8 or 16 bits a pixel")
+    if values.ndim == 3:
+        values, coloured = _one_channel(values)
+        notes = ["colour: made grey by 0.299 R + 0.587 G + 0.114 B"] * coloured
+    return sitk.GetImageFromArray(values), notes
+
+
+def _one_channel(values: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    """(rows, columns, 3 or 4) -> (rows, columns), and whether it was coloured."""
+    colours, alpha = values[..., :3], values[..., 3:]
+    if values.shape[2] not in (3, 4):
+        raise UnreadableError(f"{values.shape[2]} values a pixel", "save it in grey")
+    if (alpha != np.iinfo(values.dtype).max).any():
+        raise UnreadableError("some of it is transparent", "save it without an alpha channel")
+    if (colours == colours[..., :1]).all():
+        return np.ascontiguousarray(colours[..., 0]), False
+    return np.rint(colours @ np.array(LUMA)).astype(values.dtype), True

@@ -1,0 +1,148 @@
+"""What a volume's values say: range, background, percentiles, modality, and whether they are labels."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.store.scan import PERCENTILES
+
+MOST_SAMPLED = 1_000_000  # voxels that percentiles are taken from
+BACKGROUND = 0.05  # of the way from the minimum to the 99th percentile
+AIR_HU = -1000.0
+CT_REACHES_HU = -200  # no MRI goes below, and next to no CT stays above
+FEW_LABELS = 32
+MANY_LABELS = 1024
+LABEL_NAMES = re.compile(
+    r"(?:^|[^a-z])(labels?|labelmaps?|masks?|segs?|segmentations?|gt|groundtruth|rois?|annotations?)(?:[^a-z]|$)"
+)
+
+
+@dataclass(frozen=True)
+class IntensityStatistics:
+    """What the manifest says about a volume's values, in its units."""
+
+    minimum: float
+    maximum: float
+    foreground: float
+    percentiles: dict[float, float]
+    mean: float
+    std: float
+    zeros: float
+
+
+def sample_of(values: NDArray[Any]) -> NDArray[Any]:
+    """At most a million voxels, evenly spread, sorted."""
+    # "stable" is a radix sort for 16 bits, ten times the speed of the other.
+    return np.sort(_thinned(values), axis=None, kind="stable" if values.itemsize <= 2 else None)
+
+
+def _thinned(values: NDArray[Any]) -> NDArray[Any]:
+    """At most a million voxels, evenly spread over the axes of space."""
+    space = values.shape[-3:]
+    step = max(1, int(np.ceil((values.size / MOST_SAMPLED) ** (1 / 3))))
+    while values.size // np.prod([min(step, side) for side in space]) > MOST_SAMPLED:
+        step += 1
+    every: tuple[Any, ...] = (..., *[slice(None, None, step)] * len(space))
+    thinned: NDArray[Any] = values[every]
+    return thinned
+
+
+def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
+    """Mean, standard deviation and share of zeros, from at most a million voxels of the box around all that is not 0.
+
+    Args:
+        values: finite, not all equal; all but the last three axes are channels.
+    """
+    grid = _thinned(values)
+    if not grid.any() or grid.min() == grid.max():  # the thinning missed it
+        grid = values
+    occupied = grid.reshape(-1, *grid.shape[-3:]).any(axis=0)
+    box: tuple[Any, ...] = ndimage.find_objects(occupied.astype(np.int8))[0]
+    grid = grid[(..., *box)]
+    zeros = 1 - np.count_nonzero(grid) / grid.size
+    return float(grid.mean(dtype=np.float64)), float(grid.std(dtype=np.float64)), float(zeros)
+
+
+def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> IntensityStatistics:
+    """Describe values.
+
+    Foreground is what lies above the background: above 5 % of the way from the minimum to the 99th percentile, so
+    that air and empty borders do not count and a tight crop loses next to nothing. In CT the way begins at -1000 HU:
+    what is less is padding. Minimum and maximum are exact; percentiles come from the sample.
+
+    Args:
+        values: of any shape, finite.
+        sample: of them, sorted.
+        modality: of the scan.
+    Raises:
+        UnreadableError: all values are equal.
+    """
+    minimum, maximum = float(values.min()), float(values.max())
+    if minimum == maximum:
+        raise UnreadableError(f"every voxel is {minimum:g}", "leave it out: there is nothing to learn from")
+    begin = max(minimum, AIR_HU) if modality == "CT" else minimum
+    threshold = begin + BACKGROUND * (float(sample[int(0.99 * (sample.size - 1))]) - begin)
+    kept = sample[np.searchsorted(sample, threshold, side="right") :]
+    if kept.size == 0:
+        kept = sample[-1:]
+    places = [round(p / 100 * (kept.size - 1)) for p in PERCENTILES]
+    percentiles = {p: float(kept[place]) for p, place in zip(PERCENTILES, places, strict=True)}
+    return IntensityStatistics(minimum, maximum, threshold, percentiles, *moments_of(values))
+
+
+def guess_modality(sample: NDArray[Any]) -> str:
+    """Guess from values alone: CT reaches far below zero, MRI never does; anything between is unknown.
+
+    Args:
+        sample: of the values, sorted.
+    """
+    if sample[0] <= CT_REACHES_HU and sample[-1] < 32768:
+        return "CT"
+    return "MR" if sample[0] >= 0 else "unknown"
+
+
+def refuse_labels(sample: NDArray[Any], path: Path) -> None:
+    """Refuse a label map: a few small whole numbers, or up to a thousand under a name that says so.
+
+    Args:
+        sample: of the values, sorted.
+        path: of the source below the folder given; each of its parts may tell.
+    Raises:
+        UnreadableError: it looks like a label map.
+    """
+    if sample[0] < 0 or not (sample.dtype.kind in "iu" or np.array_equal(sample, np.rint(sample))):
+        return
+    count = 1 + int(np.count_nonzero(sample[1:] != sample[:-1]))
+    named = LABEL_NAMES.search(path.as_posix().lower())
+    if count <= FEW_LABELS or (named and count <= MANY_LABELS and count < sample.size / 100):
+        why = f", and it is called {named[1]!r}" if named else ""
+        raise UnreadableError(
+            f"a label map, not a scan: only {count} different whole numbers{why}",
+            "leave it out; if it is a scan after all, name it in a CSV",
+        )
+
+
+def fill_missing(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Replace NaN and infinities by the least finite value, with a note.
+
+    Raises:
+        UnreadableError: no value is finite.
+    """
+    if values.dtype.kind != "f":
+        return values, []
+    # The sum of a plane is finite if and only if its values are (float64 cannot overflow), and no mask is made.
+    if all(np.isfinite(plane.sum(dtype=np.float64)) for plane in values.reshape(-1, *values.shape[-2:])):
+        return values, []
+    finite = np.isfinite(values)
+    count = values.size - int(finite.sum())
+    if count == values.size:
+        raise UnreadableError("every voxel is NaN or infinite", "export it again")
+    least = values.min(where=finite, initial=np.inf)
+    filled = np.where(finite, values, least)
+    return filled, [f"{count} voxels are NaN or infinite; the scan's least value, {least:g}, takes their place"]

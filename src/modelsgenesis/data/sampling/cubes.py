@@ -1,0 +1,135 @@
+"""Cubes cut at random straight from the store, at training time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.intensity import Intensity, Window
+from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
+from modelsgenesis.data.store.store import Scan, Store
+
+
+@dataclass(frozen=True)
+class CubeSpec:
+    """What a cube is.
+
+    Args:
+        size: voxels along X, Y, Z, at the store's spacing.
+        intensity: how values become [0, 1].
+        rule: where cubes are cut: "lung" (the paper's: at most 15 % tissue, away from the borders), "not_mostly_air"
+            (at least a quarter of the voxels above the background) or "anywhere".
+    Raises:
+        DataError: an unknown rule, or a size that is not three positive numbers.
+    """
+
+    size: tuple[int, ...] = (64, 64, 32)
+    intensity: Intensity = field(default_factory=Window)
+    rule: str = "lung"
+
+    def __post_init__(self) -> None:
+        if self.rule not in CROP_RULES:
+            raise DataError(f"no rule {self.rule!r} for where cubes are cut; there are: {', '.join(CROP_RULES)}")
+        if len(self.size) != 3 or any(side < 1 for side in self.size):
+            raise DataError(f"a cube needs three sides of at least one voxel, got {self.size}; the paper's is 64 64 32")
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A cube cut from a scan.
+
+    Attributes:
+        image: (C, *size), float32 in [0, 1].
+        scan: where from.
+        lower: its first voxel, along X, Y, Z.
+        index: which array of an official cube file; 0 otherwise.
+    """
+
+    image: NDArray[np.float32]
+    scan: Scan
+    lower: tuple[int, ...]
+    index: int = 0
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a learner makes its views of."""
+        return {"image": self.image}
+
+
+class CubeSampler:
+    """Cuts random cubes.
+
+    Every scan is as likely as another, whatever its size, as in the paper, which takes 32 cubes of each; an official
+    cube file counts as the number of scans it was cut from. Within a scan every place that obeys the rule is as likely.
+
+    Args:
+        store: to cut from.
+        spec: what a cube is.
+        scans: to cut from; all of the store by default.
+    Attributes:
+        scans: those that cubes are cut from.
+        left_out: the scans that give no cube, by id, with the reason.
+    Raises:
+        DataError: no scan gives a cube; the message gives the reasons.
+    """
+
+    def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
+        self.store, self.spec = store, spec
+        self._rule = CROP_RULES[spec.rule]
+        self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
+        self.left_out: dict[str, str] = {}
+        asked = list(store.scans if scans is None else scans)
+        self.scans = [scan for scan in asked if self._admit(scan)]
+        if not self.scans:
+            some = "; ".join(f"{id_}: {reason}" for id_, reason in list(self.left_out.items())[:3])
+            raise DataError(
+                f"none of the {len(asked)} scans gives a cube of {spec.size} voxels ({some or 'none given'})"
+            )
+        weights = np.array([max(1.0, scan.num_cubes / scan.cubes_per_scan) for scan in self.scans])
+        self._cumulative = np.cumsum(weights) / weights.sum()
+
+    def sample(self, rng: np.random.Generator) -> Cube:
+        """Cut one cube; the same generator gives the same cube.
+
+        Args:
+            rng: the sample's own generator, from `generator_for(seed, index)`.
+        """
+        number = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        scan = self.scans[min(number, len(self.scans) - 1)]
+        index = int(rng.integers(scan.num_cubes)) if scan.num_cubes > 1 else 0
+        lower = self._draw_place(scan, rng)
+        values = self.store.read(scan, lower, self.spec.size, index=index)
+        return Cube(self.spec.intensity.scale(values, scan), scan, lower, index)
+
+    def _draw_place(self, scan: Scan, rng: np.random.Generator) -> tuple[int, ...]:
+        if scan.num_cubes > 1:  # its makers chose the places already
+            return draw_location(
+                CROP_RULES["anywhere"].spans(scan.size, self.spec.size), self.spec.size, None, 1.0, rng
+            )
+        spans = self._rule.spans(scan.size, self.spec.size)
+        return draw_location(spans, self.spec.size, self._wrong(scan), self._limits[scan.id], rng)
+
+    def _wrong(self, scan: Scan) -> NDArray[np.uint8] | None:
+        """What a cube may have little of, in cells; None when any place is good."""
+        if not self._rule.cells:
+            return None
+        cells = self.store.occupancy(scan, self._rule.cells)
+        return 255 - cells if self._rule.inverted else cells
+
+    def _admit(self, scan: Scan) -> bool:
+        """Whether a scan gives cubes; if not, say why in `left_out`."""
+        if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
+            self.left_out[scan.id] = (
+                f"it has {scan.size} voxels, fewer than the cube's {self.spec.size}; use a smaller --size"
+            )
+            return False
+        wrong = None if scan.num_cubes > 1 else self._wrong(scan)
+        limit = 1.0 if wrong is None else self._rule.limit(wrong, scan.size, self.spec.size)
+        if limit is None:
+            self.left_out[scan.id] = self._rule.lacks
+            return False
+        self._limits[scan.id] = limit
+        return True

@@ -1,0 +1,117 @@
+"""A CSV that names the scans, with what else is known of them."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.sources import Mapper, Source, classify, describe_file, find_sources
+from modelsgenesis.data.store.scan import MODALITIES
+
+ALSO = {"MRI": "MR", "MR": "MR", "CT": "CT", "XR": "XR", "X-RAY": "XR", "UNKNOWN": "unknown", "": ""}
+
+
+def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+    """Read the scans that a CSV names.
+
+    Args:
+        path: of a CSV with the column `image` (a file, or the folder of a DICOM series, seen from the CSV's own
+            folder) and, if known, `patient`, `modality` and `fold`; other columns are left alone.
+        mapper: for reading DICOM headers in parallel.
+    Returns:
+        Sources in the order of the rows, and the rows that name none.
+    Raises:
+        DataError: it is no CSV, or has no column `image`, or no row.
+    """
+    rows, columns = read_rows(path)
+    if "image" not in columns:
+        raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
+    if not rows:
+        raise DataError(f"{path}: names no image; add a row for each scan")
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for row in rows:
+        place = path.parent / row["image"]
+        try:
+            found, wrong = sources_at(place, path.parent, mapper=mapper)
+            problems.extend(wrong)
+            sources.extend(_with_row(source, row) for source in found)
+        except UnreadableError as error:
+            problems.append(error.at(place))
+    return _agreeing(sources, problems), problems
+
+
+def read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """Read a CSV.
+
+    Returns:
+        Its rows, {column: text without blanks at its ends}, and the names of its columns.
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or [])
+            return [{name: (row[name] or "").strip() for name in columns} for row in reader], columns
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
+
+
+def sources_at(
+    place: Path, root: Path, *, mapper: Mapper = map, pictures: bool = False
+) -> tuple[list[Source], list[Problem]]:
+    """Find the scans that one entry names.
+
+    Args:
+        place: a file, or a folder: of a DICOM series, as a rule.
+        root: ids come from the path below it.
+        mapper: for reading DICOM headers in parallel.
+        pictures: whether it may be a PNG or JPEG file.
+    Raises:
+        UnreadableError: there is none.
+    """
+    if place.is_dir():
+        found, problems = find_sources(place, root=root, mapper=mapper)
+        if not found and not problems:
+            raise UnreadableError("the folder holds no scan", "name a file, or the folder of a DICOM series")
+        return found, problems
+    if not place.is_file():
+        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
+    kind = classify(place, pictures=pictures)
+    if kind == "dicom":
+        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
+    if not kind:
+        raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
+    return [describe_file(place, kind, root)], []
+
+
+def _with_row(source: Source, row: Mapping[str, str]) -> Source:
+    patient, modality, fold = (row.get(name, "") for name in ("patient", "modality", "fold"))
+    if modality.upper() not in ALSO:
+        raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
+    if fold and not fold.isdecimal():
+        raise UnreadableError(f"its fold is {fold!r}", "write a whole number from 0, or nothing")
+    return replace(
+        source,
+        patient=patient or source.patient,
+        modality=ALSO[modality.upper()] or source.modality,
+        fold=int(fold) if fold else source.fold,
+        forced=True,
+    )
+
+
+def _agreeing(sources: list[Source], problems: list[Problem]) -> list[Source]:
+    """Leave out the scans that put a patient in a second fold."""
+    folds: dict[str, int | None] = {}
+    kept = []
+    for source in sources:
+        first = folds.setdefault(source.patient, source.fold)
+        if first == source.fold:
+            kept.append(source)
+        else:
+            what = f"its patient is in fold {first} in one row and in fold {source.fold} in this one"
+            problems.append(Problem(source.path, what, "give each patient one fold"))
+    return kept

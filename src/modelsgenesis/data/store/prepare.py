@@ -1,0 +1,217 @@
+"""From a folder of scans to a store: `genesis prepare SCANS STORE`."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import sha256
+from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
+from modelsgenesis.core.provenance import write_provenance
+from modelsgenesis.data.duplicates import drop_duplicates
+from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.source_table import read_table
+from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.store.left_out import LeftOut, keep_out
+from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan
+from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.store import MANIFEST, SCANS
+from modelsgenesis.data.store.writer import (
+    PROBLEMS,
+    begin_store,
+    find_done,
+    has_provenance,
+    is_current,
+    only_one,
+    remove_leftovers,
+    stored_ids,
+    write_manifest,
+    write_problems,
+)
+from modelsgenesis.tasks.medmnist import medmnist_volumes
+
+LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
+
+
+def prepare(
+    source: Path,
+    into: Path,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    modality: Literal["CT", "MR", "XR", "unknown"] | None = None,
+    workers: int | None = None,
+    folds: int = 10,
+    salt: str | None = None,
+    leave_out: tuple[Path, ...] = (),
+    max_voxels: int = MAX_VOXELS,
+    quiet: bool = False,
+) -> Path:
+    """Turn scans of any format into a store that training reads: LPS, chunked, without names.
+
+    What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
+    takes in new scans. Before a store is shared, delete `STORE/salt`, which is secret, and look at problems.csv and
+    made.json: they name sources by path.
+
+    Args:
+        source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, a CSV with the column `image` (and, if
+            known, patient, modality, fold), or a .npz of MedMNIST.
+        into: the store's folder.
+        spacing: to resample to, in mm along X, Y and Z; each scan's own by default.
+        modality: of every scan; by default the CSV, the header or the values tell.
+        workers: processes; one a core by default, 0 works in this process.
+        folds: how many groups patients are dealt to.
+        salt: a secret text that ids are made with; a random one, kept in the store, by default.
+        leave_out: tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
+            patients must not be in the store; they are read anew each time, and what was in it before is deleted.
+        max_voxels: a scan of more is refused.
+        quiet: no progress.
+    Returns:
+        `into`.
+    Raises:
+        DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
+    """
+    if not str(source) or not str(into):
+        raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
+    source, into = Path(source), Path(into)
+    _check(source, spacing, folds, workers, max_voxels)
+    common: dict[str, Any] = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
+    left_out = LeftOut.read(leave_out)
+    secret = begin_store(into, {**common, "leave_out": True if leave_out else None}, salt)
+    console = Console(stderr=True, quiet=quiet)
+    settings = Settings(secret, folds, spacing, modality or "", max_voxels)
+    with only_one(into):
+        (into / SCANS).mkdir(exist_ok=True)
+        remove_leftovers(into)
+        workers = usable_cores() if workers is None else workers
+        sources, problems = _find(source, into, workers, left_out)
+        if leave_out and (num := keep_out(into, left_out, sources, settings)):
+            console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
+        sources = [one for one in sources if not left_out.holds(one)]
+        root = source if source.is_dir() else source.parent
+        do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
+        scans: list[Scan] = []
+        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), console):
+            if isinstance(result, Scan):
+                scans.append(result)
+                problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
+            else:
+                problems.append(result)
+        scans += _orphans(into, {scan.id for scan in scans}, problems)
+        write_problems(into, problems)
+        if not scans:
+            raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
+        write_manifest(into, scans)
+        found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
+        said = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
+        arguments = {**common, **said, **found}
+        if not has_provenance(into, arguments):
+            write_provenance(into, "prepare", arguments, inputs=[source])
+    console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)
+    return into
+
+
+def _check(source: Path, spacing: tuple[float, ...] | None, folds: int, workers: int | None, max_voxels: int) -> None:
+    if not source.exists():
+        raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
+    if spacing is not None and not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise DataError(f"spacing must be positive and finite, got {spacing}; it is in mm, along X, Y and Z")
+    if folds < 1:
+        raise DataError(f"there must be at least one fold, got {folds}; ten is usual")
+    if workers is not None and workers < 0:
+        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+    if max_voxels < 1:
+        raise DataError(f"max_voxels must be 1 or more, got {max_voxels}; {MAX_VOXELS} is usual")
+
+
+def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
+    line = f"prepare: {num_scans} {'scan' if num_scans == 1 else 'scans'} in the store"
+    if num_problems:
+        line += f", {num_problems} {'problem' if num_problems == 1 else 'problems'}: {into / PROBLEMS}"
+    return line
+
+
+def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[list[Source], list[Problem]]:
+    mapper = map_in_processes(workers)
+    if source.is_file() and source.suffix.lower() == ".csv":
+        sources, problems = read_table(source, mapper=mapper)
+    elif source.is_file() and source.suffix.lower() == ".npz":
+        sources, problems = medmnist_volumes(source), []
+    else:
+        sources, problems = find_sources(source, skip=into, mapper=mapper)
+    if not sources:
+        write_problems(into, problems)
+        raise DataError(
+            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
+            "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+        )
+    sources, doubles = drop_duplicates(sorted(sources, key=left_out.holds, reverse=True))  # or a copy would stay in
+    if all(map(left_out.holds, sources)):
+        raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
+    return sources, [*problems, *doubles]
+
+
+def _each(
+    sources: list[Source], into: Path, settings: Settings, do: Callable[[Source], Scan | Problem], workers: int
+) -> Iterator[tuple[Source, Scan | Problem]]:
+    """Yield each source with its scan, from the store where it is there already, or with its problem."""
+    undone = []
+    for source in sources:
+        names = name_scan(source, settings)
+        scan = find_done(into, names.id)
+        if scan is not None and is_current(scan, source, names, settings):
+            yield source, scan
+        else:
+            undone.append(source)
+    for source, result in work_through(do, undone, workers):
+        died = Problem(source.path, "the process that read it died", "is there enough memory? Try --workers 1")
+        yield source, died if result is None else result
+
+
+def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
+    try:
+        return prepare_scan(source, into, settings, root)
+    except UnreadableError as error:
+        return error.at(source.path)
+    except MemoryError:
+        return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
+
+
+def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:
+    """The scans of the store whose sources are no longer there; they stay, and are named."""
+    scans = []
+    for id_ in stored_ids(into):
+        scan = None if id_ in known else find_done(into, id_)
+        if scan is not None:
+            scans.append(scan)
+            what = "a scan in the store whose source is gone or cannot be prepared any more"
+            remedy = "keep it, or delete this file and run again"
+            problems.append(Problem(into / SCANS / f"{id_}.b2nd", what, remedy, "warning"))
+    return scans
+
+
+def _with_progress(
+    done: Iterable[tuple[Source, Scan | Problem]], total: int, console: Console
+) -> Iterator[tuple[Source, Scan | Problem]]:
+    """Pass results on and show how many there are: a bar on a terminal, a line now and then elsewhere."""
+    columns = (
+        TextColumn("preparing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[wrong]}"),
+    )
+    num_wrong = 0
+    with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as progress:
+        bar = progress.add_task("preparing", total=total, wrong="")
+        for count, (source, result) in enumerate(done, start=1):
+            num_wrong += isinstance(result, Problem)
+            progress.update(bar, advance=1, wrong=f"{num_wrong} not prepared" if num_wrong else "")
+            if not console.is_terminal and count % LINE_EVERY == 0:
+                console.print(f"prepare: {count} of {total} scans, {num_wrong} not prepared")
+            yield source, result

@@ -1,0 +1,177 @@
+"""One scan from its source into the store."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.data.fingerprints import fingerprint_of
+from modelsgenesis.data.foreground_map import make_foreground_map
+from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.identity import fold_of, hashed
+from modelsgenesis.data.intensity_statistics import (
+    IntensityStatistics,
+    fill_missing,
+    guess_modality,
+    refuse_labels,
+    sample_of,
+    summarise,
+)
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import open_npy, read_both, read_row
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store.arrays import chunks_of, write_array
+from modelsgenesis.data.store.encoding import Encoding, choose_encoding
+from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.store import SCANS
+
+SAMPLED_CUBES = 256
+WINDOW_HU = (-1000.0, 1000.0)  # that official cubes were scaled from
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How scans are prepared; the same for a whole store.
+
+    Attributes:
+        salt: makes ids that nobody else can trace back.
+        folds: how many patients are dealt to.
+        spacing_mm: to resample to, along X, Y, Z; None keeps each scan's own.
+        modality: of every scan; "" takes the table's, the header's, or a guess.
+        max_voxels: a scan of more is refused.
+    """
+
+    salt: str
+    folds: int = 10
+    spacing_mm: tuple[float, float, float] | None = None
+    modality: str = ""
+    max_voxels: int = MAX_VOXELS
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a scan is called in the store; known before it is read."""
+
+    id: str
+    patient: str
+    series: str
+    fold: int
+
+
+def name_scan(source: Source, settings: Settings) -> Names:
+    """Name a source by salted hashes of its series and patient; the fold is given or follows from the patient."""
+    patient = hashed(settings.salt, "patient", source.patient)
+    return Names(
+        id=hashed(settings.salt, "scan", source.series),
+        patient=patient,
+        series=hashed(settings.salt, "series", source.series),
+        fold=fold_of(patient, settings.folds) if source.fold is None else source.fold,
+    )
+
+
+def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> Scan:
+    """Read, describe and store one scan.
+
+    Args:
+        source: what to read.
+        into: the store's folder.
+        settings: of the store.
+        root: of the search; what lies above does not tell whether a file is a label map.
+    Returns:
+        Scan: its record.
+    Raises:
+        UnreadableError: the source cannot be prepared; the others can.
+        DataError: the store cannot be written.
+    """
+    if source.kind == "cubes":
+        return _prepare_cubes(source, into, settings)
+    own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
+    values, notes = fill_missing(volume.values)
+    sample = sample_of(values)
+    modality = settings.modality or volume.modality or guess_modality(sample)
+    summary = summarise(values, sample, modality)
+    if not source.forced:
+        refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
+    own_print = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
+    del own  # it may be large
+    encoding = choose_encoding(modality, summary.minimum, summary.maximum)
+    scan = Scan(
+        **vars(name_scan(source, settings)),
+        modality=modality,
+        shape=values.shape,
+        spacing_mm=volume.spacing_mm,
+        **vars(encoding),
+        **vars(summary),
+        num_cubes=1,
+        cubes_per_scan=1,
+        source_bytes=count_bytes(source),
+        sha256=hash_content(source),
+        notes=(*volume.notes, *notes),
+        print=str(own_print),
+    )
+    occupancy = make_foreground_map(values[0], summary.foreground)
+    parts = ((slices, encoding.encode(values[slices[1:]])[np.newaxis]) for slices in chunks_of((1, *scan.shape)))
+    _write(scan, into, parts, occupancy.to_extras())
+    return scan
+
+
+def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
+    """Store an official cube file, (N, X, Y, Z) in [0, 1]: back in HU, a cube at a time, never whole in memory."""
+    cubes = open_npy(source.path)
+    if cubes.ndim != 4 or min(cubes.shape) < 1:
+        raise UnreadableError(f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}", "rename it")
+    shape = (len(cubes), 1, *cubes.shape[1:])
+    some = _to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
+    summary: IntensityStatistics = summarise(some, sample_of(some), "CT")
+    scan = Scan(
+        **vars(name_scan(source, settings)),
+        modality="CT",
+        shape=shape[1:],
+        spacing_mm=(1.0, 1.0, 1.0),
+        **vars(Encoding("int16")),
+        **vars(summary),
+        num_cubes=len(cubes),
+        cubes_per_scan=source.cubes_per_scan,
+        source_bytes=count_bytes(source),
+        sha256=hash_content(source),
+        notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
+    )
+    parts = ((slices, _to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
+    _write(scan, into, parts, {})
+    return scan
+
+
+def _to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:
+    low, high = WINDOW_HU
+    if not (float(cubes.min()) >= 0 and float(cubes.max()) <= 1):
+        raise UnreadableError("an official cube file holds values in [0, 1], this one others", "rename it")
+    return np.rint(cubes * (high - low) + low).astype(np.int16)
+
+
+def _write(scan: Scan, into: Path, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
+    record = json.dumps(scan.to_json()).encode()
+    shape = (scan.num_cubes, *scan.shape)
+    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, parts, {"scan": record, **extra})
+
+
+def count_bytes(source: Source) -> int:
+    """The size of all files of a source."""
+    return sum(file.stat().st_size for file in source.files)
+
+
+def hash_content(source: Source) -> str:
+    """SHA-256 of a source's files one after the other, of one file its own; of a row of an array, the row's."""
+    digest = hashlib.sha256()
+    if source.kind == "row":
+        digest.update(np.ascontiguousarray(read_row(source)).data)
+        return digest.hexdigest()
+    for path in source.files:
+        with open(path, "rb") as file:
+            while piece := file.read(2**20):
+                digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""The store: a folder of prepared scans, read cube by cube."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.errors import DataError, ShapeError
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data.foreground_map import cells_from
+from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
+from modelsgenesis.data.store.scan import Scan
+
+__all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
+
+MANIFEST = "manifest.csv"
+SCANS = "scans"
+
+
+class Store:
+    """A finished folder of `genesis prepare`; make one with `Store.open`.
+
+    It may be pickled, and used in forked or spawned loader workers: files are opened when first read, in each process
+    anew, and at most MOST_OPEN are kept open.
+    """
+
+    def __init__(self, path: Path, scans: list[Scan]) -> None:
+        self.path, self.scans = path, scans
+        self._open = OpenFiles(_open)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Store":
+        """Open a store; reads the manifest, no voxels.
+
+        Raises:
+            DataError: the folder is missing, unfinished, not a store, or its manifest is broken.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder; make a store with: genesis prepare SCANS {path}")
+        read_provenance(path, "prepare")
+        scans = read_manifest(path / MANIFEST)
+        if not scans:
+            raise DataError(f"{path} holds no scan; see {path / 'problems.csv'} for why, then prepare again")
+        return cls(path, scans)
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds that occur, rising."""
+        return sorted({scan.fold for scan in self.scans})
+
+    def read(self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], *, index: int = 0) -> NDArray[np.float32]:
+        """Cut a region, in physical units (HU for CT).
+
+        Args:
+            scan: one of `scans`.
+            lower: first voxel along X, Y, Z.
+            size: voxels along X, Y, Z.
+            index: which array of an official cube file; 0 for an ordinary scan.
+        Returns:
+            (C, *size), float32, its own memory.
+        Raises:
+            ShapeError: the region leaves the scan.
+            DataError: the file is missing or damaged.
+        """
+        if any(low < 0 or low + side > whole for low, side, whole in zip(lower, size, scan.size, strict=True)):
+            raise ShapeError(f"a region of {size} voxels from {lower} leaves scan {scan.id}, which has {scan.size}")
+        space = tuple(slice(low, low + side) for low, side in zip(lower, size, strict=True))
+        stored = self._handle(scan)[0].read((slice(index, index + 1), slice(0, scan.shape[0]), *space))[0]
+        values: NDArray[np.float32] = stored.astype(np.float32)
+        if scan.slope != 1.0:
+            values *= np.float32(scan.slope)
+        if scan.intercept != 0.0:
+            values += np.float32(scan.intercept)
+        return values
+
+    def occupancy(self, scan: Scan, name: str) -> NDArray[np.uint8]:
+        """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""
+        array, maps = self._handle(scan)
+        if name not in maps:
+            maps[name] = cells_from(array.extra(name))
+        return maps[name]
+
+    def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
+        return self._open[self.path / SCANS / f"{scan.id}.b2nd"]
+
+
+def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
+    """A scan's array, and room for its coarse maps."""
+    return StoredArray(path), {}
+
+
+def read_manifest(path: Path) -> list[Scan]:
+    """Read a manifest.
+
+    Raises:
+        DataError: it is missing, not text, or a row is broken.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [Scan.from_row(row) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run genesis prepare again") from error

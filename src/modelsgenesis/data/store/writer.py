@@ -1,0 +1,151 @@
+"""A store under construction: its salt, its settings, what is done, its tables."""
+
+import contextlib
+import csv
+import fcntl
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json, write_json, written_aside
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data import problems as problems_room
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store import scan as scan_room
+from modelsgenesis.data.store.arrays import StoredArray
+from modelsgenesis.data.store.preparing import Names, Settings, count_bytes
+from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.store import MANIFEST, SCANS
+
+SALT = "salt"
+SETTINGS = "settings.json"
+PROBLEMS = "problems.csv"
+
+
+def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> str:
+    """Make the folder, or check that what is there was begun in the same way.
+
+    The salt is secret: whoever has it and a list of patients can tell who is in the store. It is kept, readable by its
+    owner alone, so that the next run gives the same ids; delete it before the store is shared.
+
+    Args:
+        into: the store's folder.
+        settings: what all its scans have in common.
+        salt: given, or None to make or reuse one.
+    Returns:
+        The salt.
+    Raises:
+        DataError: the folder is something else, or was begun with other settings or another salt.
+    """
+    if salt == "":
+        raise DataError("an empty salt hides nobody; give a long secret text, or leave --salt out")
+    if not (into / SETTINGS).is_file():
+        begun = {SALT, f".{SALT}.part", f".{SETTINGS}.part"}  # all that a kill before this point leaves
+        if into.exists() and (not into.is_dir() or any(path.name not in begun for path in into.iterdir())):
+            raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
+        with written_aside(into / SALT) as aside:
+            aside.touch(mode=0o600)
+            aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
+        write_json(into / SETTINGS, dict(settings))
+    before = read_json(into / SETTINGS)
+    if before.get("leave_out"):
+        before["leave_out"] = True  # earlier versions wrote the tables' paths
+    for name, value in settings.items():
+        if before.get(name) != value:
+            raise DataError(
+                f"{into} was begun with {name} = {before.get(name)}, not {value}; use that, or another folder"
+            )
+    return _read_salt(into, salt)
+
+
+def _read_salt(into: Path, salt: str | None) -> str:
+    try:
+        kept = (into / SALT).read_text(encoding="utf-8")
+    except OSError as error:
+        if salt is None:
+            raise DataError(
+                f"{into / SALT} is gone, so scans would get other ids; give the same --salt, or a new folder"
+            ) from error
+        return salt
+    if salt is not None and salt != kept:
+        raise DataError(f"{into} was begun with another salt; leave --salt out, or use another folder")
+    return kept
+
+
+@contextlib.contextmanager
+def only_one(into: Path, verb: str = "prepare") -> Iterator[None]:
+    """Hold a folder with settings for this process alone; the hold ends with the process, however it ends.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    with open(into / SETTINGS, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"another genesis {verb} works on {into}; wait until it is done") from error
+        yield
+
+
+def find_done(into: Path, id_: str) -> Scan | None:
+    """The record of a scan that is in the store, whole; None when it is not."""
+    path = into / SCANS / f"{id_}.b2nd"
+    if not path.is_file():
+        return None
+    try:
+        return Scan.from_json(StoredArray(path).record())
+    except (DataError, KeyError, TypeError, ValueError):  # damaged: to be made again
+        return None
+
+
+def is_current(scan: Scan, source: Source, names: Names, settings: Settings) -> bool:
+    """Whether a scan in the store is what this source would give, as far as can be told without reading it."""
+    modality = settings.modality or source.modality
+    return (
+        scan.patient == names.patient
+        and scan.fold == names.fold
+        and scan.modality == (modality or scan.modality)
+        and scan.source_bytes == count_bytes(source)
+    )
+
+
+def stored_ids(into: Path) -> list[str]:
+    """Ids of all files in `scans/`."""
+    return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
+
+
+def remove_leftovers(into: Path) -> None:
+    """Delete what a killed process left half-written."""
+    for folder in (into, into / SCANS):
+        for path in folder.glob(".*.part"):
+            path.unlink(missing_ok=True)
+
+
+def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
+    """Write the manifest, in the order of ids."""
+    rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
+    write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+
+
+def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
+    """Whether the store has a certificate of these arguments; one of an earlier manifest does not count."""
+    try:
+        return read_provenance(into, "prepare").arguments == arguments
+    except DataError:  # none, damaged, or of another stage: to be made again
+        return False
+
+
+def write_problems(into: Path, problems: Iterable[Problem]) -> None:
+    """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
+    write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a CSV in UTF-8, whole or not at all."""
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

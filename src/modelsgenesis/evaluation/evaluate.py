@@ -1,0 +1,271 @@
+"""How good predictions are: `genesis evaluate PREDICTIONS TRUTH OUT`."""
+
+import csv
+import functools
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
+from modelsgenesis.evaluation.mask_page import TITLES, Origin, masks_page, number
+from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.evaluation.table_page import answers_page
+from modelsgenesis.evaluation.table_predictions import (
+    Told,
+    answer_rows,
+    match_answers,
+    read_told,
+    score_answers,
+    true_values,
+)
+from modelsgenesis.metrics.summary import MEAN, Line, summarise
+from modelsgenesis.training.run_folder import check_own
+
+WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
+SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
+VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
+
+
+def evaluate(
+    predictions: str | Path,
+    truth: str | Path,
+    into: str | Path,
+    *,
+    tolerance: float = 1.0,
+    empty: Literal["undefined", "perfect"] = "undefined",
+    kind: Kind | None = None,
+    label: str | None = None,
+    classes: dict[str, str] | None = None,
+    split: Literal["train", "val", "test"] | None = None,
+    only_predicted: bool = False,
+    resamples: int = 2000,
+    seed: int = 0,
+    worst: int = 6,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Compare predictions with the truth, case by case and label by label.
+
+    Args:
+        predictions: a folder made by predict, or any folder of masks named after their cases, or a CSV with the
+            columns id and p_LABEL for each class, or the numbers' names.
+        truth: a data set, a CSV of images and labels, or a folder of masks.
+        into: the folder of cases.csv, summary.csv, summary.json and report.html.
+        tolerance: of the surface Dice, in mm.
+        empty: what a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
+        kind: of the truth, where a table's labels could mean two; by default as the predictions are.
+        label: the column of a table that is the truth.
+        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
+        split: cases of the truth to compare; all by default.
+        only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
+        resamples: of the patients, for the 95 % intervals.
+        seed: of the resamples.
+        worst: how many of the worst cases the page pictures.
+        workers: processes; by default one a core when there are many cases, 0 works in this process.
+        quiet: no table at the end.
+    Returns:
+        `into`.
+    Raises:
+        DataError: there is nothing to compare, or a setting is out of range.
+    """
+    predictions, truth, into = Path(predictions), Path(truth), Path(into)
+    _check(predictions, tolerance, resamples, seed, worst, workers)
+    if (into / PROVENANCE).exists():
+        read_provenance(into, "evaluate")
+    check_own(into, [SUMMARY, CASES, PAGE])
+    told, asked = read_told(predictions), predicted_target(predictions)
+    meant = kind or (asked.kind if asked else told.kind if told else None)
+    task = read_truth(truth, predictions, asked, kind=meant, label=label, classes=classes)
+    cases = [case for case in task.cases if split in (None, case.split)]
+    if not cases:
+        raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
+    origin = Origin(predictions, truth, only_predicted, resamples, seed, worst, task.problems)
+    if task.target.kind == "segmentation":
+        target = task.target
+        lines = _masks(into, cases, Rules(target, tolerance, empty), origin, workers)
+    elif told is None:
+        raise DataError(
+            f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
+            "write one with the columns id and p_LABEL for each class, or the numbers' names"
+        )
+    else:
+        target = _network_s(asked, told, task.target)
+        lines = _table(into, cases, told, (task.target, target), origin)
+    arguments = {
+        "tolerance_mm": tolerance,
+        "empty": empty,
+        "kind": kind,
+        "label": label,
+        "classes": classes,
+        "split": split,
+        "only_predicted": only_predicted,
+        "resamples": resamples,
+        "worst": worst,
+        "target": describe(target),
+    }
+    rounded = [_rounded(vars(line)) for line in lines]
+    _write_rows(into / SUMMARY, rounded)
+    write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
+    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
+    console = Console(stderr=True, quiet=quiet)
+    _print(lines, console)
+    _warn(into, console)
+    return into
+
+
+def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, workers: int | None) -> list[Line]:
+    """Compare masks; write cases.csv and the page."""
+    pairs, extra = match(cases, find_predictions(origin.predictions), rules.target)
+    if not any(pair.masks for pair in pairs):
+        raise DataError(
+            f"{origin.predictions}: holds no prediction of a case of {origin.truth}; the first case is {cases[0].id}, "
+            f"the first file {extra[0] if extra else 'none'}; name the files after the cases"
+        )
+    kept = [pair for pair in pairs if pair.masks or pair.why] if origin.only_predicted else pairs
+    compared = _compare_all(kept, rules, workers)
+    scored = [one for one in compared if one.status != "no truth"]
+    if not scored:
+        raise DataError(f"{origin.truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
+    names, patients = rules.target.names, [one.patient for one in scored]
+    scores = table_of(scored, rules.target)
+    lines = summarise(scores, names, patients, resamples=origin.resamples, seed=origin.seed)
+    lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
+    origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
+    _begin(into)
+    _write_rows(into / CASES, _case_rows(compared, names))
+    masks_page(into / PAGE, kept, compared, lines, rules, origin)
+    return lines
+
+
+def _table(into: Path, cases: Sequence[Case], told: Told, targets: tuple[Target, Target], origin: Origin) -> list[Line]:
+    """Compare classes or numbers; write cases.csv and the page. The targets are the truth's and the network's."""
+    of_truth, target = targets
+    answers, extra = match_answers(cases, told, target)
+    kept = [answer for answer in answers if answer.status != "missing"] if origin.only_predicted else answers
+    compared = [answer for answer in kept if answer.status == "compared"]
+    if not compared:
+        why = f"; the first: {kept[0].id}: {kept[0].status} {kept[0].note}" if kept else ""
+        raise DataError(f"{origin.predictions}: holds no usable answer for a case of {origin.truth}{why}")
+    values = [true_values(answer.case, of_truth, target) for answer in kept]
+    said = np.array([answer.said for answer in compared])
+    true = np.array([true_values(answer.case, of_truth, target) for answer in compared])
+    patients, missing = [answer.patient for answer in compared], len(kept) - len(compared)
+    lines = score_answers(said, true, patients, target, missing=missing, resamples=origin.resamples, seed=origin.seed)
+    origin = replace(origin, extra=extra, left_out=len(answers) - len(kept))
+    _begin(into)
+    _write_rows(into / CASES, [_rounded(row) for row in answer_rows(kept, values, target)])
+    answers_page(into / PAGE, kept, said, true, lines, target, origin)
+    return lines
+
+
+def _begin(into: Path) -> None:
+    """Make the folder; while it is written it has no certificate."""
+    into.mkdir(parents=True, exist_ok=True)
+    (into / PROVENANCE).unlink(missing_ok=True)
+
+
+def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
+    """What the network was asked: as its certificate says, or as the columns of its table do."""
+    if of_truth.kind != told.kind:
+        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {told.kind}")
+    if asked is not None and asked.exclusive != of_truth.exclusive:
+        one, other = ("one class", "any number of labels")[:: 1 if asked.exclusive else -1]
+        raise DataError(f"the network was taught that a case has {one}, but in the truth it has {other}")
+    if not of_truth.exclusive or of_truth.kind == "regression":
+        return of_truth
+    names = asked.names if asked else told.names
+    strange = [name for name in of_truth.names if name not in names]
+    if strange:
+        raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
+    return Target("classification", tuple(Label(name) for name in names))
+
+
+def _check(predictions: Path, tolerance: float, resamples: int, seed: int, worst: int, workers: int | None) -> None:
+    if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
+        raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
+    if resamples < 1 or seed < 0:
+        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {resamples} and {seed}")
+    if worst < 0:
+        raise DataError(f"worst cannot be negative, got {worst}; 0 pictures no case")
+    if workers is not None and workers < 0:
+        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+
+
+def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
+    """Compare each case, in the order of the truth."""
+    if workers is None:
+        workers = usable_cores() if len(pairs) >= WORTH_PROCESSES else 0
+    do = functools.partial(compare, rules=rules)
+    found: dict[str, Compared] = {}
+    for pair, one in work_through(do, pairs, workers):
+        died = "the process that read it died; is there enough memory?"
+        found[pair.case.id] = one or Compared(pair.case.id, pair.case.patient or pair.case.id, "no truth", died, ())
+    return [found[pair.case.id] for pair in pairs]
+
+
+def _case_rows(compared: Sequence[Compared], names: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for case in compared:
+        for k, name in enumerate(names):
+            scores = vars(case.agreements[k]) if case.agreements else dict.fromkeys(METRICS, math.nan)
+            start = {"id": case.id, "patient": case.patient, "label": name, "status": case.status}
+            rows.append({**start, **_rounded(scores), "note": case.note})
+    return rows
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Six digits after the point say enough; what is undefined is empty."""
+    return {
+        name: (round(value, 6) if math.isfinite(value) else None) if isinstance(value, float) else value
+        for name, value in values.items()
+    }
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _warn(into: Path, console: Console) -> None:
+    """Say how many cases had no prediction of use, which pull the means down or are in none."""
+    with open(into / CASES, newline="", encoding="utf-8") as file:
+        status = {row["id"]: row["status"] for row in csv.DictReader(file)}
+    lacking = Counter(each for each in status.values() if each != "compared")
+    if lacking:
+        said = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
+        console.print(f"evaluate: of {len(status)} cases {said}: {into / PAGE} says how they count", soft_wrap=True)
+
+
+def _print(lines: Sequence[Line], console: Console) -> None:
+    """One row a label and metric."""
+    table = Table("", "", "n", "value", "95 % interval")
+    before = ""
+    for line in lines:
+        if line.metric in VOLUMES:
+            continue
+        if before and line.label != before:
+            table.add_section()
+        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        label = line.label if line.label != before else ""
+        table.add_row(label, TITLES[line.metric], str(line.n), number(line.value), interval)
+        before = line.label
+    console.print(table)

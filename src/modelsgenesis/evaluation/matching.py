@@ -1,0 +1,219 @@
+"""What belongs to what: the cases of the truth, and the predictions made for them, by us or by others."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit, read_json
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.target import Kind, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.masks import is_map
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.source_table import read_rows
+from modelsgenesis.data.sources import Source
+from modelsgenesis.tasks.assembly import case_id, named_sources
+from modelsgenesis.tasks.datasets import FILE as DATASET
+from modelsgenesis.tasks.folder import folder
+from modelsgenesis.tasks.labels import FILE as LABELS
+from modelsgenesis.tasks.labels import declared_labels
+from modelsgenesis.tasks.pairs import find_pair, labels_of
+from modelsgenesis.tasks.task import Task
+
+TABLE, RECORDS = "predictions.csv", "records"  # as genesis predict leaves them
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A folder of masks.
+
+    Attributes:
+        named: one source a file, by its path below the folder without its ending.
+        broken: why a file of that name cannot be one.
+    """
+
+    named: Mapping[str, Source]
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case and what was predicted for it.
+
+    Attributes:
+        case: with its truth.
+        masks: predicted: one map of all labels, or one binary mask a label; none when there is no prediction.
+        binary: which of the two.
+        why: there is none, in words.
+    """
+
+    case: Case
+    masks: tuple[Source, ...] = ()
+    binary: bool = False
+    why: str = ""
+
+
+def predicted_target(predictions: Path) -> Target | None:
+    """What the network was asked that made a folder of predictions, as its certificate says; None for others'.
+
+    Raises:
+        DataError: `genesis predict` has not finished the folder, or another stage made it.
+    """
+    if not (predictions / PROVENANCE).is_file():
+        if (predictions / RECORDS).is_dir():
+            raise DataError(f"{predictions}: genesis predict has not finished it; run the same command again first")
+        return None
+    told = read_provenance(predictions, "predict").arguments.get("target")
+    target = rebuild(told) if told else None
+    return target if isinstance(target, Target) else None
+
+
+def read_truth(
+    path: Path,
+    predictions: Path,
+    asked: Target | None,
+    *,
+    kind: Kind | None = None,
+    label: str | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Task:
+    """Read the truth: any task, or a bare folder of masks.
+
+    Args:
+        path: of the truth.
+        predictions: whose `dataset.json`, as nnU-Net leaves one, names the labels of a bare folder that does not.
+        asked: what the network was asked, if known; its labels are then meant.
+        kind: as `tasks.folder`.
+        label: as `tasks.folder`.
+        classes: as `tasks.folder`.
+    Raises:
+        DataError: there is none, or it does not answer what was asked.
+    """
+    task = (
+        _masks_alone(path, predictions, asked)
+        if is_bare(path)
+        else folder(path, kind=kind, label=label, classes=classes)
+    )
+    return task if asked is None else _answering(task, asked, path)
+
+
+def is_bare(path: Path) -> bool:
+    """Whether a folder is no task but may hold masks."""
+    if not path.is_dir() or (path / DATASET).is_file() or find_pair(path):
+        return False
+    return not any(each.suffix.lower() in (".csv", ".npz") for each in path.iterdir() if not each.name.startswith("."))
+
+
+def _masks_alone(path: Path, predictions: Path, asked: Target | None) -> Task:
+    problems: list[Problem] = []
+    cases = [Case(name, (), (mask,), patient=name) for name, mask in named_sources(path, problems).items()]
+    if not cases:
+        raise DataError(f"{path}: holds no mask; give a folder of masks, a CSV of cases, or a data set")
+    target = asked
+    for place in (path / LABELS, path.parent / DATASET, predictions / DATASET):
+        if target is None and place.is_file():
+            told = read_json(place)
+            target = declared_labels(told if place.name == LABELS else told.get("labels"), place).target
+    if target is None:
+        found, cases = labels_of(cases, None, path, problems)
+        target = found.target
+    return Task(path.resolve().name, target, tuple(cases), problems=tuple(problems))
+
+
+def _answering(task: Task, asked: Target, path: Path) -> Task:
+    """The task in the words of the network: its labels, and their order."""
+    if task.target.kind != asked.kind:
+        raise DataError(f"{path}: is a task of {task.target.kind}, but the predictions are of {asked.kind}")
+    if asked.kind == "segmentation" and is_map(task.target) and is_map(asked):
+        _check_values(task.target, asked, path)
+        return replace(task, target=asked)
+    strange = [name for name in task.target.names if name not in asked.names]
+    if strange:
+        raise DataError(
+            f"{path}: knows {', '.join(strange)}, but the network was taught {', '.join(asked.names)}; "
+            "give its labels the same names"
+        )
+    return task
+
+
+def _check_values(of_truth: Target, asked: Target, path: Path) -> None:
+    """Refuse maps in which a label's name stands for other values than in the network's."""
+    taught = {label.name: label.values for label in asked.labels}
+    for label in of_truth.labels:
+        if taught.get(label.name, label.values) != label.values:
+            here, there = (" and ".join(map(str, values)) for values in (label.values, taught[label.name]))
+            raise DataError(
+                f"{path}: {label.name} is {here}, but the network was taught that it is {there}; "
+                "give the masks of the truth the values that the network knows"
+            )
+
+
+def find_predictions(path: Path) -> Predictions:
+    """Every mask in a folder, and every file that should be one and is not."""
+    problems: list[Problem] = []
+    named = named_sources(path, problems)
+    rows, columns = read_rows(path / TABLE) if (path / TABLE).is_file() else ([], [])
+    if "prediction" in columns:  # then what else lies there, such as probabilities, is no mask
+        files = {file for row in rows for file in row["prediction"].split(";")}
+        named = {name: each for name, each in named.items() if each.path.relative_to(path).as_posix() in files}
+    return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
+
+
+def match(cases: Iterable[Case], predictions: Predictions, target: Target) -> tuple[list[Pair], list[str]]:
+    """Give each case its prediction, by its id, or else by the name of its mask or image file.
+
+    Args:
+        cases: of the truth.
+        predictions: found.
+        target: whose labels' names end the names of binary masks, `ID__LABEL`.
+    Returns:
+        One pair a case, in order, and the names of the predictions that are of no case.
+    """
+    cases = list(cases)
+    once = Counter(name for case in cases for name in dict.fromkeys(names_of(case)[1:]))
+    stems = {name: fit(_bare_name(source.path)) for name, source in predictions.named.items()}
+    rare = Counter(stems.values())
+    by_stem = {stem: name for name, stem in stems.items() if rare[stem] == 1}
+    used: set[str] = set()
+    pairs = []
+    for case in cases:
+        first, *others = names_of(case)
+        candidates = [first, *(name for name in others if once[name] == 1)]
+        pair = next((found for name in candidates if (found := _at(case, name, predictions, by_stem, target))), None)
+        broken = next((predictions.broken[name] for name in candidates if name in predictions.broken), "")
+        pairs.append(pair or Pair(case, why=broken))
+        used |= {source.series for source in pairs[-1].masks}
+    return pairs, sorted(name for name, source in predictions.named.items() if source.series not in used)
+
+
+def names_of(case: Case) -> list[str]:
+    """What a prediction of a case may be called, the surest first: its id, its mask's file, its image's, nnU-Net's."""
+    files = [fit(_bare_name(source.path)) for source in (*case.masks[:1], *case.images[:1])]
+    return list(dict.fromkeys([case.id, *files, *(re.sub(r"_\d{4}$", "", name) for name in files)]))
+
+
+def _at(case: Case, name: str, predictions: Predictions, by_stem: Mapping[str, str], target: Target) -> Pair | None:
+    """The pair made of a map called so, or of binary masks whose names begin so."""
+
+    def source(called: str) -> Source | None:
+        return predictions.named.get(called) or predictions.named.get(by_stem.get(called, ""))
+
+    whole = source(name)
+    if whole and target.exclusive:
+        return Pair(case, (whole,))
+    parts = [source(fit(f"{name}__{label}")) for label in target.names]
+    if not any(parts):
+        return Pair(case, (whole,)) if whole else None
+    lacking = [label for label, part in zip(target.names, parts, strict=True) if part is None]
+    if lacking:
+        return Pair(case, why=f"no mask of {', '.join(lacking)}; one is needed for each label")
+    return Pair(case, tuple(part for part in parts if part), binary=True)
+
+
+def _bare_name(path: Path) -> str:
+    return case_id(path, path.parent)

@@ -1,0 +1,76 @@
+"""Rows of an overlay sheet that compare: one slice under several masks, or the middle slices of several images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from modelsgenesis.figures.overlay import Overlay, cut_mask, stacked, view
+from modelsgenesis.figures.planes import Array, Plane, cut, names
+from modelsgenesis.figures.windows import percentile_display
+
+
+def side_by_side(
+    image: Array,
+    masks: Sequence[Array],
+    truth: Array,
+    *,
+    spacing_mm: tuple[float, ...],
+    titles: Sequence[str],
+    caption: str = "",
+    around_mm: float | None = None,
+    display: tuple[float, float] | None = None,
+) -> Overlay:
+    """Cut the one slice that says most, of truth and masks together, and show it once for each of several masks.
+
+    Args:
+        image: as of `overlay`.
+        masks: one a picture, drawn filled.
+        truth: drawn as a line on each.
+        spacing_mm: between voxels.
+        titles: of the pictures.
+        caption: a line above the row.
+        around_mm: as of `overlay`.
+        display: as of `overlay`.
+    Raises:
+        ShapeError: image and masks differ in shape, or are neither 2D nor 3D.
+    """
+    every = [stacked(each, image) for each in (truth, *masks)]
+    box, inside = view(image, every, spacing_mm, around_mm, None)
+    planes = [cut(image[box], name, spacing_mm, inside) for name in names(image.ndim)]
+    cuts = [[cut_mask(each[:, *box], plane.name, inside) for each in every] for plane in planes]
+    shares = [
+        sum(float((each > 0).any(0).mean()) for each in some) * plane.size_mm[0] * plane.size_mm[1]
+        for plane, some in zip(planes, cuts, strict=True)
+    ]
+    chosen = int(np.argmax(shares))
+    plane, (true, *found) = planes[chosen], cuts[chosen]
+    kept = Plane(plane.name, plane.picture.copy(), plane.size_mm, plane.letters)
+    limits = display or percentile_display(kept.picture)
+    return Overlay((kept,) * len(found), tuple(found), (true,) * len(found), limits, caption, tuple(titles))
+
+
+def middles(
+    images: Sequence[Array],
+    *,
+    spacings_mm: Sequence[tuple[float, ...]],
+    displays: Sequence[tuple[float, float] | None],
+    titles: Sequence[str],
+    caption: str = "",
+) -> Overlay:
+    """The middle slice of each of several images, side by side, each in its own window, without masks.
+
+    Args:
+        images: (X, Y, Z) or (X, Y), LPS.
+        spacings_mm: between voxels, of each.
+        displays: values shown black and white, of each; None for percentiles.
+        titles: of the pictures.
+        caption: a line above the row.
+    """
+    planes = []
+    for image, spacing_mm, display in zip(images, spacings_mm, displays, strict=True):
+        plane = cut(image, names(image.ndim)[0], spacing_mm)
+        low, high = display or percentile_display(plane.picture)
+        shown = (plane.picture.astype(np.float32) - low) / (high - low)
+        planes.append(Plane(plane.name, shown, plane.size_mm, plane.letters))
+    nothing = tuple(np.zeros((1, *plane.picture.shape), np.uint8) for plane in planes)
+    return Overlay(tuple(planes), nothing, (), (0.0, 1.0), caption, tuple(titles))

@@ -1,0 +1,119 @@
+"""Networks that were fine-tuned for one target, read from one run or from several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.backbone import check_divides
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.files import sha256
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.images import Reading
+from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.weights.files import load_network, read_notes
+
+WEIGHTS = "model.safetensors"
+ASKED = ("target", "reading", "patch", "channels")
+OWN = {"files": (), "mirror": (), "taught_mm": None}  # in which networks of one ensemble may differ
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What all networks of an ensemble have in common, and where they are.
+
+    Attributes:
+        files: of the networks.
+        target: what was asked of them.
+        reading: how images are read.
+        patch: size of what they were taught on, (X, Y, Z), or (X, Y) of pictures.
+        channels: of an image.
+        mirror: axes along which all of them were taught mirrored patches too.
+        taught_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
+    """
+
+    files: tuple[Path, ...]
+    target: Target
+    reading: Reading
+    patch: tuple[int, ...]
+    channels: int
+    mirror: tuple[int, ...] = (0, 1, 2)
+    taught_mm: tuple[float, ...] | None = None
+
+    def fingerprints(self) -> list[str]:
+        """SHA-256 of the files."""
+        return [sha256(file) for file in self.files]
+
+    def load(self) -> list[Network]:
+        """Rebuild the networks.
+
+        Raises:
+            WeightsError: one is broken, or not what its notes say.
+            ShapeError: the patch does not divide as a network needs.
+        """
+        networks = [load_network(file) for file in self.files]
+        for file, network in zip(self.files, networks, strict=True):
+            outputs = network.out_features if isinstance(network, Classifier) else getattr(network, "out_channels", 0)
+            wanted = (len(self.patch), self.channels, self.target.num_outputs, self.target.kind == "segmentation")
+            if (network.axes, network.in_channels, outputs, not isinstance(network, Classifier)) != wanted:
+                raise WeightsError(f"{file}: the network is not the one that its notes describe; fine-tune again")
+            check_divides(self.patch, network.stride, type(network).__name__)
+        return networks
+
+
+def find_fine_tuned(runs: Sequence[Path]) -> FineTuned:
+    """Find the networks of runs: of each its best, or that of each fold.
+
+    Args:
+        runs: folders made by `genesis finetune`, or weights files of such.
+    Raises:
+        DataError: a folder is unfinished, or of another stage.
+        WeightsError: there is no network, one was not fine-tuned, or they were taught different things.
+    """
+    files = [file for run in runs for file in _files_of(run)]
+    found = [_described(file) for file in files]
+    for other in found[1:]:
+        if vars(other) | OWN != vars(found[0]) | OWN:
+            raise WeightsError(
+                f"{other.files[0]} was taught something else than {found[0].files[0]}; "
+                "an ensemble needs one target, one reading of images and one size of patch"
+            )
+    mirror = tuple(axis for axis in found[0].mirror if all(axis in each.mirror for each in found))
+    return replace(found[0], files=tuple(files), mirror=mirror)
+
+
+def _files_of(run: Path) -> list[Path]:
+    if run.is_file():
+        return [run]
+    if not run.is_dir():
+        raise WeightsError(f"{run}: no such run; is it spelled right?")
+    read_provenance(run, "finetune")
+    if (run / WEIGHTS).is_file():
+        return [run / WEIGHTS]
+    folds = sorted(run.glob(f"fold-*/{WEIGHTS}"), key=lambda path: (len(path.parent.name), path.parent.name))
+    if not folds:
+        raise WeightsError(f"{run}: holds no {WEIGHTS}, nor folds with one; run genesis finetune again")
+    return folds
+
+
+def _described(file: Path) -> FineTuned:
+    notes = read_notes(file)
+    if missing := [name for name in ASKED if name not in notes]:
+        raise WeightsError(
+            f"{file}: was not fine-tuned (its notes lack {', '.join(missing)}); give a run of genesis finetune"
+        )
+    target, reading = rebuild(notes["target"]), rebuild(notes["reading"])
+    patch = tuple(int(side) for side in notes["patch"])
+    if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) not in (2, 3) or min(patch) < 1:
+        raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
+    steps = notes.get("taught_mm")
+    taught_mm = tuple(float(step) for step in steps) if steps else None
+    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), taught_mm)
+
+
+def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:
+    """The axes along which patches were mirrored; as data, since MONAI's transforms take seconds to import."""
+    taught = notes.get("approach", {}).get("augmentation", {}).get("mirror", (0, 1, 2))
+    return tuple(int(axis) for axis in taught)

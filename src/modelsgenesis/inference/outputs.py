@@ -1,0 +1,237 @@
+"""The files of one predicted case, and its row in the table."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.core.files import fit
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.dicom_seg import write_dicom_seg
+from modelsgenesis.data.images import Image
+from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.sources import Source
+from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
+from modelsgenesis.finetuning.training_cases import WITHOUT_SPACING
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.finetuned_networks import FineTuned
+from modelsgenesis.inference.volume_prediction import Segmentation, answer_whole, segment
+from modelsgenesis.inference.windows import Windows
+
+MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were taught on
+RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
+
+Tick = Callable[[str, int, int], None]  # told a case's id, its windows done, and all its windows
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to predict with, and what to write.
+
+    Attributes:
+        tuned: the networks, and what they were taught.
+        overlap: of the windows.
+        batch_size: of the windows, or None.
+        format: of masks, "nifti" or "source".
+        seg: a DICOM-SEG of a DICOM series.
+        probabilities: a file a label.
+        pictures: of each mask on its scan.
+    """
+
+    tuned: FineTuned
+    overlap: float
+    batch_size: int | None
+    format: str
+    seg: bool
+    probabilities: bool
+    pictures: bool
+
+    def extras(self, case: Case) -> list[str]:
+        """What is written of a case beside its mask."""
+        if self.tuned.target.kind != "segmentation":
+            return []
+        asked = {
+            "seg": self.seg and case.images[0].kind == "dicom" and case.images[0].box is None,
+            PROBABILITIES: self.probabilities,
+            PICTURES: self.pictures,
+        }
+        return [name for name, yes in asked.items() if yes]
+
+
+def columns_of(target: Target) -> tuple[str, ...]:
+    """The columns of predictions.csv."""
+    if target.kind == "segmentation":
+        return "id", "image", "prediction", "status"
+    if target.kind == "classification":
+        return "id", "image", "class", *(f"p_{name}" for name in target.names)
+    return "id", "image", *target.names
+
+
+def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, root: Path, tick: Tick) -> dict[str, Any]:
+    """Predict one case and write its files.
+
+    Args:
+        case: to read.
+        ensemble: to ask.
+        wanted: what to write.
+        into: the folder of the predictions.
+        root: of the search; what lies above does not tell whether a file is a label map.
+        tick: told how far the windows are.
+    Returns:
+        Its record: {"row": of the table, "files": written, "extras": among them, "notes": (what, remedy) each}.
+    Raises:
+        UnreadableError: it cannot be read, or is nothing for these networks.
+        DataError: the folder cannot be written.
+    """
+    image = _read(case, wanted.tuned, root)
+    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap)
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        tick(case.id, done, len(windows.places))
+
+    tick(case.id, 0, len(windows.places))
+    notes = [(note, "have a look at the scan") for note in image.notes]
+    notes += spacing_notes(image, wanted.tuned) if case.images[0].kind not in WITHOUT_SPACING else []
+    row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
+    if ensemble.target.kind != "segmentation":
+        answer = answer_whole(image, ensemble, windows, batch_size=wanted.batch_size, tick=count)
+        return {"row": row | answer_row(ensemble.target, answer), "files": [], "extras": [], "notes": notes}
+    found = segment(
+        image, ensemble, windows, batch_size=wanted.batch_size, probabilities=wanted.probabilities, tick=count
+    )
+    masks = list(_write_masks(case, found, image, wanted, into))
+    extras = wanted.extras(case)
+    files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
+    row |= {"prediction": ";".join(masks), "status": "predicted"}
+    return {"row": row, "files": files, "extras": extras, "notes": notes}
+
+
+def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
+    """What to say of a scan that is much finer or coarser than what networks that do not resample were taught on."""
+    if tuned.reading.spacing_mm is not None or tuned.taught_mm is None:
+        return []
+    ratios = [max(own / taught, taught / own) for own, taught in zip(image.spacing_mm, tuned.taught_mm, strict=True)]
+    if max(ratios) <= MOST_APART:
+        return []
+    own, taught = (" x ".join(f"{step:.3g}" for step in steps) for steps in (image.spacing_mm, tuned.taught_mm))
+    what = f"its voxels are {own} mm, but the network was taught on {taught} mm and does not resample"
+    return [(what, "resample the scan, or fine-tune again with --spacing")]
+
+
+def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
+    """Read a case's image if it is one for these networks."""
+    try:
+        image = read_image(case.images, tuned.reading)
+    except UnreadableError:
+        _refuse_label_map(case.images[0], read_volume(case.images[0]).values, root)  # the better reason, if it is one
+        raise
+    if len(image.size) != len(tuned.patch):
+        what = f"it has {len(image.size)} axes, but the network was taught images of {len(tuned.patch)}"
+        raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
+    if len(image.values) != tuned.channels:
+        what = f"it has {len(image.values)} channels, but the network takes {tuned.channels}"
+        raise UnreadableError(what, "give each case all its channels")
+    _refuse_label_map(case.images[0], image.values[:1], root)
+    return image
+
+
+def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
+    if not source.forced:
+        refuse_labels(
+            sample_of(values), source.path.relative_to(root) if source.path.is_relative_to(root) else source.path
+        )
+
+
+def answer_row(target: Target, answer: NDArray[Any]) -> dict[str, str]:
+    """The answer for a whole image as columns of the table.
+
+    Args:
+        target: of classification or regression.
+        answer: (outputs,), probabilities or numbers.
+    """
+    if target.kind == "regression":
+        return {name: f"{value:.6g}" for name, value in zip(target.names, answer, strict=True)}
+    said = [target.names[int(np.argmax(answer))]]
+    if not target.exclusive:
+        said = [name for name, p in zip(target.names, answer, strict=True) if p > 0.5]
+    return {"class": ";".join(said)} | {f"p_{name}": f"{p:.6f}" for name, p in zip(target.names, answer, strict=True)}
+
+
+def _write_masks(case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path) -> Iterator[str]:
+    """Write one map of the labels' own values, or where labels overlap one mask a label; the names of the files."""
+    ending = ending_like(case.images[0]) if wanted.format == "source" else NIFTI
+    target = wanted.tuned.target
+    if target.exclusive:
+        write_mask(into / f"{case.id}{ending}", with_values(found.classes[0], target), image.geometry)
+        yield f"{case.id}{ending}"
+        return
+    for name, mask in zip(target.names, found.classes, strict=True):
+        write_mask(into / f"{case.id}__{fit(name)}{ending}", mask, image.geometry)
+        yield f"{case.id}__{fit(name)}{ending}"
+
+
+def with_values(classes: NDArray[np.uint8], target: Target) -> NDArray[Any]:
+    """Put each label's own value in place of its class, in the smallest type that holds them all."""
+    values = [0, *(label.values[0] if label.values else k for k, label in enumerate(target.labels, start=1))]
+    if values == list(range(len(values))):
+        return classes
+    least, most = min(values), max(values)
+    kind = next(kind for kind in (np.uint8, np.uint16, np.int16, np.int32) if _holds(kind, least, most))
+    return np.array(values, kind)[classes]
+
+
+def _holds(kind: Any, least: int, most: int) -> bool:
+    return bool(np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+
+
+def _write_extras(
+    case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path, notes: list[tuple[str, str]]
+) -> Iterator[str]:
+    """Write what is wanted beside the mask; the names of the files. What cannot be becomes a note."""
+    names = wanted.tuned.target.names
+    extras = wanted.extras(case)
+    series = case.images[0].dicom
+    if "seg" in extras and series is not None:
+        try:
+            write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, series, names)
+            yield f"{case.id}.dcm"
+        except UnreadableError as error:
+            notes.append((f"no DICOM-SEG was written: {error.problem}", error.remedy))
+    if found.probabilities is not None:
+        for name, p in zip(names, found.probabilities, strict=True):
+            path = Path(PROBABILITIES, f"{case.id}__p_{fit(name)}{NIFTI}")
+            write_mask(into / path, p.astype(np.float32), image.geometry)
+            yield str(path)
+    if PICTURES in extras:
+        yield _draw(case, found, image, wanted, into)
+
+
+def _draw(case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path) -> str:
+    """Draw the mask on the scan as its file has it, not as the network saw it."""
+    from modelsgenesis.figures.overlay import overlay, overlay_sheet
+
+    volume = read_volume(case.images[0])
+    intensity = wanted.tuned.reading.intensity
+    row = overlay(
+        volume.values[0],
+        volume.geometry.to_lps(found.classes),
+        spacing_mm=volume.spacing_mm,
+        display=(intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
+        caption=case.id,
+    )
+    path = Path(PICTURES, f"{case.id}.png")
+    (into / PICTURES).mkdir(exist_ok=True)
+    overlay_sheet(into / path, [row], labels=wanted.tuned.target.names, title="Prediction")
+    return str(path)

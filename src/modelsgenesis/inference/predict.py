@@ -1,0 +1,242 @@
+"""Masks, classes or numbers for new scans, by networks fine-tuned for them: `genesis predict RUN SCANS OUT`."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
+from modelsgenesis.data.store.writer import SETTINGS, only_one, write_table
+from modelsgenesis.inference.cases import find_cases
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.machine import Accelerator, Precision, find_machine
+from modelsgenesis.inference.outputs import RECORDS, Wanted, columns_of, predict_case
+from modelsgenesis.training.run_folder import refuse_run
+
+FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
+LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
+OVERLAP = {"segmentation": 0.5, "classification": 0.25, "regression": 0.25}
+
+
+def predict(
+    run: str | Path | Sequence[str | Path],
+    scans: str | Path,
+    into: str | Path,
+    *,
+    also: tuple[Path, ...] = (),
+    overlap: float | None = None,
+    mirror: bool = False,
+    probabilities: bool = False,
+    format: Literal["nifti", "source"] = "nifti",
+    seg: bool = True,
+    pictures: bool = False,
+    accelerator: Accelerator = "auto",
+    precision: Precision = "auto",
+    batch_size: int | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Predict for scans of any format; each mask lies on its source, voxel for voxel.
+
+    What cannot be predicted is a line in `OUT/failures.csv`; the rest goes on. Stopped and run again, it goes on where
+    it was. A DICOM-SEG carries the patient's tags of its source, and the tables name sources by path.
+
+    Args:
+        run: made by finetune; one of several folds is an ensemble. In Python also a list of runs.
+        scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of PNG and JPEG for networks of pictures;
+            one such file; or a CSV with the column `image` (or image_0, image_1 ... for channels) and, if known, id and
+            modality.
+        into: the folder of the predictions: a file a case, predictions.csv, failures.csv.
+        also: more runs, whose probabilities are averaged with those of the first.
+        overlap: share of a window that the next one sees again; 0.5, or 0.25 where a scan has one answer.
+        mirror: average over windows mirrored as the networks were taught, too; along all axes eight times the work.
+        probabilities: keep each label's, as OUT/probabilities/ID__p_LABEL.nii.gz.
+        format: of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
+        seg: leave the DICOM-SEG beside the NIfTI file of a DICOM series out with --no-seg.
+        pictures: of each mask on its scan, in OUT/pictures.
+        accelerator: auto, cpu or gpu.
+        precision: auto, 32-true or bf16-mixed.
+        batch_size: windows at a time; by default as many as make up a million voxels.
+        quiet: no progress.
+    Returns:
+        `into`.
+    Raises:
+        DataError: there is nothing to predict, nothing could be predicted, or OUT holds something else.
+        WeightsError: there is no fine-tuned network, or the networks do not go together.
+    """
+    runs = [Path(each) for each in ([run] if isinstance(run, (str, Path)) else run)] + [Path(each) for each in also]
+    scans, into = Path(scans), Path(into)
+    if batch_size is not None and batch_size < 1:
+        raise DataError(f"batch_size must be 1 or more, got {batch_size}; leave it out for a sensible one")
+    if not runs or not scans.exists():
+        raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
+    refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
+    machine = find_machine(accelerator, precision)
+    tuned = find_fine_tuned(runs)
+    overlap = OVERLAP[tuned.target.kind] if overlap is None else overlap
+    if not 0 <= overlap < 1:
+        raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
+    settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
+    wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
+    if mirror and not tuned.mirror:
+        raise DataError("the networks were taught no mirrored patches, so they know none; leave --mirror out")
+    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if mirror else ())
+    _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
+    console = Console(stderr=True, quiet=quiet)
+    with only_one(into, "predict"):
+        _clear(into)
+        cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
+        root = scans if scans.is_dir() else scans.parent
+        rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
+        write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+        write_table(into / PREDICTIONS, columns_of(tuned.target), [row for row in rows if row])
+        done = sum(row.get("status", "predicted") == "predicted" for row in rows)
+        if not done:
+            raise DataError(_nothing(scans, into, problems))
+        arguments = {
+            "target": describe(tuned.target),
+            **settings,
+            "probabilities": probabilities,
+            "seg": seg,
+            "pictures": pictures,
+            "cases": done,
+        }
+        if not _has_provenance(into, arguments):
+            write_provenance(into, "predict", arguments, inputs=[*runs, scans])
+    left, warned = (len({one.path for one in problems if one.severity == what}) for what in ("error", "warning"))
+    line = f"predict: {done} {'case' if done == 1 else 'cases'} in {into}"
+    line += f", {left} not" if left else ""
+    line += f", {warned} with warnings" if warned else ""
+    console.print(line + (f": {into / FAILURES}" if left or warned else ""), soft_wrap=True, highlight=False)
+    return into
+
+
+def _begin(into: Path, settings: dict[str, Any]) -> None:
+    """Make the folder, or check that it was begun for the same scans, with the same networks and settings."""
+    if (into / PROVENANCE).exists():
+        read_provenance(into, "predict")
+    if not (into / SETTINGS).is_file():
+        if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
+            raise DataError(f"{into} is there already and holds no predictions; choose a new folder or an empty one")
+        write_json(into / SETTINGS, settings)
+    before = read_json(into / SETTINGS)
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if "networks" in changed:
+        raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")
+    if changed:
+        changes = "; ".join(f"{name} is {before.get(name)} there, {settings[name]} now" for name in changed)
+        raise DataError(f"{into} holds other predictions: {changes}. Use those, or another folder")
+
+
+def _clear(into: Path) -> None:
+    """Delete what a killed process left half-written."""
+    for path in [*into.glob(".*.part"), *into.glob("*/.*.part")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _predict_each(
+    cases: Sequence[Case],
+    ensemble: Ensemble,
+    wanted: Wanted,
+    into: Path,
+    root: Path,
+    problems: list[Problem],
+    console: Console,
+) -> list[dict[str, str]]:
+    """Predict what is not there yet; the rows of the table, in the order of the cases."""
+    rows = []
+    with _progress(len(cases), console) as (tick, count):
+        for case in cases:
+            record = _recorded(case, wanted, into)
+            if record is None:
+                try:
+                    record = predict_case(case, ensemble, wanted, into, root, tick)
+                    write_json(into / RECORDS / f"{case.id}.json", {**record, "source": fingerprint(case)})
+                except UnreadableError as error:
+                    problems.append(error.at(case.images[0].path))
+                except (MemoryError, torch.OutOfMemoryError):
+                    remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
+                    problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))
+            if record is not None:
+                problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
+                rows.append(record["row"])
+            elif ensemble.target.kind == "segmentation":
+                rows.append(
+                    {"id": case.id, "image": os.path.abspath(case.images[0].path), "prediction": "", "status": "failed"}
+                )
+            count(record is not None)
+    return rows
+
+
+def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
+    """What was written down when this very case was predicted, with all that is wanted now; None when it was not."""
+    try:
+        record = read_json(into / RECORDS / f"{case.id}.json")
+        there = all((into / name).is_file() for name in record["files"])
+        current = record["source"] == fingerprint(case) and set(wanted.extras(case)) <= set(record["extras"])
+        return dict(record) if there and current else None
+    except (DataError, KeyError, TypeError, OSError):
+        return None
+
+
+def fingerprint(case: Case) -> str:
+    """What tells a case from another of its id, without reading it: where its files lie, their sizes and times."""
+    digest = hashlib.sha256()
+    for source in case.images:
+        digest.update(f"{source.path}|{source.series}|{source.index}|{source.modality}".encode())
+        for file in source.files:
+            digest.update(f"|{file.stat().st_size}|{file.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _has_provenance(into: Path, arguments: dict[str, Any]) -> bool:
+    try:
+        return read_provenance(into, "predict").arguments == arguments
+    except DataError:  # none, or damaged: to be made again
+        return False
+
+
+def _nothing(scans: Path, into: Path, problems: Sequence[Problem]) -> str:
+    if not problems:
+        kinds = "NIfTI, NRRD, MetaImage, DICOM and .npy files, or PNG and JPEG for networks of pictures"
+        return f"no scan in {scans}; it takes {kinds}, or a CSV that names them"
+    return f"none of the scans in {scans} could be predicted; {into / FAILURES} says why"
+
+
+@contextlib.contextmanager
+def _progress(total: int, console: Console) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[bool], None]]]:
+    """Show which case is under way and how far; on a terminal a bar, elsewhere a line now and then."""
+    columns = (
+        TextColumn("{task.fields[number]} of {task.fields[total_cases]}: {task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[wrong]}"),
+    )
+    done = failed = 0
+    with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as bars:
+        bar: TaskID = bars.add_task("", total=None, number=0, total_cases=total, wrong="")
+
+        def tick(case: str, so_far: int, windows: int) -> None:
+            bars.update(bar, description=case, completed=so_far, total=windows, number=done + 1)
+
+        def count(well: bool) -> None:
+            nonlocal done, failed
+            done, failed = done + 1, failed + (not well)
+            bars.update(bar, wrong=f"{failed} not predicted" if failed else "")
+            if not console.is_terminal and done % LINE_EVERY == 0:
+                console.print(f"predict: {done} of {total} cases, {failed} not predicted", highlight=False)
+
+        yield tick, count

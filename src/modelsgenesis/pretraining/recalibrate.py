@@ -1,0 +1,162 @@
+"""An ordinary batch norm from cubes of a store: `genesis weights recalibrate FILE STORE OUT`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from modelsgenesis.core.errors import DataError, WeightsError
+from modelsgenesis.core.files import write_json
+from modelsgenesis.core.naming import describe, rebuild
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
+from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
+from modelsgenesis.data.store.store import Store
+from modelsgenesis.inference.machine import Accelerator, find_machine
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.reports.command_line import ASKED
+from modelsgenesis.weights import recalibrating
+from modelsgenesis.weights.fetch import record_beside
+from modelsgenesis.weights.files import network_file, save_network
+from modelsgenesis.weights.loading import LoadedWeights, load_weights
+
+VERB = "weights recalibrate"
+REPORT = "recalibration.json"
+
+
+def recalibrate(
+    source: str | Path,
+    store: str | Path,
+    into: str | Path,
+    *,
+    recipe: str | None = None,
+    batches: int = 32,
+    batch_size: int = 8,
+    seed: int = 0,
+    accelerator: Accelerator = "auto",
+    quiet: bool = False,
+) -> Path:
+    """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of your scans.
+
+    The authors' PyTorch network answers otherwise for the same cube in other company. Afterwards it does not; how much
+    it did, and how far the new answers are from the old, is measured on other cubes of the store and told.
+
+    Args:
+        source: a weights file or a run: the authors' own, or any U-Net with the norm batch_stats or batch.
+        store: made by prepare.
+        into: the folder that gets model.safetensors and recalibration.json; --from and mg.load take it.
+        recipe: whose cubes are cut; by default those that the network was taught on, as far as its file says.
+        batches: how many.
+        batch_size: cubes each; 2 or more.
+        seed: of the cubes: the same seed gives the same network.
+        accelerator: where it is computed.
+        quiet: nothing is told.
+    Returns:
+        `into`.
+    Raises:
+        WeightsError: the network has another norm, or its file does not say which cubes it was taught on.
+        DataError: the store gives no such cubes.
+    """
+    if batches < 1 or batch_size < 2 or seed < 0:
+        raise DataError(
+            f"at least 1 batch of 2 cubes and a seed from 0 on are needed, got {batches} of {batch_size}, seed {seed}"
+        )
+    store, into = Path(store), Path(into)
+    if (into / PROVENANCE).exists():
+        read_provenance(into, VERB)
+    opened, console = load_weights(source), Console(stderr=True, quiet=quiet)
+    target = rebuild(opened.notes.get("target"))
+    if isinstance(target, Target) and target.kind != "segmentation":
+        raise WeightsError(f"{source}: is a {target.kind} network; recalibrate the one it started from, and tune anew")
+    cubes = _Cubes(Store.open(store), _spec(opened, recipe, source), seed, find_machine(accelerator).device)
+    network = opened.network.to(cubes.device)
+    drawn = track(
+        cubes.batches("recalibrate", batches, batch_size),
+        "recalibrating",
+        total=batches,
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )
+    new = recalibrating.recalibrate(network, drawn)
+    measured = recalibrating.compare(network, new, next(cubes.batches("compare", 1, batch_size)))
+    said = {"recipe": recipe, "cubes": describe(cubes.spec), "batches": batches, "batch_size": batch_size, "seed": seed}
+    notes = {**opened.notes, **_known(opened, network_file(source)), "recalibrated": said}
+    save_network(into / "model.safetensors", new, notes)
+    write_json(into / REPORT, {**said, **asdict(measured)})
+    given = Path(source) if Path(source).is_dir() else network_file(source)
+    asked = {name: said[name] for name in ("recipe", "batches", "batch_size") if said[name] is not None}
+    write_provenance(into, VERB, {**said, ASKED: asked}, inputs=[given, store], seed=seed)
+    console.print(told(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
+    return into
+
+
+def told(measured: recalibrating.Comparison, batch_size: int) -> str:
+    """What a recalibration changed, in words."""
+    before, after, moved = measured.before, measured.after, measured.moved
+    return "\n".join(
+        [
+            f"Answers, of standard deviation {measured.spread:.3f}, for a cube alone and in a batch of {batch_size}:",
+            f"  before  at most {before.largest:.2g} apart, on average {before.mean:.2g}",
+            f"  after   at most {after.largest:.2g} apart, on average {after.mean:.2g}",
+            f"New answers and old ones in a batch: at most {moved.largest:.2g} apart, on average {moved.mean:.2g}",
+        ]
+    )
+
+
+class _Cubes:
+    """Batches of cubes as they are, scaled to [0, 1]."""
+
+    def __init__(self, store: Store, spec: CubeSpec, seed: int, device: torch.device) -> None:
+        if isinstance(spec.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+            raise DataError(
+                f"the network reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are not CT (the "
+                f"first is {strange[0].id}, {strange[0].modality}); prepare --modality CT, or name another --recipe"
+            )
+        self.sampler, self.spec, self.seed, self.device = CubeSampler(store, spec), spec, seed, device
+
+    def batches(self, name: str, num: int, size: int) -> Iterator[Tensor]:
+        """So many batches (B, C, *space), of a row of samples of their own by that name."""
+        stream = CubeStream(self.sampler, _as_they_are, seed=self.seed, name=name)
+        for batch in load_batches(stream, Range(0, num, size)):
+            yield batch["image"].to(self.device)
+
+
+def _as_they_are(cube: Any, rng: Any) -> Any:
+    return cube
+
+
+def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> CubeSpec:
+    """The cubes of the recipe that was asked for, else those that the network was taught on."""
+    if recipe is not None:
+        return find_recipe(recipe).cubes
+    taught = rebuild(opened.notes.get("recipe"))
+    if isinstance(taught, Recipe):
+        return taught.cubes
+    reading = opened.reading or rebuild(opened.notes.get("reading"))
+    if not isinstance(reading, Reading):
+        raise WeightsError(
+            f"{source}: does not say which cubes it was taught on; name a recipe that has them: --recipe"
+        )
+    size = opened.size or rebuild(opened.notes.get("patch")) or CubeSpec().size
+    return CubeSpec(size=tuple(size), intensity=reading.intensity, rule="not_mostly_air")
+
+
+def _known(opened: LoadedWeights, path: Path) -> dict[str, Any]:
+    """How its images were read, for those who start from it; and of fetched weights their origin and licence."""
+    known = {
+        "reading": opened.reading and describe(opened.reading),
+        "patch": opened.size and list(opened.size),
+        "origin": (record := record_beside(path)) and vars(record),
+    }
+    return {name: value for name, value in known.items() if value}

@@ -1,0 +1,217 @@
+"""The worst and the best test cases of a benchmark, pictured: what each arm made of them."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelsgenesis.benchmarking.run_record import place_of
+from modelsgenesis.benchmarking.trial import TEST
+from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
+from modelsgenesis.evaluation.mask_comparison import Rules
+from modelsgenesis.evaluation.mask_page import number
+from modelsgenesis.evaluation.matching import find_predictions, match, predicted_target, read_truth
+from modelsgenesis.evaluation.table_predictions import (
+    Answer,
+    class_words,
+    error_of,
+    match_answers,
+    read_told,
+    said_words,
+    true_values,
+)
+from modelsgenesis.figures.overlay import Overlay, overlay_sheet
+from modelsgenesis.figures.page import webp
+from modelsgenesis.reports.benchmark_tables import Findings
+from modelsgenesis.tasks import Task
+
+Ranked = TypeVar("Ranked")
+
+PICTURED = 2  # worst, and as many best, of segmentation
+IN_ROW = 4  # of classification, in a row
+MOST_ARMS = 6  # beside each other
+INCHES = 2.1  # of a picture
+LONGEST = 32  # letters above it
+FLAT = "image"  # the one plane of a 2D picture
+
+OUTLINES = (
+    "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
+    "labelled, the same for all arms; the patient's right is on the picture's left. Cases are ranked by their {metric} "
+    "over all arms and seeds at that number of labelled cases."
+)
+ANSWERS = (
+    "{shown} of each case, what is true, and what the run of seed {seed} of each arm said of it, with the "
+    "probability it gave. Cases are ranked by the error of all arms' answers at that number of labelled cases."
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture of cases.
+
+    Attributes:
+        path: of the picture.
+        title: in a few words.
+        caption: what is to be seen.
+    """
+
+    path: Path
+    title: str
+    caption: str
+
+
+def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[list[Sheet], str]:
+    """Draw the worst and the best cases with the fewest and with the most labels that all arms were taught on.
+
+    Args:
+        folder: of the benchmark.
+        found: of a task and metric.
+        into: where the pictures go.
+        name: that their names begin with.
+    Returns:
+        The sheets; and why there are none, if there are none.
+    """
+    sheets: list[Sheet] = []
+    complete = [
+        budget
+        for at, budget in enumerate(found.table.budgets)
+        if all(np.isfinite(found.table.of(arm)[at]).any() for arm in found.table.arms)
+    ]
+    for which, budget in {"fewest": complete[:1], "most": complete[1:][-1:]}.items():
+        for cases in budget:
+            title = f"{found.table.task}, {cases} labelled cases"
+            try:
+                rows, labels, caption = rows_of_cases(folder, found, cases)
+                path = _write(into / f"{name}cases-{which}.webp", rows, labels, title)
+            except GenesisError as error:
+                return sheets, f"No cases are pictured: {error}"
+            sheets.append(Sheet(path, title, caption))
+    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was taught on."
+
+
+def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: str) -> Path:
+    """Draw a sheet and pack it: as PNG it would take five times as much."""
+    with tempfile.TemporaryDirectory() as folder, written_aside(path) as aside:
+        drawn = overlay_sheet(Path(folder) / "cases.png", rows, labels=labels, title=title, panel_inches=INCHES)
+        aside.write_bytes(webp(drawn))
+    return path
+
+
+def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overlay], Sequence[str], str]:
+    """The rows of a sheet, the names of its labels, and its caption.
+
+    Raises:
+        GenesisError: a run's folder is not here, or what it was tested on.
+    """
+    at, arms = found.table.budgets.index(cases), found.table.arms[:MOST_ARMS]
+    there = np.all([np.isfinite(found.table.of(arm)[at]) for arm in arms], axis=0)
+    if not there.any():
+        raise DataError(f"no seed was run by every arm with {cases} cases")
+    seed = found.table.seeds[int(np.argmax(there))]
+    places = {arm: place_of(folder, arm, cases, seed) for arm in arms}
+    if missing := [place for place in places.values() if not (place / "run" / TEST).is_file()]:
+        raise DataError(f"the folder of a run is not here ({missing[0].relative_to(folder)})")
+    first = places[arms[0]]
+    asked = predicted_target(first / "predictions")
+    kind = asked.kind if asked else None
+    task = read_truth(first / "run" / TEST, first / "predictions", asked, kind=kind)
+    target = asked or task.target
+    if target.kind == "segmentation":
+        caption = OUTLINES.format(seed=seed, metric=found.title)
+        return _outlines(found, cases, seed, places, task, target), target.names, caption
+    rows = _answers(places, task, target)
+    flat = all(plane.name == FLAT for row in rows for plane in row.planes)
+    return rows, (), ANSWERS.format(seed=seed, shown="The picture" if flat else "The middle slice")
+
+
+def _outlines(
+    found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: Target
+) -> list[Overlay]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    own: dict[tuple[str, str], float] = {}
+    for one in found.by_case:
+        if one.cases == cases and np.isfinite(one.value):
+            scores[one.case].append(one.value)
+            if one.seed == seed:
+                own[one.case, one.arm] = one.value
+    by_id = {case.id: case for case in task.cases}
+    ranked = sorted(
+        (each for each in scores if each in by_id), key=lambda each: found.sign * float(np.mean(scores[each]))
+    )
+    rules = Rules(target, 0.0, "undefined")
+    predicted = {arm: find_predictions(place / "predictions") for arm, place in places.items()}
+    rows = []
+    for which, some in _ends(ranked, PICTURED):
+        for name in some:
+            pairs = [match([by_id[name]], each, target)[0][0] for each in predicted.values()]
+            titles = [f"{arm}   {number(own.get((name, arm), np.nan))}" for arm in places]
+            mean = number(float(np.mean(scores[name])))
+            caption = f"{which}: {name}   {found.title} {mean}, mean of {len(scores[name])} runs"
+            rows.append(pictures_of(pairs, rules, titles, caption))
+    if not rows:
+        raise DataError(f"no test case has a {found.title} of its own")
+    return rows
+
+
+def _answers(places: Mapping[str, Path], task: Task, target: Target) -> list[Overlay]:
+    by_arm = {arm: _answers_of(place, task.cases, target) for arm, place in places.items()}
+    answered = [k for k in range(len(task.cases)) if all(some[k].status == "compared" for some in by_arm.values())]
+    if not answered:
+        raise DataError("no test case was answered by every arm")
+    truth = np.array([true_values(task.cases[k], task.target, target) for k in answered])
+    errors = np.mean([error_of(_said(some, answered), truth, target) for some in by_arm.values()], axis=0)
+    rows = []
+    for which, some in _ends([int(k) for k in np.argsort(-errors, kind="stable")], IN_ROW):
+        titles = []
+        for k in some:
+            lines = [shortened(task.cases[answered[k]].id), f"true: {_true_words(truth[k], target)}"]
+            titles.append(
+                "\n".join([*lines, *(f"{arm}: {_said_words(by_arm[arm][answered[k]], target)}" for arm in places)])
+            )
+        rows.append(case_pictures([task.cases[answered[k]] for k in some], titles, f"{which} answers"))
+    return rows
+
+
+def _answers_of(place: Path, cases: Sequence[Case], target: Target) -> list[Answer]:
+    told = read_told(place / "predictions")
+    if told is None:
+        raise DataError(f"{place / 'predictions'} holds no table of answers")
+    return match_answers(cases, told, target)[0]
+
+
+def shortened(name: str) -> str:
+    """The end of a name that is too long for a picture: there names of cases differ."""
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
+
+
+def _said(answers: Sequence[Answer], rows: Sequence[int]) -> NDArray[np.float64]:
+    return np.array([answers[k].said for k in rows], np.float64)
+
+
+def _true_words(true: Sequence[float], target: Target) -> str:
+    if target.kind == "regression":
+        return ", ".join(f"{name} {value:g}" for name, value in zip(target.names, true, strict=True))
+    return class_words(true, target) or "none"
+
+
+def _said_words(answer: Answer, target: Target) -> str:
+    if target.kind == "regression":
+        return ", ".join(number(value) for value in answer.said)
+    surest = f" {max(answer.said):.2f}" if target.exclusive else ""
+    return (said_words(answer, target) or "none") + surest
+
+
+def _ends(ranked: Sequence[Ranked], num: int) -> list[tuple[str, Sequence[Ranked]]]:
+    """The first so many, the worst, and the last, the best one first; never one in both."""
+    num = min(num, (len(ranked) + 1) // 2)
+    best = ranked[max(num, len(ranked) - num) :][::-1]
+    return [(which, some) for which, some in (("worst", ranked[:num]), ("best", best)) if some]

@@ -1,0 +1,167 @@
+"""What a target task holds, and what is wrong with it: `genesis inspect DATA`."""
+
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.provenance import package_version
+from modelsgenesis.figures.overlay import overlay_html
+from modelsgenesis.figures.page import Page, folded, paragraph, table
+from modelsgenesis.reports.inspection_tables import (
+    FEW,
+    PROBLEM_HEAD,
+    Row,
+    case_head,
+    case_rows,
+    label_head,
+    label_rows,
+    last_line,
+    overlay_of,
+    problem_rows,
+    summary,
+    telling_cases,
+)
+from modelsgenesis.tasks import Task, read
+from modelsgenesis.tasks.checks import Checked, check
+from modelsgenesis.tasks.task import NoCaseError
+
+WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
+NOUNS = {"segmentation": "labels", "classification": "classes", "regression": "numbers"}
+PICTURES = (
+    "The first channel in three planes, in radiological view: the patient's right on the picture's left. The planes go "
+    "where most of the labels is to be seen."
+)
+
+
+def inspect(
+    data: Path,
+    *,
+    into: Path | None = None,
+    task: str | None = None,
+    kind: Literal["segmentation", "classification", "regression"] | None = None,
+    label: str | None = None,
+    classes: dict[str, str] | None = None,
+    cases: int = 20,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Path | str:
+    """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
+
+    Every problem comes with its file and its remedy. Errors cost a case, warnings do not. As long as there is one case
+    that can be used, this ends well: it has told what there is to tell.
+
+    Args:
+        data: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical Segmentation Decathlon, a table
+            (CSV) with the columns image and label, or a .npz of MedMNIST.
+        into: a page (.html) that also shows some cases with their labels; without one, the text is what comes back.
+        task: of a published one its name, such as ncc, or with settings: ncc,negatives=10.
+        kind: of the task, where a table's labels could mean two.
+        label: the column of a table that is the label.
+        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3"; other rows are left out.
+        cases: how many are listed one by one in the text; the page lists all.
+        workers: processes; by default one a core where there is much to read, 0 works in this process.
+        quiet: no progress.
+    Returns:
+        The page's path; without a page, the text.
+    Raises:
+        DataError: it is no task, or no case of it can be used; stderr then has the problems.
+    """
+    if into is not None and Path(into).suffix.lower() != ".html":
+        raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
+    if cases < 0 or (workers is not None and workers < 0):
+        raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
+    console = Console(stderr=True, quiet=quiet)
+    try:
+        labelled = read(data, task=task, kind=kind, label=label, classes=classes)
+        checked = _checked(labelled, workers, console)
+    except NoCaseError as error:
+        rows = problem_rows(error.place, error.problems)
+        if rows:
+            console.print(_table(rows, PROBLEM_HEAD, "problems"), markup=False, highlight=False)
+        raise
+    text = as_text(labelled, checked, most=cases)
+    if into is None:
+        return text
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    return as_page(labelled, checked).write(Path(into), f"Made by genesis inspect, modelsgenesis {package_version()}.")
+
+
+def _checked(task: Task, workers: int | None, console: Console) -> Checked:
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = console.quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+        bar = progress.add_task("reading", total=len(task.cases))
+        checked = check(task, workers=workers, progress=lambda done: progress.update(bar, completed=done))
+    if not checked.usable:
+        raise NoCaseError(task.place, checked.problems)
+    return checked
+
+
+def as_text(task: Task, checked: Checked, *, most: int) -> str:
+    """Everything as tables in plain text.
+
+    Args:
+        task: that was checked.
+        checked: what was found.
+        most: cases listed one by one.
+    """
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    written = io.StringIO()
+    console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
+    console.print(_table(summary(task, checked), (), task.name))
+    console.print(_table(label_rows(task, checked), label_head(task), "labels"))
+    if most:
+        rows = case_rows(task, checked)
+        title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
+        console.print(_table(rows[:most], case_head(task), title))
+    if checked.problems:
+        console.print(_table(problem_rows(task.place, checked.problems), PROBLEM_HEAD, "problems"))
+    console.print(last_line(checked), soft_wrap=True)
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
+def _table(rows: Sequence[Row], head: Row, title: str) -> Table:
+    drawn = Table(title=title, title_justify="left", title_style="", show_header=bool(head))
+    for name in head or rows[0]:
+        drawn.add_column(name, overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def as_page(task: Task, checked: Checked) -> Page:
+    """The same with pictures of a few cases."""
+    errors = sum(problem.severity == "error" for problem in checked.problems)
+    page = Page(task.name, f"A {task.target.kind} task, as genesis inspect found it.")
+    page.figures(
+        [
+            (str(len(checked.usable)), "labelled cases that can be used", ""),
+            (str(len(task.target.labels)), NOUNS[task.target.kind], ""),
+            (str(errors), "errors, each of which costs a case", "bad" if errors else "good"),
+            (str(len(checked.problems) - errors), "warnings", ""),
+        ]
+    )
+    if checked.problems:
+        rows = problem_rows(task.place, checked.problems)
+        page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
+    page.section("What there is", table(summary(task, checked)))
+    page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
+    flat = all(len(finding.size) == 2 for finding in checked.findings)
+    words = "The first channel, as the file has it." if flat else PICTURES
+    page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))
+    rows = case_rows(task, checked)
+    page.section("Every case", folded(f"{len(rows)} cases", table(rows, case_head(task)), unfolded=len(rows) <= FEW))
+    return page
+
+
+def pictures(task: Task, checked: Checked) -> str:
+    """A sheet of telling cases, one a row."""
+    rows = [overlay_of(case, caption, task.target) for case, caption in telling_cases(task, checked)]
+    return overlay_html(rows, "cases with their labels in three planes", labels=task.target.names)

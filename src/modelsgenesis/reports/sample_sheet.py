@@ -1,0 +1,353 @@
+"""See what the network will see: `genesis show RECIPE STORE PICTURE`."""
+
+import dataclasses
+import inspect
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from modelsgenesis import deformations
+from modelsgenesis.core.deformation import Deformation
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.learner import Sample as Views
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.sampling.cubes import Cube, CubeSampler
+from modelsgenesis.data.sampling.stream import as_tensor, collate
+from modelsgenesis.data.store.store import Scan, Store
+from modelsgenesis.deformations.flip import flipped_axes
+from modelsgenesis.figures.drawing import png
+from modelsgenesis.figures.gallery import draw_gallery
+from modelsgenesis.figures.locator import Locator
+from modelsgenesis.figures.planes import Array
+from modelsgenesis.figures.sheet import Panel, draw_sheet
+from modelsgenesis.figures.windows import WINDOWS_HU, ct_display, ct_window
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes.recipe import build_learner, make_learner, split
+from modelsgenesis.weights.loading import load_backbone
+
+Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
+ALONE: tuple[Law, ...] = get_args(Law)
+WORDS = {
+    "non_linear": "non-linear",
+    "out_painting": "out-painting",
+    "in_painting": "in-painting",
+    "genesis": "Models Genesis, all together",
+}
+GENESIS = "genesis"
+METHODS = {"mae": "Masked auto-encoder", "rubiks_cube": "Rubik's cube", "denoising": "De-noising"}
+DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
+EMPTY, LITTLE = 0.01, 0.05  # of the range, as the air around a patient; of the voxels
+SETTINGS = {"name", "cubes", "plan", "backbone", "backbone_args", "method"}  # of every run's recipe
+STREAM = "train"  # the name under which pretrain draws its samples
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the network saw at one sample, turned back to how the patient lies.
+
+    Attributes:
+        cube: as it was cut.
+        original: (C, X, Y, Z), the target.
+        deformed: what the network saw.
+        restored: what it answered, or None without a run.
+    """
+
+    cube: Cube
+    original: Array
+    deformed: Array
+    restored: Array | None
+
+
+def show(
+    recipe: Recipe | str,
+    store: str | Path,
+    into: str | Path,
+    *,
+    run: str | Path | None = None,
+    sample: int = 0,
+    seed: int | None = None,
+    size: tuple[int, ...] | None = None,
+    rule: str | None = None,
+    window: str | None = None,
+    list: bool = False,
+) -> Path:
+    """Draw one sample of training: original, each deformation alone, all together, and the difference they make.
+
+    With a run also what its network restores, and the error. The planes are hung as a radiologist expects: the
+    patient's right on the picture's left, front or head on top, true to the patient's proportions.
+
+    Args:
+        recipe: chest-ct, small, any, ..., package.module:function, or a Recipe. When the run was made with a recipe of
+            this name, its own settings and seed are taken.
+        store: made by prepare.
+        into: the PNG.
+        run: made by pretrain; its network restores the sample.
+        sample: its number: sample 12345 shows what the network saw as its 12,345th cube of training.
+        seed: of the run; by default the run's own, or 0.
+        size: of the cubes in voxels, in place of the recipe's.
+        rule: where cubes may lie, in place of the recipe's.
+        window: lung or soft-tissue, for CT; by default what suits the cube.
+        list: draw all deformations there are on one whole slice instead.
+    Returns:
+        The PNG's path.
+    Raises:
+        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png; a
+            method that restores nothing.
+        ShapeError: the run's network cannot take such cubes.
+    """
+    into = png(into)
+    opened = Store.open(store)
+    recipe, seed = settings(recipe, run, seed)
+    recipe = recipe.but(cubes={"size": size, "rule": rule})
+    sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
+    if list:
+        return draw_list(opened, recipe, sampler, into, sample=sample, seed=seed, window=window)
+    seen = replay(opened, recipe, sampler, sample=sample, seed=seed, run=run)
+    return draw_sample(opened, recipe, seen, into, sample=sample, seed=seed, window=window)
+
+
+def telling_sample(
+    recipe: Recipe | str, store: str | Path, *, run: str | Path | None = None, seed: int | None = None, among: int = 16
+) -> int:
+    """The sample of the first few with the most to see, such as lung, its vessels and some wall.
+
+    Args:
+        recipe: as for `show`.
+        store: made by prepare.
+        run: as for `show`.
+        seed: as for `show`.
+        among: how many samples are looked at.
+    """
+    opened = Store.open(store)
+    recipe, seed = settings(recipe, run, seed)
+    sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
+    return max(range(among), key=lambda number: interest(sampler.sample(generator_for(seed, number, STREAM)).image))
+
+
+def interest(image: Array) -> tuple[bool, float]:
+    """How much there is to see: first that little of it is empty, then fine detail in what is dark and bright."""
+    return bool(np.mean(image <= EMPTY) < LITTLE), detail(image) * float(image.std())
+
+
+def detail(image: Array) -> float:
+    """Mean absolute difference between neighbours along all axes of space."""
+    return float(np.mean([np.abs(np.diff(image, axis=axis)).mean() for axis in range(1, image.ndim)]))
+
+
+def settings(recipe: Recipe | str, run: str | Path | None, seed: int | None) -> tuple[Recipe, int]:
+    """The recipe and the seed, those of the run when it was made with a recipe of this name."""
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    if run is None or not (Path(run) / "recipe.json").is_file():
+        return recipe, seed or 0
+    made = settings_of(Path(run))
+    own = recipe_of(Path(run))
+    return own if own.name == recipe.name else recipe, int(made["seed"]) if seed is None else seed
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """All that a run was begun with, from its recipe.json.
+
+    Raises:
+        DataError: the folder is no run of pretrain.
+    """
+    if not (run / "recipe.json").is_file():
+        raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
+    made: dict[str, Any] = read_json(run / "recipe.json")
+    recipe = made.get("recipe") if isinstance(made, dict) else None
+    if not isinstance(recipe, dict) or not recipe.keys() >= SETTINGS or not isinstance(made.get("seed"), int):
+        raise DataError(
+            f"{run / 'recipe.json'}: not the settings of a run; give the folder of a run of genesis pretrain"
+        )
+    return made
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run was begun with.
+
+    Raises:
+        DataError: the folder is no run of pretrain, or of another version.
+    """
+    try:
+        recipe = rebuild(settings_of(run)["recipe"])
+    except (TypeError, ImportError) as error:
+        raise DataError(f"{run / 'recipe.json'}: not a recipe of this version ({error})") from error
+    if not isinstance(recipe, Recipe):
+        raise DataError(f"{run / 'recipe.json'}: holds no recipe; give the folder of a run of genesis pretrain")
+    return recipe
+
+
+def replay(
+    store: Store, recipe: Recipe, sampler: CubeSampler, *, sample: int, seed: int, run: str | Path | None
+) -> Sample:
+    """Make a sample again as training made it, and restore it if there is a run.
+
+    Raises:
+        DataError: the recipe's method restores nothing.
+    """
+    rng = generator_for(seed, sample, STREAM)
+    cube = sampler.sample(rng)
+    learner = build_learner(recipe, store, seed)
+    if run is not None:
+        learner = make_learner(recipe, load_backbone(run))
+    if not learner.restores:
+        raise DataError(
+            f"the method {recipe.method} restores nothing, so there is no restoration to draw; "
+            "genesis report tells how well a run of it answers"
+        )
+    views = learner.views({"image": cube.image}, rng)
+    original, deformed = views["original"], views["deformed"]
+    restored = None if run is None else restore(learner, views)
+    axes = flipped_axes(cube.image, original)
+    upright = [None if view is None else np.flip(view, axes) for view in (original, deformed, restored)]
+    return Sample(cube, *upright)  # type: ignore[arg-type]
+
+
+def restore(learner: Learner, views: Views) -> Array:
+    """The network's answer to the views of one sample, (C, X, Y, Z)."""
+    learner.eval()
+    with torch.no_grad():
+        answer = learner.answer(collate([{name: as_tensor(view) for name, view in views.items()}]))
+    restored: Array = answer[0].float().numpy()
+    return restored
+
+
+def draw_sample(
+    store: Store, recipe: Recipe, seen: Sample, into: Path, *, sample: int, seed: int, window: str | None
+) -> Path:
+    """Draw the sheet of a sample."""
+    original, deformed, restored = seen.original[0], seen.deformed[0], seen.restored
+    display, shown = display_of(recipe, original, window)
+    panels = [Panel("original", original)]
+    for name in ALONE if recipe.method == GENESIS else ():
+        alone = deformations.genesis(arm=name)(seen.original, generator_for(seed, sample, f"show {name}"))
+        panels.append(legible(Panel(words(name), alone[0], note="alone"), original, display))
+    changed = f"{100 * np.mean(deformed != original):.0f} % of voxels changed"
+    seen_by_network = Panel("what the network saw", deformed, note="together" if len(panels) > 1 else "")
+    panels.append(legible(seen_by_network, original, display))
+    panels.append(Panel("difference", deformed - original, "difference", changed))
+    if restored is not None:
+        error, unchanged = np.mean((restored[0] - original) ** 2), np.mean((deformed - original) ** 2)
+        panels.append(Panel("restoration", restored[0], note="what the network answered"))
+        panels.append(Panel("its error", restored[0] - original, "difference",
+                            f"MSE {error:.4f}, unrestored {unchanged:.4f}"))  # fmt: skip
+    scan = seen.cube.scan
+    place = f"scan {scan.id[:12]}, voxels {seen.cube.lower} to {upper(seen.cube)} of {scan.size}, {millimetres(scan)}"
+    return draw_sheet(
+        panels,
+        into,
+        spacing_mm=scan.spacing_mm,
+        display=display,
+        title=f"{method_words(recipe.method)}, recipe {recipe.name}: sample {sample} of seed {seed}",
+        footnote=f"{place}; {shown}; flips undone; difference = deformed − original, error = restoration − original",
+        locator=locate(store, recipe, seen.cube),
+    )
+
+
+def draw_list(
+    store: Store, recipe: Recipe, sampler: CubeSampler, into: Path, *, sample: int, seed: int, window: str | None
+) -> Path:
+    """Draw all deformations there are on one whole axial slice, deformed as part of a slab as deep as the cube."""
+    cube = sampler.sample(generator_for(seed, sample, STREAM))
+    scan, depth = cube.scan, slice(2, None)
+    lower, slab = (0, 0, *cube.lower[depth]), (*scan.size[:2], *recipe.cubes.size[depth])
+    image = recipe.cubes.intensity.scale(store.read(scan, lower, slab, index=cube.index), scan)
+    display, shown = display_of(recipe, image[0], window)
+    panels = [Panel("original", image[0], note=f"scan {scan.id[:12]}")]
+    for name, deformation in gallery().items():
+        deformed = deformation(image, generator_for(seed, sample, f"list {name}"))
+        panels.append(legible(Panel(words(name), deformed[0], note=summary(deformation)), image[0], display))
+    return draw_gallery(
+        panels,
+        into,
+        spacing_mm=scan.spacing_mm,
+        display=display,
+        title="The deformations there are, each alone on one slice",
+        footnote=f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}, {millimetres(scan)}; {shown}; seed {seed}",
+    )
+
+
+def gallery() -> dict[str, Deformation]:
+    """Every deformation by name: the paper's four and their recipe, then the others."""
+    there = deformations.gallery()
+    return {name: there[name] for name in (*ALONE, "genesis")} | there
+
+
+def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
+    """The whole scan around a cube; None for cubes that came without their scan."""
+    scan = cube.scan
+    if scan.num_cubes > 1 or len(scan.size) != 3 or recipe.cubes.size == scan.size:
+        return None
+    sections = []
+    for axis in (2, 1, 0):  # axial, coronal, sagittal
+        lower, size = [0, 0, 0], [*scan.size]
+        lower[axis], size[axis] = cube.lower[axis] + recipe.cubes.size[axis] // 2, 1
+        sections.append(recipe.cubes.intensity.scale(store.read(scan, tuple(lower), tuple(size)), scan)[0])
+    step = scan.spacing_mm
+    lower_mm = tuple(low * mm for low, mm in zip(cube.lower, step, strict=True))
+    return Locator(sections, step, lower_mm, tuple(n * mm for n, mm in zip(recipe.cubes.size, step, strict=True)))
+
+
+def display_of(recipe: Recipe, image: Array, window: str | None) -> tuple[tuple[float, float], str]:
+    """The values shown black and white, and how to say so.
+
+    Raises:
+        DataError: a window was asked for that does not exist, or for images that are no CT.
+    """
+    intensity: Any = recipe.cubes.intensity
+    if not isinstance(intensity, Window):
+        if window is not None:
+            raise DataError(
+                f"the recipe {recipe.name} has no Hounsfield units, so there is no {window} window; leave it"
+            )
+        return (0.0, 1.0), "black to white is the recipe's whole range"
+    limits = (intensity.low_hu, intensity.high_hu)
+    chosen = (window or ct_window(image, limits)).replace("-", " ")
+    if chosen not in WINDOWS_HU:
+        known = ", ".join(name.replace(" ", "-") for name in WINDOWS_HU)
+        raise DataError(f"no window {window!r}; there are: {known}")
+    low, high = WINDOWS_HU[chosen]
+    return ct_display(chosen, limits), f"{chosen} window, {low:.0f} to {high:.0f} HU".replace("-", "−")
+
+
+def legible(panel: Panel, original: Array, display: tuple[float, float]) -> Panel:
+    """The panel, shown over the full range when the display drowns much more of it than of the original."""
+    low, high = display
+    drowned, before = (float(np.mean((values < low) | (values > high))) for values in (panel.values, original))
+    if drowned < before + DROWNED:
+        return panel
+    return dataclasses.replace(panel, display=(0.0, 1.0), mark="full range")
+
+
+def summary(deformation: Deformation) -> str:
+    """What a deformation does, in the first line of its docstring, broken to the width of a picture."""
+    line = (inspect.getdoc(type(deformation)) or "").partition("\n")[0]
+    return "\n".join(textwrap.wrap(line.rstrip("."), 38, max_lines=3, placeholder=" ..."))
+
+
+def words(name: str) -> str:
+    """A deformation's name as people write it."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def method_words(method: str) -> str:
+    """A method's name as people write it."""
+    return "Models Genesis" if method == GENESIS else METHODS.get(method, words(method).capitalize())
+
+
+def upper(cube: Cube) -> tuple[int, ...]:
+    """The first voxel behind a cube."""
+    return tuple(low + side for low, side in zip(cube.lower, cube.image.shape[1:], strict=True))
+
+
+def millimetres(scan: Scan) -> str:
+    """A scan's spacing in words."""
+    return " x ".join(f"{mm:.3g}" for mm in scan.spacing_mm) + " mm"

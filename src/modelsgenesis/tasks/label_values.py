@@ -1,0 +1,179 @@
+"""What the label columns of a table say: classes, several labels at once, or numbers."""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.data.boxes import read_box
+from modelsgenesis.data.formats.file_type import ending_of
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.tasks.assembly import OUTLINED
+
+MISSING = ("", "nan", "na", "n/a")
+MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
+WHOLE = re.compile(r"^(-?\d+)\.0*$")  # as programs write whole numbers in a column that has gaps
+CUT = re.compile(r"(>=|<=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
+COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt
+}  # fmt: skip
+
+Row = tuple[str, ...]
+Values = tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the rows say.
+
+    Attributes:
+        target: what is asked.
+        values: of each row, as a Case has them; None where the row says nothing, or belongs to no class.
+        unlabelled: the numbers of the rows that say nothing.
+        problems: what the owner of the table should know.
+    """
+
+    target: Target
+    values: tuple[Values, ...]
+    unlabelled: tuple[int, ...]
+    problems: tuple[Problem, ...]
+
+
+def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool:
+    """Whether labels are paths of masks: any of them ends as an image does, or is there."""
+    if kind in ("classification", "regression"):
+        return False
+    entries = {entry for row in rows for entry in row if entry}
+    files = {str(boxed[0]) if (boxed := read_box(Path(entry))) else entry for entry in entries}
+    return any(
+        ending_of(Path(file)) or OUTLINED.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
+    )
+
+
+def answers_of(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    path: Path,
+    *,
+    kind: Kind | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Answers:
+    """Understand the labels of a table.
+
+    Whole numbers and texts are classes; a number that is not whole makes them all numbers to be predicted.
+
+    Args:
+        rows: the entries of the label columns.
+        columns: their names.
+        path: of the table, for messages.
+        kind: if it is known.
+        classes: {class: the entries it takes}; the rows that none takes are left out.
+    Raises:
+        DataError: they cannot be understood as one of these.
+    """
+    plain = (tuple(WHOLE.sub(r"\1", entry) for entry in row) for row in rows)
+    said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
+    some = [row for row in said if row is not None]
+    problems = list(without_label(len(said) - len(some), len(said), path))
+    if not some:
+        raise DataError(f"{path}: no row has a label in column {', '.join(columns)}; is it the right one?")
+    if classes:
+        if len(columns) > 1 or kind == "regression":
+            raise DataError(f"{path}: classes cut one column of labels; name it with --label")
+        target, values = _cut(said, classes, path)
+    elif kind == "regression" or (kind is None and _fractional(some)):
+        labels = tuple(Label(name.removeprefix("label_")) for name in columns)
+        target, values = Target("regression", labels), [_numbers(row, path) if row else None for row in said]
+    elif len(columns) > 1:
+        labels = tuple(Label(name.removeprefix("label_")) for name in columns)
+        target = Target("classification", labels, exclusive=False)
+        values = [_yes_or_no(row, columns, path) if row else None for row in said]
+    else:
+        target, values = _classes(said, path, most=None if kind else MOST_CLASSES)
+    left_out = sum(value is None for value in values) - (len(said) - len(some))
+    if left_out:
+        what = f"{left_out} of {len(said)} rows belong to no class of {', '.join(target.names)}"
+        problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
+    unlabelled = tuple(number for number, row in enumerate(said) if row is None)
+    return Answers(target, tuple(values), unlabelled, tuple(problems))
+
+
+def without_label(count: int, num_rows: int, path: Path) -> Iterator[Problem]:
+    """A warning that some rows of a table have no label; nothing when all have one."""
+    if count:
+        remedy = "write their labels, or leave them: they are not used"
+        yield Problem(path, f"{count} of {num_rows} rows have no label", remedy, "warning")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _fractional(rows: Sequence[Row]) -> bool:
+    numbers = [_number(entry) for row in rows for entry in row]
+    return all(map(math.isfinite, numbers)) and any(number != int(number) for number in numbers)
+
+
+def _numbers(row: Row, path: Path) -> tuple[float, ...]:
+    numbers = tuple(_number(entry) for entry in row)
+    if not all(map(math.isfinite, numbers)):
+        raise DataError(f"{path}: {', '.join(row)} in a column of numbers; correct it, or say kind classification")
+    return numbers
+
+
+def _yes_or_no(row: Row, columns: Sequence[str], path: Path) -> tuple[float, ...]:
+    numbers = tuple(_number(entry) for entry in row)
+    for column, entry, number in zip(columns, row, numbers, strict=True):
+        if number not in (0, 1):
+            raise DataError(f"{path}: column {column} says {entry!r}; write 0 or 1, or say kind regression")
+    return numbers
+
+
+def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tuple[Target, list[Values]]:
+    """Each different entry is a class; numbers in rising order, texts in alphabetical order."""
+    entries = sorted(
+        {row[0] for row in said if row}, key=lambda entry: (math.isnan(_number(entry)), _number(entry), entry)
+    )
+    labels = [Label(entry, (int(entry),)) if re.fullmatch(r"-?\d+", entry) else Label(entry) for entry in entries]
+    if most is not None and len(entries) > most:
+        raise DataError(
+            f"{path}: its labels are {len(entries)} different ones, such as {entries[0]} and {entries[-1]}; "
+            "cut them into classes, or say the kind: classification or regression"
+        )
+    place = {entry: float(number) for number, entry in enumerate(entries)}
+    return Target("classification", tuple(labels)), [(place[row[0]],) if row else None for row in said]
+
+
+def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> tuple[Target, list[Values]]:
+    """Classes as conditions on an entry."""
+    tests = [(name, _condition(words)) for name, words in classes.items()]
+    values: list[Values] = []
+    for row in said:
+        met = [number for number, (_, test) in enumerate(tests) if row and test(row[0])]
+        if len(met) > 1:
+            both = " and ".join(tests[number][0] for number in met)
+            raise DataError(
+                f"{path}: label {row[0] if row else ''!r} is both {both}; make the classes exclude each other"
+            )
+        values.append((float(met[0]),) if met else None)
+    for number, name in enumerate(classes):
+        if (number,) not in values:
+            raise DataError(f"{path}: no row is {name} ({classes[name]}); correct the class, or leave it out")
+    return Target("classification", tuple(map(Label, classes))), values
+
+
+def _condition(words: str) -> Callable[[str], bool]:
+    """What an entry must satisfy: ">3" a comparison, anything else the text itself, or the number."""
+    found = CUT.fullmatch(words.strip())
+    if found:
+        compare, bound = COMPARISONS[found[1]], float(found[2])
+        return lambda entry: compare(_number(entry), bound)
+    wanted = words.strip()
+    return lambda entry: entry == wanted or _number(entry) == _number(wanted)

@@ -1,0 +1,197 @@
+"""Which cases train, which choose the best network, which are never touched; patients always stay together."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.case import Case
+from modelsgenesis.tasks.task import Task
+
+FEW = 30  # labelled cases; below, none is spared for validation, and the training is of fixed length
+VALIDATING = 10  # one in so many validates where there are enough
+
+Patients = list[list[Case]]  # the cases of each
+
+
+@dataclass(frozen=True)
+class CaseSplit:
+    """A task's cases by role.
+
+    Attributes:
+        train: taught on.
+        val: choose the best network.
+        unused: beyond the budget of labels.
+        test: never used for any choice.
+    """
+
+    train: tuple[Case, ...]
+    val: tuple[Case, ...] = ()
+    unused: tuple[Case, ...] = ()
+    test: tuple[Case, ...] = ()
+
+    def roles(self) -> list[tuple[str, Case]]:
+        """Every case with its role."""
+        named = (("train", self.train), ("val", self.val), ("unused", self.unused), ("test", self.test))
+        return [(role, case) for role, cases in named for case in cases]
+
+
+def split_cases(
+    task: Task,
+    *,
+    cases: int | None = None,
+    fraction: float | None = None,
+    test: float = 0.0,
+    val: int | None = None,
+    seed: int = 0,
+) -> CaseSplit:
+    """Divide a task's cases.
+
+    The test cases are those that the task's makers declared, or a share of the patients that depends on nothing but
+    their names: the same for every seed, budget and start. The budget is drawn by the seed, a smaller one from within a
+    larger one; classes come in their own proportion, each at least once if it can. Of labels that do not exclude each
+    other each comes at least once if it can, and the rest by chance.
+
+    Args:
+        task: whose cases.
+        cases: labelled cases to use, training and validation together; all by default.
+        fraction: of those that may be used, in (0, 1], in place of `cases`.
+        test: share of the patients that is held out where no test cases are declared, in [0, 1).
+        val: cases among those used that choose the best network; by default those that the makers declared, if all
+            cases are used, else none of fewer than thirty and a tenth of more.
+        seed: of the draw.
+    Raises:
+        DataError: a number that makes no sense, or nothing would be left to train on.
+    """
+    if cases is not None and fraction is not None:
+        raise DataError("cases and fraction both say how many labels to use; give one")
+    if not 0 <= test < 1 or (fraction is not None and not 0 < fraction <= 1):
+        raise DataError(f"test must be in [0, 1) and fraction in (0, 1], got {test} and {fraction}")
+    patients = by_patient(task.cases)
+    held_out = [group for group in patients if group[0].split == "test"]
+    if not held_out and test:
+        held_out = _stratified(patients, task, _by_name)[: max(1, round(len(patients) * test))]
+    rest = _without(patients, held_out)
+    whole = cases is None and fraction is None and val is None
+    declared = [group for group in rest if whole and group[0].split == "val"]
+    pool = _stratified(_without(rest, declared), task, lambda some: _drawn(some, seed))
+    num = len(_flat(pool))
+    wanted = max(1, round(fraction * num)) if fraction is not None else num if cases is None else cases
+    if not 1 <= wanted <= num:
+        raise DataError(f"{wanted} labelled cases asked for; {num} of {len(task.cases)} may be used (the rest is test)")
+    used, unused = _split_off(pool, wanted)
+    num_val = 0 if declared else _num_val(val, len(_flat(used)))
+    validating, training = _split_off(used[::-1], num_val)
+    if not training:
+        raise DataError(
+            f"{num_val} cases to validate leave none of {len(_flat(used))} to train on; use a smaller --val"
+        )
+    return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), _flat(unused), _flat(held_out))
+
+
+def cross_validation_splits(division: CaseSplit, folds: int) -> list[CaseSplit]:
+    """Make divisions of which each validates on another part of the cases, for cross-validation.
+
+    Patients are dealt out class after class, so that classes come in their own proportion in every fold.
+
+    Args:
+        division: whose training and validation cases are dealt out anew, in the order in which the seed drew them.
+        folds: how many; the task's own folds where it declares just as many.
+    Raises:
+        DataError: fewer than two folds, or fewer patients than folds.
+    """
+    drawn = by_patient([*division.train, *division.val])
+    patients = sorted(drawn, key=lambda group: group[0].values)
+    if not 2 <= folds <= len(patients):
+        raise DataError(f"{folds} folds asked for of {len(patients)} patients; use 2 to {len(patients)}")
+    declared = {group[0].fold for group in patients}
+    own = len(declared) == folds and None not in declared
+    order = sorted(fold for fold in declared if fold is not None)
+    dealt = [order.index(group[0].fold or 0) if own else place % folds for place, group in enumerate(patients)]
+    return [
+        CaseSplit(
+            _flat([group for group, there in zip(patients, dealt, strict=True) if there != fold]),
+            _flat([group for group, there in zip(patients, dealt, strict=True) if there == fold]),
+            division.unused,
+            division.test,
+        )
+        for fold in range(folds)
+    ]
+
+
+def by_patient(cases: Sequence[Case]) -> Patients:
+    """The cases of each patient, in their order."""
+    patients: dict[str, list[Case]] = {}
+    for case in cases:
+        patients.setdefault(case.patient or case.id, []).append(case)
+    return list(patients.values())
+
+
+def _without(patients: Patients, others: Patients) -> Patients:
+    """Those patients who are not among the others."""
+    named = {group[0].patient or group[0].id for group in others}
+    return [group for group in patients if (group[0].patient or group[0].id) not in named]
+
+
+def _num_val(val: int | None, num: int) -> int:
+    if val is not None and val < 0:
+        raise DataError(f"val must be 0 or more cases, got {val}")
+    return val if val is not None else 0 if num < FEW else max(1, num // VALIDATING)
+
+
+def _split_off(patients: Patients, num: int) -> tuple[Patients, Patients]:
+    """The first patients, until they have so many cases together, and the others."""
+    taken = 0
+    for place, group in enumerate(patients):
+        if taken >= num:
+            return patients[:place], patients[place:]
+        taken += len(group)
+    return patients, []
+
+
+def _stratified(patients: Patients, task: Task, order: Callable[[Patients], Patients]) -> Patients:
+    """Order patients so that any first few have the classes of all: one of each, then in proportion.
+
+    Labels that do not exclude each other are too many together to be in proportion; chance sees to that.
+    """
+    if task.target.kind == "classification" and not task.target.exclusive:
+        return _with_each_label(order(patients), len(task.target.labels))
+    strata: dict[tuple[float, ...], Patients] = {}
+    for group in patients:
+        key = group[0].values if task.target.kind == "classification" else ()
+        strata.setdefault(key, []).append(group)
+    placed = []
+    for place, key in enumerate(sorted(strata)):
+        members = order(strata[key])
+        for number, group in enumerate(members):
+            # The first of each class comes first of all; exact fractions, so that ties never hang on rounding.
+            placed.append((Fraction(number, len(members)), place, number, group))
+    return [group for *_, group in sorted(placed, key=lambda each: each[:3])]
+
+
+def _with_each_label(patients: Patients, num_labels: int) -> Patients:
+    """The first patient with each label before all others, which stay in their order."""
+    first: dict[int, int] = {}
+    for place, group in enumerate(patients):
+        for k in range(num_labels):
+            if k not in first and any(case.values[k] for case in group):
+                first[k] = place
+    early = dict.fromkeys(first[k] for k in sorted(first))
+    return [patients[place] for place in early] + [group for place, group in enumerate(patients) if place not in early]
+
+
+def _by_name(patients: Patients) -> Patients:
+    """In an order of chance that hangs on nothing but each patient's name."""
+    return sorted(patients, key=lambda group: hashlib.sha256((group[0].patient or group[0].id).encode()).digest())
+
+
+def _drawn(patients: Patients, seed: int) -> Patients:
+    """In an order drawn by the seed, whatever order they came in."""
+    named = _by_name(patients)
+    return [named[place] for place in generator_for(seed, 0, "cases").permutation(len(named))]
+
+
+def _flat(patients: Patients) -> tuple[Case, ...]:
+    return tuple(case for group in patients for case in group)

@@ -1,0 +1,63 @@
+"""What a run must remember to go on as if it had never stopped."""
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.files import written_aside
+
+FILE = "resume.pt"
+
+
+@dataclass
+class State:
+    """Progress of a run; the weights and the optimiser's moments are saved beside it.
+
+    Attributes:
+        step: optimiser steps done.
+        history: validation losses, oldest first.
+        collapsed: validations in a row whose answers were one grey value.
+        window: sums of the training metrics since the last line of the log.
+        time_s: seconds spent training, over all parts of an interrupted run.
+    """
+
+    step: int = 0
+    history: list[float] = field(default_factory=list)
+    collapsed: int = 0
+    window: dict[str, float] = field(default_factory=dict)
+    time_s: float = 0.0
+
+
+def save_state(folder: Path, state: State, learner: dict[str, Any], optimizer: dict[str, Any]) -> None:
+    """Write the checkpoint whole or not at all.
+
+    Raises:
+        DataError: the disk is full or the folder cannot be written; the checkpoint before is still whole.
+    """
+    content = {"state": vars(state), "learner": learner, "optimizer": optimizer}
+    try:
+        with written_aside(folder / FILE) as aside, open(aside, "wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:  # torch's own writer hides the system's reason
+        raise DataError(f"{folder / FILE}: could not be written; is the disk full? ({error})") from error
+
+
+def load_state(folder: Path) -> tuple[State, dict[str, Any], dict[str, Any]] | None:
+    """Read the checkpoint, or None when the run has none yet.
+
+    Raises:
+        TrainingError: the file is broken.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    try:
+        content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+        return State(**content["state"]), content["learner"], content["optimizer"]
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{folder / FILE}: a broken checkpoint ({error}); delete it to start the run anew"
+        ) from error

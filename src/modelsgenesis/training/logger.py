@@ -1,0 +1,121 @@
+"""What a run tells: log.csv, TensorBoard events and, on a terminal, a bar."""
+
+import csv
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import reason, written_aside
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+FILE = "log.csv"
+
+
+class RunLogger:
+    """Writes a run's metrics, from the first process only.
+
+    Args:
+        folder: of the run.
+        steps: the last step, for the bar.
+        start: steps already done; later lines of an interrupted run are cut away, since they will come again.
+        console: to tell the user; a bar on a terminal, a line a validation elsewhere.
+    """
+
+    def __init__(self, folder: Path, steps: int, *, start: int, console: Console) -> None:
+        self.path = folder / FILE
+        self.columns = _cut_after(self.path, start)
+        self.folder, self.start = folder / "tensorboard", start
+        self.events: SummaryWriter | None = None  # made at the first line, so that the first step need not wait
+        self.console = console
+        bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
+        self.task = self.progress.add_task("training", total=steps, completed=start)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        if self.events is not None:
+            self.events.close()
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Add a line; metrics that are not of this step (a validation's) are left empty.
+
+        Raises:
+            DataError: the disk is full or the folder cannot be written.
+        """
+        row = {"step": step, **{name: f"{value:.6g}" for name, value in metrics.items()}}
+        try:
+            if self.columns is None or not row.keys() <= set(self.columns):
+                self._widen([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns or []).writerow(row)
+            events = self._events()
+            for name, value in metrics.items():
+                events.add_scalar(_tag(name), value, step)
+        except OSError as error:
+            raise DataError(f"{self.path}: could not be written ({reason(error)})") from error
+        self._show(step, metrics)
+
+    def _events(self) -> "SummaryWriter":
+        if self.events is None:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            self.events = SummaryWriter(str(self.folder), purge_step=self.start + 1)
+        return self.events
+
+    def _widen(self, columns: list[str]) -> None:
+        """Write the file again with more columns; happens at the first line and the first validation."""
+        rows = read_log(self.path)
+        with written_aside(self.path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self.columns = columns
+
+    def _show(self, step: int, metrics: dict[str, float]) -> None:
+        loss, speed = metrics.get("loss", math.nan), metrics.get("cubes_per_s", math.nan)
+        self.progress.update(
+            self.task, completed=step, description=f"loss {loss:.4f}, {speed:.1f} cubes/s", refresh=False
+        )
+        if "val_total" in metrics:
+            parts = ", ".join(f"{name} {metrics[name]:.4f}" for name in metrics if name.startswith("val_"))
+            self.console.print(
+                f"step {step}: loss {loss:.4f}, {speed:.1f} cubes/s, {parts}", highlight=False, soft_wrap=True
+            )
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Read a log's lines; none when there is no log yet."""
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+
+
+def _cut_after(path: Path, step: int) -> list[str] | None:
+    """Cut away the lines after a step and return the columns, or None when there is no log."""
+    rows = read_log(path)
+    if not rows:
+        return None
+    columns = list(rows[0])
+    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row for row in rows if int(row["step"]) <= step)
+    return columns
+
+
+def _tag(name: str) -> str:
+    return f"validation/{name[4:]}" if name.startswith("val_") else f"train/{name}"

@@ -1,0 +1,126 @@
+"""What runs have in common: their batches, and the settings beside the weights by which a run is known again."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.learner import Batch
+from modelsgenesis.core.processes import Processes
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data.sampling.stream import Range, load_batches
+from modelsgenesis.training.checkpoint import FILE as RESUME
+from modelsgenesis.training.plan import Plan
+
+SETTINGS = "recipe.json"
+FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
+
+
+class Batches:
+    """A process's share of the batches of a run.
+
+    Args:
+        plan: of the run.
+        fabric: where it runs, launched.
+    """
+
+    def __init__(self, plan: Plan, fabric: Processes) -> None:
+        self.plan, self.fabric = plan, fabric
+        on_gpu = fabric.device.type == "cuda"
+        self.workers = plan.workers if plan.workers is not None else 8 * on_gpu
+        self.pin = on_gpu
+
+    def training(self, samples: Dataset[dict[str, Any]], first: int, passes: int) -> Iterator[Batch]:
+        """Batches from sample number `first` on, one a backward pass."""
+        share = self.plan.share(self.fabric.world_size)
+        numbers = Range(first, passes, share, self.fabric.global_rank, self.fabric.world_size)
+        return iter(load_batches(samples, numbers, workers=self.workers, pin=self.pin))
+
+    def held_out(self, samples: Dataset[dict[str, Any]], num: int) -> Iterator[Batch]:
+        """The first `num` samples, once."""
+        share, rank = self.plan.share(self.fabric.world_size), self.fabric.global_rank
+        mine = list(range(rank, num, self.fabric.world_size))
+        batches = [mine[first : first + share] for first in range(0, len(mine), share)]
+        return iter(load_batches(samples, batches, workers=self.workers, pin=self.pin))
+
+
+def remember(into: Path, settings: dict[str, Any], source: Path) -> None:
+    """Write down what decides a run's weights, before it starts."""
+    write_json(into / SETTINGS, {**settings, FROM: str(source)})
+
+
+def check_own(into: Path, own: Sequence[str]) -> None:
+    """Refuse a folder that holds anything but what a stage itself writes there.
+
+    Args:
+        into: where it is to write; it need not be there.
+        own: patterns, of which one at least is there if the stage has begun in that folder.
+    Raises:
+        DataError: the folder holds something else.
+    """
+    if into.is_file():
+        raise DataError(f"{into} is a file; name a new folder")
+    there = [path.name for path in into.iterdir() if not path.name.startswith(".")] if into.is_dir() else []
+    if there and not any(fnmatch.fnmatch(name, pattern) for name in there for pattern in own):
+        raise DataError(f"{into} is there already and holds other things ({sorted(there)[0]}); choose a new folder")
+
+
+def refuse_run(place: Path, instead: str) -> None:
+    """Refuse a run where data are wanted: arguments are easily swapped.
+
+    Args:
+        place: that was given for data.
+        instead: what to do.
+    Raises:
+        DataError: it is a run, or a weights file.
+    """
+    if place.suffix == ".safetensors" or any((place / name).is_file() for name in (SETTINGS, "model.safetensors")):
+        raise DataError(f"{place} is a run, not data; {instead}")
+
+
+def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
+    """Whether the folder holds this very run, finished.
+
+    Args:
+        into: the run's folder.
+        verb: of the stage that makes such runs.
+        settings: all that decides the weights.
+    Raises:
+        TrainingError: it holds a run with other settings.
+        DataError: another stage made it.
+    """
+    if (into / PROVENANCE).exists():
+        read_provenance(into, verb)
+    if not (into / RESUME).is_file():
+        return False
+    check_settings(into, settings)
+    return (into / PROVENANCE).is_file()
+
+
+def check_settings(into: Path, settings: dict[str, Any]) -> None:
+    """Refuse a folder that holds a run with other settings than these.
+
+    Raises:
+        TrainingError: it does; at most five of them are named.
+    """
+    there, asked = flat(read_json(into / SETTINGS)), flat(settings)
+    there.pop(FROM, None)
+    differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
+    if differing:
+        changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
+        raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
+
+
+def flat(data: Any, name: str = "") -> dict[str, Any]:
+    """Nested settings as {"recipe.plan.lr": 0.001}."""
+    if not isinstance(data, dict):
+        return {name: data}
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        result |= flat(value, f"{name}.{key}" if name else str(key))
+    return result

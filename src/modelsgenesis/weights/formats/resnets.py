@@ -1,0 +1,66 @@
+"""What MedicalNet and torchvision share: the names of a residual network's layers, and what they say of its size."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.weights.formats.filling import build, fill_from
+from modelsgenesis.weights.transfer import LoadingMap
+
+STEM, FIRST, BOTTLENECK = "conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv3.weight"
+DEPTHS: dict[tuple[int, ...], int] = {
+    (1, 1, 1, 1): 10,
+    (2, 2, 2, 2): 18,
+    (3, 4, 6, 3): 34,
+    (3, 4, 23, 3): 101,
+    (3, 8, 36, 3): 152,
+    (3, 24, 36, 3): 200,
+}
+
+
+def shape_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The arguments of `ResNet` that the names and shapes of a state tell.
+
+    Raises:
+        WeightsError: a layer is missing.
+    """
+    blocks = tuple(_count(tensors, f"layer{layer}.") for layer in (1, 2, 3, 4))
+    if min(blocks) < 1:
+        raise WeightsError(f"four layers were expected, with these numbers of blocks found: {blocks}")
+    return {"blocks": blocks, "bottleneck": BOTTLENECK in tensors, "width": tensors[STEM].shape[0]}
+
+
+def depth_of(network: ResNet) -> int | None:
+    """The number in a network's name, such as 18; None for an unusual one."""
+    depth = DEPTHS.get(network.blocks)
+    return 50 if network.bottleneck and depth == 34 else depth
+
+
+def fill_encoder(
+    make: Callable[[], ResNet], tensors: Mapping[str, Tensor], prefix: str, others: Iterable[str], fresh: str
+) -> tuple[ResNet, LoadingMap]:
+    """Make a network, fill its encoder, and leave its decoder at random.
+
+    Args:
+        make: the network.
+        tensors: by their names in the encoder.
+        prefix: before these names in the file.
+        others: names of what the file holds besides.
+        fresh: why the decoder is left.
+    Raises:
+        WeightsError: a tensor is missing or of another shape.
+    """
+    network = build(make, tensors)
+    own = network.encoder.state_dict()
+    found = {f"encoder.{name}": tensor for name, tensor in tensors.items() if name in own}
+    unused = (*(prefix + name for name in tensors if name not in own), *others)
+    left = dict.fromkeys(("finest.", "rise.", "merge.", "last."), fresh)
+    return network, fill_from(network, found, left=left, unused=unused)
+
+
+def _count(names: Iterable[str], layer: str) -> int:
+    found = {name.removeprefix(layer).partition(".")[0] for name in names if name.startswith(layer)}
+    return next(count for count in range(len(found) + 1) if str(count) not in found)

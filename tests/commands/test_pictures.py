@@ -1,0 +1,260 @@
+"""2D pictures through the same stages as volumes, and an ImageNet network as the start of both."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.commands.balls import blob, write_image
+from tests.radiographs import radiograph, write_picture
+from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
+
+import modelsgenesis as mg
+from modelsgenesis.benchmarking.suite import benchmark
+from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.target import Label, Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.sources import find_sources
+from modelsgenesis.evaluation.table_page import verdict
+from modelsgenesis.evaluation.table_predictions import Answer
+from modelsgenesis.finetuning.finetune import finetune
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.weights.files import read_notes, save_network
+
+QUICK = {"steps": 4, "batch_size": 2, "precision": "32-true", "quiet": True}
+TINY = {**QUICK, "width": 2, "size": (32, 32)}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pictures of two sizes, grey, of three equal colours, PNG and JPEG, in a table of classes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rows = ["image,label,patient"]
+    for number in range(10):
+        values = radiograph(number, ill=bool(number % 2), size=(40, 32) if number < 5 else (64, 60))
+        if number == 3:
+            values = np.stack([values] * 3, -1)
+        name = f"chest{number}.{'jpg' if number == 4 else 'png'}"
+        write_picture(folder / name, values)
+        rows.append(f"{name},{'ill' if number % 2 else 'well'},p{number // 2}")
+    (folder / "cases.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as torchvision has it, a sixteenth as wide."""
+    path = tmp_path_factory.mktemp("imagenet") / "resnet18.pth"
+    torch.save(draw(*DEPTHS[18]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run on them."""
+    return finetune(pictures / "cases.csv", tmp_path_factory.mktemp("run") / "run", test=0.2, **TINY)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """A CSV's rows."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_network_sees_whole_pictures(run: Path) -> None:
+    """Two axes, patches that pictures are shrunk or enlarged to, grey levels by their bit depth."""
+    network = mg.load(run)
+    assert isinstance(network, Classifier)
+    assert (network.axes, network.in_channels) == (2, 1)
+    assert network(torch.rand(3, 1, 32, 32)).shape == (3, 2)
+    notes = read_notes(run / "model.safetensors")
+    assert notes["patch"] == [32, 32]
+    assert notes["reading"]["fit"] == [32, 32]
+    assert notes["reading"]["intensity"]["class"] == "modelsgenesis.data.intensity:BitDepth"
+
+
+def test_predictions_of_a_table_and_of_a_folder_agree(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """A probability for each class; the same picture gets the same, however it is named."""
+    mg.predict(run, run / "test.csv", tmp_path / "table", quiet=True)
+    mg.predict(run, pictures, tmp_path / "folder", quiet=True)
+    some, every = (rows_of(tmp_path / name / "predictions.csv") for name in ("table", "folder"))
+    assert (len(some), len(every)) == (2, 10)
+    by_id = {row["id"]: row for row in every}
+    for row in some:
+        assert float(row["p_ill"]) + float(row["p_well"]) == pytest.approx(1, abs=1e-5)
+        assert row["p_ill"] == by_id[row["id"]]["p_ill"]
+
+
+def test_a_probability_is_the_networks_answer_to_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Computed by hand: scaled by 255, shrunk to fit, padded evenly to the patch."""
+    mg.predict(run, pictures / "chest1.png", tmp_path / "out", precision="32-true", quiet=True)
+    reading = rebuild(read_notes(run / "model.safetensors")["reading"])
+    image = read_image(find_sources(pictures / "chest1.png", pictures=True)[0], reading)
+    assert image.size == (26, 32)
+    seen = np.pad(image.values[0].astype(np.float32) / 255, ((3, 3), (0, 0)))
+    with torch.no_grad():
+        p = mg.load(run)(torch.from_numpy(seen)[None, None]).softmax(1)[0, 0]
+    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
+    assert float(row["p_ill"]) == pytest.approx(float(p), abs=1e-5)
+
+
+def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Evaluation pictures the worst cases, inspection one of each class."""
+    mg.predict(run, pictures, tmp_path / "out", quiet=True)
+    scores = mg.evaluate(tmp_path / "out", pictures / "cases.csv", tmp_path / "scores", resamples=10, quiet=True)
+    lines = json.loads((scores / "summary.json").read_text())["lines"]
+    assert {"auc", "balanced_accuracy"} <= {line["metric"] for line in lines}
+    assert "as their files have them" in (scores / "report.html").read_text(encoding="utf-8")
+    text = mg.inspect(pictures / "cases.csv", quiet=True)
+    assert "32 x 40" in text
+    assert "unknown" in next(line for line in text.splitlines() if "spacing in mm" in line)
+    text = Path(mg.inspect(pictures / "cases.csv", into=tmp_path / "page.html", quiet=True)).read_text(encoding="utf-8")
+    assert "as the file has it" in text
+
+
+def test_small_pictures_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
+    """A set like MedMNIST's is not interpolated: padded to the network's stride."""
+    images = np.stack([radiograph(number, ill=bool(number % 2), size=(28, 28)) for number in range(8)])
+    arrays = {"train_images": images[:6], "train_labels": np.arange(6)[:, None] % 2}
+    arrays |= {"test_images": images[6:], "test_labels": np.arange(2)[:, None] % 2}
+    np.savez(tmp_path / "chests.npz", **arrays)
+    run = finetune(tmp_path / "chests.npz", tmp_path / "run", width=2, **QUICK)
+    notes = read_notes(run / "model.safetensors")
+    assert (notes["patch"], notes["reading"]["fit"]) == ([32, 32], None)
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 2
+
+
+@pytest.mark.slow
+def test_network_learns_to_see_the_disc(pictures: Path, tmp_path: Path) -> None:
+    """Held-out pictures are told apart, and a second start goes on from the first."""
+    rows = ["image,label"]
+    for number in range(60):
+        write_picture(tmp_path / f"a{number}.png", radiograph(number, ill=bool(number % 2)))
+        rows.append(f"a{number}.png,{'ill' if number % 2 else 'well'}")
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    asked = {**TINY, "width": 4, "steps": 150, "batch_size": 8, "lr": 3e-3}
+    run = finetune(tmp_path / "cases.csv", tmp_path / "run", test=0.4, **asked)
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
+    lines = json.loads((scores / "summary.json").read_text())["lines"]
+    assert next(line["value"] for line in lines if line["metric"] == "auc") > 0.95
+
+
+def test_imagenet_starts_pictures(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
+    """Its encoder is taken whole, the colours of its first convolution summed; the map says so."""
+    run = finetune(pictures / "cases.csv", tmp_path / "run", from_=imagenet, size=(32, 32), **QUICK)
+    network = mg.load(run)
+    assert isinstance(network, Classifier)
+    assert isinstance(network.backbone, ResNet)
+    assert (network.axes, network.backbone.dilated, network.in_channels) == (2, False, 1)
+    loading = json.loads((run / "loading.json").read_text())
+    assert loading["shares"]["encoder"] == 1.0
+    adapted = {row["tensor"]: row["why"] for row in loading["rows"] if row["how"] == "adapted"}
+    assert adapted == {"backbone.encoder.conv1.weight": "from 3 to 1 input channels, each their sum / 1"}
+    assert loading["opened"]["format"] == "torchvision ResNet"
+
+
+def test_imagenet_starts_volumes_inflated(imagenet: Path, tmp_path: Path) -> None:
+    """Every kernel repeated along Z, in segmentation of 3D scans too."""
+    for number in range(3):
+        image, mask = blob(number, (34, 32, 32))
+        write_image(tmp_path / "data" / "images" / f"ball{number}.nii.gz", image)
+        write_image(tmp_path / "data" / "labels" / f"ball{number}.nii.gz", mask)
+    asked = {**QUICK, "steps": 2, "size": (32, 32, 32), "val_cubes": 2}
+    run = finetune(tmp_path / "data", tmp_path / "run", from_=imagenet, **asked)
+    network = mg.load(run)
+    assert isinstance(network, ResNet)
+    assert (network.axes, network.stride) == (3, (32, 32, 32))
+    loading = json.loads((run / "loading.json").read_text())
+    assert loading["shares"]["encoder"] == 1.0
+    said = {row["tensor"]: row["why"] for row in loading["opened"]["rows"] if row["how"] == "adapted"}
+    assert said["encoder.layer4.1.conv2.weight"] == "repeated along Z, each / 3"
+
+
+def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
+    """Beside a scratch arm of the same network; nobody can tell what it saw, so it must be allowed by name."""
+    asked = {"steps": 2, "batch_size": 2, "size": (32, 32), "precision": "32-true", "test": 0.2, "seeds": 1}
+    arms = ("scratch", f"imagenet={imagenet}")
+    with pytest.raises(DataError, match="--allow imagenet"):
+        benchmark(pictures / "cases.csv", tmp_path / "bench", from_=arms, cases=("4",), **asked)
+    benchmark(pictures / "cases.csv", tmp_path / "bench", from_=arms, cases=("4",), allow=("imagenet",), **asked)
+    rows = rows_of(tmp_path / "bench" / "runs.csv")
+    assert sorted(row["arm"] for row in rows) == ["imagenet", "scratch"]
+    page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
+    assert "The picture of each case, what is true" in page
+    assert "middle slice" not in page
+
+
+def test_caption_names_few_of_many_findings() -> None:
+    """Of fourteen probabilities those that are said or true, the greatest first."""
+    target = Target("classification", tuple(map(Label, "abcdefgh")), exclusive=False)
+    said = (0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3)
+    words = verdict(Answer(Case("x", ()), "compared", said=said), (0, 1, 0, 1, 0, 0, 0, 0), target)
+    assert words == "true: b | d; said: a | d (a 0.90, d 0.60, b 0.10)"
+
+
+def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:
+    """Tables that cannot be learned, by what is wrong."""
+    write_image(folder / "volume.nii.gz", blob(1)[0])
+    write_picture(folder / "mask.png", (radiograph(1, ill=True) > 160).astype(np.uint8))
+    picture = pictures / "chest1.png"
+    (folder / "mixed.csv").write_text(f"image,label\nvolume.nii.gz,a\n{picture},b\n")
+    (folder / "masks.csv").write_text(f"image,label\n{picture},mask.png\n")
+    (folder / "cases.csv").write_text(f"image,label\n{picture},a\n{pictures / 'chest2.png'},b\n")
+    return {name: folder / f"{name}.csv" for name in ("mixed", "masks", "cases")}
+
+
+WRONG = {
+    "mixed": ("mixed", {}, DataError, "some are 2D pictures"),
+    "masks": ("masks", {}, DataError, "masks"),
+    "spacing": ("cases", {"spacing": (1.0, 1.0, 1.0)}, TrainingError, "pictures have no spacing"),
+    "three sides": ("cases", {"size": (32, 32, 32)}, TrainingError, "two sides, --size gives 3"),
+    "odd side": ("cases", {"size": (30, 32)}, ShapeError, "--size 32 32"),
+    "no third axis": ("cases", {"mirror": "xz"}, TrainingError, "--mirror names z"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_questions_are_refused(name: str, pictures: Path, tmp_path: Path) -> None:
+    """Before anything is trained, in words that say what to do."""
+    place, asked, error, words = WRONG[name]
+    with pytest.raises(error, match=words):
+        finetune(make_wrong(pictures, tmp_path)[place], tmp_path / "run", **{**QUICK, "width": 2, **asked})
+
+
+def test_weights_of_volumes_do_not_start_pictures(pictures: Path, tmp_path: Path) -> None:
+    """They are refused, whether their values or their kind are asked for."""
+    save_network(tmp_path / "volumes.safetensors", UNet3D(width=2))
+    for asked in ({"from_": tmp_path / "volumes.safetensors"}, {"like": str(tmp_path / "volumes.safetensors")}):
+        with pytest.raises(WeightsError, match="of volumes, 3 axes, and the images are 2D pictures"):
+            finetune(pictures / "cases.csv", tmp_path / "run", **QUICK, **asked)
+
+
+def test_scans_given_to_a_network_of_pictures_are_failures(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """One line in failures.csv each; the pictures beside them are predicted."""
+    write_image(tmp_path / "scans" / "volume.nii.gz", blob(1)[0])
+    (tmp_path / "scans" / "chest.png").write_bytes((pictures / "chest1.png").read_bytes())
+    out = mg.predict(run, tmp_path / "scans", tmp_path / "out", quiet=True)
+    assert [row["id"] for row in rows_of(out / "predictions.csv")] == ["chest"]
+    (problem,) = rows_of(out / "failures.csv")
+    assert "3 axes" in problem["problem"]
+
+
+def test_pictures_given_to_a_network_of_volumes_are_failures(pictures: Path, tmp_path: Path) -> None:
+    """Of a folder they are no scans at all; named in a table, they are read and refused."""
+    rows = ["image,label"]
+    for number in range(3):
+        write_image(tmp_path / f"ball{number}.nii.gz", blob(number)[0])
+        rows.append(f"ball{number}.nii.gz,{number % 2}")
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    volumes = finetune(tmp_path / "cases.csv", tmp_path / "run", **{**QUICK, "width": 2, "steps": 1})
+    (tmp_path / "new.csv").write_text(f"image\n{pictures / 'chest1.png'}\nball1.nii.gz\n")
+    out = mg.predict(volumes, tmp_path / "new.csv", tmp_path / "out", quiet=True)
+    (problem,) = [row for row in rows_of(out / "failures.csv") if row["severity"] == "error"]
+    assert problem["problem"] == "it has 2 axes, but the network was taught images of 3"

@@ -1,0 +1,39 @@
+"""Where a run computes, and how its certificate says so."""
+
+import platform
+
+import pytest
+import torch
+
+from modelsgenesis.core.device import describe_machine, gpus_here, make_fabric
+
+
+def test_certificate_says_on_what_a_run_was_computed() -> None:
+    """What decides time and last digits is there; the computer's name is not."""
+    said = describe_machine(make_fabric("32-true", accelerator="cpu"))
+    assert said["device"] == "cpu"
+    assert said["precision"] == "32-true"
+    assert said["torch"] == torch.__version__
+    assert said["threads"] == torch.get_num_threads()
+    assert said["cores"] >= 1
+    assert said["processor"]
+    assert not platform.node() or platform.node() not in str(said)
+
+
+def test_precision_is_the_one_that_was_chosen() -> None:
+    """Not "auto", which says nothing of the machine."""
+    assert describe_machine(make_fabric("bf16-mixed", accelerator="cpu"))["precision"] == "bf16-mixed"
+    assert describe_machine(make_fabric("auto", accelerator="cpu"))["precision"] in ("32-true", "bf16-mixed")
+
+
+def test_gpus_that_a_scheduler_granted_are_the_ones_that_are_dealt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names the scheduler gave; without one, all there are; none where the CPU is asked for."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert gpus_here("auto") == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-a")
+    assert gpus_here("gpu") == ["5", "GPU-a"]
+    assert gpus_here("cpu") == []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus_here("auto") == []

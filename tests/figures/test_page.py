@@ -1,0 +1,73 @@
+"""Pages that hold all they show."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+from PIL import Image
+
+from modelsgenesis.figures.page import Page, code, folded, pairs, paragraph, picture, table
+
+VOID = {"meta", "img", "br"}
+
+
+class Balance(HTMLParser):
+    """Notes tags that are closed in the wrong order, and every address that a browser would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        """Remember an opened tag and what it loads."""
+        if tag not in VOID:
+            self.open.append(tag)
+        self.loaded += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        """Check that the last opened tag is closed first."""
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def full_page(tmp_path) -> str:
+    """A page with one of everything."""
+    Image.new("RGB", (40, 30), (10, 120, 240)).save(tmp_path / "dot.png")
+    page = Page("A <title>", 'A "lead" & more')
+    page.figures([("31 %", "of <something>", "good"), ("7", "others", "")])
+    page.section("Heading", paragraph("words"), picture(tmp_path / "dot.png", "a dot"))
+    page.section("More", table([("a", "b")], ("x", "y")), pairs({"n": "<1>"}), code("x < 1"), folded("see", "<p></p>"))
+    return page.write(tmp_path / "page.html", "the end").read_text(encoding="utf-8")
+
+
+def test_page_is_whole_and_loads_nothing(tmp_path):
+    """Every tag is closed in order, and all that is loaded lies inside the page; there are no scripts."""
+    text = full_page(tmp_path)
+    balance = Balance()
+    balance.feed(text)
+    assert balance.wrong == []
+    assert balance.open == []
+    assert all(address.startswith("data:image/webp;base64,") for address in balance.loaded)
+    assert "<script" not in text
+    assert "http" not in text
+
+
+def test_text_is_escaped(tmp_path):
+    """What a file's name or a value holds cannot become markup."""
+    text = full_page(tmp_path)
+    assert "<h1>A &lt;title&gt;</h1>" in text
+    assert "A &quot;lead&quot; &amp; more" in text
+    assert "&lt;1&gt;" in text
+    assert "x &lt; 1" in text
+
+
+def test_pictures_travel_inside(tmp_path):
+    """A picture decoded from the page has its size and, to a few grey values, its colour."""
+    data = re.findall(r"data:image/webp;base64,([^\"]+)", full_page(tmp_path))
+    with Image.open(io.BytesIO(base64.b64decode(data[0]))) as opened:
+        assert opened.size == (40, 30)
+        assert np.allclose(np.asarray(opened).mean((0, 1)), (10, 120, 240), atol=6)

@@ -1,0 +1,218 @@
+"""genesis pretrain, as a user runs it: stopped, killed, resumed, on two processes."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import modelsgenesis as mg
+from modelsgenesis.cli import main
+from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
+from modelsgenesis.core.provenance import lineage
+from modelsgenesis.data.store.store import Store
+from modelsgenesis.recipes.recipe import split
+from modelsgenesis.weights.files import read_notes
+
+FAST = {"steps": 12, "batch_size": 4, "size": (16, 16, 16), "width": 2, "validate_every": 4, "val_cubes": 4}
+FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4 --precision 32-true"
+
+
+GENESIS = (sys.executable, "-m", "modelsgenesis")
+
+
+class Done(NamedTuple):
+    """What a command answered."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def command(store: Path, into: Path, *more: str) -> list[str]:
+    """The command line of a tiny run, behind `genesis`."""
+    return ["pretrain", "small", str(store), str(into), *FLAGS.split(), *more]
+
+
+def run(arguments: list[str]) -> Done:
+    """Run a command to its end, in this process."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(arguments)
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run that was never stopped."""
+    into = tmp_path_factory.mktemp("runs") / "whole"
+    done = run(command(small_store, into))
+    assert done.status == 0, done.stderr
+    assert done.stdout.strip() == str(into)
+    return into
+
+
+def test_finished_run_has_all_its_files(finished: Path, small_store: Path) -> None:
+    """Weights, log, pictures and a lineage back to the scans."""
+    names = {path.relative_to(finished).as_posix() for path in finished.rglob("*")}
+    assert {"model.safetensors", "last.safetensors", "resume.pt", "log.csv", "recipe.json", "made.json"} <= names
+    assert {f"sheets/step-{step:07d}.png" for step in (4, 8, 12)} <= names
+    assert [made.verb for _, made in lineage(finished)] == ["pretrain", "prepare"]
+    with open(finished / "log.csv", encoding="utf-8", newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["4", "8", "10", "12"]
+
+
+def test_norm_is_the_users_choice(small_store: Path, tmp_path: Path) -> None:
+    """The network that is kept has it, and a network that has no choice says so."""
+    into = mg.pretrain("small", small_store, tmp_path / "run", norm="instance", **FAST)
+    kept = mg.load(into)
+    assert kept.norm == "instance"
+    assert not [name for name, _ in kept.named_buffers() if "running" in name]
+    with pytest.raises(GenesisError, match="residual-unet has no setting norm; its settings are: in_channels"):
+        mg.pretrain("small", small_store, tmp_path / "other", backbone="residual-unet", norm="instance", **FAST)
+    assert not (tmp_path / "other").exists()
+
+
+def test_loaded_network_restores_a_cube(finished: Path) -> None:
+    """mg.load gives the best network in evaluation mode, and its file tells how it came to be."""
+    network = mg.load(finished)
+    assert not network.training
+    assert network(torch.rand(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
+    notes = read_notes(finished / "model.safetensors")
+    assert notes["recipe"]["name"] == "small"
+    assert notes["figures"]["val_total"] > 0
+
+
+def test_finished_run_is_not_run_again(finished: Path, small_store: Path) -> None:
+    """The same command says so and changes nothing."""
+    before = (finished / "last.safetensors").stat().st_mtime_ns
+    again = run(command(small_store, finished))
+    assert "done already" in again.stderr
+    assert (finished / "last.safetensors").stat().st_mtime_ns == before
+
+
+def test_folder_of_another_run_is_refused(finished: Path, small_store: Path) -> None:
+    """The error names what differs."""
+    other = run([*command(small_store, finished), "--lr", "0.5"])
+    assert other.status == 1
+    assert other.stderr.count("\n") == 1
+    assert "recipe.plan.lr is 0.002 there, 0.5 now" in other.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_run_goes_on_to_the_same_weights(finished: Path, small_store: Path, tmp_path: Path, number: int) -> None:
+    """Killed after its first checkpoint, the same command ends bit for bit where the uninterrupted run did."""
+    into = tmp_path / "run"
+    process = subprocess.Popen(
+        [*GENESIS, *command(small_store, into)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    waited_until = time.monotonic() + 120
+    while not (into / "resume.pt").exists() and time.monotonic() < waited_until:
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.002)
+    os.kill(process.pid, number)
+    process.wait(timeout=60)
+    assert not (into / "made.json").exists()
+    done = run(command(small_store, into))
+    assert done.status == 0, done.stderr
+    for name in ("last.safetensors", "model.safetensors"):
+        assert (into / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path) -> None:
+    """Two processes under gloo share batches and statistics of norms; tolerance 1e-4 of a tensor's greatest weight.
+
+    By SGD, since AdamW turns the rounding noise of gradients that are 0 in theory (biases before a norm) into steps.
+    """
+    sgd = ["--optimizer", "sgd", "--lr", "0.05"]
+    assert run(command(small_store, tmp_path / "one", *sgd)).status == 0
+    both = command(small_store, tmp_path / "two", *sgd, "--devices", "2", "--accelerator", "cpu")
+    done = subprocess.run([*GENESIS, *both], capture_output=True, encoding="utf-8", timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
+    for name, tensor in one.items():
+        scale = tensor.abs().max().clamp_min(1e-2)
+        assert ((tensor - two[name]).abs().max() / scale) < 1e-4, name
+
+
+def test_deforming_on_the_device_trains_alike(small_store: Path, tmp_path: Path) -> None:
+    """Workers that only read and draw give the losses of workers that deform, to the last digits of an intensity."""
+    runs = [
+        mg.pretrain("small", small_store, tmp_path / views, **FAST, precision="32-true", workers=workers, views=views)
+        for views, workers in (("workers", 0), ("device", 1))
+    ]
+    logs = [list(csv.DictReader((run / "log.csv").read_text().splitlines())) for run in runs]
+    losses = [[float(row[name]) for row in log for name in ("loss", "unchanged") if row[name]] for log in logs]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(losses[0]) > 0
+
+
+def test_dry_run_writes_nothing(small_store: Path, tmp_path: Path) -> None:
+    """It prints parameters, memory, speed, hours and disk."""
+    done = run(command(small_store, tmp_path / "run", "--dry-run"))
+    assert done.status == 0, done.stderr
+    for what in ("parameters", "memory", "cubes/s", "hours", "disk"):
+        assert what in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_unwritable_folder_is_one_clear_line(small_store: Path, tmp_path: Path) -> None:
+    """A file where the folder should be cannot be written into."""
+    (tmp_path / "blocked").write_text("")
+    done = run(command(small_store, tmp_path / "blocked" / "run"))
+    assert done.status == 1
+    assert done.stderr.splitlines()[-1].startswith("pretrain: ")
+    assert "could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cubes_that_do_not_fit_the_network_are_refused(small_store: Path, tmp_path: Path) -> None:
+    """Before anything is written, with the size to use."""
+    with pytest.raises(ShapeError, match="use --size 16 16 16"):
+        mg.pretrain("small", small_store, tmp_path / "run", **{**FAST, "size": (15, 16, 16)})  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_recipe_or_arm_is_refused(small_store: Path, tmp_path: Path) -> None:
+    """The error lists what there is."""
+    with pytest.raises(GenesisError, match="no recipe 'smal'; there are: any, chest-ct, chest-ct-official, small"):
+        mg.pretrain("smal", small_store, tmp_path / "run")
+    with pytest.raises(GenesisError, match="no arm 'blur'"):
+        mg.pretrain("small", small_store, tmp_path / "run", arm="blur")
+
+
+def test_unfinished_store_is_refused(tmp_path: Path) -> None:
+    """A folder that prepare did not finish is no store."""
+    with pytest.raises(DataError, match="genesis prepare"):
+        mg.pretrain("small", tmp_path, tmp_path / "run")
+
+
+def test_patients_never_stand_on_both_sides(small_store: Path) -> None:
+    """A tenth of the patients is held out, one at least, and chosen folds are obeyed."""
+    store = Store.open(small_store)
+    training, held_out = split(store, mg.recipes.small())
+    assert len(held_out) == 1
+    assert not {scan.patient for scan in training} & {scan.patient for scan in held_out}
+    fold = store.scans[0].fold
+    _, chosen = split(store, dataclasses.replace(mg.recipes.small(), val_folds=(fold,)))
+    assert {scan.fold for scan in chosen} == {fold}
+    with pytest.raises(DataError, match="choose with --train-folds and --val-folds"):
+        split(store, dataclasses.replace(mg.recipes.small(), val_folds=(99,)))
+
+
+def test_every_recipe_survives_json() -> None:
+    """Recipes are data: describe and rebuild give an equal one."""
+    from modelsgenesis.core.naming import describe, rebuild
+
+    for make in (mg.recipes.small, mg.recipes.chest_ct, mg.recipes.chest_ct_official, mg.recipes.any):
+        assert rebuild(json.loads(json.dumps(describe(make())))) == make()
