@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 import modelsgenesis as mg
+from modelsgenesis.recipes import Recipe, small
 
 
 def write_blobs(path: Path, seed: int, size: tuple[int, int, int] = (40, 44, 36)) -> None:
@@ -27,6 +28,19 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(4):
         write_blobs(folder / f"scan{number}.nii.gz", number)
     return mg.prepare(folder, folder.parent / "blob-store", modality="CT", workers=1, salt="test")
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    """The small recipe, made tiny."""
+    plan = {"steps": 6, "batch_size": 2, "validate_every": 3, "val_cubes": 2, "warmup_steps": 1, "precision": "32-true"}
+    return small().but(cubes={"size": (16, 16, 16)}, backbone_args={"width": 2}, plan=plan)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(small_store: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run."""
+    return mg.pretrain(tiny_recipe, small_store, tmp_path_factory.mktemp("tiny") / "run", seed=3)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.commands.balls import blob, write_image
+from tests.balls import blob, write_image
 
 from modelsgenesis.benchmarking.run_record import read_ran, time_rows
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import bootstrap_runs

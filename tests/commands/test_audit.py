@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from tests.commands.balls import blob, write_image
+from tests.balls import blob, write_image
 
 import modelsgenesis as mg
 from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.commands.balls import blob, write_image
+from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
 

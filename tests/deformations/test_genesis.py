@@ -76,7 +76,7 @@ def test_arm_none_changes_nothing() -> None:
     assert not np.shares_memory(out, CUBE)
 
 
-@pytest.mark.parametrize("law", ["exact", "tiled"])
+@pytest.mark.parametrize("variant", ["exact", "tiled"])
 @pytest.mark.parametrize("shape", [(5, 1, 64, 64, 32), (4, 3, 17, 33, 41), (4, 2, 50, 41)], ids=str)
 def test_device_shuffles_and_paints_bit_for_bit(variant: str, shape: tuple[int, ...]) -> None:
     """With the same draws, torch gives the compiled loop's result to the last bit where no curve is applied."""

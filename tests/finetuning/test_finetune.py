@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.commands.balls import blob, write_image
+from tests.balls import blob, write_image
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main

@@ -64,8 +64,10 @@ def test_test_cases_hang_on_nothing_but_the_patients() -> None:
     task = make_task(40)
     turned = Task("made", CLASSES, task.cases[::-1])
     held_out = [
-        ids(split_cases(task, test=0.2)), ids(split_cases(task, cases=5, test=0.2, seed=7)), ids(split_cases(turned, test=0.2)),
-    ]  # fmt: skip
+        ids(split_cases(task, test=0.2)),
+        ids(split_cases(task, cases=5, test=0.2, seed=7)),
+        ids(split_cases(turned, test=0.2)),
+    ]
     assert len(held_out[0]["test"]) == 8
     assert held_out[0]["test"] == held_out[1]["test"] == held_out[2]["test"]
 

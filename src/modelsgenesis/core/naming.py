@@ -11,6 +11,15 @@ from modelsgenesis.core.errors import GenesisError
 
 PACKAGE = "modelsgenesis"
 
+# What files of earlier versions say, as today's code has it: classes that moved, and settings that were renamed.
+MOVED = {
+    "modelsgenesis.data.sampling:CubeSpec": "modelsgenesis.data.sampling.cubes:CubeSpec",
+    "modelsgenesis.stages._approach:Approach": "modelsgenesis.finetuning.config:FineTuneConfig",
+    "modelsgenesis.tuning.augmentation:Augmentation": "modelsgenesis.finetuning.augmentation:Augmentation",
+    "modelsgenesis.tuning.pace:Pace": "modelsgenesis.finetuning.layer_learning_rates:LayerLearningRates",
+}
+RENAMED = {"pace": "layer_rates", "faithful": "match_official", "law": "variant"}
+
 
 def find(room: str, name: str, base: type) -> type:
     """Find a class by the name of its file in a room, or by `package.module:Class` from outside.
@@ -72,12 +81,30 @@ def describe(thing: Any) -> Any:
     return thing
 
 
+def updated(data: Any) -> Any:
+    """Bring a description that an earlier version wrote to today's names of classes and settings.
+
+    Args:
+        data: from `describe`, of any version; data of today come back equal.
+    """
+    if isinstance(data, dict):
+        renamed = {RENAMED.get(key, key): updated(value) for key, value in data.items()}
+        return renamed | {"class": MOVED.get(data["class"], data["class"])} if "class" in data else renamed
+    if isinstance(data, (list, tuple)):
+        return [updated(value) for value in data]
+    return data
+
+
 def rebuild(data: Any) -> Any:
-    """Undo `describe`; lists come back as tuples, and only dataclasses of this package are made.
+    """Make the object that `describe` described, in this version or an earlier one; lists come back as tuples.
 
     Raises:
         GenesisError: the data name a class of another package, or not a dataclass.
     """
+    return _rebuilt(updated(data))
+
+
+def _rebuilt(data: Any) -> Any:
     if isinstance(data, dict) and "class" in data:
         module_name, _, class_name = str(data["class"]).partition(":")
         if module_name.split(".")[0] != PACKAGE:
@@ -85,9 +112,9 @@ def rebuild(data: Any) -> Any:
         kind = getattr(importlib.import_module(module_name), class_name, None)
         if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
             raise GenesisError(f"{data['class']}: not a dataclass of {PACKAGE}")
-        return kind(**{key: rebuild(value) for key, value in data.items() if key != "class"})
+        return kind(**{key: _rebuilt(value) for key, value in data.items() if key != "class"})
     if isinstance(data, dict):
-        return {key: rebuild(value) for key, value in data.items()}
+        return {key: _rebuilt(value) for key, value in data.items()}
     if isinstance(data, list):
-        return tuple(rebuild(value) for value in data)
+        return tuple(_rebuilt(value) for value in data)
     return data

@@ -14,9 +14,9 @@ from modelsgenesis.data.intensity_statistics import BACKGROUND
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.store.scan import PERCENTILES
 
-# By which two fingerprints may differ and be of one image. Copies of 8 bits a voxel and JPEGs of JPEGs have levels 0.003 to
-# 0.008 apart, as a rule, and places 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays, hippocampi and
-# nodules, the closest differ by 1.99 times one of the limits.
+# By which two fingerprints may differ and be of one image. Copies of 8 bits a voxel and JPEGs of JPEGs have levels
+# 0.003 to 0.008 apart, as a rule, and places 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays,
+# hippocampi and nodules, the closest differ by 1.99 times one of the limits.
 ALIKE = 1e-2
 NEAR = 1e-3
 

@@ -15,8 +15,8 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.figures.drawing import INK, PALE, save
 
 BLUE, RUST, TEAL = "#1f6fb4", "#c2502e", "#3a8f7d"
-GREY = ("val_grey",)
-UNCHANGED = ("val_unchanged", "val_baseline", "unchanged")
+MEAN_BASELINE = ("val_mean_baseline", "val_grey")  # the later names are those of earlier versions
+IDENTITY_BASELINE = ("val_identity_baseline", "val_unchanged", "val_baseline", "unchanged")
 VALIDATION = ("val_total", "val_loss")
 
 
@@ -95,7 +95,7 @@ def draw_errors(axes: Axes, log: Log) -> None:
 
     They are the input, and one grey.
     """
-    unchanged = log.points(UNCHANGED)
+    unchanged = log.points(IDENTITY_BASELINE)
     dress(axes, "mean squared error" if len(unchanged[1]) else "loss")
     steps, values = log.points(("loss",))
     axes.plot(steps, values, color=BLUE, alpha=0.25, lw=0.8)
@@ -106,7 +106,7 @@ def draw_errors(axes: Axes, log: Log) -> None:
     axes.plot(
         steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is" if len(values) else None
     )
-    steps, values = log.points(GREY)
+    steps, values = log.points(MEAN_BASELINE)
     axes.plot(steps, values, color=PALE, lw=1.1, ls=(0, (1, 2)), label="each cube's own mean" if len(values) else None)
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):  # type: ignore[operator]
         axes.set_yscale("log")

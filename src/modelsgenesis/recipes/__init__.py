@@ -20,10 +20,10 @@ def find(name: str) -> Recipe:
     module_name, _, function_name = name.partition(":")
     if not function_name:
         function_name = name.replace("-", "_")
-        known = [member for member in members("recipes") if member != "recipe"]
-        if function_name not in known:
-            raise GenesisError(f"no recipe {name!r}; there are: {', '.join(known).replace('_', '-')}")
         module_name = f"{__name__}.{function_name}"
+        if function_name not in members("recipes") or not hasattr(load_module(module_name), function_name):
+            known = [file for file in members("recipes") if hasattr(load_module(f"{__name__}.{file}"), file)]
+            raise GenesisError(f"no recipe {name!r}; there are: {', '.join(known).replace('_', '-')}")
     make = getattr(load_module(module_name), function_name, None)
     recipe = make() if callable(make) else None
     if not isinstance(recipe, Recipe):

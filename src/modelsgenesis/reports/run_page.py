@@ -12,7 +12,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import Provenance, lineage, package_version
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.figures.curves import GREY, UNCHANGED, VALIDATION, Log, draw_curves
+from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log, draw_curves
 from modelsgenesis.figures.page import Page, code, folded, pairs, paragraph, picture, table
 from modelsgenesis.reports.benchmark_tables import RUNS
 from modelsgenesis.reports.command_line import command
@@ -147,7 +147,7 @@ def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
 def measure(run: Path, log: Log) -> Figures:
     """Read what a run achieved off its log and its network."""
     step, error = log.points(VALIDATION)
-    unchanged, grey = log.points(UNCHANGED)[1], log.points(GREY)[1]
+    unchanged, grey = log.points(IDENTITY_BASELINE)[1], log.points(MEAN_BASELINE)[1]
     accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
     best = int(np.argmin(error)) if len(error) else -1
     missing = float("nan")

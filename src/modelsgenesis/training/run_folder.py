@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.learner import Batch
+from modelsgenesis.core.naming import updated
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
@@ -108,7 +109,7 @@ def check_settings(into: Path, settings: dict[str, Any]) -> None:
     Raises:
         TrainingError: it does; at most five of them are named.
     """
-    there, asked = flat(read_json(into / SETTINGS)), flat(settings)
+    there, asked = flat(updated(read_json(into / SETTINGS))), flat(settings)
     there.pop(FROM, None)
     differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
     if differing:

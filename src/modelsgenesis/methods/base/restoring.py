@@ -39,9 +39,9 @@ class Restoration(Learner):
 
         Returns:
             "total", the mean squared error, and "mae", the mean absolute one; the same of the deformed cube returned as
-            it came, "identity_baseline" and "identity_baseline_mae"; "mean_baseline", the squared error of each cube's own mean everywhere;
-            "std_ratio", the standard deviation within a cube of the answer over that of the original: near 0 the network
-            has collapsed to one grey value.
+            it came, "identity_baseline" and "identity_baseline_mae"; "mean_baseline", the squared error of each cube's
+            own mean everywhere; "std_ratio", the standard deviation within a cube of the answer over that of the
+            original: near 0 the network has collapsed to one grey value.
         """
         original, deformed, counted = batch["original"], batch["deformed"], self.counted(batch)
         restored = self.answer(batch).float()

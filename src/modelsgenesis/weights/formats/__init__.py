@@ -5,8 +5,8 @@ A module here is an adapter when it has
     FORMAT          what people call the format, such as "official Models Genesis, PyTorch"
     READS           how its files are read: "torch" or "hdf5"
     recognises      (content) -> bool: whether the content is of this format; cheap, and never raises
-    adapt           (content) -> LoadedWeights: the network in evaluation mode, and what became of each tensor; a WeightsError
-                    says what does not fit, without the file's name, which `load_weights` puts before it
+    adapt           (content) -> LoadedWeights: the network in evaluation mode, and what became of each tensor; a
+                    WeightsError says what does not fit, without the file's name, which `load_weights` puts before it
 
 The content of a torch or safetensors file is its mapping, as `read_checkpoint` gives it; that of an HDF5 file is what
 `read_hdf5` gives. No adapter sees the file itself.
@@ -65,8 +65,6 @@ class Adapter(Protocol):
 def adapters(reads: Container | None = None) -> Iterator[Adapter]:
     """Every adapter, or those that read one kind of container, in the order of their names."""
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        if module.name.startswith("_"):
-            continue
-        adapter = cast(Adapter, importlib.import_module(f"{__name__}.{module.name}"))
-        if reads in (None, adapter.READS):
-            yield adapter
+        adapter = importlib.import_module(f"{__name__}.{module.name}")
+        if hasattr(adapter, "FORMAT") and reads in (None, adapter.READS):
+            yield cast(Adapter, adapter)
