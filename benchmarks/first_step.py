@@ -50,7 +50,7 @@ def made_up(folder: Path) -> Path:
     from modelsgenesis.data.phantom.files import write_phantoms
     from modelsgenesis.stages.prepare import prepare
 
-    write_phantoms(folder / "scans", 3, seed=0)
+    write_phantoms(folder, 3, seed=0)
     return prepare(folder / "scans", folder / "store", workers=0, quiet=True, salt="benchmark", modality="CT")
 
 
