@@ -46,7 +46,7 @@ def test_figures_are_those_of_the_log(tiny_run):
     log = Log.read(tiny_run / "log.csv")
     figures = measure(tiny_run, log)
     assert figures.error == pytest.approx(np.nanmin(log.columns["val_total"]))
-    assert figures.unchanged == pytest.approx(np.nanmax(log.columns["val_unchanged"]))
+    assert figures.unchanged == pytest.approx(np.nanmax(log.columns["val_identity_baseline"]))
     assert figures.ratio == pytest.approx(figures.error / figures.unchanged)
     assert figures.steps == 6
 
