@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.image_size import axes_of, image_size_of
@@ -24,8 +24,9 @@ from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store.arrays import StoredArray, chunks_of, write_array
 from modelsgenesis.data.store.case_cache import CaseCache, cache_case
 from modelsgenesis.data.volume import Geometry
+from modelsgenesis.targets.classification import Classification
 
-ILL = Target("classification", (Label("ill"), Label("well")))
+ILL = Classification((Label("ill"), Label("well")))
 LEVELS = generator_for(1, 0, "levels").integers(0, 256, (20, 30)).astype(np.uint8)  # (rows, columns)
 
 
@@ -196,10 +197,10 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
     assert prepared.size == (30, 20)
     region = case_cache.image(prepared, (-2, 5), (10, 20))
     np.testing.assert_allclose(region[0], np.pad(seen, ((2, 0), (0, 5)))[:10, 5:25], atol=1e-6)
-    middle = CentredPatches(case_cache, [prepared], ILL, (32, 32))[0]
+    middle = CentredPatches(case_cache, [prepared], (32, 32))[0]
     np.testing.assert_allclose(middle["image"][0], np.pad(seen, ((1, 1), (6, 6))), atol=1e-6)
     assert middle["values"].tolist() == [1.0]
-    patch = PatchSampler(case_cache, [prepared], ILL, (8, 8)).sample(generator_for(0, 0, "patch"))
+    patch = PatchSampler(case_cache, [prepared], (8, 8)).sample(generator_for(0, 0, "patch"))
     x, y = patch.lower
     np.testing.assert_allclose(patch.arrays["image"][0], seen[x : x + 8, y : y + 8], atol=1e-6)
 

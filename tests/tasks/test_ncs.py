@@ -91,7 +91,7 @@ def mask_of(task: Task, number: int) -> np.ndarray:
     """The mask of a case on its cube's own grid."""
     case = task.cases[number]
     image = read_image(case.images, Reading())
-    return read_mask(case, task.target, image, Reading())[0]
+    return read_mask(case, task.target.label_map, image, Reading())[0]
 
 
 def whole_mask(task: Task, number: int) -> np.ndarray:

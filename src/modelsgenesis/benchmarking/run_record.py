@@ -13,7 +13,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import Provenance, lineage, read_provenance
 from modelsgenesis.figures.curves import Log
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.reports.command_line import ASKED
 
 UNKNOWN = "not written down"

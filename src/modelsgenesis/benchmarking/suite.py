@@ -12,7 +12,7 @@ from rich.table import Table
 
 from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
 from modelsgenesis.benchmarking.run_record import place_of
-from modelsgenesis.benchmarking.trial import ALL, METRICS, Result, Trial, do_trial, folder_of
+from modelsgenesis.benchmarking.trial import ALL, Result, Trial, do_trial, folder_of
 from modelsgenesis.core.device import Accelerator, gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import write_json
@@ -20,11 +20,13 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import write_provenance
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.target import Kind
 from modelsgenesis.evaluation.mask_comparison import METRICS as OF_MASKS
 from modelsgenesis.evaluation.table_predictions import metrics_of
-from modelsgenesis.finetuning.config import SCRATCH, Initialization, choose_initialization, make_config, usual_steps
+from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import axes_of
+from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
 from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
 from modelsgenesis.reports.benchmark_files import write_rows
@@ -164,7 +166,7 @@ def benchmark(
     refuse_run(data, "the order is genesis benchmark DATA OUT --from scratch RUN ...")
     labelled = read(data, task=task, kind=kind, label=label, classes=classes)
     labelled = of_modality(labelled, modality) if modality else labelled
-    metric = metric or (labelled.published.metric if labelled.published else METRICS[labelled.target.kind])
+    metric = metric or (labelled.published.metric if labelled.published else labelled.target.metric)
     whole = split_cases(labelled, test=test, val=0)
     if not whole.test:
         raise DataError("a benchmark needs test cases; give --test, such as 0.2, or declare them in the data")
@@ -236,7 +238,7 @@ def check_metric(metric: str, task: Task, patients: Sequence[str]) -> None:
     Raises:
         DataError: evaluate gives no such metric, or neither more nor less of it is better.
     """
-    given = OF_MASKS if task.target.kind == "segmentation" else metrics_of(task.target, patients)
+    given = metrics_of(task.target, patients) if isinstance(task.target, TableTarget) else OF_MASKS
     if metric not in given:
         known = ", ".join(name for name in given if name not in NEITHER_IS_BETTER)
         raise DataError(f"there is no metric {metric} of these cases of {task.target.kind}; take one of: {known}")

@@ -11,14 +11,12 @@ import torch
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.target import Kind
 from modelsgenesis.evaluation.evaluate import evaluate
-from modelsgenesis.finetuning.config import SCRATCH
 from modelsgenesis.finetuning.finetune import finetune
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.inference.predict import predict
 from modelsgenesis.metrics.summary import MEAN
 
-METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
 TEST = "test.csv"
 ALL = "all"
 

@@ -34,6 +34,11 @@ def axes_of(source: Source) -> int:
     return 2 if source.kind == "picture" else 3
 
 
+def knows_spacing(source: Source) -> bool:
+    """Whether a source says how many millimetres lie between its voxels."""
+    return source.kind not in ("row", "npy", "picture")
+
+
 def image_size_of(source: Source) -> ImageSize:
     """Read how large a scan is, in LPS, or a picture; no voxel is read.
 

@@ -95,6 +95,11 @@ def masks_page(
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
 
+def title_of(metric: str) -> str:
+    """What a metric is called on pages."""
+    return TITLES.get(metric, metric.replace("_", " "))
+
+
 def lead(num: int, names: Sequence[str], origin: Origin) -> str:
     """What was compared, in a sentence."""
     return f"{num} cases of {origin.truth} compared with the predictions in {origin.predictions}: {', '.join(names)}."
@@ -154,7 +159,7 @@ def summary_table(lines: Sequence[Line]) -> str:
     rows = []
     for line in lines:
         interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "–"
-        row = [line.label, TITLES.get(line.metric, line.metric), str(line.n), number(line.value), interval]
+        row = [line.label, title_of(line.metric), str(line.n), number(line.value), interval]
         quartiles = f"{number(line.q1)} to {number(line.q3)}"
         rows.append([*row, *([number(line.sd), number(line.median), quartiles] if spread else [])])
     return table(rows, head)
@@ -227,7 +232,7 @@ def mask_rules(rules: Rules) -> list[str]:
     return [
         f"A label that neither truth nor prediction of a case holds {empty}",
         "A label that only one of them holds has Dice, IoU and surface Dice 0, and the diagonal of the image for its "
-        "distance: no answer is never better than a bad one.",
+        "distance: no prediction is never better than a bad one.",
         "A case without a prediction, or with one that cannot be read, lies on another grid or holds an unknown value, "
         "counts as an empty prediction and is listed.",
         f"Surface Dice is the share of both surfaces, by area, within {rules.tolerance_mm:g} mm of the other. The 95 % "

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from modelsgenesis.core.device import Accelerator, make_fabric
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
-from modelsgenesis.finetuning.config import AXES, SCRATCH, choose_initialization, make_config
+from modelsgenesis.finetuning.config import AXES, make_config
+from modelsgenesis.finetuning.initialization import SCRATCH, choose_initialization
 from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.reports.command_line import given_options

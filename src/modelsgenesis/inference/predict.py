@@ -24,12 +24,11 @@ from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
 from modelsgenesis.inference.machine import Accelerator, Precision, find_machine
-from modelsgenesis.inference.outputs import RECORDS, Wanted, columns_of, predict_case
+from modelsgenesis.inference.outputs import RECORDS, Wanted, predict_case
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
-OVERLAP = {"segmentation": 0.5, "classification": 0.25, "regression": 0.25}
 
 
 def predict(
@@ -86,7 +85,7 @@ def predict(
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
     machine = find_machine(accelerator, precision)
     tuned = find_fine_tuned(runs)
-    overlap = OVERLAP[tuned.target.kind] if overlap is None else overlap
+    overlap = tuned.target.overlap if overlap is None else overlap
     if not 0 <= overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
@@ -102,7 +101,7 @@ def predict(
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-        write_table(into / PREDICTIONS, columns_of(tuned.target), [row for row in rows if row])
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), [row for row in rows if row])
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(_nothing(scans, into, problems))
@@ -173,10 +172,8 @@ def _predict_each(
             if record is not None:
                 problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
                 rows.append(record["row"])
-            elif ensemble.target.kind == "segmentation":
-                rows.append(
-                    {"id": case.id, "image": os.path.abspath(case.images[0].path), "prediction": "", "status": "failed"}
-                )
+            elif failed := ensemble.target.failed_row:
+                rows.append({"id": case.id, "image": os.path.abspath(case.images[0].path), **failed})
             count(record is not None)
     return rows
 

@@ -76,7 +76,7 @@ def recalibrate(
         read_provenance(into, VERB)
     opened, console = load_weights(source), Console(stderr=True, quiet=quiet)
     target = rebuild(opened.notes.get("target"))
-    if isinstance(target, Target) and target.kind != "segmentation":
+    if isinstance(target, Target) and not target.dense:
         raise WeightsError(f"{source}: is a {target.kind} network; recalibrate the one it started from, and tune anew")
     cubes = _Cubes(Store.open(store), _spec(opened, recipe, source), seed, find_machine(accelerator).device)
     network = opened.network.to(cubes.device)

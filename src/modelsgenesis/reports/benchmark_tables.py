@@ -16,7 +16,7 @@ from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, ta
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.evaluation.mask_page import TITLES
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import more_is_better
 
 RUNS, CASES, PUBLISHED = "runs.csv", "cases.csv", "published.json"

@@ -4,7 +4,6 @@ import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
+from modelsgenesis.core.target import Kind
 from modelsgenesis.figures.overlay import overlay_html
 from modelsgenesis.figures.page import Page, folded, paragraph, table
 from modelsgenesis.reports.inspection_tables import (
@@ -20,8 +20,6 @@ from modelsgenesis.reports.inspection_tables import (
     Row,
     case_head,
     case_rows,
-    label_head,
-    label_rows,
     last_line,
     overlay_of,
     problem_rows,
@@ -33,7 +31,6 @@ from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
 
 WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
-NOUNS = {"segmentation": "labels", "classification": "classes", "regression": "numbers"}
 PICTURES = (
     "The first channel in three planes, in radiological view: the patient's right on the picture's left. The planes go "
     "where most of the labels is to be seen."
@@ -45,7 +42,7 @@ def inspect(
     *,
     into: Path | None = None,
     task: str | None = None,
-    kind: Literal["segmentation", "classification", "regression"] | None = None,
+    kind: Kind | None = None,
     label: str | None = None,
     classes: dict[str, str] | None = None,
     cases: int = 20,
@@ -116,7 +113,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     written = io.StringIO()
     console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
     console.print(_table(summary(task, checked), (), task.name))
-    console.print(_table(label_rows(task, checked), label_head(task), "labels"))
+    head, rows = task.target.labels_table(checked.kept)
+    console.print(_table(rows, head, "labels"))
     if most:
         rows = case_rows(task, checked)
         title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
@@ -143,7 +141,7 @@ def as_page(task: Task, checked: Checked) -> Page:
     page.figures(
         [
             (str(len(checked.usable)), "labelled cases that can be used", ""),
-            (str(len(task.target.labels)), NOUNS[task.target.kind], ""),
+            (str(len(task.target.labels)), task.target.noun, ""),
             (str(errors), "errors, each of which costs a case", "bad" if errors else "good"),
             (str(len(checked.problems) - errors), "warnings", ""),
         ]
@@ -151,8 +149,9 @@ def as_page(task: Task, checked: Checked) -> Page:
     if checked.problems:
         rows = problem_rows(task.place, checked.problems)
         page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
+    head, labels = task.target.labels_table(checked.kept)
     page.section("What there is", table(summary(task, checked)))
-    page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
+    page.section(task.target.noun.capitalize(), table(labels, head))
     flat = all(len(finding.size) == 2 for finding in checked.findings)
     words = "The first channel, as the file has it." if flat else PICTURES
     page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -62,7 +63,7 @@ def bms(folder: Path | str, *, test_fold: int | None = None) -> Task:
         graded = list(_patients(folder, problems))
     folds = dealt({case.patient: grade for grade, case in graded}, FOLDS)
     cases = held_out([replace(case, fold=folds[case.patient]) for _, case in graded], test_fold)
-    target = Target("segmentation", (Label("whole tumour", TUMOUR),))
+    target = make_target("segmentation", (Label("whole tumour", TUMOUR),))
     return build("bms", target, cases, channels=["FLAIR"], problems=problems, place=folder, published=PUBLISHED)
 
 

@@ -115,7 +115,6 @@ def _of_the_whole(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
 
 def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
     counts = label_counts(task.target, findings)
-    words = "labels" if task.target.kind == "segmentation" else "classes"
     for few, remedy in (
         (0, "nothing can be learned of what is not there: add cases, or take it out of the task"),
         (1, "what is there once cannot be both learned and tested: add cases, or take it out of the task"),
@@ -123,19 +122,14 @@ def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
         names = [name for name, count in zip(task.target.names, counts, strict=False) if count == few]
         if names and len(findings) > 1:
             named = ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" if len(names) > MANY else "")
-            what = f"{words} that occur in {few} of {len(findings)} cases: {named}"
+            what = f"{task.target.noun} that occur in {few} of {len(findings)} cases: {named}"
             yield Problem(task.place, what, remedy, "warning")
 
 
 def label_counts(target: Target, findings: Iterable[Finding]) -> tuple[int, ...]:
-    """In how many cases each label or class occurs; nothing for regression."""
-    counts: Counter[int] = Counter()
-    for finding in findings:
-        if target.kind == "segmentation" or not target.exclusive:
-            counts.update(k for k, value in enumerate(finding.voxels or finding.values) if value)
-        else:
-            counts[int(finding.values[0])] += 1
-    return () if target.kind == "regression" else tuple(counts[k] for k in range(len(target.labels)))
+    """In how many cases each label occurs."""
+    counts = Counter(label for finding in findings for label in target.occurring(finding))
+    return tuple(counts[label] for label in range(len(target.labels)))
 
 
 def _uneven_spacing(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -78,7 +79,7 @@ def dxc(folder: Path | str, *, entries: str | None = None) -> Task:
         replace(case, split="val") if case.split == "train" and validating[case.patient] == 0 else case
         for case in cases
     ]
-    target = Target("classification", tuple(map(Label, FINDINGS)), exclusive=False)
+    target = make_target("multilabel_classification", tuple(map(Label, FINDINGS)))
     return build("dxc", target, cases, channels=["X-ray"], problems=problems, place=folder, published=PUBLISHED)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
@@ -59,7 +60,7 @@ def lcs(folder: Path | str) -> Task:
         else:
             what = f"{case.id} is in none of the paper's splits, 0-99, 100-114 and 115-129"
             problems.append(Problem(case.images[0].path, what, "nothing to do: it is left out", "warning"))
-    target = Target("segmentation", (Label("liver", LIVER),))
+    target = make_target("segmentation", (Label("liver", LIVER),))
     return build("lcs", target, cases, channels=["CT"], problems=problems, place=folder, published=PUBLISHED)
 
 

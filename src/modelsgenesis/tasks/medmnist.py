@@ -7,13 +7,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Kind
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.target import Kind, find_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.formats.npz_row import names_in, open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.assembly import build
-from modelsgenesis.tasks.label_values import answers_of
+from modelsgenesis.tasks.label_values import read_label_values
 from modelsgenesis.tasks.task import Task
 
 UNITLESS = "unknown"  # whatever was scanned: the makers scaled it to bytes
@@ -33,17 +34,17 @@ def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str]
         DataError: an array is missing or has another shape; the images are in colour.
     """
     arrays = _arrays(path)
-    if kind == "segmentation":
+    if kind and issubclass(find_target(kind), MaskTarget):
         raise DataError(f"{path}: holds classes, no masks; leave the kind out")
     entries = [tuple(f"{number:g}" for number in row) for _, _, part in arrays for row in part.tolist()]
     columns = [f"label_{number}" for number in range(len(entries[0]))] if len(entries[0]) > 1 else ["label"]
-    told = answers_of(entries, columns, path, kind=kind, classes=classes)
+    found = read_label_values(entries, columns, path, kind=kind, classes=classes)
     cases = (
         Case(name, (source,), values=said, patient=name, split=split)
-        for (split, name, source), said in zip(_rows(path, arrays), told.values, strict=True)
+        for (split, name, source), said in zip(_rows(path, arrays), found.values, strict=True)
         if said is not None
     )
-    return build(path.stem, told.target, cases, channels=["image"], problems=told.problems, place=path)
+    return build(path.stem, found.target, cases, channels=["image"], problems=found.problems, place=path)
 
 
 def medmnist_volumes(path: Path) -> list[Source]:

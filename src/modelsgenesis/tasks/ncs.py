@@ -6,9 +6,10 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores
 from modelsgenesis.core.rounding import rounded_up
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.formats.lidc_xml import Nodule, Reading, nodules_of, outlined_grid, read_outlines
@@ -76,7 +77,7 @@ def ncs(folder: Path | str, *, readers: int = 1) -> Task:
         except UnreadableError as error:
             problems.append(error.at(path))
     cases.sort(key=lambda case: case.id)  # wherever the XMLs lie
-    target = Target("segmentation", (Label("nodule", (1,)),))
+    target = make_target("segmentation", (Label("nodule", (1,)),))
     return build("ncs", target, cases, channels=["CT"], problems=problems, place=folder, published=PUBLISHED)
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO, read_rows
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.assembly import build, case_id, one_source, part_of, patient_of, with_modality
-from modelsgenesis.tasks.label_values import answers_of, looks_like_masks, without_label
+from modelsgenesis.tasks.label_values import looks_like_masks, read_label_values, without_label
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task
@@ -60,21 +62,27 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
     if not rows:
         raise DataError(f"{path}: names no image; add a row for each case")
     by_channel = _image_columns(columns, path, named=images is not None)
-    labels = _label_columns(columns, asked.label, path)
+    kind = find_target(asked.kind) if asked.kind else None
+    own = kind.own_columns(columns) if kind and asked.label is None else ()
+    labels = list(own) or _label_columns(columns, asked.label, path)
     problems: list[Problem] = []
     cases, entries = _cases(rows, by_channel, labels, path, images, problems)
     if not cases:
         raise NoCaseError(path, problems)
     unlabelled: list[Case] = []
-    if looks_like_masks(entries, path.parent, asked.kind):
+    if kind and own:
+        target, values = kind.read_entries(entries, own, path)
+        unlabelled = [case for case, known in zip(cases, values, strict=True) if known is None]
+        cases = [replace(case, values=known) for case, known in zip(cases, values, strict=True) if known is not None]
+    elif looks_like_masks(entries, path.parent, asked.kind):
         target, cases, unlabelled = _with_masks(cases, entries, labels, path, problems)
-    elif asked.kind == "segmentation":
+    elif kind and issubclass(kind, MaskTarget):
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     else:
-        told = answers_of(entries, labels, path, kind=asked.kind, classes=asked.classes)
-        target, problems = told.target, [*problems, *told.problems]
-        unlabelled = [cases[number] for number in told.unlabelled]
-        both = zip(cases, told.values, strict=True)
+        found = read_label_values(entries, labels, path, kind=asked.kind, classes=asked.classes)
+        target, problems = found.target, [*problems, *found.problems]
+        unlabelled = [cases[number] for number in found.unlabelled]
+        both = zip(cases, found.values, strict=True)
         cases = [replace(case, values=values) for case, values in both if values is not None]
     channels = ["image"] if len(by_channel) == 1 else by_channel
     name = path.stem if images is None else path.parent.resolve().name
@@ -129,7 +137,7 @@ def _with_masks(
     problems += without_label(len(unlabelled), len(cases), path)
     if len(columns) > 1:
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
-        return Target("segmentation", labels, exclusive=False), labelled, unlabelled
+        return make_target("multilabel_segmentation", labels), labelled, unlabelled
     found, labelled = labels_of(labelled, read_labels(path.parent), path.parent, problems)
     return found.target, labelled, unlabelled
 

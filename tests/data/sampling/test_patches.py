@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.data.scan_files import SIZE, make_image
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import Label, LabelMap, MulticlassMap, MultilabelMap
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
@@ -25,13 +25,15 @@ from modelsgenesis.data.store.case_cache import (
     CachedCase,
     CaseCache,
     cache_case,
-    count_labels,
+    count_planes,
     find_cached_case,
     some_of,
 )
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.tasks.assembly import one_source, with_modality
 
-ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
+ORGANS = Segmentation((Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)
 
 
@@ -109,7 +111,7 @@ def test_another_volume_of_the_file_is_another_case(tmp_path: Path) -> None:
     """A corrected row of a table: the next volume of the same 4D file, or another modality."""
     volumes = [make_image(np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)) for seed in (0, 1)]
     sitk.WriteImage(sitk.JoinSeries(volumes), str(tmp_path / "all.nii.gz"))
-    target = Target("classification", (Label("well", (0,)), Label("ill", (1,))))
+    target = Classification((Label("well", (0,)), Label("ill", (1,))))
     made_of = set()
     for entry, modality in (("all.nii.gz#0", ""), ("all.nii.gz#1", ""), ("all.nii.gz#1", "MR")):
         source = with_modality(one_source(tmp_path / entry, tmp_path), modality)
@@ -133,7 +135,7 @@ def test_patches_lie_inside_or_evenly_around(
     folder.mkdir(exist_ok=True)
     case, _, _ = make_case(folder)
     prepared = cache_case(case, target=ORGANS, reading=Reading(), into=folder / "cases")
-    sampler = PatchSampler(CaseCache(folder / "cases"), [prepared], ORGANS, size, foreground=foreground)
+    sampler = PatchSampler(CaseCache(folder / "cases"), [prepared], size, foreground=foreground)
     patch = sampler.sample(generator_for(seed, 0))
     again = sampler.sample(generator_for(seed, 0))
     assert patch.arrays["image"].shape == patch.arrays["mask"].shape == (1, *size)
@@ -148,9 +150,7 @@ def test_margin_leaves_the_patch_where_it_is(shelved: tuple[CaseCache, CachedCas
     corners = set()
     for index in range(200):
         patch, wide = (
-            PatchSampler(case_cache, [case], ORGANS, (8, 8, 8), reach=reach, foreground=0.2).sample(
-                generator_for(0, index)
-            )
+            PatchSampler(case_cache, [case], (8, 8, 8), reach=reach, foreground=0.2).sample(generator_for(0, index))
             for reach in (None, (14, 12, 8))
         )
         inside = (slice(None), slice(3, 11), slice(2, 10), slice(None))
@@ -165,7 +165,7 @@ def test_foreground_patches_hold_a_label_each_as_often(
 ) -> None:
     """One voxel of spleen is found as often as the liver, 48 times its size; 400 draws, five standard deviations."""
     case_cache, case, _, _ = shelved
-    sampler = PatchSampler(case_cache, [case], ORGANS, (3, 3, 3), foreground=1.0)
+    sampler = PatchSampler(case_cache, [case], (3, 3, 3), foreground=1.0)
     masks = [sampler.sample(generator_for(0, index)).arrays["mask"] for index in range(400)]
     spleens = sum(bool((mask == 2).any()) for mask in masks)
     assert all(mask.any() for mask in masks)
@@ -182,10 +182,10 @@ def test_shelf_travels_to_another_process(shelved: tuple[CaseCache, CachedCase, 
 def test_centred_patches_go_through_the_cases(tmp_path: Path) -> None:
     """The middle of each, with its values."""
     case, values, _ = make_case(tmp_path)
-    target = Target("classification", (Label("a"), Label("b")))
+    target = Classification((Label("a"), Label("b")))
     labelled = Case("one", case.images, values=(1.0,))
     prepared = cache_case(labelled, target=target, reading=Reading(), into=tmp_path / "cases")
-    centred = CentredPatches(CaseCache(tmp_path / "cases"), [prepared], target, (4, 4, 4))
+    centred = CentredPatches(CaseCache(tmp_path / "cases"), [prepared], (4, 4, 4))
     expected = (values[8:12, 5:9, 2:6].astype(np.float32) + 1000) / 2000
     np.testing.assert_allclose(centred[0]["image"][0].numpy(), expected, atol=1e-6)
     assert centred[0]["values"].tolist() == [1.0]
@@ -217,7 +217,7 @@ def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
     for label in range(39):
         mask[label, :3, :2] = label + 1
     mask[:, 5:, :] = 1
-    target = Target("segmentation", tuple(Label(f"organ {k}", (k,)) for k in range(1, 41)))
+    target = Segmentation(tuple(Label(f"organ {k}", (k,)) for k in range(1, 41)))
     image = generator_for(2, 0).integers(-1000, 1000, mask.shape).astype(np.int16)
     case = Case("many", (write(tmp_path / "i.nrrd", image),), masks=(write(tmp_path / "m.nrrd", mask),))
     prepared = cache_case(case, target=target, reading=Reading(), into=tmp_path / "cases")
@@ -229,19 +229,19 @@ def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
     assert (prepared.num_voxels[0], prepared.num_voxels[39]) == (6 + 40 * 9 * 9, 0)
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_chosen_places_are_of_all_voxels_in_order(exclusive: bool) -> None:
+@pytest.mark.parametrize("kind", [MulticlassMap, MultilabelMap])
+def test_chosen_places_are_of_all_voxels_in_order(kind: type[LabelMap]) -> None:
     """Few voxels are all kept, in order; of many each is as likely, whichever planes they lie in."""
     rng = np.random.default_rng(1)
     mask = rng.choice(4, (1, 30, 20, 9), p=(0.5, 0.3, 0.199, 0.001)).astype(np.uint8)
-    target = Target("segmentation", tuple(Label(name) for name in "abc"), exclusive=exclusive)
-    if not exclusive:
+    labels = kind(tuple(Label(name) for name in "abc"))
+    if kind is MultilabelMap:
         mask = np.concatenate([mask == k for k in (1, 2, 3)]).astype(np.uint8)
-    counts = count_labels(mask, target)
+    counts = count_planes(mask, labels)
     for label in range(3):
-        every = np.argwhere(mask[0] == label + 1 if exclusive else mask[label])
+        every = np.argwhere(mask[0] == label + 1 if kind is MulticlassMap else mask[label])
         assert counts[label].sum() == len(every)
-        found = some_of(mask, target, label, counts[label])
+        found = some_of(mask, labels, label, counts[label])
         assert len(found) == min(1000, len(every))
         assert len(np.unique(found, axis=0)) == len(found)
         rows = {tuple(place): at for at, place in enumerate(every.tolist())}
@@ -255,9 +255,9 @@ def test_chosen_places_are_of_all_voxels_in_order(exclusive: bool) -> None:
 def test_choosing_places_takes_less_memory_than_the_mask() -> None:
     """A list of every voxel of an organ would take twenty times the mask's."""
     mask = np.ones((1, 100, 120, 90), np.uint8)
-    target = Target("segmentation", (Label("organ"),))
+    labels = MulticlassMap((Label("organ"),))
     tracemalloc.start()
-    some_of(mask, target, 0, count_labels(mask, target)[0])
+    some_of(mask, labels, 0, count_planes(mask, labels)[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < mask.nbytes

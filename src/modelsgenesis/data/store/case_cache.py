@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import LabelMap
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading, scaled
-from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, chunks_of, write_array
@@ -35,8 +35,8 @@ class CachedCase:
         id: of the case.
         size: (X, Y, Z), in voxels; (X, Y) of a picture.
         limits: the values that become 0 and 1, one pair a channel.
-        values: of classification and regression, as in `Case`.
-        num_voxels: of each label.
+        values: as in `Case`.
+        num_voxels: of each label that is learned voxel by voxel; none where the case has one prediction.
         made_of: a hash of the sources, the reading and the target; another one is another case.
     """
 
@@ -64,7 +64,7 @@ class CaseCache:
         return self._open[self.path / f"{case.id}.image.b2nd"]
 
     def masks_of(self, case: CachedCase) -> StoredArray:
-        """(1, 1 or K, X, Y, Z), as `read_mask` gives them."""
+        """(1, channels, X, Y, Z), as the target reads them."""
         return self._open[self.path / f"{case.id}.mask.b2nd"]
 
     def case(self, id_: str) -> CachedCase:
@@ -85,7 +85,7 @@ class CaseCache:
         return embedded(region, place, size)
 
     def mask(self, case: CachedCase, lower: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Cut a region of the masks, (1 or K, *size); what lies beyond the case is background."""
+        """Cut a region of the masks, (channels, *size); what lies beyond the case is background."""
         inside, place = overlap(case.size, lower, size)
         region = self.masks_of(case).read((slice(0, 1), slice(None), *inside))[0]
         return embedded(region, place, size)
@@ -114,12 +114,12 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
         return known
     image = read_image(case.images, reading)
     num_voxels: tuple[int, ...] = ()
-    if target.kind == "segmentation":
-        mask = read_mask(case, target, image, reading)
-        counts = count_labels(mask, target)
+    if (labels := target.voxel_labels) is not None:
+        mask = target.read_voxels(case, image, reading)
+        counts = count_planes(mask, labels)
         num_voxels = tuple(int(each.sum()) for each in counts)
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
-        places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
+        places = b"".join(some_of(mask, labels, label, each).tobytes() for label, each in enumerate(counts))
         _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
     prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, made_of)
     kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
@@ -145,25 +145,22 @@ def find_cached_case(folder: Path, id_: str) -> CachedCase | None:
         return None
 
 
-def count_labels(mask: NDArray[np.uint8], target: Target) -> NDArray[np.int64]:
+def count_planes(mask: NDArray[np.uint8], labels: LabelMap) -> NDArray[np.int64]:
     """How many voxels of each label each plane along X holds, (labels, X).
 
     Args:
-        mask: (1 or K, *space), as `read_mask` gives it.
-        target: of the task.
+        mask: (channels, *space), as the target reads it.
+        labels: that it holds.
     """
-    num = len(target.labels)
-    if target.exclusive:
-        return np.stack([np.bincount(plane.ravel(), minlength=num + 1)[1 : num + 1] for plane in mask[0]], axis=1)
-    return np.array([[np.count_nonzero(plane) for plane in channel] for channel in mask], np.int64)
+    return np.stack([labels.count(mask[:, x]) for x in range(mask.shape[1])], axis=1)
 
 
-def some_of(mask: NDArray[np.uint8], target: Target, label: int, counts: NDArray[np.int64]) -> NDArray[np.int32]:
+def some_of(mask: NDArray[np.uint8], labels: LabelMap, label: int, counts: NDArray[np.int64]) -> NDArray[np.int32]:
     """Choose at most a thousand voxels of a label, (N, axes), plane by plane: a list of all may be larger than a scan.
 
     Args:
-        mask: (1 or K, *space).
-        target: of the task.
+        mask: (channels, *space).
+        labels: that it holds.
         label: its number from 0.
         counts: its voxels in each plane, (X,).
     """
@@ -176,7 +173,7 @@ def some_of(mask: NDArray[np.uint8], target: Target, label: int, counts: NDArray
     planes = np.searchsorted(ends, ranks, side="right")
     places = np.empty((len(ranks), mask.ndim - 1), np.int32)
     for x in np.unique(planes):
-        there = np.argwhere(mask[0, x] == label + 1 if target.exclusive else mask[label, x] > 0)
+        there = np.argwhere(labels.present(mask[:, x], label))
         chosen = planes == x
         places[chosen, 0] = x
         places[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
@@ -192,8 +189,8 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 def _hash_of(case: Case, target: Target, reading: Reading) -> str:
     sources = [*case.images, *case.masks]
     known = [[_named(source), count_bytes(source), _changed(source)] for source in sources]
-    told = [describe(target), describe(reading), known, list(case.values)]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    made_of = [describe(target), describe(reading), known, list(case.values)]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
 def _named(source: Source) -> list[str | int | None]:

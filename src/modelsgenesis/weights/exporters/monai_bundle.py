@@ -8,9 +8,9 @@ from typing import Any
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import fit, write_json, written_aside
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import package_version
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.weights.exporters.base.given import Given, read_given
@@ -77,19 +77,20 @@ class _Bundle:
 
     def __init__(self, given: Given) -> None:
         target, reading, patch, network = given.target, given.reading, given.patch, given.network
-        if target is None or reading is None or patch is None or not isinstance(network, Backbone):
-            what = f"answers a {target.kind}" if target else "was not fine-tuned"
+        mask_target = target if isinstance(target, MaskTarget) else None
+        if mask_target is None or reading is None or patch is None or not isinstance(network, Backbone):
+            what = f"is of a task of {target.kind}" if target else "was not fine-tuned"
             raise WeightsError(
                 f"{given.file}: a MONAI bundle makes masks, but this network {what}; "
                 "export it with --to torch, safetensors or onnx, or fine-tune it to segment"
             )
         self.network: Backbone = network
-        self.target: Target = target
+        self.target, self.label_map = mask_target, mask_target.label_map
         self.reading: Reading = reading
         self.patch = patch
         self.name = str(given.notes.get("task") or given.file.stem)
         self.description = (
-            f"Segments {', '.join(target.names)} ({type(network).__name__}, fine-tuned by modelsgenesis)."
+            f"Segments {', '.join(mask_target.names)} ({type(network).__name__}, fine-tuned by modelsgenesis)."
         )
 
     def inference(self) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class _Bundle:
         return f"$[[{parts}] for p in sorted(pathlib.Path(@dataset_dir).glob('*_0000.nii*'))]"
 
     def _activation(self) -> str:
-        return "torch.nn.Softmax(dim=1)" if self.target.exclusive else "torch.nn.Sigmoid()"
+        return "torch.nn.Softmax(dim=1)" if self.label_map.has_background else "torch.nn.Sigmoid()"
 
     def _preprocessing(self) -> list[dict[str, Any]]:
         intensity, spacing = self.reading.intensity, self.reading.spacing_mm
@@ -170,7 +171,7 @@ class _Bundle:
     def _postprocessing(self) -> list[dict[str, Any]]:
         way = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
         back: dict[str, Any] = {"_target_": "Invertd", "keys": "pred", **way}
-        if not self.target.exclusive:
+        if not self.label_map.has_background:
             names = [f"_{fit(name)}" for name in self.target.names]
             return [
                 back,
@@ -190,7 +191,7 @@ class _Bundle:
     def _save(self, key: str, postfix: str) -> dict[str, Any]:
         """Write masks under the scans' own names, or with the label's behind."""
         values = [value for label in self.target.labels for value in label.values]
-        small = not self.target.exclusive or (not values or (min(values) >= 0 and max(values) < 256))
+        small = not self.label_map.has_background or (not values or (min(values) >= 0 and max(values) < 256))
         return {
             "_target_": "SaveImaged",
             "keys": key,
@@ -207,7 +208,7 @@ class _Bundle:
         network, intensity = self.network, self.reading.intensity
         modality = "CT" if isinstance(intensity, Window) else "any"
         shape = [f"{step}*n" for step in network.stride]
-        outputs = ["background", *self.target.names] if self.target.exclusive else list(self.target.names)
+        outputs = ["background", *self.target.names] if self.label_map.has_background else list(self.target.names)
         common = {"spatial_shape": shape, "dtype": "float32", "is_patch_data": True}
         return {
             "schema": SCHEMA,
