@@ -70,7 +70,11 @@ def make_config(
         start: what with.
         cases: training and validation cases.
         validates: whether there are validation cases.
+<<<<<<< HEAD
         options: what the user gave of "reading", "plan", "pace", "augmentation" and "approach"; None is nothing.
+=======
+        options: what the user said of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
+>>>>>>> house
     Raises:
         ShapeError: the patches do not fit the network.
         TrainingError: a number that makes no sense.
@@ -97,7 +101,13 @@ def make_config(
     augmentation = Augmentation(**{"mirror": _mirror(task.target), **given["augmentation"]})
     if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
         raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
+<<<<<<< HEAD
     return FineTuneConfig(reading, size, plan, LayerLearningRates(**given["pace"]), augmentation, **given["approach"])
+=======
+    return FineTuneConfig(
+        reading, size, plan, LayerLearningRates(**said["layer_rates"]), augmentation, **said["approach"]
+    )
+>>>>>>> house
 
 
 def _published(
