@@ -70,11 +70,7 @@ def make_config(
         start: what with.
         cases: training and validation cases.
         validates: whether there are validation cases.
-<<<<<<< HEAD
-        options: what the user gave of "reading", "plan", "pace", "augmentation" and "approach"; None is nothing.
-=======
-        options: what the user said of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
->>>>>>> house
+        options: what the user gave of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
     Raises:
         ShapeError: the patches do not fit the network.
         TrainingError: a number that makes no sense.
@@ -101,13 +97,8 @@ def make_config(
     augmentation = Augmentation(**{"mirror": _mirror(task.target), **given["augmentation"]})
     if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
         raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
-<<<<<<< HEAD
-    return FineTuneConfig(reading, size, plan, LayerLearningRates(**given["pace"]), augmentation, **given["approach"])
-=======
-    return FineTuneConfig(
-        reading, size, plan, LayerLearningRates(**said["layer_rates"]), augmentation, **said["approach"]
-    )
->>>>>>> house
+    layer_rates = LayerLearningRates(**given["layer_rates"])
+    return FineTuneConfig(reading, size, plan, layer_rates, augmentation, **given["approach"])
 
 
 def _published(
@@ -115,7 +106,7 @@ def _published(
 ) -> dict[str, dict[str, Any]]:
     """The settings of a paper; its patience counts epochs, and nothing but a validation can run out of it.
 
-    An epoch is one of the user's batch size, if he size_given for another.
+    An epoch is one of the user's batch size, if another was given.
     """
     if published is None:
         return {}
