@@ -15,7 +15,7 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.sources import Source, describe_file
+from modelsgenesis.data.sources import Source, classify, describe_file
 
 SIZE = (24, 20, 18)
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("tumour", (2,))))
@@ -37,7 +37,7 @@ def write(folder: Path, name: str, values: np.ndarray, like: sitk.Image | None =
         image.CopyInformation(like)
     path = folder / name
     sitk.WriteImage(image, str(path))
-    return describe_file(path, "npy" if name.endswith(".npy") else "image", folder)
+    return describe_file(path, classify(path), folder)
 
 
 def make_case(folder: Path, *masks: np.ndarray) -> Case:

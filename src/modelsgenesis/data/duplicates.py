@@ -7,7 +7,6 @@ from pathlib import Path
 
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.preparing import count_bytes, hash_content
 
 PEEK_BYTES = 2**16
 
@@ -30,8 +29,8 @@ def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]
             problems.append(Problem(source.path, what, "remove one of them, or a row of the CSV"))
         else:
             first[source.series] = source
-    alike = _alike([list(first.values())], count_bytes)
-    alike = _alike(_alike(alike, _peek), hash_content)
+    alike = _alike([list(first.values())], lambda source: source.num_bytes)
+    alike = _alike(_alike(alike, _peek), lambda source: source.format.content_hash(source))
     dropped = set()
     for original, *copies in alike:
         for copy in copies:
@@ -53,8 +52,6 @@ def _alike(groups: Iterable[list[Source]], key: Callable[[Source], Hashable]) ->
 
 
 def _peek(source: Source) -> bytes:
-    if source.kind == "row":
-        return b""  # a whole row is as quickly read
     return b"".join(_hash_end(path) for path in source.files[:1] + source.files[-1:])
 
 

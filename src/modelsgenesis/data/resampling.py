@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.rounding import rounded_down, rounded_up
-from modelsgenesis.data.formats.headers import check_size
+from modelsgenesis.data.formats.base.checks import check_size
 
 WIDE = (sitk.sitkInt32, sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64)  # more digits than float32 has
 WHOLE = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, *WIDE)

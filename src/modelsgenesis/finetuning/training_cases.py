@@ -12,7 +12,6 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.store.case_cache import CachedCase
 
-WITHOUT_SPACING = ("row", "npy", "picture")  # kinds of sources that do not know how fine they are
 MOST_NAMED = 12  # labels in a line
 
 
@@ -44,7 +43,7 @@ def warnings_of(task_modality: str, target: Target, reading: Reading, taught: Se
 def middle_step_mm(cases: Sequence[Case]) -> list[float] | None:
     """The median spacing of cases along X, Y and Z; None where their files do not tell."""
     first = [case.images[0] for case in cases]
-    if any(source.kind in WITHOUT_SPACING for source in first):
+    if not all(source.format.knows_spacing for source in first):
         return None
     scans = functools.cache(image_size_of)  # of candidates, a scan has many
     steps = np.median([scans(source.whole()).spacing_mm for source in first], axis=0)

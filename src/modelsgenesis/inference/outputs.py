@@ -21,7 +21,6 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
-from modelsgenesis.finetuning.training_cases import WITHOUT_SPACING
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
 from modelsgenesis.inference.volume_prediction import Segmentation, answer_whole, segment
@@ -60,7 +59,7 @@ class Wanted:
         if self.tuned.target.kind != "segmentation":
             return []
         asked = {
-            "seg": self.seg and case.images[0].kind == "dicom" and case.images[0].box is None,
+            "seg": self.seg and case.images[0].format.is_directory and case.images[0].box is None,
             PROBABILITIES: self.probabilities,
             PICTURES: self.pictures,
         }
@@ -103,7 +102,7 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
     tick(case.id, 0, len(windows.places))
     notes = [(note, "have a look at the scan") for note in image.notes]
-    notes += spacing_notes(image, wanted.tuned) if case.images[0].kind not in WITHOUT_SPACING else []
+    notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
     row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
     if ensemble.target.kind != "segmentation":
         answer = answer_whole(image, ensemble, windows, batch_size=wanted.batch_size, tick=count)

@@ -7,7 +7,7 @@ from pathlib import Path
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.splitting import CaseSplit
@@ -66,13 +66,3 @@ def label_entries(case: Case, target: Target) -> list[str]:
     if target.kind == "classification" and target.exclusive:
         return [target.names[int(case.values[0])]]
     return [f"{value:g}" for value in case.values]
-
-
-def spell(source: Source) -> str:
-    """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
-    place, box = source.path.resolve().as_posix(), str(source.box or "")
-    if source.kind == "outlines" and source.dicom is not None:
-        return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
-    if source.index is None:
-        return place + box
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"

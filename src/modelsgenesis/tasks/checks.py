@@ -90,7 +90,7 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
     files: dict[str, tuple[Case, Source]] = {}
     for case in cases:
         source = case.images[0]
-        if source.kind == "row" or not all(os.access(file, os.R_OK) for file in source.files):
+        if source.array or not all(os.access(file, os.R_OK) for file in source.files):
             continue
         place = f"{source.path}:{source.series}"
         first = images.setdefault((place, source.index), case)

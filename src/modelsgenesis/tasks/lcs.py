@@ -8,9 +8,10 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build, with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

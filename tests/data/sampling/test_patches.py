@@ -15,6 +15,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.image_size import ImageSize, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
@@ -29,7 +30,7 @@ from modelsgenesis.data.store.case_cache import (
     find_cached_case,
     some_of,
 )
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.assembly import with_modality
 
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)

@@ -21,7 +21,6 @@ from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, chunks_of, write_array
-from modelsgenesis.data.store.preparing import count_bytes
 
 MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
 KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
@@ -191,7 +190,7 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 
 def _hash_of(case: Case, target: Target, reading: Reading) -> str:
     sources = [*case.images, *case.masks]
-    known = [[_named(source), count_bytes(source), _changed(source)] for source in sources]
+    known = [[_named(source), source.num_bytes, _changed(source)] for source in sources]
     told = [describe(target), describe(reading), known, list(case.values)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 

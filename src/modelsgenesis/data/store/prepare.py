@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.data.duplicates import drop_duplicates
-from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.medmnist import volumes_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
 from modelsgenesis.data.sources import Source, find_sources
@@ -34,7 +35,6 @@ from modelsgenesis.data.store.writer import (
     write_manifest,
     write_problems,
 )
-from modelsgenesis.tasks.medmnist import medmnist_volumes
 
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
@@ -141,7 +141,7 @@ def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[li
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
     elif source.is_file() and source.suffix.lower() == ".npz":
-        sources, problems = medmnist_volumes(source), []
+        sources, problems = volumes_of(source), []
     else:
         sources, problems = find_sources(source, skip=into, mapper=mapper)
     if not sources:

@@ -1,6 +1,5 @@
 """One scan from its source into the store."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.fingerprints import fingerprint_of
 from modelsgenesis.data.foreground_map import make_foreground_map
-from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.formats.base.arrays import open_npy
+from modelsgenesis.data.formats.cube_file import to_hu
 from modelsgenesis.data.identity import fold_of, hashed
 from modelsgenesis.data.intensity_statistics import (
     IntensityStatistics,
@@ -23,7 +23,7 @@ from modelsgenesis.data.intensity_statistics import (
     summarise,
 )
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import open_npy, read_both, read_row
+from modelsgenesis.data.reading import read_both
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import chunks_of, write_array
 from modelsgenesis.data.store.encoding import Encoding, choose_encoding
@@ -31,7 +31,6 @@ from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import SCANS
 
 SAMPLED_CUBES = 256
-WINDOW_HU = (-1000.0, 1000.0)  # that official cubes were scaled from
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         UnreadableError: the source cannot be prepared; the others can.
         DataError: the store cannot be written.
     """
-    if source.kind == "cubes":
+    if source.format.is_stack:
         return _prepare_cubes(source, into, settings)
     own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
     values, notes = fill_missing(volume.values)
@@ -109,8 +108,8 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         **vars(summary),
         num_cubes=1,
         cubes_per_scan=1,
-        source_bytes=count_bytes(source),
-        sha256=hash_content(source),
+        source_bytes=source.num_bytes,
+        sha256=source.format.content_hash(source),
         notes=(*volume.notes, *notes),
         print=str(own_print),
     )
@@ -126,7 +125,7 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
     if cubes.ndim != 4 or min(cubes.shape) < 1:
         raise UnreadableError(f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}", "rename it")
     shape = (len(cubes), 1, *cubes.shape[1:])
-    some = _to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
+    some = to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
     summary: IntensityStatistics = summarise(some, sample_of(some), "CT")
     scan = Scan(
         **vars(name_scan(source, settings)),
@@ -137,41 +136,16 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
         **vars(summary),
         num_cubes=len(cubes),
         cubes_per_scan=source.cubes_per_scan,
-        source_bytes=count_bytes(source),
-        sha256=hash_content(source),
+        source_bytes=source.num_bytes,
+        sha256=source.format.content_hash(source),
         notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
     )
-    parts = ((slices, _to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
+    parts = ((slices, to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
     _write(scan, into, parts, {})
     return scan
-
-
-def _to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:
-    low, high = WINDOW_HU
-    if not (float(cubes.min()) >= 0 and float(cubes.max()) <= 1):
-        raise UnreadableError("an official cube file holds values in [0, 1], this one others", "rename it")
-    return np.rint(cubes * (high - low) + low).astype(np.int16)
 
 
 def _write(scan: Scan, into: Path, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
     write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, parts, {"scan": record, **extra})
-
-
-def count_bytes(source: Source) -> int:
-    """The size of all files of a source."""
-    return sum(file.stat().st_size for file in source.files)
-
-
-def hash_content(source: Source) -> str:
-    """SHA-256 of a source's files one after the other, of one file its own; of a row of an array, the row's."""
-    digest = hashlib.sha256()
-    if source.kind == "row":
-        digest.update(np.ascontiguousarray(read_row(source)).data)
-        return digest.hexdigest()
-    for path in source.files:
-        with open(path, "rb") as file:
-            while piece := file.read(2**20):
-                digest.update(piece)
-    return digest.hexdigest()

@@ -16,7 +16,7 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import scan as scan_room
 from modelsgenesis.data.store.arrays import StoredArray
-from modelsgenesis.data.store.preparing import Names, Settings, count_bytes
+from modelsgenesis.data.store.preparing import Names, Settings
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 
@@ -108,7 +108,7 @@ def is_current(scan: Scan, source: Source, names: Names, settings: Settings) -> 
         scan.patient == names.patient
         and scan.fold == names.fold
         and scan.modality == (modality or scan.modality)
-        and scan.source_bytes == count_bytes(source)
+        and scan.source_bytes == source.num_bytes
     )
 
 

@@ -1,0 +1,136 @@
+"""Headers and voxels through SimpleITK, which most formats share."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from modelsgenesis.core.geometry import Geometry
+from modelsgenesis.core.image_format import Header, Place, Region
+from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN
+from modelsgenesis.data.problems import UnreadableError
+
+DTYPES = {
+    sitk.sitkInt8: "int8", sitk.sitkUInt8: "uint8", sitk.sitkInt16: "int16", sitk.sitkUInt16: "uint16",
+    sitk.sitkInt32: "int32", sitk.sitkUInt32: "uint32", sitk.sitkInt64: "int64", sitk.sitkUInt64: "uint64",
+    sitk.sitkFloat32: "float32", sitk.sitkFloat64: "float64",
+}  # fmt: skip
+SMALL = ("int8", "uint8", "int16", "uint16")  # kept; anything wider is read as float32
+
+
+def header_of(path: Path) -> Header:
+    """Read a header through SimpleITK as it stands, unchecked.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+    pixel = reader.GetPixelID()
+    dtype = DTYPES.get(pixel) or sitk.GetPixelIDValueAsString(pixel)
+    place = (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    return Header(*place, dtype, reader.GetNumberOfComponents())
+
+
+def read_file(place: Place, region: Region | None = None, *, dtype: str = "") -> sitk.Image:
+    """Read the voxels of a file, all axes of it.
+
+    Args:
+        place: of the image.
+        region: along all of the file's axes, read without the rest where the format can; None is the whole.
+        dtype: of the stored numbers, as its header says: wider ones than 16 bits become float32; "" keeps all.
+    Raises:
+        UnreadableError: they cannot be read.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(place.path))
+    if dtype and dtype not in SMALL:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    if region is not None:
+        reader.SetExtractIndex([side.start for side in region])
+        reader.SetExtractSize([side.stop - side.start for side in region])
+    return execute(reader)
+
+
+def execute(reader: Any) -> sitk.Image:
+    """Let a SimpleITK reader read.
+
+    Raises:
+        UnreadableError: the voxels cannot be read, or do not fit into memory.
+    """
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        if "allocate" in str(error):
+            raise UnreadableError(
+                "it does not fit into memory", "use a machine with more, or fewer --workers"
+            ) from error
+        raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
+
+
+def one_volume(image: sitk.Image, index: int | None) -> sitk.Image:
+    """One volume of a 4D image; an image of fewer axes as it is."""
+    return image[:, :, :, index or 0] if image.GetDimension() == 4 else image
+
+
+def cut(image: sitk.Image, region: Region | None) -> sitk.Image:
+    """A region of an image, along its own axes; all of it for None."""
+    if region is None:
+        return image
+    return sitk.RegionOfInterest(image, [side.stop - side.start for side in region], [side.start for side in region])
+
+
+def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Image:
+    """Make an image of an array in the file's own axes; numbers wider than 16 bits become float32.
+
+    Args:
+        values: (I, J, K), or (I, J) of a picture.
+        geometry: of the file; None is 1 mm along the axes of LPS.
+    """
+    wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
+    kept = np.dtype(np.float32) if wide else values.dtype.newbyteorder("=")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T, kept))
+    if geometry is not None:
+        image.SetSpacing(geometry.spacing_mm)
+        image.SetOrigin(geometry.origin_mm)
+        image.SetDirection(geometry.direction)
+    return image
+
+
+def detached_file(path: Path, ending: str, key: bytes) -> tuple[Path, ...]:
+    """The files of a header that may name the file of its voxels.
+
+    Args:
+        path: of the header.
+        ending: that only detached headers have; any other file is alone.
+        key: a pattern of what stands before the name.
+    Raises:
+        UnreadableError: the voxels' file is not there, or they lie in a list of files.
+    """
+    if path.suffix.lower() != ending:
+        return (path,)
+    with open(path, "rb") as opened:
+        found = re.search(key + rb"\s*(.+)", opened.read(65536), re.IGNORECASE)
+    name = found[1].decode(errors="replace").strip() if found else ""
+    if not name or name.upper().startswith("LIST") or "%" in name:
+        raise UnreadableError("its voxels lie in a list of files", "convert it to .nii.gz or .nrrd, one file a volume")
+    return (path,) if name == "LOCAL" else (path, beside(path, name))
+
+
+def beside(path: Path, name: str) -> Path:
+    """The file of the voxels of a detached header.
+
+    Raises:
+        UnreadableError: it is not there.
+    """
+    data = path.parent / name
+    if not data.is_file():
+        raise UnreadableError(f"its voxels, {name}, are not there", "copy that file beside it")
+    return data
