@@ -1,7 +1,10 @@
 """FreeSurfer's volumes: .mgh, and gzipped .mgz."""
 
+import contextlib
+import gzip
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,20 +38,8 @@ class Mgh(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """Size and type as they stand, spacing, origin and direction from the affine, turned from RAS to LPS."""
-        image = _open(place.path)
-        affine = TO_LPS @ np.asarray(image.affine)[:3]
-        spacing_mm = np.linalg.norm(affine[:, :3], axis=0)
-        axes = len(image.shape)  # a fourth counts volumes
-        direction = np.eye(axes)
-        direction[:3, :3] = affine[:, :3] / spacing_mm
-        more = [1.0] * (axes - 3)
-        return Header(
-            size=tuple(int(side) for side in image.shape),
-            spacing_mm=(*spacing_mm.tolist(), *more),
-            origin_mm=(*affine[:, 3].tolist(), *more),
-            direction=tuple(direction.ravel().tolist()),
-            dtype=np.dtype(image.get_data_dtype()).name,
-        )
+        with _opened(place.path) as image:
+            return _header(image)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
         """Refuse what is no grey volume of a possible size and spacing."""
@@ -56,21 +47,38 @@ class Mgh(ImageFormat):
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the whole file, and cut the region out of it."""
-        try:
-            values = np.asarray(_open(place.path).dataobj)
-        except DAMAGED as error:
-            raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
+        with _opened(place.path) as image:
+            values, geometry = np.asarray(image.dataobj), _header(image).geometry
         volume = values[..., place.index or 0] if values.ndim == 4 else values
-        return cut(image_of(volume, self.read_header(place).geometry), region), []
+        return cut(image_of(volume, geometry), region), []
 
 
-def _open(path: Path) -> Any:
-    """The image of nibabel, its voxels not yet read."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The image of nibabel, its voxels not yet read, for as long as the file is open: nibabel would not close it."""
     try:
         from nibabel.freesurfer.mghformat import MGHImage
     except ImportError as error:
         raise UnreadableError("MGH is read by nibabel, which is missing", "pip install 'modelsgenesis[mgh]'") from error
     try:
-        return MGHImage.from_filename(path)
+        with gzip.open(path) if path.suffix.lower() == ".mgz" else open(path, "rb") as file:
+            yield MGHImage.from_stream(file)
+    except PermissionError:
+        raise
     except DAMAGED as error:
-        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+        raise UnreadableError("it cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
+
+
+def _header(image: Any) -> Header:
+    affine = TO_LPS @ np.asarray(image.affine)[:3]
+    spacing_mm = np.linalg.norm(affine[:, :3], axis=0)
+    more = [1.0] * (len(image.shape) - 3)  # a fourth axis counts volumes
+    direction = np.eye(len(image.shape))
+    direction[:3, :3] = affine[:, :3] / spacing_mm
+    return Header(
+        size=tuple(int(side) for side in image.shape),
+        spacing_mm=(*spacing_mm.tolist(), *more),
+        origin_mm=(*affine[:, 3].tolist(), *more),
+        direction=tuple(direction.ravel().tolist()),
+        dtype=np.dtype(image.get_data_dtype()).name,
+    )
