@@ -8,9 +8,10 @@ import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image
 
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.data.sources import Source, classify, describe_file
+from modelsgenesis.data.sources import Source, describe_file
 
 SIZE = (23, 20, 18)
 SPACING_MM = (0.5, 2.0, 3.0)  # 11.5 x 40 x 54 mm

@@ -12,10 +12,11 @@ from tests.data.scan_files import make_ct, make_image
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.sources import Source, classify, describe_file
+from modelsgenesis.data.sources import Source, describe_file
 
 SIZE = (24, 20, 18)
 ORGANS = Target("segmentation", (Label("liver", (1,)), Label("tumour", (2,))))

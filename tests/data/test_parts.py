@@ -8,10 +8,11 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import SIZE, make_ct, make_image
 
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.npz_row import names_in, open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.sources import classify, describe_file
+from modelsgenesis.data.sources import describe_file
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])

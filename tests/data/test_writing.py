@@ -11,13 +11,14 @@ from tests.data.scan_files import write_ct
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import ImageFormat
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.dicom_series import DicomSeries
 from modelsgenesis.data.formats.metaimage import MetaImage
 from modelsgenesis.data.formats.nifti import Nifti
 from modelsgenesis.data.formats.npy import Npy
 from modelsgenesis.data.formats.nrrd import Nrrd
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.sources import Source, classify, describe_file
+from modelsgenesis.data.sources import Source, describe_file
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.data.writing import ending_like, write_mask
 

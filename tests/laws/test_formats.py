@@ -14,9 +14,9 @@ from tests.data.scan_files import make_ct, write_ct, write_series
 from tests.tasks.test_ncs import nodule, xml
 
 from modelsgenesis.core.naming import members
-from modelsgenesis.data.boxes import geometry_of
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import HEAD_BYTES, formats
+from modelsgenesis.data.formats.base.itk import geometry_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source

@@ -10,12 +10,12 @@ from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
-from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.intensity_statistics import fill_missing
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.data.store.writer import SALT, write_table
 from modelsgenesis.finetuning.run import BEST, LAST

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from modelsgenesis.core.geometry import Geometry
-from modelsgenesis.core.image_format import Region
-from modelsgenesis.data.formats.base.itk import cut
+from modelsgenesis.core.image_format import Geometry, Region
+from modelsgenesis.data.formats.base.itk import cut, geometry_of
 from modelsgenesis.data.problems import UnreadableError
 
 AIR_HU = -1000.0
@@ -76,11 +75,6 @@ def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]
     """The part of a span that the scan has, along the file's axes."""
     ends = zip(whole, lower, size, strict=True)
     return tuple(slice(max(0, low), min(all_, low + side)) for all_, low, side in ends)
-
-
-def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
-    """Where the voxels of an image, or of a reader that has read a header, lie."""
-    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
 def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:

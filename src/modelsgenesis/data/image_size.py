@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.geometry import Geometry
+from modelsgenesis.core.image_format import Geometry
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
 

@@ -3,9 +3,9 @@
 import numpy as np
 import SimpleITK as sitk
 
-from modelsgenesis.core.geometry import Geometry
-from modelsgenesis.core.image_format import MAX_VOXELS, Header
-from modelsgenesis.data.boxes import Box, cut_box, geometry_of, inside, padded, span_of
+from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
+from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
+from modelsgenesis.data.formats.base.itk import geometry_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import resample
 from modelsgenesis.data.sources import Source

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import Source, classify, describe_file, find_sources
+from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 
 ALSO = {"MRI": "MR", "MR": "MR", "CT": "CT", "XR": "XR", "X-RAY": "XR", "UNKNOWN": "unknown", "": ""}

@@ -1,24 +1,23 @@
 """What there is to prepare: one source a scan, found in a folder or named by a CSV."""
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import ImageFormat, Mapper
 from modelsgenesis.data.boxes import Box
-from modelsgenesis.data.formats import ending_of, format_of_ending, recognise, usual_ending
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.dicom_series import Series
 from modelsgenesis.data.problems import Problem, UnreadableError
 
+PEEK_BYTES = 2**16
 LUNA_SUBSET = re.compile(r"subset(\d)$")
 BIDS_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+$")
-OTHER_PICTURES = (".tif", ".tiff", ".bmp")
-ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
-FLAT = "a 2D picture, not a volume"
-OTHER_VOLUMES = (".mnc", ".par", ".img.gz", ".vtk", ".bdf")
 
 
 @dataclass(frozen=True)
@@ -139,60 +138,6 @@ def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Ite
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
 
 
-def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
-    """Say what format a file is in; None when it is no concern of ours.
-
-    Args:
-        file: to look at.
-        pictures: whether 2D pictures are wanted.
-    Raises:
-        UnreadableError: it is or claims to be an image, but cannot be read as one.
-    """
-    ending = ending_of(file)
-    claimed = format_of_ending(ending)
-    if claimed and claimed.axes == 2 and not pictures:
-        raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
-    found, name = _recognised(file)
-    if claimed and name != claimed.endings[ending]:
-        if found is None:
-            called = claimed.endings[ending]
-            raise UnreadableError(f"not a {called} file, though called {ending}", "copy or export it again")
-        raise UnreadableError(
-            f"a {name} file by content, but called {ending}", f"rename it to end in {usual_ending(name)}"
-        )
-    if found is None:
-        _refuse_others(file)
-        return None
-    if not ending and found.needs_ending:
-        if found.axes == 2 and not pictures:
-            return None
-        raise UnreadableError(f"a {name} file whose name does not say so", f"rename it to end in {usual_ending(name)}")
-    return found
-
-
-def _recognised(file: Path) -> tuple[ImageFormat | None, str]:
-    try:
-        if file.stat().st_size == 0 and ending_of(file):
-            raise UnreadableError("the file is empty", "copy or export it again")
-        return recognise(file)
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
-    except OSError as error:
-        raise UnreadableError(f"the file cannot be opened ({error.strerror})", "copy it again") from error
-
-
-def _refuse_others(file: Path) -> None:
-    name = file.name.lower()
-    if name.endswith(OTHER_PICTURES):
-        raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
-    if name.endswith(ARCHIVES):
-        raise UnreadableError(
-            "an archive", "unpack it beside; volumes are read from .nii.gz, .nrrd, .mha, DICOM or .npy"
-        )
-    if name.endswith(OTHER_VOLUMES):
-        raise UnreadableError("a format that is not read here", "convert it to .nii.gz")
-
-
 def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
     """Make the source of one file.
 
@@ -213,3 +158,53 @@ def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
         fold=int(subset[1]) if subset else None,
     )
     return replace(source, **format_.declared(file))
+
+
+def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]:
+    """Keep the first of each; a copy that counts as another patient would be in training and validation at once.
+
+    Files are compared only where their sizes are equal, and wholly only where their ends are.
+
+    Args:
+        sources: in the order of preference.
+    Returns:
+        Those kept, and a problem for each of the others.
+    """
+    problems: list[Problem] = []
+    first: dict[str, Source] = {}
+    for source in sources:
+        if source.series in first:
+            what = f"two scans with one id: the other is {first[source.series].path}"
+            problems.append(Problem(source.path, what, "remove one of them, or a row of the CSV"))
+        else:
+            first[source.series] = source
+    alike = _alike([list(first.values())], lambda source: source.num_bytes)
+    alike = _alike(_alike(alike, _peek), lambda source: source.format.content_hash(source))
+    dropped = set()
+    for original, *copies in alike:
+        for copy in copies:
+            dropped.add(copy.series)
+            what = f"byte for byte the same as {original.path}"
+            problems.append(Problem(copy.path, what, "remove one of them: only that one counts"))
+    return [source for series, source in first.items() if series not in dropped], problems
+
+
+def _alike(groups: Iterable[list[Source]], key: Callable[[Source], Hashable]) -> list[list[Source]]:
+    """Split groups further by a key; those of a single source are left out."""
+    alike: list[list[Source]] = []
+    for group in groups:
+        by_key: dict[Hashable, list[Source]] = defaultdict(list)
+        for source in group:
+            by_key[key(source)].append(source)
+        alike.extend(members for members in by_key.values() if len(members) > 1)
+    return alike
+
+
+def _peek(source: Source) -> bytes:
+    return b"".join(_hash_end(path) for path in source.files[:1] + source.files[-1:])
+
+
+def _hash_end(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(-min(PEEK_BYTES, path.stat().st_size), 2)
+        return hashlib.sha256(file.read()).digest()

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from modelsgenesis.core.geometry import Geometry
+from modelsgenesis.core.image_format import Geometry
 
 __all__ = ["Geometry", "Volume"]
 

@@ -11,9 +11,8 @@ import numpy as np
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.duplicates import drop_duplicates
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 

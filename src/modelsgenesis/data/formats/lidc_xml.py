@@ -11,8 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from modelsgenesis.core.geometry import Geometry
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import cut, image_of
 from modelsgenesis.data.formats.dicom_series import Series, geometry_of_series
 from modelsgenesis.data.problems import UnreadableError

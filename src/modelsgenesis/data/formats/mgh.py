@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
 from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN, check_volume
-from modelsgenesis.data.formats.base.gzipped import MAGIC, head_inside
 from modelsgenesis.data.formats.base.itk import cut, image_of
 from modelsgenesis.data.problems import UnreadableError
 
@@ -31,7 +30,7 @@ class Mgh(ImageFormat):
 
     def recognise(self, head: bytes, path: Path) -> str:
         """By its ending, version 1 and one of four types: it has no magic of its own."""
-        if head[:2] == MAGIC:
+        if head[:2] == GZIP:
             head = head_inside(path, 24)
         ours = path.suffix.lower() in self.endings and len(head) >= 24 and struct.unpack(">i", head[:4]) == (1,)
         return "MGH" if ours and struct.unpack(">i", head[20:24])[0] in DTYPES else ""

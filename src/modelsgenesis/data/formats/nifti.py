@@ -16,9 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
 from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN, check_spacing, check_volume
-from modelsgenesis.data.formats.base.gzipped import MAGIC, head_inside
 from modelsgenesis.data.formats.base.itk import beside, cut, header_of, one_volume, read_file
 from modelsgenesis.data.problems import UnreadableError
 
@@ -36,7 +35,7 @@ class Nifti(ImageFormat):
 
     def recognise(self, head: bytes, path: Path) -> str:
         """By the magic of its header, which may be gzipped."""
-        if head[:2] == MAGIC:
+        if head[:2] == GZIP:
             return "gzipped NIfTI" if _is_nifti(head_inside(path, HEAD_BYTES)) else ""
         return "NIfTI" if _is_nifti(head) else ""
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.data.entries import one_source, place_of, scan_place
-from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.preparing import Settings, name_scan
-from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.scan import Scan, hashed
 from modelsgenesis.data.store.store import SCANS
 from modelsgenesis.data.store.writer import find_done, stored_ids
 

@@ -1,7 +1,7 @@
 """One scan from its source into the store."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from modelsgenesis.data.fingerprints import fingerprint_of
 from modelsgenesis.data.foreground_map import make_foreground_map
 from modelsgenesis.data.formats.base.arrays import open_npy
 from modelsgenesis.data.formats.cube_file import to_hu
-from modelsgenesis.data.identity import fold_of, hashed
 from modelsgenesis.data.intensity_statistics import (
     IntensityStatistics,
     fill_missing,
@@ -25,9 +24,8 @@ from modelsgenesis.data.intensity_statistics import (
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_both
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.arrays import chunks_of, write_array
-from modelsgenesis.data.store.encoding import Encoding, choose_encoding
-from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.arrays import write_array
+from modelsgenesis.data.store.scan import Encoding, Scan, choose_encoding, fold_of, hashed
 from modelsgenesis.data.store.store import SCANS
 
 SAMPLED_CUBES = 256
@@ -73,6 +71,13 @@ def name_scan(source: Source, settings: Settings) -> Names:
     )
 
 
+def wanted_of(source: Source, settings: Settings) -> dict[str, Any]:
+    """What the record of a source's scan would say now, as far as can be told without reading it."""
+    names, modality = name_scan(source, settings), settings.modality or source.modality
+    known = {"patient": names.patient, "fold": names.fold, "source_bytes": source.num_bytes}
+    return known | ({"modality": modality} if modality else {})
+
+
 def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> Scan:
     """Read, describe and store one scan.
 
@@ -113,9 +118,8 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         notes=(*volume.notes, *notes),
         print=str(own_print),
     )
-    occupancy = make_foreground_map(values[0], summary.foreground)
-    parts = ((slices, encoding.encode(values[slices[1:]])[np.newaxis]) for slices in chunks_of((1, *scan.shape)))
-    _write(scan, into, parts, occupancy.to_extras())
+    coarse = make_foreground_map(values[0], summary.foreground)
+    _write(scan, into, lambda at: encoding.encode(values[at[1:]])[np.newaxis], coarse.to_extras())
     return scan
 
 
@@ -140,12 +144,11 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
         sha256=source.format.content_hash(source),
         notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
     )
-    parts = ((slices, to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
-    _write(scan, into, parts, {})
+    _write(scan, into, lambda at: to_hu(cubes[at[0], *at[2:]])[:, np.newaxis], {})
     return scan
 
 
-def _write(scan: Scan, into: Path, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
+def _write(scan: Scan, into: Path, values_at: Callable[[tuple[slice, ...]], Any], extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
-    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, parts, {"scan": record, **extra})
+    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, {"scan": record, **extra})

@@ -8,8 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.geometry import Geometry
-from modelsgenesis.core.image_format import Header, Place, Region
+from modelsgenesis.core.image_format import Geometry, Header, Place, Region
 from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN
 from modelsgenesis.data.problems import UnreadableError
 
@@ -37,6 +36,11 @@ def header_of(path: Path) -> Header:
     dtype = DTYPES.get(pixel) or sitk.GetPixelIDValueAsString(pixel)
     place = (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
     return Header(*place, dtype, reader.GetNumberOfComponents())
+
+
+def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Where the voxels of an image, or of a reader that has read a header, lie."""
+    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
 def read_file(place: Place, region: Region | None = None, *, dtype: str = "") -> sitk.Image:
