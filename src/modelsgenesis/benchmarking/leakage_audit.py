@@ -168,7 +168,7 @@ def _scans_of(path: Path) -> _Taught:
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
     patients = {scan.patient for scan in store.scans}
-    known = [Fingerprint.read(scan.print) for scan in store.scans if scan.print]
+    known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
     lost = [f"{path} holds {unknown} scans without a fingerprint, such as official cubes"] if unknown else []
     lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []

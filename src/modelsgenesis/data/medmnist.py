@@ -45,7 +45,7 @@ def volumes_of(path: Path) -> list[Source]:
 
 
 def images_of(path: Path, parts: list[Part]) -> Iterator[tuple[Split, str, Source]]:
-    """The images with their names, each a patient of its own, told from those of other files: nobody knows better."""
+    """The images with their names, each a patient of its own, and apart from other files: nobody knows better."""
     for part in parts:
         digits = len(str(part.shape[0] - 1))
         for number in range(part.shape[0]):

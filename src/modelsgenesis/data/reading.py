@@ -53,7 +53,7 @@ def read_both(
     """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
 
     Returns:
-        The volume at its own spacing, and at the one asked for; of None the same volume twice.
+        The volume at its own spacing, and at the one given; of None the same volume twice.
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """

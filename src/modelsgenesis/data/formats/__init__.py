@@ -65,7 +65,7 @@ def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
 
 
 def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | None, str]:
-    """The format of a scan's file by its content, and what people call it; the one that its name claims is asked first.
+    """The format of a scan's file by its content, and what people call it; the one that its name claims comes first.
 
     Returns:
         None and "" when it is none of ours.

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Mapper, Place, Region
-from modelsgenesis.data.formats.base.checks import check_size, check_spacing
-from modelsgenesis.data.formats.base.itk import SMALL, cut, execute, header_of
+from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, cut, execute, header_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.resampling import straighten
 

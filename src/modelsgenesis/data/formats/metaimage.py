@@ -7,8 +7,7 @@ from typing import ClassVar
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
-from modelsgenesis.data.formats.base.checks import check_volume
-from modelsgenesis.data.formats.base.itk import cut, detached_file, header_of, one_volume, read_file
+from modelsgenesis.data.formats.base.itk import check_volume, cut, detached_file, header_of, one_volume, read_file
 
 
 @dataclass(frozen=True)

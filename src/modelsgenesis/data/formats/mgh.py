@@ -13,8 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
-from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN, check_volume
-from modelsgenesis.data.formats.base.itk import cut, image_of
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_volume, cut, image_of
 from modelsgenesis.data.problems import UnreadableError
 
 DTYPES = (0, 1, 3, 4)  # FreeSurfer's numbers of bytes, integers, floats and short integers

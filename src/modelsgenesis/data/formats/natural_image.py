@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN, check_plausible, check_size
-from modelsgenesis.data.formats.base.itk import cut, header_of, read_file
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, cut, header_of, read_file
 from modelsgenesis.data.problems import UnreadableError
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how their files begin

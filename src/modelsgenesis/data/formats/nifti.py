@@ -17,8 +17,16 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
-from modelsgenesis.data.formats.base.checks import EXPORT_AGAIN, check_spacing, check_volume
-from modelsgenesis.data.formats.base.itk import beside, cut, header_of, one_volume, read_file
+from modelsgenesis.data.formats.base.itk import (
+    EXPORT_AGAIN,
+    beside,
+    check_spacing,
+    check_volume,
+    cut,
+    header_of,
+    one_volume,
+    read_file,
+)
 from modelsgenesis.data.problems import UnreadableError
 
 HEAD_BYTES = 352

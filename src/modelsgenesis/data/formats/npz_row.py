@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.arrays import ASSUMED, check_array
-from modelsgenesis.data.formats.base.checks import check_size
-from modelsgenesis.data.formats.base.itk import cut, image_of
+from modelsgenesis.data.formats.base.itk import check_size, cut, image_of
 from modelsgenesis.data.problems import UnreadableError
 
 SPLITS = 3  # training, validation and test, between which the cases of a task change

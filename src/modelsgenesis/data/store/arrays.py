@@ -16,6 +16,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 
 T = TypeVar("T")
+ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
 
 MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 # Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
@@ -29,7 +30,7 @@ def write_array(
     path: Path,
     shape: tuple[int, ...],
     dtype: str,
-    values_at: Callable[[tuple[slice, ...]], Any],
+    values_at: ValuesAt,
     extra: dict[str, bytes],
 ) -> None:
     """Write an array chunk by chunk, whole or not at all; the same input gives the same bytes.

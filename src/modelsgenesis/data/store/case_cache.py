@@ -22,8 +22,8 @@ from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, find_record, is_current, write_array
 
-MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
-KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
+MOST_LOCATIONS = 1000  # kept of each class, for patches that hold some of it
+AS_THEY_ARE = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class CaseCache:
         region = self.masks_of(case).read((slice(0, 1), slice(None), *inside))[0]
         return embedded(region, place, size)
 
-    def places(self, case: CachedCase, label: int) -> NDArray[np.int32]:
+    def locations(self, case: CachedCase, label: int) -> NDArray[np.int32]:
         """Some voxels of a label, (N, axes), evenly chosen among all of them."""
-        kept = [min(num, MOST_PLACES) for num in case.num_voxels]
-        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
-        return places[sum(kept[:label]) : sum(kept[: label + 1])]
+        kept = [min(num, MOST_LOCATIONS) for num in case.num_voxels]
+        found = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
+        return found[sum(kept[:label]) : sum(kept[: label + 1])]
 
 
 def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> CachedCase:
@@ -118,10 +118,10 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
         counts = count_labels(mask, target)
         num_voxels = tuple(int(each.sum()) for each in counts)
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
-        places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
-        _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
+        locations = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
+        _write(into / f"{case.id}.mask.b2nd", mask, {"places": locations})
     prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, **wanted)
-    kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
+    kept = image.values if image.values.dtype.str[1:] in AS_THEY_ARE else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
     return prepared
 
@@ -163,18 +163,18 @@ def some_of(mask: NDArray[np.uint8], target: Target, label: int, counts: NDArray
     """
     ends = counts.cumsum()
     num = int(ends[-1])
-    if num > MOST_PLACES:
-        ranks = generator_for(num, label, "places").choice(num, MOST_PLACES, replace=False)
+    if num > MOST_LOCATIONS:
+        ranks = generator_for(num, label, "places").choice(num, MOST_LOCATIONS, replace=False)
     else:
         ranks = np.arange(num)
     planes = np.searchsorted(ends, ranks, side="right")
-    places = np.empty((len(ranks), mask.ndim - 1), np.int32)
+    found = np.empty((len(ranks), mask.ndim - 1), np.int32)
     for x in np.unique(planes):
         there = np.argwhere(mask[0, x] == label + 1 if target.exclusive else mask[label, x] > 0)
         chosen = planes == x
-        places[chosen, 0] = x
-        places[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
-    return places
+        found[chosen, 0] = x
+        found[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
+    return found
 
 
 def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:

@@ -54,7 +54,7 @@ class LeftOut:
         return cls(tuple(tables), frozenset(images), frozenset(patients))
 
     @functools.cached_property
-    def places(self) -> set[tuple[Path, str, int | None]]:
+    def locations(self) -> set[tuple[Path, str, int | None]]:
         """The files and rows of the images."""
         return {scan_place(image) for image in self.images}
 
@@ -72,7 +72,7 @@ class LeftOut:
 
     def holds(self, source: Source) -> bool:
         """Whether a table names this scan, a part of it, or its patient."""
-        return place_of(source) in self.places or source.patient in self.patients
+        return place_of(source) in self.locations or source.patient in self.patients
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.tables))

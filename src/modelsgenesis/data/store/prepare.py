@@ -108,8 +108,8 @@ def prepare(
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
         found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        said = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
-        arguments = {**common, **said, **found}
+        options = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
+        arguments = {**common, **options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
     console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)

@@ -1,7 +1,6 @@
 """One scan from its source into the store."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.fingerprints import fingerprint_of
-from modelsgenesis.data.foreground_map import make_foreground_map
 from modelsgenesis.data.formats.base.arrays import open_npy
 from modelsgenesis.data.formats.cube_file import to_hu
 from modelsgenesis.data.intensity_statistics import (
     IntensityStatistics,
     fill_missing,
     guess_modality,
+    make_foreground_map,
     refuse_labels,
     sample_of,
     summarise,
@@ -24,7 +23,7 @@ from modelsgenesis.data.intensity_statistics import (
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_both
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.arrays import write_array
+from modelsgenesis.data.store.arrays import ValuesAt, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan, choose_encoding, fold_of, hashed
 from modelsgenesis.data.store.store import SCANS
 
@@ -98,27 +97,27 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
-    summary = summarise(values, sample, modality)
+    statistics = summarise(values, sample, modality)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
-    own_print = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
+    own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
     del own  # it may be large
-    encoding = choose_encoding(modality, summary.minimum, summary.maximum)
+    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality=modality,
         shape=values.shape,
         spacing_mm=volume.spacing_mm,
         **vars(encoding),
-        **vars(summary),
+        **vars(statistics),
         num_cubes=1,
         cubes_per_scan=1,
         source_bytes=source.num_bytes,
         sha256=source.format.content_hash(source),
         notes=(*volume.notes, *notes),
-        print=str(own_print),
+        fingerprint=str(own_fingerprint),
     )
-    coarse = make_foreground_map(values[0], summary.foreground)
+    coarse = make_foreground_map(values[0], statistics.foreground)
     _write(scan, into, lambda at: encoding.encode(values[at[1:]])[np.newaxis], coarse.to_extras())
     return scan
 
@@ -130,14 +129,14 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
         raise UnreadableError(f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}", "rename it")
     shape = (len(cubes), 1, *cubes.shape[1:])
     some = to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
-    summary: IntensityStatistics = summarise(some, sample_of(some), "CT")
+    statistics: IntensityStatistics = summarise(some, sample_of(some), "CT")
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality="CT",
         shape=shape[1:],
         spacing_mm=(1.0, 1.0, 1.0),
         **vars(Encoding("int16")),
-        **vars(summary),
+        **vars(statistics),
         num_cubes=len(cubes),
         cubes_per_scan=source.cubes_per_scan,
         source_bytes=source.num_bytes,
@@ -148,7 +147,7 @@ def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
     return scan
 
 
-def _write(scan: Scan, into: Path, values_at: Callable[[tuple[slice, ...]], Any], extra: dict[str, bytes]) -> None:
+def _write(scan: Scan, into: Path, values_at: ValuesAt, extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
     write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, {"scan": record, **extra})

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.intensity_statistics import PERCENTILES
 
-PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
 MODALITIES = ("CT", "MR", "XR", "unknown")
 GREATEST = 2.0**15  # half the range of float16, so that rounding up never overflows
 ID_LENGTH = 16  # hexadecimal digits: 64 bits
@@ -44,7 +44,7 @@ class Scan:
         mean: of the values in the box around all that is not 0.
         std: their standard deviation; 0 in stores from before it was measured.
         zeros: the share of them that is 0.
-        print: of the image as it was read, before any resampling, which `prints` explains; "" of official cubes.
+        fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Scan:
     mean: float = 0.0
     std: float = 0.0
     zeros: float = 0.0
-    print: str = ""
+    fingerprint: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -80,6 +80,7 @@ class Scan:
         """Everything as JSON can hold it."""
         data = dataclasses.asdict(self)
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
+        data["print"] = data.pop("fingerprint")
         return data
 
     @classmethod
@@ -87,7 +88,8 @@ class Scan:
         """Undo `to_json`."""
         percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
         tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
-        return cls(**{**data, **tuples, "percentiles": percentiles})
+        others = {name: value for name, value in data.items() if name != "print"}
+        return cls(**{**others, **tuples, "percentiles": percentiles, "fingerprint": data.get("print", "")})
 
     def to_row(self) -> dict[str, str]:
         """One row of the manifest; numbers keep every digit."""
@@ -96,7 +98,7 @@ class Scan:
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
-        row["print"] = self.print
+        row["print"] = self.fingerprint
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
     @classmethod
@@ -115,7 +117,7 @@ class Scan:
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
                 notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
-                print=row.get("print", ""),
+                fingerprint=row.get("print", ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error

@@ -112,7 +112,7 @@ def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
-    """Whether the store has a certificate of these arguments; one of an earlier manifest does not count."""
+    """Whether the store has the provenance of these arguments; that of an earlier manifest does not count."""
     try:
         return read_provenance(into, "prepare").arguments == arguments
     except DataError:  # none, damaged, or of another stage: to be made again

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.data.formats.base.checks import check_size
+from modelsgenesis.data.formats.base.itk import check_size
 from modelsgenesis.data.problems import UnreadableError
 
 MAGIC = b"\x93NUMPY"
