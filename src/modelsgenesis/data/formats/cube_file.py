@@ -48,10 +48,10 @@ class CubeFile(ImageFormat):
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read one cube, the first where no index is given."""
-        return cut(image_of(to_hu(open_npy(place.path)[place.index or 0])), region), []
+        return cut(image_of(_to_hu(open_npy(place.path)[place.index or 0])), region), []
 
 
-def to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:
+def _to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:
     """Undo the scaling of the authors' code.
 
     Raises:

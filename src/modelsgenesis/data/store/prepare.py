@@ -95,13 +95,8 @@ def prepare(
             sources = [one for one in sources if not left_out.holds(one)]
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
-        scans: list[Scan] = []
-        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), console):
-            if isinstance(result, Scan):
-                scans.append(result)
-                problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
-            else:
-                problems.append(result)
+        results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
+        scans = _sorted_out(results, problems)
         scans += _orphans(into, {scan.id for scan in scans}, problems)
         write_problems(into, problems)
         if not scans:
@@ -109,8 +104,7 @@ def prepare(
         write_manifest(into, scans)
         found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
         options = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
-        arguments = {**common, **options, **found}
-        if not has_provenance(into, arguments):
+        if not has_provenance(into, arguments := {**common, **options, **found}):
             write_provenance(into, "prepare", arguments, inputs=[source])
     console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)
     return into
@@ -181,6 +175,18 @@ def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> 
         return error.at(source.path)
     except MemoryError:
         return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
+
+
+def _sorted_out(results: Iterable[tuple[Source, Scan | Problem]], problems: list[Problem]) -> list[Scan]:
+    """The scans among the results; what is wrong with the others, and the scans' notes, are added to the problems."""
+    scans = []
+    for source, result in results:
+        if isinstance(result, Scan):
+            scans.append(result)
+            problems += [Problem(source.path, note, "have a look at the scan", "warning") for note in result.notes]
+        else:
+            problems.append(result)
+    return scans
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

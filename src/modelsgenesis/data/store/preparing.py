@@ -1,7 +1,7 @@
 """One scan from its source into the store."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,7 @@ import numpy as np
 
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.fingerprints import fingerprint_of
-from modelsgenesis.data.formats.base.arrays import open_npy
-from modelsgenesis.data.formats.cube_file import to_hu
 from modelsgenesis.data.intensity_statistics import (
-    IntensityStatistics,
     fill_missing,
     guess_modality,
     make_foreground_map,
@@ -20,12 +17,12 @@ from modelsgenesis.data.intensity_statistics import (
     sample_of,
     summarise,
 )
-from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import read_both
+from modelsgenesis.data.reading import read_both, read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import ValuesAt, write_array
-from modelsgenesis.data.store.scan import Encoding, Scan, choose_encoding, fold_of, hashed
+from modelsgenesis.data.store.scan import Scan, choose_encoding, fold_of, hashed
 from modelsgenesis.data.store.store import SCANS
+from modelsgenesis.data.volume import Volume
 
 SAMPLED_CUBES = 256
 
@@ -92,7 +89,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         DataError: the store cannot be written.
     """
     if source.format.is_stack:
-        return _prepare_cubes(source, into, settings)
+        return _prepare_stack(source, into, settings)
     own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
@@ -122,28 +119,31 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     return scan
 
 
-def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
-    """Store an official cube file, (N, X, Y, Z) in [0, 1]: back in HU, a cube at a time, never whole in memory."""
-    cubes = open_npy(source.path)
-    if cubes.ndim != 4 or min(cubes.shape) < 1:
-        raise UnreadableError(f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}", "rename it")
-    shape = (len(cubes), 1, *cubes.shape[1:])
-    some = to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
-    statistics: IntensityStatistics = summarise(some, sample_of(some), "CT")
+def _prepare_stack(source: Source, into: Path, settings: Settings) -> Scan:
+    """Store a file of many cubes as one array, a cube at a time, never whole in memory."""
+
+    def cube(number: int) -> Volume:
+        return read_volume(replace(source, index=number), max_voxels=settings.max_voxels)
+
+    header = source.format.read_header(source)
+    num, first = header.num_volumes, cube(0)
+    some = np.concatenate([cube(number).values for number in range(0, num, max(1, num // SAMPLED_CUBES))])
+    statistics = summarise(some, sample_of(some), first.modality)
+    encoding = choose_encoding(first.modality, statistics.minimum, statistics.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),
-        modality="CT",
-        shape=shape[1:],
-        spacing_mm=(1.0, 1.0, 1.0),
-        **vars(Encoding("int16")),
+        modality=first.modality,
+        shape=first.values.shape,
+        spacing_mm=first.spacing_mm,
+        **vars(encoding),
         **vars(statistics),
-        num_cubes=len(cubes),
+        num_cubes=num,
         cubes_per_scan=source.cubes_per_scan,
         source_bytes=source.num_bytes,
         sha256=source.format.content_hash(source),
-        notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
+        notes=(*first.notes, "their range is that of a sample of cubes"),
     )
-    _write(scan, into, lambda at: to_hu(cubes[at[0], *at[2:]])[:, np.newaxis], {})
+    _write(scan, into, lambda at: encoding.encode(cube(at[0].start).values[at[1:]])[np.newaxis], {})
     return scan
 
 
