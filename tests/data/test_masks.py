@@ -13,6 +13,7 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
@@ -40,7 +41,7 @@ def write(folder: Path, name: str, values: np.ndarray, like: sitk.Image | None =
         image.CopyInformation(like)
     path = folder / name
     sitk.WriteImage(image, str(path))
-    return describe_file(path, "npy" if name.endswith(".npy") else "image", folder)
+    return describe_file(path, classify(path), folder)
 
 
 def make_case(folder: Path, *masks: np.ndarray) -> Case:

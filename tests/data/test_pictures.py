@@ -21,7 +21,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.store.arrays import StoredArray, chunks_of, write_array
+from modelsgenesis.data.store.arrays import StoredArray, write_array
 from modelsgenesis.data.store.case_cache import CaseCache, cache_case
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.targets.classification import Classification
@@ -208,8 +208,7 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
 def test_large_pictures_are_kept_in_chunks(tmp_path: Path) -> None:
     """More than a chunk along both axes, channels apart."""
     values = generator_for(4, 0, "large").integers(0, 2**16, (1, 2, 1500, 1100)).astype(np.uint16)
-    parts = ((slices, values[slices]) for slices in chunks_of(values.shape))
-    write_array(tmp_path / "a.b2nd", values.shape, "<u2", parts, {})
+    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, {})
     stored = StoredArray(tmp_path / "a.b2nd")
     np.testing.assert_array_equal(stored.read((slice(0, 1), slice(1, 2), slice(900, 1400), slice(3, 1100))),
                                   values[:, 1:2, 900:1400, 3:1100])  # fmt: skip

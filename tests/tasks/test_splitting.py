@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.formats.natural_image import NaturalImage
+from modelsgenesis.data.formats.nifti import Nifti
 from modelsgenesis.data.sources import Source
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
@@ -26,7 +28,7 @@ def make_task(num: int = 40, *, of_patient: int = 1, splits: tuple[str, ...] = (
     for number in range(num):
         patient = f"p{number // of_patient}"
         place = Path(f"{number}.nii.gz")
-        source = Source(place, "image", (place,), f"{number}", patient)
+        source = Source(place, Nifti(), (place,), f"{number}", patient)
         cases.append(
             Case(
                 f"case{number}", (source,), values=(float(number % 4 == 0),), patient=patient,
@@ -161,7 +163,7 @@ def test_budget_of_overlapping_labels_has_each_and_is_otherwise_drawn() -> None:
     cases = []
     for number in range(400):
         values = (number % 2, number % 3 == 0, number % 7 == 0, number == 123)
-        source = Source(Path(f"{number}.png"), "picture", (Path(f"{number}.png"),), f"{number}", f"{number}")
+        source = Source(Path(f"{number}.png"), NaturalImage(), (Path(f"{number}.png"),), f"{number}", f"{number}")
         cases.append(Case(f"case{number}", (source,), values=tuple(map(float, values)), patient=f"{number // 2}"))
     task = Task("made", target, tuple(cases))
     shares = []

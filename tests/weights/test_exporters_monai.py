@@ -175,7 +175,10 @@ def test_networks_without_masks_are_refused(tmp_path: Path, kind: str) -> None:
     """A bundle makes masks; the message says what else to do."""
     if kind == "classifier":
         target = Classification((Label("a"), Label("b")))
-        run, what = make_run(tmp_path / "run", mean_classifier(1.0, -1.0), target=target), "is of a task of classification"
+        run, what = (
+            make_run(tmp_path / "run", mean_classifier(1.0, -1.0), target=target),
+            "is of a task of classification",
+        )
     else:
         run, what = tmp_path / "bare.safetensors", "was not fine-tuned"
         save_network(run, UNet3D(width=1))

@@ -27,7 +27,7 @@ def find(room: str, name: str, base: type) -> type:
     """Find a class by the name of its file in a room, or by `package.module:Class` from outside.
 
     Args:
-        room: a package of ours, such as "nets".
+        room: a package of ours, such as "nets" or "data.formats".
         name: a file's name, dashes or underscores ("unet3d"), or "package.module:Class".
         base: the interface that the class must fulfil.
     Raises:
@@ -67,7 +67,7 @@ def load_module(name: str) -> ModuleType:
 
 def members(room: str) -> list[str]:
     """The names of the files in a room."""
-    folder = Path(__file__).parents[1] / room
+    folder = Path(__file__).parents[1].joinpath(*room.split("."))
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 

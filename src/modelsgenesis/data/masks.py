@@ -6,9 +6,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.labels import LabelMap, planes_of
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.headers import MAX_VOXELS
 from modelsgenesis.data.images import Image, Reading, check_same_grid
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume

@@ -7,7 +7,7 @@ import numpy as np
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.image_size import image_size_of, knows_spacing
+from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.store.case_cache import CachedCase
@@ -43,7 +43,7 @@ def warnings_of(task_modality: str, target: Target, reading: Reading, cases: Seq
 def middle_spacing_mm(cases: Sequence[Case]) -> list[float] | None:
     """The median spacing of cases along X, Y and Z; None where their files do not tell."""
     first = [case.images[0] for case in cases]
-    if not all(map(knows_spacing, first)):
+    if not all(source.format.knows_spacing for source in first):
         return None
     scans = functools.cache(image_size_of)  # of candidates, a scan has many
     steps = np.median([scans(source.whole()).spacing_mm for source in first], axis=0)

@@ -10,13 +10,13 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.file_type import ending_of
-from modelsgenesis.data.formats.headers import read_claims
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO, read_rows
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.assembly import with_modality
 
 CHANNEL = re.compile(r"(.+)_(\d{4})$")  # of nnU-Net: CASE_0001 is channel 1 of CASE
 
@@ -111,11 +111,11 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
     Raises:
         UnreadableError: the case has not as many channels as the network takes.
     """
-    if images[0].kind == "cubes":
+    if images[0].format.is_stack:
         raise UnreadableError("a file of many cubes, not a scan", "give the scans themselves")
-    if len(images) == 1 and images[0].kind == "image" and images[0].index is None and channels > 1:
-        size = read_claims(images[0].path).size
-        images = tuple(replace(images[0], index=number) for number in range(size[3] if len(size) == 4 else 1))
+    if len(images) == 1 and images[0].index is None and channels > 1:
+        num = images[0].format.read_header(images[0]).num_volumes
+        images = tuple(replace(images[0], index=number) for number in range(num))
     if len(images) != channels:
         many = f"{len(images)} channel{'s' * (len(images) != 1)}"
         raise UnreadableError(f"it has {many}, but the network takes {channels}", "give each case all its channels")
@@ -151,7 +151,7 @@ def _below(folder: Path, root: Path) -> tuple[str, ...]:
 
 def _stem(source: Source) -> str:
     name = source.path.name
-    return name[: len(name) - len(ending_of(source.path))] if source.kind != "dicom" else name
+    return name[: len(name) - len(ending_of(source.path))] if not source.format.is_directory else name
 
 
 def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:

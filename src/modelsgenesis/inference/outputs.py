@@ -15,7 +15,6 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.dicom_seg import write_dicom_seg
-from modelsgenesis.data.image_size import knows_spacing
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
@@ -61,7 +60,7 @@ class Wanted:
         if not isinstance(self.tuned.target, MaskTarget):
             return []
         asked = {
-            "seg": self.seg and case.images[0].kind == "dicom" and case.images[0].box is None,
+            "seg": self.seg and case.images[0].format.is_directory and case.images[0].box is None,
             PROBABILITIES: self.probabilities,
             PICTURES: self.pictures,
         }
@@ -95,7 +94,7 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
     tick(case.id, 0, len(windows.places))
     notes = [(note, "have a look at the scan") for note in image.notes]
-    notes += spacing_notes(image, wanted.tuned) if knows_spacing(case.images[0]) else []
+    notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
     row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
     target = wanted.tuned.target
     if isinstance(target, TableTarget):

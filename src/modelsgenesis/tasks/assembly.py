@@ -9,17 +9,13 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
-from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.file_type import ending_of
-from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import sources_at
+from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.tasks.published import Published
 from modelsgenesis.tasks.task import NoCaseError, Task
 
-PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
-OUTLINED = re.compile(r"(?P<scan>.+)#(?P<outlines>/.+\.xml)")  # drawn on a DICOM series
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
 
 
@@ -39,72 +35,6 @@ def part_of(source: Source) -> str:
 def patient_of(source: Source, name: str) -> str:
     """Who a source is of, where its header or folder says so; otherwise each case is a patient of its own."""
     return source.patient if source.patient not in ("", source.series) else name
-
-
-def one_source(place: Path, root: Path) -> Source:
-    """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
-
-    A file may be a picture, PNG or JPEG.
-
-    Args:
-        place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
-            `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels;
-            `series#/folder/069.xml` what the XML of LIDC-IDRI outlines in a DICOM series.
-        root: of the table or folder that names it.
-    Raises:
-        UnreadableError: there is none, or more than one.
-    """
-    boxed = None if place.exists() else read_box(place)
-    if boxed:
-        return one_source(boxed[0], root).cut(boxed[1])
-    outlined = OUTLINED.fullmatch(place.as_posix())
-    if outlined and not place.exists():
-        return outlines_on(one_source(Path(outlined["scan"]), root), Path(outlined["outlines"]))
-    part = PART.fullmatch(place.name)
-    if part and not place.exists():
-        return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)
-    found, problems = sources_at(place, root, pictures=True)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UnreadableError(problems[0].problem, problems[0].remedy)
-    raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
-
-
-def scan_place(place: Path) -> tuple[Path, str, int | None]:
-    """The file of the scan that an entry of a table names, or a box or a volume of; of a row, its array and number too.
-
-    Returns:
-        What `place_of` says of the source of that scan.
-    """
-    boxed = None if place.exists() else read_box(place)
-    place = boxed[0] if boxed else place
-    part = None if place.exists() else PART.fullmatch(place.name)
-    if not part:
-        return place.resolve(), "", None
-    array = part["array"] or ""
-    return place.with_name(part["file"]).resolve(), array, int(part["index"]) if array else None
-
-
-def place_of(source: Source) -> tuple[Path, str, int | None]:
-    """The file of a scan; of a row of an array in a .npz, its array and number too."""
-    return source.path.resolve(), source.array, source.index if source.array else None
-
-
-def outlines_on(scan: Source, outlines: Path) -> Source:
-    """The mask that an XML of LIDC-IDRI makes of a DICOM series."""
-    if scan.dicom is None or not outlines.is_file():
-        raise UnreadableError(f"{outlines} is not there, or not of a DICOM series", "name the series and its XML")
-    return Source(outlines, "outlines", (outlines,), f"{scan.series}#outlines", scan.patient, dicom=scan.dicom)
-
-
-def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
-    if not array:
-        return replace(one_source(file, root), index=index)
-    if not file.is_file():
-        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
-    name = f"{file.name}/{array}_{index}"
-    return Source(file, "row", (file,), name, name, forced=True, index=index, array=array)
 
 
 def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:

@@ -10,10 +10,11 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build, with_modality
 from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task

@@ -8,7 +8,7 @@ from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.splitting import CaseSplit
@@ -55,13 +55,3 @@ def modality_of(case: Case) -> str:
 def label_entries(case: Case, target: Target) -> tuple[str, ...]:
     """What is known of a case, as a table holds it: the names of its masks, or its values."""
     return tuple(map(spell, case.masks)) or target.label_entries(case.values)
-
-
-def spell(source: Source) -> str:
-    """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
-    place, box = source.path.resolve().as_posix(), str(source.box or "")
-    if source.kind == "outlines" and source.dicom is not None:
-        return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
-    if source.index is None:
-        return place + box
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"

@@ -11,9 +11,8 @@ import numpy as np
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.duplicates import drop_duplicates
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
@@ -90,7 +89,7 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
     files: dict[str, tuple[Case, Source]] = {}
     for case in cases:
         source = case.images[0]
-        if source.kind == "row" or not all(os.access(file, os.R_OK) for file in source.files):
+        if source.array or not all(os.access(file, os.R_OK) for file in source.files):
             continue
         place = f"{source.path}:{source.series}"
         first = images.setdefault((place, source.index), case)

@@ -9,6 +9,7 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.assembly import (
@@ -17,7 +18,6 @@ from modelsgenesis.tasks.assembly import (
     group_by_channel,
     in_order,
     named_sources,
-    one_source,
     patient_of,
     with_modality,
 )

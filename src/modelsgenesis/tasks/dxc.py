@@ -8,6 +8,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_rows
@@ -131,7 +132,7 @@ def _cases(
         except UnreadableError as error:
             problems.append(error.at(there[name]))
             continue
-        source = with_modality(describe_file(there[name], "picture", folder), "XR")
+        source = with_modality(describe_file(there[name], NaturalImage(), folder), "XR")
         split: Split = "test" if name in lists[TEST] else "train"
         yield Case(case_id(Path(name), folder), (source,), values=values, patient=patient, split=split)
     nameless = every - {row["Image Index"] for row in rows}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_rows
-from modelsgenesis.tasks.assembly import build, case_id, one_source, patient_of, with_modality
+from modelsgenesis.tasks.assembly import build, case_id, patient_of, with_modality
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
 from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores

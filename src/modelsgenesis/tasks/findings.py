@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.headers import read_claims
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -84,18 +83,18 @@ def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, li
     modality = volume.modality or guess_modality(sample)
     summary = summarise(values, sample, modality)
     grid = volume.geometry, values.shape[1:], volume.spacing_mm
-    notes = [note for note in volume.notes if source.kind != "row"]
+    notes = [note for note in volume.notes if not source.array]
     return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled]
 
 
 def _check_volumes(case: Case) -> None:
     """Refuse a 4D image of more volumes than channels are declared; a case of one volume was meant so."""
     first = case.images[0]
-    if len(case.images) == 1 or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
+    if len(case.images) == 1 or {source.path for source in case.images[1:]} != {first.path}:
         return
-    size = read_claims(first.path).size
-    if len(size) == 4 and size[3] != len(case.images):
+    num = first.format.read_header(first).num_volumes
+    if not first.array and num != len(case.images):
         raise UnreadableError(
-            f"it holds {size[3]} volumes where {len(case.images)} channels are declared",
+            f"it holds {num} volumes where {len(case.images)} channels are declared",
             "declare all of them, or take the others out",
         )

@@ -12,9 +12,9 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.boxes import read_box
-from modelsgenesis.data.formats.file_type import ending_of
+from modelsgenesis.data.entries import CONTOURS
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.tasks.assembly import OUTLINED
 
 MISSING = ("", "nan", "na", "n/a")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
@@ -52,7 +52,7 @@ def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool
     entries = {entry for row in rows for entry in row if entry}
     files = {str(boxed[0]) if (boxed := read_box(Path(entry))) else entry for entry in entries}
     return any(
-        ending_of(Path(file)) or OUTLINED.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
+        ending_of(Path(file)) or CONTOURS.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
     )
 
 

@@ -9,9 +9,10 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build, with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

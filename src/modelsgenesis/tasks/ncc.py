@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Split
+from modelsgenesis.data.formats.metaimage import MetaImage
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_rows
@@ -79,7 +80,7 @@ def _scans(folder: Path, problems: list[Problem]) -> dict[str, tuple[int, Source
         missing += [] if files else [f"subset{subset}"]
         for file in files:
             try:
-                source = with_modality(describe_file(file, "image", folder), "CT")
+                source = with_modality(describe_file(file, MetaImage(), folder), "CT")
                 scans.setdefault(file.stem, (subset, source))
             except UnreadableError as error:
                 problems.append(error.at(file))

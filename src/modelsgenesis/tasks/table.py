@@ -12,11 +12,12 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO, read_rows
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import MODALITIES
-from modelsgenesis.tasks.assembly import build, case_id, one_source, part_of, patient_of, with_modality
+from modelsgenesis.tasks.assembly import build, case_id, part_of, patient_of, with_modality
 from modelsgenesis.tasks.label_values import looks_like_masks, read_label_values, without_label
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of

@@ -15,6 +15,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label, LabelMap, MulticlassMap, MultilabelMap
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.image_size import ImageSize, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
@@ -31,7 +32,7 @@ from modelsgenesis.data.store.case_cache import (
 )
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.segmentation import Segmentation
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.assembly import with_modality
 
 ORGANS = Segmentation((Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)
@@ -58,7 +59,7 @@ def make_case(folder: Path, shape: tuple[int, int, int] = SHAPE) -> tuple[Case, 
 
 
 @pytest.fixture
-def shelved(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]:
+def cached(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]:
     """One prepared case, and what it was made of: image in [0, 1], classes."""
     case, values, mask = make_case(tmp_path)
     prepared = cache_case(case, target=ORGANS, reading=Reading(Window(-1000, 1000)), into=tmp_path / "cases")
@@ -66,22 +67,22 @@ def shelved(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarr
     return CaseCache(tmp_path / "cases"), prepared, (values.astype(np.float32) + 1000) / 2000, classes
 
 
-def test_regions_are_what_the_files_hold(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_regions_are_what_the_files_hold(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Also where a region leaves the case: there the image is 0 and the mask background."""
-    case_cache, case, image, classes = shelved
+    case_cache, case, image, classes = cached
     lower, size = (-3, 5, -1), (26, 6, 12)
     padded, labels = (np.pad(whole, ((3, 3), (0, 0), (1, 2))) for whole in (image, classes))
     np.testing.assert_allclose(case_cache.image(case, lower, size)[0], padded[:, 5:11], atol=1e-6)
     np.testing.assert_array_equal(case_cache.mask(case, lower, size)[0], labels[:, 5:11])
 
 
-def test_places_are_voxels_of_their_label(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_places_are_voxels_of_their_label(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Every voxel of a small label is there, and the counts are of all."""
-    case_cache, case, _, classes = shelved
+    case_cache, case, _, classes = cached
     assert case.num_voxels == (48, 1)
     for label in range(2):
-        places = case_cache.places(case, label)
-        assert {tuple(place) for place in places.tolist()} == set(
+        locations = case_cache.locations(case, label)
+        assert {tuple(place) for place in locations.tolist()} == set(
             map(tuple, np.argwhere(classes == label + 1).tolist())
         )
 
@@ -89,20 +90,20 @@ def test_places_are_voxels_of_their_label(shelved: tuple[CaseCache, CachedCase, 
 def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
     """The second time nothing is written; another reading, or another source, is another case."""
     case, _, mask = make_case(tmp_path)
-    asked = {"target": ORGANS, "into": tmp_path / "cases"}
-    first = cache_case(case, reading=Reading(), **asked)
+    options = {"target": ORGANS, "into": tmp_path / "cases"}
+    first = cache_case(case, reading=Reading(), **options)
     written = (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns
-    assert cache_case(case, reading=Reading(), **asked) == first
+    assert cache_case(case, reading=Reading(), **options) == first
     assert (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns == written
-    other = cache_case(case, reading=Reading(Percentiles()), **asked)
+    other = cache_case(case, reading=Reading(Percentiles()), **options)
     assert other.limits != first.limits
     mask[:] = 0
     mask[0, 0, 0] = 5
     write(tmp_path / "m.nrrd", mask)  # of the same size in bytes
-    assert cache_case(case, **asked, reading=Reading(Percentiles())).num_voxels == (0, 1)
+    assert cache_case(case, **options, reading=Reading(Percentiles())).num_voxels == (0, 1)
     other = find_cached_case(tmp_path / "cases", "one")
     (tmp_path / "cases" / "one.image.b2nd").write_bytes(b"cut off")
-    assert cache_case(case, reading=Reading(Percentiles()), **asked) == other
+    assert cache_case(case, reading=Reading(Percentiles()), **options) == other
     with pytest.raises(DataError, match="holds no case two"):
         CaseCache(tmp_path / "cases").case("two")
 
@@ -144,9 +145,9 @@ def test_patches_lie_inside_or_evenly_around(
         assert (0 <= low <= whole - side) if whole >= side else low == -((side - whole) // 2)
 
 
-def test_margin_leaves_the_patch_where_it_is(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_margin_leaves_the_patch_where_it_is(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """What is cut around a patch hangs over the case's borders; the patch in its middle is the one without a margin."""
-    case_cache, case, *_ = shelved
+    case_cache, case, *_ = cached
     corners = set()
     for index in range(200):
         patch, wide = (
@@ -161,10 +162,10 @@ def test_margin_leaves_the_patch_where_it_is(shelved: tuple[CaseCache, CachedCas
 
 
 def test_foreground_patches_hold_a_label_each_as_often(
-    shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray],
+    cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray],
 ) -> None:
     """One voxel of spleen is found as often as the liver, 48 times its size; 400 draws, five standard deviations."""
-    case_cache, case, _, _ = shelved
+    case_cache, case, _, _ = cached
     sampler = PatchSampler(case_cache, [case], (3, 3, 3), foreground=1.0)
     masks = [sampler.sample(generator_for(0, index)).arrays["mask"] for index in range(400)]
     spleens = sum(bool((mask == 2).any()) for mask in masks)
@@ -172,9 +173,9 @@ def test_foreground_patches_hold_a_label_each_as_often(
     assert abs(spleens - 200) < 5 * np.sqrt(100)
 
 
-def test_shelf_travels_to_another_process(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_shelf_travels_to_another_process(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Pickled after reading, it reads the same."""
-    case_cache, case, _, _ = shelved
+    case_cache, case, _, _ = cached
     before = case_cache.image(case, (0, 0, 0), SHAPE)
     assert np.array_equal(pickle.loads(pickle.dumps(case_cache)).image(case, (0, 0, 0), SHAPE), before)
 
@@ -223,9 +224,9 @@ def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
     prepared = cache_case(case, target=target, reading=Reading(), into=tmp_path / "cases")
     case_cache = CaseCache(tmp_path / "cases")
     for label in range(40):
-        places = case_cache.places(prepared, label)
-        assert len(places) == min(1000, prepared.num_voxels[label])
-        assert (mask[tuple(places.T)] == label + 1).all()
+        locations = case_cache.locations(prepared, label)
+        assert len(locations) == min(1000, prepared.num_voxels[label])
+        assert (mask[tuple(locations.T)] == label + 1).all()
     assert (prepared.num_voxels[0], prepared.num_voxels[39]) == (6 + 40 * 9 * 9, 0)
 
 

@@ -60,8 +60,8 @@ class PatchSampler:
         present = [label for label, num in enumerate(case.num_voxels) if num]
         lower = tuple(_at(whole, side, u) for whole, side, u in zip(case.size, self.size, uniform, strict=True))
         if present and chosen < self.foreground:
-            places = self.case_cache.places(case, present[int(rng.integers(len(present)))])
-            centre = places[int(rng.integers(len(places)))]
+            locations = self.case_cache.locations(case, present[int(rng.integers(len(present)))])
+            centre = locations[int(rng.integers(len(locations)))]
             lower = tuple(
                 _around(whole, side, int(middle))
                 for whole, side, middle in zip(case.size, self.size, centre, strict=True)

@@ -20,11 +20,10 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading, scaled
 from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, chunks_of, write_array
-from modelsgenesis.data.store.preparing import count_bytes
+from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, find_record, is_current, write_array
 
-MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
-KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
+MOST_LOCATIONS = 1000  # kept of each class, for patches that hold some of it
+AS_THEY_ARE = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,11 @@ class CaseCache:
         region = self.masks_of(case).read((slice(0, 1), slice(None), *inside))[0]
         return embedded(region, place, size)
 
-    def places(self, case: CachedCase, label: int) -> NDArray[np.int32]:
+    def locations(self, case: CachedCase, label: int) -> NDArray[np.int32]:
         """Some voxels of a label, (N, axes), evenly chosen among all of them."""
-        kept = [min(num, MOST_PLACES) for num in case.num_voxels]
-        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
-        return places[sum(kept[:label]) : sum(kept[: label + 1])]
+        kept = [min(num, MOST_LOCATIONS) for num in case.num_voxels]
+        found = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
+        return found[sum(kept[:label]) : sum(kept[: label + 1])]
 
 
 def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> CachedCase:
@@ -109,8 +108,8 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
         UnreadableError: image or mask cannot be read, or do not fit each other.
         DataError: the folder cannot be written.
     """
-    made_of = _hash_of(case, target, reading)  # before reading: a source that changes meanwhile is read again
-    if (known := find_cached_case(into, case.id)) is not None and known.made_of == made_of:
+    wanted = _wanted(case, target, reading)  # before reading: a source that changes meanwhile is read again
+    if (known := find_cached_case(into, case.id)) is not None and is_current(known, wanted):
         return known
     image = read_image(case.images, reading)
     num_voxels: tuple[int, ...] = ()
@@ -119,10 +118,10 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
         counts = count_planes(mask, labels)
         num_voxels = tuple(int(each.sum()) for each in counts)
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
-        places = b"".join(some_of(mask, labels, label, each).tobytes() for label, each in enumerate(counts))
-        _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
-    prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, made_of)
-    kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
+        locations = b"".join(some_of(mask, labels, label, each).tobytes() for label, each in enumerate(counts))
+        _write(into / f"{case.id}.mask.b2nd", mask, {"places": locations})
+    prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, **wanted)
+    kept = image.values if image.values.dtype.str[1:] in AS_THEY_ARE else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
     return prepared
 
@@ -130,19 +129,14 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
 def find_current_case(case: Case, *, target: Target, reading: Reading, folder: Path) -> CachedCase | None:
     """The record of a case that is kept whole and would be made of the same sources again; None when it is not."""
     known = find_cached_case(folder, case.id)
-    return known if known is not None and known.made_of == _hash_of(case, target, reading) else None
+    return known if known is not None and is_current(known, _wanted(case, target, reading)) else None
 
 
 def find_cached_case(folder: Path, id_: str) -> CachedCase | None:
     """The record of a case that is kept whole; None when it is not."""
-    path = folder / f"{id_}.image.b2nd"
-    if not path.is_file():
-        return None
-    try:
-        data = json.loads(StoredArray(path).extra("case"))
-        return CachedCase(**{k: _as_tuple(v) for k, v in data.items()})
-    except (DataError, TypeError, ValueError):  # damaged: to be made again
-        return None
+    return find_record(
+        folder / f"{id_}.image.b2nd", "case", lambda data: CachedCase(**{k: _as_tuple(v) for k, v in data.items()})
+    )
 
 
 def count_planes(mask: NDArray[np.uint8], labels: LabelMap) -> NDArray[np.int64]:
@@ -166,31 +160,29 @@ def some_of(mask: NDArray[np.uint8], labels: LabelMap, label: int, counts: NDArr
     """
     ends = counts.cumsum()
     num = int(ends[-1])
-    if num > MOST_PLACES:
-        ranks = generator_for(num, label, "places").choice(num, MOST_PLACES, replace=False)
+    if num > MOST_LOCATIONS:
+        ranks = generator_for(num, label, "places").choice(num, MOST_LOCATIONS, replace=False)
     else:
         ranks = np.arange(num)
     planes = np.searchsorted(ends, ranks, side="right")
-    places = np.empty((len(ranks), mask.ndim - 1), np.int32)
+    found = np.empty((len(ranks), mask.ndim - 1), np.int32)
     for x in np.unique(planes):
         there = np.argwhere(labels.present(mask[:, x], label))
         chosen = planes == x
-        places[chosen, 0] = x
-        places[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
-    return places
+        found[chosen, 0] = x
+        found[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
+    return found
 
 
 def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
-    shape = (1, *values.shape)
-    parts = ((slices, values[slices[1:]][np.newaxis]) for slices in chunks_of(shape))
-    write_array(path, shape, values.dtype.str, parts, extra)
+    write_array(path, (1, *values.shape), values.dtype.str, lambda at: values[at[1:]][np.newaxis], extra)
 
 
-def _hash_of(case: Case, target: Target, reading: Reading) -> str:
-    sources = [*case.images, *case.masks]
-    known = [[_named(source), count_bytes(source), _changed(source)] for source in sources]
-    made_of = [describe(target), describe(reading), known, list(case.values)]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+def _wanted(case: Case, target: Target, reading: Reading) -> dict[str, str]:
+    """What the record of a case would say now that tells it from another case, or from one of changed sources."""
+    sources = [[_named(source), source.num_bytes, _changed(source)] for source in (*case.images, *case.masks)]
+    parts = [describe(target), describe(reading), sources, list(case.values)]
+    return {"made_of": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
 
 
 def _named(source: Source) -> list[str | int | None]:
