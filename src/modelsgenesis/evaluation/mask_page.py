@@ -14,8 +14,8 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.evaluation.case_pictures import picture_of
 from modelsgenesis.evaluation.mask_comparison import Compared, Rules, table_of
 from modelsgenesis.evaluation.matching import Pair
-from modelsgenesis.figures.overlay import Overlay, overlay_html
-from modelsgenesis.figures.page import Page, folded, paragraph, picture, table
+from modelsgenesis.figures.overlay import Overlay, overlay_picture
+from modelsgenesis.figures.page import Folded, Page, Paragraph, Part, Table, picture
 from modelsgenesis.figures.scores import draw_strips
 from modelsgenesis.metrics.bootstrap import FEWEST_PATIENTS
 from modelsgenesis.metrics.summary import MEAN, Line, mean_defined
@@ -76,8 +76,8 @@ def masks_page(
     names = rules.target.names
     scored = [one for one in compared if one.status != "no truth"]
     page = Page("How good the predictions are", lead(len(scored), names, origin))
-    page.figures(headline(lines, compared, names))
-    page.section("Scores", paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
+    page.headline(headline(lines, compared, names))
+    page.section("Scores", Paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
     scores = table_of(scored, rules.target)
     with tempfile.TemporaryDirectory() as folder:
         strips = {
@@ -86,11 +86,11 @@ def masks_page(
         }
         drawn = picture(draw_strips(Path(folder) / "strips.png", strips, STRIPS), "scores of all cases", narrow=True)
     page.section(
-        "Every case", paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
+        "Every case", Paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
     )
     page.section("The worst cases", *worst(pairs, compared, rules, origin.worst))
     page.section("Cases that were not compared", *unanswered(compared, origin))
-    page.section("Rules", *[paragraph(rule) for rule in mask_rules(rules)])
+    page.section("Rules", *[Paragraph(rule) for rule in mask_rules(rules)])
     page.section("Where it comes from", origins(origin))
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
@@ -146,7 +146,7 @@ def spread_words(lines: Sequence[Line], resamples: int) -> str:
     )
 
 
-def summary_table(lines: Sequence[Line]) -> str:
+def summary_table(lines: Sequence[Line]) -> Table:
     """One row a label and metric."""
     spread = any(math.isfinite(line.median) for line in lines)
     head = ["label", "metric", "n", "mean" if spread else "value", "95 % interval"]
@@ -157,10 +157,10 @@ def summary_table(lines: Sequence[Line]) -> str:
         row = [line.label, TITLES.get(line.metric, line.metric), str(line.n), number(line.value), interval]
         quartiles = f"{number(line.q1)} to {number(line.q3)}"
         rows.append([*row, *([number(line.sd), number(line.median), quartiles] if spread else [])])
-    return table(rows, head)
+    return Table(rows, head)
 
 
-def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, most: int) -> list[str]:
+def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, most: int) -> list[Part]:
     """Pictures of the cases of lowest Dice, mean over the labels, among those with a prediction."""
     means = np.array([mean_of([each.dice for each in one.agreements]) for one in compared])
     has_both = [math.isfinite(mean) and one.status == "compared" for mean, one in zip(means, compared, strict=True)]
@@ -175,14 +175,14 @@ def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, mos
         except UnreadableError:
             continue
     if not rows:
-        return [paragraph("No case with a defined Dice was to be pictured.", "caption")]
+        return [Paragraph("No case with a defined Dice was to be pictured.", "caption")]
     words = (
         "Filled: the prediction. Line: the truth. Each plane goes where most is labelled; the patient's right is "
         "on the picture's left. Black where no image of the same grid is known."
     )
     return [
-        paragraph(words, "caption"),
-        overlay_html(rows, "truth and prediction of the worst cases", labels=rules.target.names),
+        Paragraph(words, "caption"),
+        overlay_picture(rows, "truth and prediction of the worst cases", labels=rules.target.names),
     ]
 
 
@@ -191,30 +191,31 @@ def mean_of(values: Sequence[float]) -> float:
     return float(mean_defined(np.array([values], float))[0]) if values else math.nan
 
 
-def unanswered(compared: Sequence[Any], origin: Origin) -> list[str]:
+def unanswered(compared: Sequence[Any], origin: Origin) -> list[Part]:
     """Which cases had no usable prediction or truth, and which predictions are of no case."""
-    parts = []
+    parts: list[Part] = []
     rows = [(one.id, one.status, one.note or "no file of its name") for one in compared if one.status != "compared"]
     if rows:
-        parts.append(listed(rows, ("case", "status", "why")))
+        parts += listed(rows, ("case", "status", "why"))
     if origin.left_out:
-        parts.append(paragraph(f"Left out for want of a prediction, as --only-predicted asks: {origin.left_out}."))
+        parts.append(Paragraph(f"Left out for want of a prediction, as --only-predicted asks: {origin.left_out}."))
     if origin.extra:
-        many = table([(name,) for name in origin.extra[:MOST_NAMED]])
-        parts.append(folded(f"Predictions of no case of the truth: {len(origin.extra)}", many))
+        many = [Table([(name,) for name in origin.extra[:MOST_NAMED]])]
+        parts.append(Folded(f"Predictions of no case of the truth: {len(origin.extra)}", many))
     if origin.problems:
         rows = [(str(problem.path), problem.problem, problem.remedy) for problem in origin.problems]
         parts.append(
-            folded(f"Entries of the truth that are no case: {len(rows)}", listed(rows, ("file", "why", "what to do")))
+            Folded(f"Entries of the truth that are no case: {len(rows)}", listed(rows, ("file", "why", "what to do")))
         )
-    return parts or [paragraph("None: every case has a prediction and a truth.", "caption")]
+    return parts or [Paragraph("None: every case has a prediction and a truth.", "caption")]
 
 
-def listed(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
-    """A table that folds away what is too long."""
+def listed(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[Part]:
+    """A table, and what is too long for it folded away."""
     if len(rows) <= MOST_NAMED:
-        return table(rows, head)
-    return table(rows[:MOST_NAMED], head) + folded(f"{len(rows) - MOST_NAMED} more", table(rows[MOST_NAMED:], head))
+        return [Table(rows, head)]
+    more = Folded(f"{len(rows) - MOST_NAMED} more", [Table(rows[MOST_NAMED:], head)])
+    return [Table(rows[:MOST_NAMED], head), more]
 
 
 def mask_rules(rules: Rules) -> list[str]:
@@ -237,7 +238,7 @@ def mask_rules(rules: Rules) -> list[str]:
     ]
 
 
-def origins(origin: Origin) -> str:
+def origins(origin: Origin) -> Table:
     """The certificates behind the predictions, nearest first."""
     rows = []
     for folder in (origin.predictions, origin.truth):
@@ -248,4 +249,4 @@ def origins(origin: Origin) -> str:
         ]
         if not chain:
             rows.append((str(folder), "not made by genesis", "", "", ""))
-    return table(rows, ("folder or file", "made by", "from", "finished (UTC)", "version"))
+    return Table(rows, ("folder or file", "made by", "from", "finished (UTC)", "version"))

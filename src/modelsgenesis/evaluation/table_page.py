@@ -24,8 +24,8 @@ from modelsgenesis.evaluation.mask_page import (
     unanswered,
 )
 from modelsgenesis.evaluation.table_predictions import ALL, Answer, class_words, error_of, presence, said_words
-from modelsgenesis.figures.overlay import Overlay, overlay_html
-from modelsgenesis.figures.page import Page, paragraph, picture
+from modelsgenesis.figures.overlay import Overlay, overlay_picture
+from modelsgenesis.figures.page import Page, Paragraph, Part, Picture, picture
 from modelsgenesis.figures.scores import draw_decisions, draw_numbers
 from modelsgenesis.metrics.summary import Line
 
@@ -54,14 +54,14 @@ def answers_page(
         origin: of both sides.
     """
     page = Page("How good the predictions are", lead(len(said), target.names, origin))
-    page.figures(headline(lines, answers, target))
-    page.section("Scores", paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
+    page.headline(headline(lines, answers, target))
+    page.section("Scores", Paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
     with tempfile.TemporaryDirectory() as folder:
         page.section("Every case", curves(said, truth, target, Path(folder) / "cases.png"))
     compared = [answer for answer in answers if answer.status == "compared"]
     page.section("The worst cases", *worst(compared, said, truth, target, origin.worst))
     page.section("Cases that were not compared", *unanswered(answers, origin))
-    page.section("Rules", *[paragraph(rule) for rule in rules(target)])
+    page.section("Rules", *[Paragraph(rule) for rule in rules(target)])
     page.section("Where it comes from", origins(origin))
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
@@ -82,7 +82,7 @@ def headline(lines: Sequence[Line], answers: Sequence[Answer], target: Target) -
     ]
 
 
-def curves(said: NDArray[Any], truth: NDArray[Any], target: Target, path: Path) -> str:
+def curves(said: NDArray[Any], truth: NDArray[Any], target: Target, path: Path) -> Picture:
     """Decisions and their reliability, or predicted against true."""
     if target.kind == "regression":
         numbers = {name: (said[:, k], truth[:, k]) for k, name in enumerate(target.names)}
@@ -93,7 +93,7 @@ def curves(said: NDArray[Any], truth: NDArray[Any], target: Target, path: Path) 
     return picture(draw_decisions(path, decisions), "ROC curves and reliability", narrow=True)
 
 
-def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], target: Target, most: int) -> list[str]:
+def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], target: Target, most: int) -> list[Part]:
     """Pictures of the cases that were answered worst."""
     rows: list[Overlay] = []
     for at in np.argsort(-error_of(said, truth, target), kind="stable")[:most]:
@@ -103,11 +103,11 @@ def worst(compared: Sequence[Answer], said: NDArray[Any], truth: NDArray[Any], t
         except UnreadableError:
             continue
     if not rows:
-        return [paragraph("No image was to be pictured, or none can be read.", "caption")]
+        return [Paragraph("No image was to be pictured, or none can be read.", "caption")]
     words = "The middle of the image in three planes; the patient's right is on the picture's left."
     if all(len(row.planes) == 1 for row in rows):
         words = "The images as their files have them."
-    return [paragraph(words, "caption"), overlay_html(rows, "the cases answered worst", labels=())]
+    return [Paragraph(words, "caption"), overlay_picture(rows, "the cases answered worst", labels=())]
 
 
 def verdict(answer: Answer, true: Sequence[float], target: Target) -> str:

@@ -22,7 +22,7 @@ from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.provenance import lineage, package_version
 from modelsgenesis.figures.learning_curve import draw_learning, draw_pairs
-from modelsgenesis.figures.page import Page, code, folded, paragraph, picture, table
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, picture
 from modelsgenesis.reports.benchmark_cases import Sheet, case_sheets
 from modelsgenesis.reports.benchmark_files import as_markdown, latex, write_tables
 from modelsgenesis.reports.benchmark_tables import (
@@ -107,8 +107,8 @@ class Commands:
     lines: Sequence[str]
 
 
-Part = str | Tabled | Commands | Sheet
-Section = tuple[str, Sequence[Part]]
+Said = str | Tabled | Commands | Sheet
+Section = tuple[str, Sequence[Said]]
 
 
 def write_report(folder: Path, page: Path | None = None) -> Path:
@@ -133,9 +133,9 @@ def write_report(folder: Path, page: Path | None = None) -> Path:
     _write(folder / LATEX, "\n".join(latex(each) for each in findings))
     _write(folder / MARKDOWN, as_text(lead(findings), parts, folder))
     made = Page(TITLE, lead(findings))
-    made.figures(headline(folder, findings, ran))
+    made.headline(headline(folder, findings, ran))
     for heading, contents in parts:
-        made.section(heading, *(as_html(part) for part in contents))
+        made.section(heading, *(shown for part in contents for shown in as_html(part)))
     return made.write(page or folder / PAGE, f"Made by genesis report, modelsgenesis {package_version()}.")
 
 
@@ -183,7 +183,7 @@ def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
     """What there is to say of all runs together."""
     starts, audit, rows = start_rows(ran), audit_rows(folder), rows_of(folder / RUNS)
     every = Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)
-    times: list[Part] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
+    times: list[Said] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
         ("Every run", [every]),
@@ -192,16 +192,16 @@ def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
     ]
 
 
-def as_html(part: Part) -> str:
-    """A part of the page."""
+def as_html(part: Said) -> list[Part]:
+    """The parts of the page that show it."""
     if isinstance(part, str):
-        return paragraph(part)
+        return [Paragraph(part)]
     if isinstance(part, Sheet):
-        return picture(part.path, part.title) + paragraph(part.caption, "caption")
+        return [picture(part.path, part.title), Paragraph(part.caption, "caption")]
     if isinstance(part, Commands):
-        return code("\n".join(part.lines) or NOT_FINISHED)
-    made = table(part.rows, part.head)
-    return folded(f"{len(part.rows)} rows of {part.file}", made) if part.file else made
+        return [Code("\n".join(part.lines) or NOT_FINISHED)]
+    made = Table(part.rows, part.head)
+    return [Folded(f"{len(part.rows)} rows of {part.file}", [made]) if part.file else made]
 
 
 def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
@@ -221,13 +221,13 @@ def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def plots(folder: Path, found: Findings, name: str) -> list[Part]:
+def plots(folder: Path, found: Findings, name: str) -> list[Said]:
     """Draw the learning curves, and the pairs if there are any."""
     values = {arm: found.table.of(arm) for arm in found.table.arms}
     into, budgets, seeds = folder / FIGURES, found.table.budgets, _seeds_words(found)
     path = draw_learning(into / f"{name}learning.png", found.title, budgets, values)
     words = f"A point is the mean of {seeds}, the band reaches from the least to the greatest."
-    drawn: list[Part] = [Sheet(path, "Learning curves", f"{words} {_scored_words(folder, found)}")]
+    drawn: list[Said] = [Sheet(path, "Learning curves", f"{words} {_scored_words(folder, found)}")]
     if len(values) > 1:
         intervals = {(one.arm, one.cases): (one.difference.low95, one.difference.high95) for one in found.comparisons}
         path = draw_pairs(into / f"{name}pairs.png", found.title, budgets, values, intervals)

@@ -8,12 +8,12 @@ from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as ConsoleTable
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
-from modelsgenesis.figures.overlay import overlay_html
-from modelsgenesis.figures.page import Page, folded, paragraph, table
+from modelsgenesis.figures.overlay import overlay_picture
+from modelsgenesis.figures.page import Folded, Page, Paragraph, Picture, Table
 from modelsgenesis.reports.inspection_tables import (
     FEW,
     PROBLEM_HEAD,
@@ -127,8 +127,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
-def _table(rows: Sequence[Row], head: Row, title: str) -> Table:
-    drawn = Table(title=title, title_justify="left", title_style="", show_header=bool(head))
+def _table(rows: Sequence[Row], head: Row, title: str) -> ConsoleTable:
+    drawn = ConsoleTable(title=title, title_justify="left", title_style="", show_header=bool(head))
     for name in head or rows[0]:
         drawn.add_column(name, overflow="fold")
     for row in rows:
@@ -140,7 +140,7 @@ def as_page(task: Task, checked: Checked) -> Page:
     """The same with pictures of a few cases."""
     errors = sum(problem.severity == "error" for problem in checked.problems)
     page = Page(task.name, f"A {task.target.kind} task, as genesis inspect found it.")
-    page.figures(
+    page.headline(
         [
             (str(len(checked.usable)), "labelled cases that can be used", ""),
             (str(len(task.target.labels)), NOUNS[task.target.kind], ""),
@@ -150,18 +150,19 @@ def as_page(task: Task, checked: Checked) -> Page:
     )
     if checked.problems:
         rows = problem_rows(task.place, checked.problems)
-        page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
-    page.section("What there is", table(summary(task, checked)))
-    page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
+        page.section("Problems and what to do", Table(rows, PROBLEM_HEAD))
+    page.section("What there is", Table(summary(task, checked)))
+    page.section(NOUNS[task.target.kind].capitalize(), Table(label_rows(task, checked), label_head(task)))
     flat = all(len(finding.size) == 2 for finding in checked.findings)
     words = "The first channel, as the file has it." if flat else PICTURES
-    page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))
+    page.section("Some of the cases", Paragraph(words, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)
-    page.section("Every case", folded(f"{len(rows)} cases", table(rows, case_head(task)), unfolded=len(rows) <= FEW))
+    every = [Table(rows, case_head(task))]
+    page.section("Every case", Folded(f"{len(rows)} cases", every, unfolded=len(rows) <= FEW))
     return page
 
 
-def pictures(task: Task, checked: Checked) -> str:
+def pictures(task: Task, checked: Checked) -> Picture:
     """A sheet of telling cases, one a row."""
     rows = [overlay_of(case, caption, task.target) for case, caption in telling_cases(task, checked)]
-    return overlay_html(rows, "cases with their labels in three planes", labels=task.target.names)
+    return overlay_picture(rows, "cases with their labels in three planes", labels=task.target.names)

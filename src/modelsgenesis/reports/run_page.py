@@ -13,7 +13,7 @@ from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import Provenance, lineage, package_version
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log, draw_curves
-from modelsgenesis.figures.page import Page, code, folded, pairs, paragraph, picture, table
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
 from modelsgenesis.reports.benchmark_tables import RUNS
 from modelsgenesis.reports.command_line import command
 from modelsgenesis.reports.sample_sheet import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
@@ -96,19 +96,19 @@ def report(run: str | Path, into: str | Path | None = None, *, sample: int | Non
     title = f"{method_words(method)}, pre-trained on unlabelled scans"
     page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), asks=figures.asks))
     if not (run / PROVENANCE).is_file():
-        page.section("This run is not finished", paragraph(so_far(figures, settings["recipe"]["plan"]["steps"])))
-    page.figures(headline(figures))
+        page.section("This run is not finished", Paragraph(so_far(figures, settings["recipe"]["plan"]["steps"])))
+    page.headline(headline(figures))
     with tempfile.TemporaryDirectory() as folder:
         if not figures.asks:
             shown = sheet(run, settings, chain, sample, Path(folder))
             page.section("What the network sees, and what it restores", *shown)
         curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
-        page.section("How it learned", paragraph(CURVES + ("" if figures.asks else KNOWING_NOTHING), "caption"), curves)
+        page.section("How it learned", Paragraph(CURVES + ("" if figures.asks else KNOWING_NOTHING), "caption"), curves)
     if not figures.asks:
         page.section("Restorations of held-out cubes over time", *restorations(run))
     page.section("The run in numbers", pairs(numbers(figures, settings)))
     page.section("Where it comes from", *origins(chain))
-    page.section("Use it", code(USE.format(run=run) + ("" if figures.asks else RESTORED)))
+    page.section("Use it", Code(USE.format(run=run) + ("" if figures.asks else RESTORED)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
@@ -203,26 +203,26 @@ def answered(figures: Figures) -> list[tuple[str, str, str]]:
 
 def sheet(
     run: Path, settings: dict[str, Any], chain: list[tuple[str, Provenance]], sample: int | None, folder: Path
-) -> list[str]:
+) -> list[Part]:
     """The sheet of one sample of training with what the network makes of it now."""
     store = store_of(run, settings, chain)
     if store is None:
         where = "no longer where the run found it" if places(settings, chain) else "not named by this unfinished run"
-        return [paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
+        return [Paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
     network = run if (run / "model.safetensors").is_file() else None
     try:
         recipe = recipe_of(run)
         number = telling_sample(recipe, store.path, run=run) if sample is None else sample
         drawn = show(recipe, store.path, folder / "sheet.png", run=network, sample=number, seed=settings["seed"])
     except GenesisError as error:
-        return [paragraph(f"No sample could be drawn: {error}", "caption")]
+        return [Paragraph(f"No sample could be drawn: {error}", "caption")]
     words = (
         "One sample of training in three planes, as a radiologist looks at them: the patient's right on the picture's "
         "left. Each deformation alone, what the network was given"
         + (", and what the trained network makes of it." if network else "; there is no trained network yet.")
     )
     return [
-        paragraph(words, "caption"),
+        Paragraph(words, "caption"),
         picture(drawn, "original, deformations, restoration and error in three planes"),
     ]
 
@@ -252,17 +252,18 @@ def store_of(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provena
     return None
 
 
-def restorations(run: Path) -> list[str]:
+def restorations(run: Path) -> list[Part]:
     """The sheets that training left, the first and the last among them, the last one open."""
     sheets = sorted((run / "sheets").glob("*.png"))
     if not sheets:
-        return [paragraph("There was no validation yet.", "caption")]
+        return [Paragraph("There was no validation yet.", "caption")]
     chosen = sorted({round(at) for at in np.linspace(0, len(sheets) - 1, MOST_SHEETS)})
-    parts = [paragraph("The same cubes at every validation, from patients the network never trained on.", "caption")]
+    words = "The same cubes at every validation, from patients the network never trained on."
+    parts: list[Part] = [Paragraph(words, "caption")]
     for number in reversed(chosen):
         words = step_of(sheets[number])
         parts.append(
-            folded(words, picture(sheets[number], words, narrow=True), unfolded=number in (chosen[0], chosen[-1]))
+            Folded(words, [picture(sheets[number], words, narrow=True)], unfolded=number in (chosen[0], chosen[-1]))
         )
     return parts
 
@@ -307,10 +308,10 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     return {name: value.replace("nan", "unknown") for name, value in said.items()}
 
 
-def origins(chain: list[tuple[str, Provenance]]) -> list[str]:
+def origins(chain: list[tuple[str, Provenance]]) -> list[Part]:
     """The lineage from the run back to its sources, and the commands in the order they were given."""
     if not chain:
-        return [paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]
+        return [Paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]
     rows = []
     for folder, made in chain:
         sources = ", ".join(f"{path} ({seal[:12]})" if seal else path for path, seal in made.inputs.items())
@@ -318,4 +319,4 @@ def origins(chain: list[tuple[str, Provenance]]) -> list[str]:
         rows.append((folder, f"genesis {made.verb}", sources, made.finished, code_version))
     head = ("folder", "made by", "from (SHA-256 of its certificate)", "finished (UTC)", "version")
     commands = "\n".join(command(folder, made) for folder, made in reversed(chain))
-    return [table(rows, head), paragraph("The commands that made it:", "caption"), code(commands)]
+    return [Table(rows, head), Paragraph("The commands that made it:", "caption"), Code(commands)]
