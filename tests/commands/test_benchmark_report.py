@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import number
 from modelsgenesis.metrics.classification import label_scores
 from modelsgenesis.reports.benchmark_files import tex
-from modelsgenesis.reports.benchmark_tables import between, number, read_findings
+from modelsgenesis.reports.benchmark_tables import between, read_findings
 from modelsgenesis.reports.run_page import report
 
 Scores = Mapping[tuple[str, int], Sequence[float]]

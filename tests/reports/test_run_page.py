@@ -13,7 +13,7 @@ from modelsgenesis.core.provenance import Provenance, read_provenance
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, Log
 from modelsgenesis.recipes import small
 from modelsgenesis.reports.command_line import command
-from modelsgenesis.reports.run_page import Figures, duration, headline, measure, report
+from modelsgenesis.reports.run_page import Figures, headline, measure, report
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +112,6 @@ def test_published_recipe_needs_no_options():
     arguments = {"spacing_mm": [2.0, 2.0, 2.5], "modality": None, "folds": 10}
     made = Provenance(verb="prepare", arguments=arguments, inputs={"scans": ""}, **{**common, "seed": None})
     assert command("store", made) == "genesis prepare scans store --spacing 2 2 2.5"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(50, "50 s"), (600, "10 min"), (9000, "2.5 h"), (np.nan, "unknown")])
-def test_durations_read_like_people_say_them(seconds, words):
-    """Seconds, minutes or hours."""
-    assert duration(seconds) == words
 
 
 @pytest.fixture

@@ -20,10 +20,12 @@ from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
-from modelsgenesis.evaluation.mask_page import TITLES, Origin, masks_page, number
+from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.evaluation.page_parts import Origin
 from modelsgenesis.evaluation.table_page import answers_page
 from modelsgenesis.evaluation.table_predictions import (
     Told,
@@ -34,6 +36,7 @@ from modelsgenesis.evaluation.table_predictions import (
     true_values,
 )
 from modelsgenesis.metrics.summary import MEAN, Line, summarise
+from modelsgenesis.metrics.titles import TITLES
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
@@ -264,8 +267,8 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             continue
         if before and line.label != before:
             table.add_section()
-        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, TITLES[line.metric], str(line.n), number(line.value), interval)
+        table.add_row(label, TITLES[line.metric], str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

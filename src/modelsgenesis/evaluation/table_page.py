@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.evaluation.case_pictures import case_picture
-from modelsgenesis.evaluation.mask_page import (
-    TITLES,
+from modelsgenesis.evaluation.page_parts import (
     Origin,
     interval_words,
     lead,
-    number,
     origins,
     spread_words,
     summary_table,
@@ -28,6 +27,7 @@ from modelsgenesis.figures.overlay import Overlay, overlay_picture
 from modelsgenesis.figures.page import Page, Paragraph, Part, Picture, picture
 from modelsgenesis.figures.scores import draw_decisions, draw_numbers
 from modelsgenesis.metrics.summary import Line
+from modelsgenesis.metrics.titles import TITLES
 
 MOST_TOLD = 4  # probabilities in the caption of a picture
 FIRST = {"classification": ("auc", "balanced_accuracy", "brier"), "regression": ("mae", "r2", "spearman")}
@@ -74,7 +74,7 @@ def headline(lines: Sequence[Line], answers: Sequence[Answer], target: Target) -
     lost = sum(answer.status != "compared" for answer in answers)
     return [
         *(
-            (number(best[name].value), f"{TITLES[name]}{of_label}; {interval_words(best[name])}", "")
+            (short_number(best[name].value), f"{TITLES[name]}{of_label}; {interval_words(best[name])}", "")
             for name in FIRST[target.kind]
         ),
         (str(len(answers) - lost), "cases in these numbers", ""),
@@ -114,7 +114,7 @@ def verdict(answer: Answer, true: Sequence[float], target: Target) -> str:
     """What is true and what was said, in a line."""
     if target.kind == "regression":
         each = zip(target.names, true, answer.said, strict=True)
-        return ", ".join(f"{name}: true {number(float(t))}, predicted {number(s)}" for name, t, s in each)
+        return ", ".join(f"{name}: true {short_number(float(t))}, predicted {short_number(s)}" for name, t, s in each)
     told = list(zip(target.names, answer.said, strict=True))
     if len(told) > MOST_TOLD:
         there = set(class_words(true, target).split(" | "))

@@ -15,10 +15,10 @@ from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
 from modelsgenesis.evaluation.mask_comparison import Rules
-from modelsgenesis.evaluation.mask_page import number
 from modelsgenesis.evaluation.matching import find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.table_predictions import (
     Answer,
@@ -153,8 +153,8 @@ def _outlines(
     for which, some in _ends(ranked, PICTURED):
         for name in some:
             pairs = [match([by_id[name]], each, target)[0][0] for each in predicted.values()]
-            titles = [f"{arm}   {number(own.get((name, arm), np.nan))}" for arm in places]
-            mean = number(float(np.mean(scores[name])))
+            titles = [f"{arm}   {short_number(own.get((name, arm), np.nan))}" for arm in places]
+            mean = short_number(float(np.mean(scores[name])))
             caption = f"{which}: {name}   {found.title} {mean}, mean of {len(scores[name])} runs"
             rows.append(pictures_of(pairs, rules, titles, caption))
     if not rows:
@@ -205,7 +205,7 @@ def _true_words(true: Sequence[float], target: Target) -> str:
 
 def _said_words(answer: Answer, target: Target) -> str:
     if target.kind == "regression":
-        return ", ".join(number(value) for value in answer.said)
+        return ", ".join(short_number(value) for value in answer.said)
     surest = f" {max(answer.said):.2f}" if target.exclusive else ""
     return (said_words(answer, target) or "none") + surest
 

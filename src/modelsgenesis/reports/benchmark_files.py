@@ -9,12 +9,12 @@ from typing import Any
 
 from modelsgenesis.benchmarking.statistics.few_seeds import Estimate
 from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.words import mean_sd
 from modelsgenesis.reports.benchmark_tables import (
     COMPARISON_HEAD,
     Findings,
     Row,
     comparison_rows,
-    mean_sd,
     published_table,
     saving_table,
     score_table,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from modelsgenesis.benchmarking.run_record import duration
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import Provenance, lineage, package_version
+from modelsgenesis.core.words import duration
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
