@@ -182,7 +182,7 @@ def benchmark(
         "precision": precision,
     }  # fmt: skip
     settings: dict[str, dict[str, Any]] = {
-        "reading": {"spacing_mm": spacing}, "plan": {**plan, "steps": steps}, "pace": {},
+        "reading": {"spacing_mm": spacing}, "plan": {**plan, "steps": steps}, "layer_rates": {},
         "augmentation": {"mirror": axes_of(mirror)}, "approach": {"size": size},
     }  # fmt: skip
     config = make_config(labelled, start, whole.train, validates=False, options=settings)

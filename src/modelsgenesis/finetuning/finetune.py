@@ -149,7 +149,7 @@ def finetune(
             "validate_every": validate_every, "val_cubes": val_cubes, "patience": patience, "precision": precision,
             "compile": compile or None, "workers": workers,
         },
-        "pace": {"how": tune.replace("-", "_") if tune else None, "decay": decay, "rest": rest},
+        "layer_rates": {"how": tune.replace("-", "_") if tune else None, "decay": decay, "rest": rest},
         "augmentation": {"mirror": axes_of(mirror), **({} if augment else {"p_spatial": 0.0, "p_intensity": 0.0})},
         "approach": {"size": size, "foreground": foreground, "widen": widen, "hidden": 0 if tune == "probe" else None},
     }  # fmt: skip
