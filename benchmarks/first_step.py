@@ -47,10 +47,11 @@ def seconds(source: Path, store: Path) -> float:
 
 def made_up(folder: Path) -> Path:
     """A store of made-up torsos."""
-    from modelsgenesis.commands.prepare import prepare
+    from modelsgenesis.data.store.store.prepare import prepare
+
     from modelsgenesis.phantom.files import write_phantoms
 
-    write_phantoms(folder / "scans", 3, seed=0)
+    write_phantoms(folder, 3, seed=0)
     return prepare(folder / "scans", folder / "store", workers=0, quiet=True, salt="benchmark", modality="CT")
 
 

@@ -169,7 +169,7 @@ def make_config(
         start: what with.
         cases: training and validation cases.
         validates: whether there are validation cases.
-        options: what the user said of "reading", "plan", "pace", "augmentation" and "approach"; None is nothing.
+        options: what the user said of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
     Raises:
         ShapeError: the patches do not fit the network.
         TrainingError: a number that makes no sense.
@@ -196,7 +196,9 @@ def make_config(
     augmentation = Augmentation(**{"mirror": _mirror(task.target), **said["augmentation"]})
     if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
         raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
-    return FineTuneConfig(reading, size, plan, LayerLearningRates(**said["pace"]), augmentation, **said["approach"])
+    return FineTuneConfig(
+        reading, size, plan, LayerLearningRates(**said["layer_rates"]), augmentation, **said["approach"]
+    )
 
 
 def _published(

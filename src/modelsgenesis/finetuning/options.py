@@ -137,7 +137,7 @@ class FineTuneOptions:
         return {
             "reading": {"spacing_mm": self.spacing},
             "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
-            "pace": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
+            "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},
             "approach": {"size": self.size, "foreground": self.foreground, "widen": self.widen, "hidden": hidden},
         }

@@ -225,7 +225,7 @@ class Tuning:
         channels = len(taught[0].limits)
         config, target = self.config, self.task.target
         asked: dict[str, Any] = {
-            "size": config.size, "augmentation": config.augmentation, "pace": config.layer_rates
+            "size": config.size, "augmentation": config.augmentation, "layer_rates": config.layer_rates
         }  # fmt: skip
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)

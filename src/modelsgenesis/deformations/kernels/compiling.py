@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +17,9 @@ FOLDER = "kernels-"  # and the sources' digest
 def compiled(function: Function) -> Function:
     """Compile with Numba on the first call and keep the machine code in the package's `__pycache__`.
 
-    The cache is of all sources of this folder as they are: when one changes, all loops are compiled anew. Where neither
-    the package nor the user's cache folder can be written, Numba refuses to cache; then the loop is compiled anew in
-    each process instead. NUMBA_CACHE_DIR is Numba's own way to name another folder.
+    The cache is of all sources of the deformations as they are: when one changes, all loops are compiled anew. Where
+    neither the package nor the user's cache folder can be written, Numba refuses to cache; then the loop is compiled
+    anew in each process instead. NUMBA_CACHE_DIR is Numba's own way to name another folder.
     """
     kernel: Function = numba.njit(nogil=True, error_model="numpy")(function)
     with contextlib.suppress(RuntimeError):  # no folder to cache in
@@ -35,8 +34,9 @@ def inlined(function: Function) -> Function:
 
 
 def _digest() -> str:
-    """Of all sources in this folder, for a loop is compiled of what it calls there, too."""
-    sources = sorted((file.name, file.read_bytes()) for file in files(__package__).iterdir() if file.name[-3:] == ".py")
+    """Hash all sources of the deformations: a loop is compiled of what it calls, for the types that it is given."""
+    room = Path(__file__).parents[1]
+    sources = sorted((file.relative_to(room).as_posix(), file.read_bytes()) for file in room.rglob("*.py"))
     return hashlib.sha256(repr(sources).encode()).hexdigest()[:16]
 
 
