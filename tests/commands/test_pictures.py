@@ -12,7 +12,8 @@ from tests.radiographs import radiograph, write_picture
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
 
 import modelsgenesis as mg
-from modelsgenesis.benchmarking.suite import benchmark
+from modelsgenesis.commands.benchmark import benchmark
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.target import Label, Target
@@ -21,7 +22,6 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.evaluation.table_page import verdict
 from modelsgenesis.evaluation.table_predictions import Answer
-from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet

@@ -13,11 +13,11 @@ from tests.data.scan_files import make_image
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.target import Label, Target
-from modelsgenesis.reports.command_line import command
 
 SIZE, SPACING = (14, 12, 10), (1.0, 1.5, 2.0)
 CASES = [f"case{number:02d}" for number in range(11)]

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from modelsgenesis.core.device import Machine
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.machine import Machine
 from modelsgenesis.inference.sliding_window import cut, num_together, rows
 from modelsgenesis.inference.volume_prediction import answer_whole, decide
 from modelsgenesis.inference.windows import Windows

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import modelsgenesis as mg
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import Provenance, read_provenance
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, Log
 from modelsgenesis.recipes import small
-from modelsgenesis.reports.command_line import command
-from modelsgenesis.reports.run_page import Figures, headline, measure, report
+from modelsgenesis.reports.run_page import Figures, headline, measure
 
 
 @pytest.fixture(scope="module")

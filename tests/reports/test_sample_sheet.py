@@ -9,6 +9,7 @@ from matplotlib.image import imread
 
 import modelsgenesis as mg
 from modelsgenesis import deformations
+from modelsgenesis.commands.show import show
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
@@ -29,7 +30,6 @@ from modelsgenesis.reports.sample_sheet import (
     locate,
     replay,
     settings,
-    show,
     telling_sample,
 )
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.gpu.measuring import Results, Settings, wait
+from modelsgenesis.inference.machine import find_machine
 
 from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.machine import find_machine
 from modelsgenesis.inference.volume_prediction import segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D

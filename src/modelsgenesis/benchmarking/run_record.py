@@ -10,12 +10,11 @@ from typing import Any
 from modelsgenesis.benchmarking.trial import folder_of
 from modelsgenesis.core.device import MACHINE
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.provenance import ASKED, Provenance, lineage, read_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.provenance import Provenance, lineage, read_provenance
 from modelsgenesis.core.words import duration
 from modelsgenesis.figures.curves import Log
 from modelsgenesis.finetuning.config import SCRATCH
-from modelsgenesis.reports.command_line import ASKED
 
 UNKNOWN = "not written down"
 TIMES_HEAD = ("arm", "cases", "runs", "updates each", "time each", "all together")

@@ -1,30 +1,31 @@
 """How good predictions are: `genesis evaluate PREDICTIONS TRUTH OUT`."""
 
-import csv
 import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.tables import read_rows, write_table
+from modelsgenesis.core.target import Label, Target
 from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.evaluation.options import EvaluateOptions
 from modelsgenesis.evaluation.page_parts import Origin
 from modelsgenesis.evaluation.table_page import answers_page
 from modelsgenesis.evaluation.table_predictions import (
@@ -44,63 +45,35 @@ SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
 VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
-def evaluate(
-    predictions: str | Path,
-    truth: str | Path,
-    into: str | Path,
-    *,
-    tolerance: float = 1.0,
-    empty: Literal["undefined", "perfect"] = "undefined",
-    kind: Kind | None = None,
-    label: str | None = None,
-    classes: dict[str, str] | None = None,
-    split: Literal["train", "val", "test"] | None = None,
-    only_predicted: bool = False,
-    resamples: int = 2000,
-    seed: int = 0,
-    worst: int = 6,
-    workers: int | None = None,
-    quiet: bool = False,
-) -> Path:
+def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOptions) -> Path:
     """Compare predictions with the truth, case by case and label by label.
 
     Args:
-        predictions: a folder made by predict, or any folder of masks named after their cases, or a CSV with the
-            columns id and p_LABEL for each class, or the numbers' names.
-        truth: a data set, a CSV of images and labels, or a folder of masks.
-        into: the folder of cases.csv, summary.csv, summary.json and report.html.
-        tolerance: of the surface Dice, in mm.
-        empty: what a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
-        kind: of the truth, where a table's labels could mean two; by default as the predictions are.
-        label: the column of a table that is the truth.
-        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
-        split: cases of the truth to compare; all by default.
-        only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
-        resamples: of the patients, for the 95 % intervals.
-        seed: of the resamples.
-        worst: how many of the worst cases the page pictures.
-        workers: processes; by default one a core when there are many cases, 0 works in this process.
-        quiet: no table at the end.
+        predictions: A folder of predictions, or a CSV of them.
+        truth: A data set, a table or a folder of masks.
+        into: The folder of the scores.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to compare, or a setting is out of range.
     """
-    predictions, truth, into = Path(predictions), Path(truth), Path(into)
-    _check(predictions, tolerance, resamples, seed, worst, workers)
+    _check(predictions, options)
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
     check_own(into, [SUMMARY, CASES, PAGE])
     told, asked = read_told(predictions), predicted_target(predictions)
-    meant = kind or (asked.kind if asked else told.kind if told else None)
-    task = read_truth(truth, predictions, asked, kind=meant, label=label, classes=classes)
-    cases = [case for case in task.cases if split in (None, case.split)]
+    meant = options.kind or (asked.kind if asked else told.kind if told else None)
+    task = read_truth(truth, predictions, asked, kind=meant, label=options.label, classes=options.classes)
+    cases = [case for case in task.cases if options.split in (None, case.split)]
     if not cases:
-        raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
-    origin = Origin(predictions, truth, only_predicted, resamples, seed, worst, task.problems)
+        raise DataError(f"{truth}: no case of the split {options.split}; leave --split out, or name another")
+    origin = Origin(
+        predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
+    )
     if task.target.kind == "segmentation":
         target = task.target
-        lines = _masks(into, cases, Rules(target, tolerance, empty), origin, workers)
+        lines = _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers)
     elif told is None:
         raise DataError(
             f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
@@ -110,22 +83,22 @@ def evaluate(
         target = _network_s(asked, told, task.target)
         lines = _table(into, cases, told, (task.target, target), origin)
     arguments = {
-        "tolerance_mm": tolerance,
-        "empty": empty,
-        "kind": kind,
-        "label": label,
-        "classes": classes,
-        "split": split,
-        "only_predicted": only_predicted,
-        "resamples": resamples,
-        "worst": worst,
+        "tolerance_mm": options.tolerance,
+        "empty": options.empty,
+        "kind": options.kind,
+        "label": options.label,
+        "classes": options.classes,
+        "split": options.split,
+        "only_predicted": options.only_predicted,
+        "resamples": options.resamples,
+        "worst": options.worst,
         "target": describe(target),
     }
     rounded = [_rounded(vars(line)) for line in lines]
-    _write_rows(into / SUMMARY, rounded)
-    write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
-    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
-    console = Console(stderr=True, quiet=quiet)
+    write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
+    write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
+    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
+    console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
     _warn(into, console)
     return into
@@ -150,7 +123,8 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
     lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
     origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, _case_rows(compared, names))
+    rows = _case_rows(compared, names)
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
     return lines
 
@@ -171,7 +145,8 @@ def _table(into: Path, cases: Sequence[Case], told: Told, targets: tuple[Target,
     lines = score_answers(said, true, patients, target, missing=missing, resamples=origin.resamples, seed=origin.seed)
     origin = replace(origin, extra=extra, left_out=len(answers) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, [_rounded(row) for row in answer_rows(kept, values, target)])
+    rows = [_rounded(row) for row in answer_rows(kept, values, target)]
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
     answers_page(into / PAGE, kept, said, true, lines, target, origin)
     return lines
 
@@ -198,17 +173,17 @@ def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
     return Target("classification", tuple(Label(name) for name in names))
 
 
-def _check(predictions: Path, tolerance: float, resamples: int, seed: int, worst: int, workers: int | None) -> None:
+def _check(predictions: Path, options: EvaluateOptions) -> None:
     if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
         raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
-    if resamples < 1 or seed < 0:
-        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {resamples} and {seed}")
-    if worst < 0:
-        raise DataError(f"worst cannot be negative, got {worst}; 0 pictures no case")
-    if workers is not None and workers < 0:
-        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+    if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
+        raise DataError(f"tolerance must be 0 mm or more, got {options.tolerance}; 1 is usual")
+    if options.resamples < 1 or options.seed < 0:
+        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {options.resamples} and {options.seed}")
+    if options.worst < 0:
+        raise DataError(f"worst cannot be negative, got {options.worst}; 0 pictures no case")
+    if options.workers is not None and options.workers < 0:
+        raise DataError(f"workers cannot be negative, got {options.workers}; 0 works in this process")
 
 
 def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
@@ -241,17 +216,9 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _warn(into: Path, console: Console) -> None:
     """Say how many cases had no prediction of use, which pull the means down or are in none."""
-    with open(into / CASES, newline="", encoding="utf-8") as file:
-        status = {row["id"]: row["status"] for row in csv.DictReader(file)}
+    status = {row["id"]: row["status"] for row in read_rows(into / CASES)}
     lacking = Counter(each for each in status.values() if each != "compared")
     if lacking:
         said = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))

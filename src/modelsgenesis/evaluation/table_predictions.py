@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.evaluation.matching import TABLE, names_of
 from modelsgenesis.metrics import regression
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
@@ -77,7 +77,7 @@ def read_told(predictions: Path) -> Told | None:
     path = predictions if predictions.is_file() else predictions / TABLE
     if not path.is_file():
         return None
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     probabilities = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
     numbers = tuple(name for name in columns if name not in BESIDE)
     if not probabilities and ("prediction" in columns or not numbers):

@@ -17,7 +17,7 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.processes import Processes
-from modelsgenesis.core.provenance import fingerprint, write_provenance
+from modelsgenesis.core.provenance import ASKED, fingerprint, write_provenance
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import UnreadableError
@@ -29,7 +29,6 @@ from modelsgenesis.finetuning.config import AXES, SCRATCH, FineTuneConfig, Initi
 from modelsgenesis.finetuning.segmentation import Segmentation
 from modelsgenesis.finetuning.training_cases import middle_step_mm, warnings_of
 from modelsgenesis.nets.classifier import Classifier, Network
-from modelsgenesis.reports.command_line import ASKED
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import write_cases, write_untaught
 from modelsgenesis.tasks.splitting import CaseSplit

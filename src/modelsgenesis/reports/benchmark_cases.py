@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.errors import DataError, GenesisError
@@ -31,7 +32,6 @@ from modelsgenesis.evaluation.table_predictions import (
 )
 from modelsgenesis.figures.overlay import Overlay, overlay_sheet
 from modelsgenesis.figures.page import webp
-from modelsgenesis.reports.benchmark_tables import Findings
 from modelsgenesis.tasks import Task
 
 Ranked = TypeVar("Ranked")

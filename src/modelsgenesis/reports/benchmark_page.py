@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelsgenesis.benchmarking.findings import Findings, is_longer, read_findings
 from modelsgenesis.benchmarking.leakage_audit import FILE as AUDIT
 from modelsgenesis.benchmarking.run_record import (
     STARTS_HEAD,
@@ -17,28 +18,24 @@ from modelsgenesis.benchmarking.run_record import (
     total_words,
     where_rows,
 )
+from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.benchmarking.statistics.comparison import gain_from_labels
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.core.provenance import lineage, package_version
+from modelsgenesis.core.provenance import CommandLine, lineage, package_version
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.figures.learning_curve import draw_learning, draw_pairs
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, picture
 from modelsgenesis.reports.benchmark_cases import Sheet, case_sheets
 from modelsgenesis.reports.benchmark_files import as_markdown, latex, write_tables
 from modelsgenesis.reports.benchmark_tables import (
     COMPARISON_HEAD,
-    RUNS,
-    Findings,
     Row,
     comparison_rows,
-    is_longer,
     published_table,
-    read_findings,
-    rows_of,
     saving_table,
     score_table,
 )
-from modelsgenesis.reports.command_line import command
 
 PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "tables.tex", "figures"
 TITLE = "What pre-training buys"
@@ -111,24 +108,25 @@ Said = str | Tabled | Commands | Sheet
 Section = tuple[str, Sequence[Said]]
 
 
-def write_report(folder: Path, page: Path | None = None) -> Path:
+def write_report(folder: Path, page: Path | None = None, *, command: CommandLine) -> Path:
     """Write everything that a benchmark says, beside its runs.
 
     Args:
         folder: of the benchmark.
         page: of the HTML; report.html in the folder by default.
+        command: What spells the command that made a folder.
     Returns:
         The page's path.
     """
     findings = read_findings(folder)
     arms = [arm for each in findings for arm in each.table.arms]
-    ran = sorted(read_ran(folder, rows_of(folder / RUNS)), key=lambda one: (arms.index(one.arm), one.cases))
+    ran = sorted(read_ran(folder, read_rows(folder / RUNS)), key=lambda one: (arms.index(one.arm), one.cases))
     (folder / FIGURES).mkdir(exist_ok=True)
     several = len(findings) > 1
     parts = [
         part for k, each in enumerate(findings, 1) for part in sections_of(folder, each, f"{k}-" if several else "")
     ]
-    parts += sections_of_all(folder, ran)
+    parts += sections_of_all(folder, ran, command)
     write_tables(folder, findings)
     _write(folder / LATEX, "\n".join(latex(each) for each in findings))
     _write(folder / MARKDOWN, as_text(lead(findings), parts, folder))
@@ -179,16 +177,16 @@ def flat_words(found: Findings) -> list[str]:
     return [FLAT.format(first=first, last=last, reference=found.reference, gain=gained, interval=interval)]
 
 
-def sections_of_all(folder: Path, ran: Sequence[Ran]) -> list[Section]:
+def sections_of_all(folder: Path, ran: Sequence[Ran], command: CommandLine) -> list[Section]:
     """What there is to say of all runs together."""
-    starts, audit, rows = start_rows(ran), audit_rows(folder), rows_of(folder / RUNS)
+    starts, audit, rows = start_rows(ran), audit_rows(folder), read_rows(folder / RUNS)
     every = Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)
     times: list[Said] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
         ("Every run", [every]),
         *([("What the audit found", [Tabled(audit, AUDIT_HEAD) if audit else CLEAN])] if audit is not None else []),
-        ("How it came to be", [Commands(commands(folder))]),
+        ("How it came to be", [Commands(commands(folder, command))]),
     ]
 
 
@@ -258,7 +256,7 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
         return {one.case: one.patient for one in found.by_case}
     table = found.table
     places = (place_of(folder, table.arms[0], table.budgets[0], seed) / "run" / TEST for seed in table.seeds)
-    return next(({row["id"]: row["patient"] for row in rows_of(place)} for place in places if place.is_file()), {})
+    return next(({row["id"]: row["patient"] for row in read_rows(place)} for place in places if place.is_file()), {})
 
 
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[tuple[str, str, str]]:
@@ -322,10 +320,10 @@ def audit_rows(folder: Path) -> list[Row] | None:
     """What was found, and allowed by name; None where nothing was looked for."""
     if not (folder / AUDIT).is_file():
         return None
-    return [(row["arm"], row["case"], row["why"], row["allowed"]) for row in rows_of(folder / AUDIT)]
+    return [(row["arm"], row["case"], row["why"], row["allowed"]) for row in read_rows(folder / AUDIT)]
 
 
-def commands(folder: Path) -> list[str]:
+def commands(folder: Path, command: CommandLine) -> list[str]:
     """The commands that made everything, the first one first."""
     return [command(place, made) for place, made in reversed(lineage(folder))]
 

@@ -7,16 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.provenance import Provenance, lineage, package_version
+from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.words import duration
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
-from modelsgenesis.reports.benchmark_tables import RUNS
-from modelsgenesis.reports.command_line import command
-from modelsgenesis.reports.sample_sheet import GENESIS, method_words, recipe_of, settings_of, show, telling_sample
+from modelsgenesis.reports.sample_sheet import (
+    GENESIS,
+    ShowOptions,
+    method_words,
+    recipe_of,
+    settings_of,
+    show,
+    telling_sample,
+)
 from modelsgenesis.weights.loading import load
 
 MOST_SHEETS = 4
@@ -64,7 +71,7 @@ class Figures:
         return self.error / self.unchanged if self.unchanged > 0 else float("nan")
 
 
-def report(run: str | Path, into: str | Path | None = None, *, sample: int | None = None) -> Path:
+def report(run: Path, into: Path | None, *, sample: int | None, command: CommandLine) -> Path:
     """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
 
     The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere. A benchmark's
@@ -74,12 +81,13 @@ def report(run: str | Path, into: str | Path | None = None, *, sample: int | Non
         run: made by pretrain or benchmark, finished or not.
         into: the HTML file, or a folder that gets report.html; by default the run's own.
         sample: which sample of training the sheet shows; by default the one of the first sixteen with most to see.
+        command: What spells the command that made a folder.
     Returns:
         The page's path.
     Raises:
         DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
     """
-    run, into = Path(run), Path(run if into is None else into)
+    into = into or run
     if into.suffix.lower() != ".html":
         if into.suffix and not into.is_dir():
             raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
@@ -87,7 +95,7 @@ def report(run: str | Path, into: str | Path | None = None, *, sample: int | Non
     if (run / RUNS).is_file():
         from modelsgenesis.reports.benchmark_page import write_report  # here, since it brings all that fine-tunes
 
-        return write_report(run, into)
+        return write_report(run, into, command=command)
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
@@ -107,7 +115,7 @@ def report(run: str | Path, into: str | Path | None = None, *, sample: int | Non
     if not figures.asks:
         page.section("Restorations of held-out cubes over time", *restorations(run))
     page.section("The run in numbers", pairs(numbers(figures, settings)))
-    page.section("Where it comes from", *origins(chain))
+    page.section("Where it comes from", *origins(chain, command))
     page.section("Use it", Code(USE.format(run=run) + ("" if figures.asks else RESTORED)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
@@ -213,7 +221,9 @@ def sheet(
     try:
         recipe = recipe_of(run)
         number = telling_sample(recipe, store.path, run=run) if sample is None else sample
-        drawn = show(recipe, store.path, folder / "sheet.png", run=network, sample=number, seed=settings["seed"])
+        drawn = show(
+            recipe, store.path, folder / "sheet.png", ShowOptions(run=network, sample=number, seed=settings["seed"])
+        )
     except GenesisError as error:
         return [Paragraph(f"No sample could be drawn: {error}", "caption")]
     words = (
@@ -308,7 +318,7 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     return {name: value.replace("nan", "unknown") for name, value in said.items()}
 
 
-def origins(chain: list[tuple[str, Provenance]]) -> list[Part]:
+def origins(chain: list[tuple[str, Provenance]], command: CommandLine) -> list[Part]:
     """The lineage from the run back to its sources, and the commands in the order they were given."""
     if not chain:
         return [Paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]

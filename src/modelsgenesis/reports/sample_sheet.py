@@ -67,36 +67,37 @@ class Sample:
     restored: Array | None
 
 
-def show(
-    recipe: Recipe | str,
-    store: str | Path,
-    into: str | Path,
-    *,
-    run: str | Path | None = None,
-    sample: int = 0,
-    seed: int | None = None,
-    size: tuple[int, ...] | None = None,
-    rule: str | None = None,
-    window: str | None = None,
-    list: bool = False,
-) -> Path:
-    """Draw one sample of training: original, each deformation alone, all together, and the difference they make.
-
-    With a run also what its network restores, and the error. The planes are hung as a radiologist expects: the
-    patient's right on the picture's left, front or head on top, true to the patient's proportions.
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """Everything that one may choose of a sheet.
 
     Args:
-        recipe: chest-ct, small, any, ..., package.module:function, or a Recipe. When the run was made with a recipe of
-            this name, its own settings and seed are taken.
-        store: made by prepare.
-        into: the PNG.
-        run: made by pretrain; its network restores the sample.
-        sample: its number: sample 12345 shows what the network saw as its 12,345th cube of training.
-        seed: of the run; by default the run's own, or 0.
-        size: of the cubes in voxels, in place of the recipe's.
-        rule: where cubes may lie, in place of the recipe's.
-        window: lung or soft-tissue, for CT; by default what suits the cube.
-        list: draw all deformations there are on one whole slice instead.
+        run: The run, made by pretrain, whose network restores the sample.
+        sample: The sample's number: sample 12345 shows what the network saw as its 12,345th cube of training.
+        seed: The seed of the run; by default the run's own, or 0.
+        size: The size of the cubes in voxels, in place of the recipe's.
+        rule: The crop rule says where cubes may lie, in place of the recipe's.
+        window: The window, lung or soft-tissue, for CT; by default what suits the cube.
+        list: All deformations there are are drawn on one whole slice instead.
+    """
+
+    run: str | Path | None = None
+    sample: int = 0
+    seed: int | None = None
+    size: tuple[int, ...] | None = None
+    rule: str | None = None
+    window: str | None = None
+    list: bool = False
+
+
+def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) -> Path:
+    """Draw one sample of training: original, each deformation alone, all together, and the difference they make.
+
+    Args:
+        recipe: The recipe, or its name.
+        store: The store of scans.
+        into: The PNG file.
+        options: All that was chosen.
     Returns:
         The PNG's path.
     Raises:
@@ -106,12 +107,13 @@ def show(
     """
     into = png(into)
     opened = Store.open(store)
-    recipe, seed = settings(recipe, run, seed)
-    recipe = recipe.but(cubes={"size": size, "rule": rule})
+    recipe, seed = settings(recipe, options.run, options.seed)
+    recipe = recipe.but(cubes={"size": options.size, "rule": options.rule})
     sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
-    if list:
+    sample, window = options.sample, options.window
+    if options.list:
         return draw_list(opened, recipe, sampler, into, sample=sample, seed=seed, window=window)
-    seen = replay(opened, recipe, sampler, sample=sample, seed=seed, run=run)
+    seen = replay(opened, recipe, sampler, sample=sample, seed=seed, run=options.run)
     return draw_sample(opened, recipe, seen, into, sample=sample, seed=seed, window=window)
 
 

@@ -92,7 +92,7 @@ def label_savings(
     reference: str = "scratch",
     *,
     higher_is_better: bool = True,
-    redrawn: BootstrapScores | None = None,
+    bootstrap: BootstrapScores | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[LabelSaving]:
@@ -105,7 +105,7 @@ def label_savings(
         table: of one task and metric.
         reference: the arm whose scores are to be reached.
         higher_is_better: False for errors and distances.
-        redrawn: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
+        bootstrap: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
         resamples: of the bootstrap.
         seed: of it.
     Raises:
@@ -114,9 +114,9 @@ def label_savings(
     check_reference(table, reference)
     sign = 1.0 if higher_is_better else -1.0
     seeds = draw_seeds(len(table.seeds), resamples, seed)
-    redrawn = redrawn or bootstrap_means(table, resamples=resamples, seed=seed)
-    curves = {arm: _curves(table, arm, sign, seeds, redrawn) for arm in table.arms}
-    num_patients = redrawn.num_patients if redrawn else 0
+    bootstrap = bootstrap or bootstrap_means(table, resamples=resamples, seed=seed)
+    curves = {arm: _curves(table, arm, sign, seeds, bootstrap) for arm in table.arms}
+    num_patients = bootstrap.num_patients if bootstrap else 0
     return [
         _saving(table, arm, reference, curves, column, sign, num_patients)
         for arm in table.arms
@@ -125,14 +125,14 @@ def label_savings(
     ]
 
 
-def _curves(table: Table, arm: str, sign: float, seeds: Weights, redrawn: BootstrapScores | None) -> _Curves:
+def _curves(table: Table, arm: str, sign: float, seeds: Weights, bootstrap: BootstrapScores | None) -> _Curves:
     at, values = table.arms.index(arm), table.of(arm)
     run = np.isfinite(values).any(1)
     there = np.isfinite(values[run])
-    scores = sign * np.where(there, redrawn.whole[at, run] if redrawn else values[run], 0)
+    scores = sign * np.where(there, bootstrap.whole[at, run] if bootstrap else values[run], 0)
     by_patient = np.empty((0, len(scores)))
-    if redrawn:
-        drawn = np.moveaxis(sign * np.where(there[..., None], redrawn.values[at, run], 0), -1, 0)
+    if bootstrap:
+        drawn = np.moveaxis(sign * np.where(there[..., None], bootstrap.values[at, run], 0), -1, 0)
         by_patient = _fit(drawn, np.broadcast_to(there, drawn.shape))  # (resamples, budgets, seeds)
     return _Curves(
         np.array(table.budgets, np.float64)[run],
