@@ -14,10 +14,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.balls import blob, write_image
 
+from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of
+from modelsgenesis.benchmarking.findings import read_findings
 from modelsgenesis.benchmarking.run_record import read_ran, time_rows
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import bootstrap_runs
-from modelsgenesis.benchmarking.suite import Arm, arms_of, benchmark, budgets_of
 from modelsgenesis.benchmarking.trial import Trial, read_result
+from modelsgenesis.commands.benchmark import benchmark
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.labels import Label
@@ -30,8 +34,7 @@ from modelsgenesis.nets import UNet3D
 from modelsgenesis.reports.benchmark_cases import rows_of_cases, shortened
 from modelsgenesis.reports.benchmark_files import latex, tex
 from modelsgenesis.reports.benchmark_page import commands
-from modelsgenesis.reports.benchmark_tables import read_findings, score_table
-from modelsgenesis.reports.run_page import report
+from modelsgenesis.reports.benchmark_tables import score_table
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.targets.regression import Regression
@@ -394,8 +397,8 @@ def test_missing_runs_are_counted(done: Path, tmp_path: Path) -> None:
 
 def test_command_of_a_benchmark_names_each_start_once(done: Path, balls: Path, start: Path) -> None:
     """Starts are inputs of the folder, and options of the command, and are said as options alone."""
-    command = commands(done)[-1]
-    assert command.startswith(f"genesis benchmark {balls} {done} --from scratch scratch:2x ours={start} ")
+    line = commands(done, command)[-1]
+    assert line.startswith(f"genesis benchmark {balls} {done} --from scratch scratch:2x ours={start} ")
 
 
 def test_tables_can_be_recomputed_from_the_rows(done: Path) -> None:

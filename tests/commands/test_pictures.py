@@ -12,13 +12,13 @@ from tests.radiographs import radiograph, write_picture
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
 
 import modelsgenesis as mg
-from modelsgenesis.benchmarking.suite import benchmark
+from modelsgenesis.commands.benchmark import benchmark
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
-from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import edit, make_ct, make_image, put, write_ct
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import Store
 
 

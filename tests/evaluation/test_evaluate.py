@@ -13,11 +13,11 @@ from tests.data.scan_files import make_image
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.reports.command_line import command
 from modelsgenesis.targets.segmentation import Segmentation
 
 SIZE, SPACING = (14, 12, 10), (1.0, 1.5, 2.0)

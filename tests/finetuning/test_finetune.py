@@ -17,15 +17,15 @@ from tests.balls import blob, write_image
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.images import Reading
-from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
-from modelsgenesis.reports.command_line import command
 from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.training.logger import read_log
 from modelsgenesis.weights.files import read_notes, save_network

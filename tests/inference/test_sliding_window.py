@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from modelsgenesis.core.device import Machine
 from modelsgenesis.core.labels import Label, MulticlassMap, MultilabelMap
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.machine import Machine
 from modelsgenesis.inference.sliding_window import cut, num_together, rows
 from modelsgenesis.inference.volume_prediction import predict_numbers
 from modelsgenesis.inference.windows import Windows

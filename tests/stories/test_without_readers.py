@@ -15,7 +15,7 @@ from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.deformations import apply_batch, genesis
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.machine import find_machine
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.inference.volume_prediction import segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D

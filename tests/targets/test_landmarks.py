@@ -139,5 +139,5 @@ def test_whole_line_runs_from_the_command_line(tmp_path: Path, capsys: pytest.Ca
     assert best["all labels", "mean_radial_error_mm"] < 4
     assert best["all labels", "within_8mm"] == 1
     page = Path(scores, "report.html").read_text(encoding="utf-8")
-    assert "mean radial error mm" in page
+    assert "mean radial error, mm" in page
     assert "Filled: the prediction. Line: the truth." in page

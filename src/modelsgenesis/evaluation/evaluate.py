@@ -1,40 +1,44 @@
 """How good predictions are: `genesis evaluate PREDICTIONS TRUTH OUT`."""
 
-import csv
 import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.files import write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.core.target import Kind, Target, find_target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
-from modelsgenesis.evaluation.mask_page import Origin, masks_page, number, title_of
+from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
+from modelsgenesis.evaluation.options import EvaluateOptions
+from modelsgenesis.evaluation.page_parts import Origin
 from modelsgenesis.evaluation.table_page import table_page
 from modelsgenesis.evaluation.table_predictions import (
     PredictionTable,
     case_rows,
     match_rows,
-    read_table,
+    read_predictions,
     score_predictions,
 )
 from modelsgenesis.metrics.summary import MEAN, Line, summarise
+from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
@@ -42,64 +46,36 @@ SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
 VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
-def evaluate(
-    predictions: str | Path,
-    truth: str | Path,
-    into: str | Path,
-    *,
-    tolerance: float = 1.0,
-    empty: Literal["undefined", "perfect"] = "undefined",
-    kind: Kind | None = None,
-    label: str | None = None,
-    classes: dict[str, str] | None = None,
-    split: Literal["train", "val", "test"] | None = None,
-    only_predicted: bool = False,
-    resamples: int = 2000,
-    seed: int = 0,
-    worst: int = 6,
-    workers: int | None = None,
-    quiet: bool = False,
-) -> Path:
+def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOptions) -> Path:
     """Compare predictions with the truth, case by case and label by label.
 
     Args:
-        predictions: a folder made by predict, or any folder of masks named after their cases, or a CSV with the
-            columns id and p_LABEL for each class, or the numbers' names.
-        truth: a data set, a CSV of images and labels, or a folder of masks.
-        into: the folder of cases.csv, summary.csv, summary.json and report.html.
-        tolerance: of the surface Dice, in mm.
-        empty: what a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
-        kind: of the truth, where a table's labels could mean two; by default as the predictions are.
-        label: the column of a table that is the truth.
-        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
-        split: cases of the truth to compare; all by default.
-        only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
-        resamples: of the patients, for the 95 % intervals.
-        seed: of the resamples.
-        worst: how many of the worst cases the page pictures.
-        workers: processes; by default one a core when there are many cases, 0 works in this process.
-        quiet: no table at the end.
+        predictions: A folder of predictions, or a CSV of them.
+        truth: A data set, a table or a folder of masks.
+        into: The folder of the scores.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to compare, or a setting is out of range.
     """
-    predictions, truth, into = Path(predictions), Path(truth), Path(into)
-    _check(predictions, tolerance, resamples, seed, worst, workers)
+    _check(predictions, options)
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
     check_own(into, [SUMMARY, CASES, PAGE])
     of_network = predicted_target(predictions)
-    table = read_table(predictions, _table_kind(of_network, kind))
-    meant = kind or (of_network.kind if of_network else table.target.kind if table else None)
-    task = read_truth(truth, predictions, of_network, kind=meant, label=label, classes=classes)
-    cases = [case for case in task.cases if split in (None, case.split)]
+    table = read_predictions(predictions, _table_kind(of_network, options.kind))
+    meant = options.kind or (of_network.kind if of_network else table.target.kind if table else None)
+    task = read_truth(truth, predictions, of_network, kind=meant, label=options.label, classes=options.classes)
+    cases = [case for case in task.cases if options.split in (None, case.split)]
     if not cases:
-        raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
-    origin = Origin(predictions, truth, only_predicted, resamples, seed, worst, task.problems)
+        raise DataError(f"{truth}: no case of the split {options.split}; leave --split out, or name another")
+    origin = Origin(
+        predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
+    )
     target: Target = task.target
     if isinstance(target, MaskTarget):
-        lines = _masks(into, cases, Rules(target, tolerance, empty), origin, workers)
+        lines = _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers)
     elif table is None or not isinstance(target, TableTarget):
         raise DataError(
             f"{predictions}: has no {TABLE}, though {truth} is a task of {target.kind}; "
@@ -109,22 +85,22 @@ def evaluate(
         of_truth, target = target, _target_of_network(of_network, table, target)
         lines = _table(into, cases, table, (of_truth, target), origin)
     arguments = {
-        "tolerance_mm": tolerance,
-        "empty": empty,
-        "kind": kind,
-        "label": label,
-        "classes": classes,
-        "split": split,
-        "only_predicted": only_predicted,
-        "resamples": resamples,
-        "worst": worst,
+        "tolerance_mm": options.tolerance,
+        "empty": options.empty,
+        "kind": options.kind,
+        "label": options.label,
+        "classes": options.classes,
+        "split": options.split,
+        "only_predicted": options.only_predicted,
+        "resamples": options.resamples,
+        "worst": options.worst,
         "target": describe(target),
     }
     rounded = [_rounded(vars(line)) for line in lines]
-    _write_rows(into / SUMMARY, rounded)
-    write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
-    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
-    console = Console(stderr=True, quiet=quiet)
+    write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
+    write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
+    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
+    console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
     _warn(into, console)
     return into
@@ -149,7 +125,8 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
     lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
     origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, _case_rows(compared, names))
+    rows = _case_rows(compared, names)
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
     return lines
 
@@ -173,7 +150,8 @@ def _table(
     lines = score_predictions(predicted, true, patients, target, **how)
     origin = replace(origin, extra=extra, left_out=len(found) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, [_rounded(row) for row in case_rows(kept, values, target)])
+    rows = [_rounded(row) for row in case_rows(kept, values, target)]
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
     table_page(into / PAGE, kept, predicted, true, lines, target, origin)
     return lines
 
@@ -201,17 +179,17 @@ def _target_of_network(of_network: Target | None, table: PredictionTable, of_tru
     return of_truth.of_network(table.columns, of_network if isinstance(of_network, TableTarget) else None)
 
 
-def _check(predictions: Path, tolerance: float, resamples: int, seed: int, worst: int, workers: int | None) -> None:
+def _check(predictions: Path, options: EvaluateOptions) -> None:
     if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
         raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
-    if resamples < 1 or seed < 0:
-        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {resamples} and {seed}")
-    if worst < 0:
-        raise DataError(f"worst cannot be negative, got {worst}; 0 pictures no case")
-    if workers is not None and workers < 0:
-        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+    if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
+        raise DataError(f"tolerance must be 0 mm or more, got {options.tolerance}; 1 is usual")
+    if options.resamples < 1 or options.seed < 0:
+        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {options.resamples} and {options.seed}")
+    if options.worst < 0:
+        raise DataError(f"worst cannot be negative, got {options.worst}; 0 pictures no case")
+    if options.workers is not None and options.workers < 0:
+        raise DataError(f"workers cannot be negative, got {options.workers}; 0 works in this process")
 
 
 def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
@@ -244,17 +222,9 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _warn(into: Path, console: Console) -> None:
     """Say how many cases had no prediction of use, which pull the means down or are in none."""
-    with open(into / CASES, newline="", encoding="utf-8") as file:
-        status = {row["id"]: row["status"] for row in csv.DictReader(file)}
+    status = {row["id"]: row["status"] for row in read_rows(into / CASES)}
     lacking = Counter(each for each in status.values() if each != "compared")
     if lacking:
         counts = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
@@ -270,8 +240,8 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             continue
         if before and line.label != before:
             table.add_section()
-        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, title_of(line.metric), str(line.n), number(line.value), interval)
+        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

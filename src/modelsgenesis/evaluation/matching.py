@@ -12,10 +12,10 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.assembly import case_id, named_sources
 from modelsgenesis.tasks.datasets import FILE as DATASET
@@ -163,7 +163,7 @@ def find_predictions(path: Path) -> Predictions:
     """Every mask in a folder, and every file that should be one and is not."""
     problems: list[Problem] = []
     named = named_sources(path, problems)
-    rows, columns = read_rows(path / TABLE) if (path / TABLE).is_file() else ([], [])
+    rows, columns = read_table(path / TABLE) if (path / TABLE).is_file() else ([], [])
     if "prediction" in columns:  # then what else lies there, such as probabilities, is no mask
         files = {file for row in rows for file in row["prediction"].split(";")}
         named = {name: each for name, each in named.items() if each.path.relative_to(path).as_posix() in files}

@@ -8,23 +8,23 @@ import numpy as np
 
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.evaluation.case_pictures import case_picture
-from modelsgenesis.evaluation.mask_page import (
+from modelsgenesis.evaluation.page_parts import (
     Origin,
     interval_words,
     lead,
-    number,
     origins,
     spread_words,
     summary_table,
-    title_of,
     unanswered,
 )
 from modelsgenesis.evaluation.table_predictions import TablePrediction
-from modelsgenesis.figures.overlay import Overlay, overlay_html
-from modelsgenesis.figures.page import Page, paragraph, picture
+from modelsgenesis.figures.overlay import Overlay, overlay_picture
+from modelsgenesis.figures.page import Page, Paragraph, Part, picture
 from modelsgenesis.metrics.summary import Line
+from modelsgenesis.metrics.titles import title_of
 
 MISSING = "A case without a prediction, or with one that cannot be used, is in no number; it is listed and counted."
 
@@ -50,8 +50,8 @@ def table_page(
         origin: of both sides.
     """
     page = Page("How good the predictions are", lead(len(predicted), target.names, origin))
-    page.figures(headline(lines, predictions, target))
-    page.section("Scores", paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
+    page.headline(headline(lines, predictions, target))
+    page.section("Scores", Paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
     with tempfile.TemporaryDirectory() as folder:
         drawn, words = target.curves(Path(folder) / "cases.png", predicted, truth)
         page.section("Every case", picture(drawn, words, narrow=True))
@@ -59,7 +59,7 @@ def table_page(
     page.section("The worst cases", *worst(compared, predicted, truth, target, origin.worst))
     page.section("Cases that were not compared", *unanswered(predictions, origin))
     whole, *others = target.rules()
-    page.section("Rules", *[paragraph(rule) for rule in (whole, MISSING, *others)])
+    page.section("Rules", *[Paragraph(rule) for rule in (whole, MISSING, *others)])
     page.section("Where it comes from", origins(origin))
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
@@ -73,7 +73,7 @@ def headline(
     lost = sum(one.status != "compared" for one in predictions)
     return [
         *(
-            (number(best[name].value), f"{title_of(name)}{of_label}; {interval_words(best[name])}", "")
+            (short_number(best[name].value), f"{title_of(name)}{of_label}; {interval_words(best[name])}", "")
             for name in metrics
         ),
         (str(len(predictions) - lost), "cases in these numbers", ""),
@@ -83,7 +83,7 @@ def headline(
 
 def worst(
     compared: Sequence[TablePrediction], predicted: Numbers, truth: Numbers, target: TableTarget, most: int
-) -> list[str]:
+) -> list[Part]:
     """Pictures of the cases that were predicted worst."""
     rows: list[Overlay] = []
     for at in np.argsort(-target.errors(predicted, truth), kind="stable")[:most]:
@@ -94,10 +94,10 @@ def worst(
         except UnreadableError:
             continue
     if not rows:
-        return [paragraph("No image was to be pictured, or none can be read.", "caption")]
+        return [Paragraph("No image was to be pictured, or none can be read.", "caption")]
     words = "The middle of the image in three planes; the patient's right is on the picture's left."
     if any(mask.any() for row in rows for mask in row.masks):
         words = "Filled: the prediction. Line: the truth. The patient's right is on the picture's left."
     if all(len(row.planes) == 1 for row in rows):
         words = "The images as their files have them."
-    return [paragraph(words, "caption"), overlay_html(rows, "the cases predicted worst", labels=target.names)]
+    return [Paragraph(words, "caption"), overlay_picture(rows, "the cases predicted worst", labels=target.names)]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.table_target import Numbers, TableTarget, recognise
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.evaluation.matching import TABLE, names_of
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
 from modelsgenesis.metrics.classification import overlapping_scores
@@ -72,7 +72,7 @@ class PredictionTable:
         return self.target.names_of(self.columns)
 
 
-def read_table(predictions: Path, kind: type[TableTarget] | None = None) -> PredictionTable | None:
+def read_predictions(predictions: Path, kind: type[TableTarget] | None = None) -> PredictionTable | None:
     """Read a CSV of predictions, or the predictions.csv of a folder; None where there are masks instead.
 
     Args:
@@ -84,7 +84,7 @@ def read_table(predictions: Path, kind: type[TableTarget] | None = None) -> Pred
     path = predictions if predictions.is_file() else predictions / TABLE
     if not path.is_file():
         return None
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     if kind is None or not kind.recognised(columns):
         kind = recognise(columns)
     if kind is None:

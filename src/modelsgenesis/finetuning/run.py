@@ -14,7 +14,7 @@ from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
-from modelsgenesis.core.provenance import fingerprint, write_provenance
+from modelsgenesis.core.provenance import ASKED, fingerprint, write_provenance
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sampling.stream import CubeStream
@@ -25,7 +25,6 @@ from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.network import kept_network, loading_report, make_learner
 from modelsgenesis.finetuning.reading import read_cases
 from modelsgenesis.finetuning.training_cases import middle_spacing_mm, warnings_of
-from modelsgenesis.reports.command_line import ASKED
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import write_cases, write_untaught
 from modelsgenesis.tasks.splitting import CaseSplit

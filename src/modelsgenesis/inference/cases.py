@@ -9,11 +9,12 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import ALSO, read_rows
+from modelsgenesis.data.source_table import ALSO
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.assembly import with_modality
@@ -45,7 +46,7 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
 
 
 def _in_table(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     numbered = list(itertools.takewhile(columns.__contains__, (f"image_{number}" for number in itertools.count())))
     by_channel = ["image"] if "image" in columns else numbered
     if not by_channel:

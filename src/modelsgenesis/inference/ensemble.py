@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from modelsgenesis.core.device import Machine
 from modelsgenesis.core.target import Target
-from modelsgenesis.inference.machine import Machine
 from modelsgenesis.nets.memory_layout import put_channels_last
 
 

@@ -9,25 +9,25 @@ from typing import TypeVar
 
 import numpy as np
 
+from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
 from modelsgenesis.evaluation.mask_comparison import Rules
-from modelsgenesis.evaluation.mask_page import number
 from modelsgenesis.evaluation.matching import find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.table_predictions import (
     TablePrediction,
     match_rows,
-    read_table,
+    read_predictions,
 )
 from modelsgenesis.figures.overlay import Overlay, overlay_sheet
 from modelsgenesis.figures.page import webp
-from modelsgenesis.reports.benchmark_tables import Findings
 from modelsgenesis.tasks import Task
 
 Ranked = TypeVar("Ranked")
@@ -151,8 +151,8 @@ def _outlines(
     for which, some in _ends(ranked, PICTURED):
         for name in some:
             pairs = [match([by_id[name]], each, target)[0][0] for each in predicted.values()]
-            titles = [f"{arm}   {number(own.get((name, arm), np.nan))}" for arm in places]
-            mean = number(float(np.mean(scores[name])))
+            titles = [f"{arm}   {short_number(own.get((name, arm), np.nan))}" for arm in places]
+            mean = short_number(float(np.mean(scores[name])))
             caption = f"{which}: {name}   {found.title} {mean}, mean of {len(scores[name])} runs"
             rows.append(pictures_of(pairs, rules, titles, caption))
     if not rows:
@@ -181,7 +181,7 @@ def _predictions(
 
 
 def _predictions_of(place: Path, cases: Sequence[Case], target: TableTarget) -> list[TablePrediction]:
-    table = read_table(place / "predictions", type(target))
+    table = read_predictions(place / "predictions", type(target))
     if table is None:
         raise DataError(f"{place / 'predictions'} holds no table of predictions")
     return match_rows(cases, table, target)[0]

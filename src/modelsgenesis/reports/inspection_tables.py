@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import listed, many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
@@ -29,7 +30,7 @@ def summary(task: Task, checked: Checked) -> list[Row]:
     """What there is, in a few lines: (what, value)."""
     cases, found = task.cases, checked.kept
     rows: list[Row] = [
-        ("task", f"{task.target.kind}: {_listed(task.target.names, 12)}{task.target.remark}"),
+        ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
@@ -45,10 +46,6 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         if any(each not in (None, "") for each in given):
             rows.append((what, _counted("none" if each in (None, "") else str(each) for each in given)))
     return rows
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _counted(names: Iterable[str]) -> str:
@@ -115,13 +112,9 @@ def last_line(checked: Checked) -> str:
     errors = sum(problem.severity == "error" for problem in checked.problems)
     warnings = len(checked.problems) - errors
     if not errors and not warnings:
-        return f"inspect: {_many(len(checked.usable), 'case')}, no problems"
-    costs = f"{_many(errors, 'error')}, {_many(warnings, 'warning')}"
-    return f"inspect: {_many(len(checked.usable), 'case')} can be used; {costs}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+        return f"inspect: {many(len(checked.usable), 'case')}, no problems"
+    costs = f"{many(errors, 'error')}, {many(warnings, 'warning')}"
+    return f"inspect: {many(len(checked.usable), 'case')} can be used; {costs}"
 
 
 def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:

@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
-from modelsgenesis.core.provenance import Provenance, lineage, package_version
+from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.finetuning.initialization import SCRATCH
-from modelsgenesis.reports.command_line import command
 from modelsgenesis.weights.exporters import Given
 from modelsgenesis.weights.registry import ENTRIES, Entry
 
@@ -44,6 +43,7 @@ class ModelCard:
         source: the run or file that it was exported from.
         to: the format.
         usage: how to load what was written, in Markdown.
+        command: What spells the command that made a folder.
         licence: of the weights, as their owner says.
         data: what their owner says of the scans.
     """
@@ -52,6 +52,7 @@ class ModelCard:
     source: Path
     to: str
     usage: str
+    command: CommandLine
     licence: str | None = None
     data: str | None = None
 
@@ -134,7 +135,7 @@ class ModelCard:
             lines.append(f"- began with {'random weights' if said == SCRATCH else Path(str(said)).name}")
         if chain:
             versions = ", ".join(sorted({made.version for _, made in chain}))
-            commands = "\n".join(f"    {anonymous(folder, made)}" for folder, made in reversed(chain))
+            commands = "\n".join(f"    {anonymous(folder, made, self.command)}" for folder, made in reversed(chain))
             lines.append(f"\nMade with modelsgenesis {versions} by\n\n{commands}")
         return "\n".join(lines).strip() or f"From a file of the format {self.given.format}; nothing else is known."
 
@@ -212,7 +213,7 @@ def _is_of(entry: Entry, path: Path, digest: str) -> bool:
     return path.name in {entry.file, published} - {""} or str(path) == entry.name
 
 
-def anonymous(folder: str, made: Provenance) -> str:
+def anonymous(folder: str, made: Provenance, command: CommandLine) -> str:
     """The command that made a folder, paths cut to their last part: where files lie concerns nobody else."""
     try:
         line = command(folder, made)

@@ -14,9 +14,9 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.table_target import Numbers, TableTarget
 from modelsgenesis.core.target import Finding, LearnerSettings, Row
+from modelsgenesis.core.words import short_number
 from modelsgenesis.metrics.regression import METRICS, number_scores
 from modelsgenesis.nets.classifier import Classifier
-from modelsgenesis.targets.base.numbers_in_words import number
 from modelsgenesis.targets.base.task_learner import as_classifier
 from modelsgenesis.targets.base.telling import extremes
 from modelsgenesis.targets.base.value_learner import ValueLearner, buffer
@@ -112,12 +112,12 @@ class Regression(TableTarget):
 
     def predicted_words(self, predicted: Sequence[float]) -> str:
         """The numbers."""
-        return ", ".join(number(value) for value in predicted)
+        return ", ".join(short_number(value) for value in predicted)
 
     def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
         """Both numbers by their name."""
         each = zip(self.names, true, predicted, strict=True)
-        return ", ".join(f"{name}: true {number(float(t))}, predicted {number(p)}" for name, t, p in each)
+        return ", ".join(f"{name}: true {short_number(float(t))}, predicted {short_number(p)}" for name, t, p in each)
 
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
         """Predicted against true numbers."""

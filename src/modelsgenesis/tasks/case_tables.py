@@ -1,11 +1,11 @@
 """Cases as tables again: what a run did with each, and those it has not seen, ready to predict and to evaluate."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.files import write_json
 from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.tables import write_table
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
@@ -38,12 +38,13 @@ def write_untaught(into: Path, division: CaseSplit, target: Target) -> None:
 def _write(path: Path, roles: Sequence[tuple[str, Case]], target: Target) -> None:
     num_channels = max((len(case.images) for _, case in roles), default=1)
     images = ["image"] if num_channels == 1 else [f"image_{number}" for number in range(num_channels)]
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", *images, *target.label_columns, "patient", "modality", "role"])
-        for role, case in roles:
-            named = [spell(source) for source in case.images]
-            writer.writerow([case.id, *named, *label_entries(case, target), case.patient, modality_of(case), role])
+    columns = ["id", *images, *target.label_columns, "patient", "modality", "role"]
+    rows = []
+    for role, case in roles:
+        named = [spell(source) for source in case.images] + [""] * (num_channels - len(case.images))
+        cells = [case.id, *named, *label_entries(case, target), case.patient, modality_of(case), role]
+        rows.append(dict(zip(columns, cells, strict=True)))
+    write_table(path, columns, rows)
 
 
 def modality_of(case: Case) -> str:

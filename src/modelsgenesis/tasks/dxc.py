@@ -6,12 +6,12 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import describe_file
 from modelsgenesis.tasks.assembly import build, case_id, with_modality
 from modelsgenesis.tasks.folds import dealt
@@ -92,7 +92,7 @@ def _entries(folder: Path, name: str | None) -> list[dict[str, str]]:
         raise DataError(
             f"{folder}: holds {len(found)} tables {ENTRIES}*.csv; there should be one, or name one: entries"
         )
-    rows, columns = read_rows(found[0])
+    rows, columns = read_table(found[0])
     if missing := [column for column in COLUMNS if column not in columns]:
         raise DataError(f"{found[0]}: has no column {', '.join(missing)}; its columns are {', '.join(columns)}")
     return rows

@@ -10,11 +10,12 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import ALSO, read_rows
+from modelsgenesis.data.source_table import ALSO
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.assembly import build, case_id, part_of, patient_of, with_modality
@@ -59,7 +60,7 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
         DataError: it is no such CSV, or no row of it is a case.
     """
     asked = asked or Asked()
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     if not rows:
         raise DataError(f"{path}: names no image; add a row for each case")
     by_channel = _image_columns(columns, path, named=images is not None)

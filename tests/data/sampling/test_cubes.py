@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.scan_files import make_image, write_ct
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.intensity_statistics import CELL_SIDE, make_foreground_map
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, best_place, draw_location, mean_over
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import Store
 
 

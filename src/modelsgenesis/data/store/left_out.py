@@ -8,9 +8,9 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.entries import one_source, place_of, scan_place
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.preparing import Settings, name_scan
 from modelsgenesis.data.store.scan import Scan, hashed
@@ -45,7 +45,7 @@ class LeftOut:
         images: set[Path] = set()
         patients: set[str] = set()
         for path in tables:
-            rows, columns = read_rows(path)
+            rows, columns = read_table(path)
             named = [name for name in columns if IMAGE.fullmatch(name)]
             if not named and "patient" not in columns:
                 raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")

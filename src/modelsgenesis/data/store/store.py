@@ -1,6 +1,5 @@
 """The store: a folder of prepared scans, read cube by cube."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.intensity_statistics import cells_from
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
@@ -98,7 +98,7 @@ def read_manifest(path: Path) -> list[Scan]:
         DataError: it is missing, not text, or a row is broken.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [Scan.from_row(row) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); run genesis prepare again") from error
+        rows = read_rows(path)
+    except DataError as error:
+        raise DataError(f"{error}; run genesis prepare again") from error
+    return [Scan.from_row(row) for row in rows]

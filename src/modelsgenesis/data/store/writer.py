@@ -1,16 +1,16 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
 import contextlib
-import csv
 import fcntl
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store import scan as scan_room
@@ -122,11 +122,3 @@ def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
 def write_problems(into: Path, problems: Iterable[Problem]) -> None:
     """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
     write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV in UTF-8, whole or not at all."""
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

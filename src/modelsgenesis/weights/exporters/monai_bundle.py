@@ -108,19 +108,8 @@ class _Bundle:
             },
             "network": f"$torch.nn.Sequential(@network_def, {self._activation()}).to(@device)",
             "preprocessing": {"_target_": "Compose", "transforms": self._preprocessing()},
-            "dataset": {
-                "_target_": "Dataset", "data": "$[{'image': i} for i in @datalist]", "transform": "@preprocessing"
-            },
-            "dataloader": {
-                "_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0
-            },
-            "inferer": {
-                "_target_": "SlidingWindowInferer",
-                "roi_size": list(self.patch),
-                "sw_batch_size": max(1, BATCH_VOXELS // math.prod(self.patch)),
-                "overlap": OVERLAP,
-                "mode": "gaussian",
-            },
+            **self._reading(),
+            "inferer": self._inferer(),
             "postprocessing": {"_target_": "Compose", "transforms": self._postprocessing()},
             "evaluator": {
                 "_target_": "SupervisedEvaluator",
@@ -137,6 +126,25 @@ class _Bundle:
             ],
             "run": ["$@evaluator.run()"],
         }  # fmt: skip
+
+    def _reading(self) -> dict[str, Any]:
+        return {
+            "dataset": {
+                "_target_": "Dataset", "data": "$[{'image': i} for i in @datalist]", "transform": "@preprocessing"
+            },
+            "dataloader": {
+                "_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0
+            },
+        }  # fmt: skip
+
+    def _inferer(self) -> dict[str, Any]:
+        return {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": list(self.patch),
+            "sw_batch_size": max(1, BATCH_VOXELS // math.prod(self.patch)),
+            "overlap": OVERLAP,
+            "mode": "gaussian",
+        }
 
     def _datalist(self) -> str:
         """The files of each case: one, or one a channel, named as nnU-Net does."""
@@ -205,11 +213,7 @@ class _Bundle:
 
     def metadata(self) -> dict[str, Any]:
         """What the bundle says of itself, by MONAI's schema."""
-        network, intensity = self.network, self.reading.intensity
-        modality = "CT" if isinstance(intensity, Window) else "any"
-        shape = [f"{step}*n" for step in network.stride]
-        outputs = ["background", *self.target.names] if self.label_map.has_background else list(self.target.names)
-        common = {"spatial_shape": shape, "dtype": "float32", "is_patch_data": True}
+        channels = self.network.in_channels
         return {
             "schema": SCHEMA,
             "version": package_version(),
@@ -225,31 +229,38 @@ class _Bundle:
             "authors": "see the model card, README.md",
             "copyright": "see the model card, README.md",
             "intended_use": "research; not a medical device",
-            "image_classes": "one-channel images" if network.in_channels == 1 else f"{network.in_channels} channels",
-            "network_data_format": {
-                "inputs": {
-                    "image": {
-                        "type": "image",
-                        "format": "hounsfield" if isinstance(intensity, Window) else "magnitude",
-                        "modality": modality,
-                        "num_channels": network.in_channels,
-                        "value_range": [0, 1],
-                        "channel_def": {str(number): "image" for number in range(network.in_channels)},
-                        **common,
-                    }
-                },
-                "outputs": {
-                    "pred": {
-                        "type": "probabilities",
-                        "format": "segmentation",
-                        "num_channels": self.target.num_outputs,
-                        "value_range": [0, 1],
-                        "channel_def": {str(number): name for number, name in enumerate(outputs)},
-                        **common,
-                    }
-                },
-            },
+            "image_classes": "one-channel images" if channels == 1 else f"{channels} channels",
+            "network_data_format": {"inputs": {"image": self._image()}, "outputs": {"pred": self._prediction()}},
         }
+
+    def _image(self) -> dict[str, Any]:
+        """The network's input, by MONAI's schema."""
+        in_hu = isinstance(self.reading.intensity, Window)
+        return {
+            "type": "image",
+            "format": "hounsfield" if in_hu else "magnitude",
+            "modality": "CT" if in_hu else "any",
+            "num_channels": self.network.in_channels,
+            "value_range": [0, 1],
+            "channel_def": {str(number): "image" for number in range(self.network.in_channels)},
+            **self._patch_format(),
+        }
+
+    def _prediction(self) -> dict[str, Any]:
+        """The network's output, by MONAI's schema."""
+        outputs = ["background", *self.target.names] if self.label_map.has_background else list(self.target.names)
+        return {
+            "type": "probabilities",
+            "format": "segmentation",
+            "num_channels": self.target.num_outputs,
+            "value_range": [0, 1],
+            "channel_def": {str(number): name for number, name in enumerate(outputs)},
+            **self._patch_format(),
+        }
+
+    def _patch_format(self) -> dict[str, Any]:
+        shape = [f"{step}*n" for step in self.network.stride]
+        return {"spatial_shape": shape, "dtype": "float32", "is_patch_data": True}
 
 
 def _version(name: str) -> str:

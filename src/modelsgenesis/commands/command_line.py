@@ -1,18 +1,17 @@
-"""From a birth certificate back to the command that made the folder."""
+"""From a folder's provenance back to the command that made it."""
 
 import importlib
 import inspect
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import describe
-from modelsgenesis.core.provenance import Provenance
+from modelsgenesis.core.options import plain
+from modelsgenesis.core.provenance import ASKED, Provenance
 from modelsgenesis.recipes import find
 
-ASKED = "asked"  # of a certificate's arguments: the options as they were given, where others follow from them
 UNSAID = {"class", "name"}  # settings that no option of the command line changes
 
 
@@ -21,8 +20,8 @@ def command(folder: str, made: Provenance) -> str:
 
     Args:
         folder: that was made.
-        made: its certificate.
-    Example: >>> command("store", certificate)
+        made: its provenance.
+    Example: >>> command("store", provenance)
     'genesis prepare scans store --folds 5'
     """
     words = ["genesis", *made.verb.split()]
@@ -97,27 +96,9 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def given_options(stage: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a stage that were given, for its certificate.
-
-    Args:
-        stage: whose signature has the defaults.
-        given: all its arguments by name.
-    """
-    defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
-    options = {name: given[name] for name, default in defaults.items() if default is not inspect.Parameter.empty}
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    return {name: plain(value) for name, value in told.items() if name != "seed" and value != defaults[name]}
-
-
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings without their nesting; the options of the command line are named after the innermost name."""
     flattened: dict[str, Any] = {}
     for name, value in settings.items():
         flattened |= flat(value) if isinstance(value, Mapping) else {name: value}
     return flattened
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON would give it back."""
-    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value

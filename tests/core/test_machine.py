@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from modelsgenesis.core.device import Machine, find_machine
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.inference.machine import Machine, find_machine
 
 
 @pytest.mark.parametrize(("precision", "bf16"), [("32-true", False), ("bf16-mixed", True)])
