@@ -254,7 +254,7 @@ def test_channels_of_a_case(tmp_path: Path) -> None:
     assert [row["id"] for row in table(out / "predictions.csv")] == ["one", "two"]
     np.testing.assert_array_equal(read(out / "one.nii.gz"), expected(hu[0]))
     (failure,) = table(out / "failures.csv")
-    assert failure["problem"] == "it has channels 0000, but the network takes 2"
+    assert failure["problem"] == "it has channels 0000 where the network takes 2"
     (tmp_path / "whole").mkdir()
     sitk.WriteImage(sitk.JoinSeries([make_image(each) for each in hu]), str(tmp_path / "whole" / "both.nii.gz"))
     write_ct(tmp_path / "whole" / "alone.nii.gz", 1)

@@ -19,7 +19,7 @@ from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.data.store.writer import SALT
 from modelsgenesis.finetuning.run import BEST, LAST
-from modelsgenesis.tasks.assembly import with_modality
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
 from modelsgenesis.weights.files import EXPORTED, OWN
 

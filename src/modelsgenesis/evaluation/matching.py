@@ -1,6 +1,5 @@
 """What belongs to what: the cases of the truth, and the predictions made for them, by us or by others."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.assembly import case_id, named_sources
+from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
 from modelsgenesis.tasks.datasets import FILE as DATASET
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.labels import FILE as LABELS
@@ -195,12 +194,6 @@ def match(cases: Iterable[Case], predictions: Predictions, target: MaskTarget) -
         pairs.append(pair or Pair(case, why=broken))
         used |= {source.series for source in pairs[-1].masks}
     return pairs, sorted(name for name, source in predictions.named.items() if source.series not in used)
-
-
-def names_of(case: Case) -> list[str]:
-    """What a prediction of a case may be called, the surest first: its id, its mask's file, its image's, nnU-Net's."""
-    files = [fit(_bare_name(source.path)) for source in (*case.masks[:1], *case.images[:1])]
-    return list(dict.fromkeys([case.id, *files, *(re.sub(r"_\d{4}$", "", name) for name in files)]))
 
 
 def _at(case: Case, name: str, predictions: Predictions, by_stem: Mapping[str, str], target: MaskTarget) -> Pair | None:

@@ -15,10 +15,11 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.core.table_target import Numbers, TableTarget, recognise
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.evaluation.matching import TABLE, names_of
+from modelsgenesis.evaluation.matching import TABLE
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
 from modelsgenesis.metrics.classification import overlapping_scores
 from modelsgenesis.metrics.summary import ALL, Line
+from modelsgenesis.tasks.case_finder import names_of
 
 BY_PATIENT = "auc_patient"
 

@@ -13,7 +13,8 @@ from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import describe_file
-from modelsgenesis.tasks.assembly import build, case_id, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import case_id, with_modality
 from modelsgenesis.tasks.folds import dealt
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.task import Task

@@ -12,7 +12,8 @@ from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -11,8 +11,9 @@ from modelsgenesis.data.formats.metaimage import MetaImage
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, describe_file
-from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.assembly import build
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

@@ -17,7 +17,8 @@ from modelsgenesis.data.formats.lidc_xml import Nodule, Reading, contoured_grid,
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 

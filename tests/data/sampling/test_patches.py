@@ -32,7 +32,7 @@ from modelsgenesis.data.store.case_cache import (
 )
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.segmentation import Segmentation
-from modelsgenesis.tasks.assembly import with_modality
+from modelsgenesis.tasks.case_finder import with_modality
 
 ORGANS = Segmentation((Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)
