@@ -20,9 +20,9 @@ import psutil
 import SimpleITK as sitk
 from scipy import ndimage
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import SCANS, Store
 from modelsgenesis.data.store.writer import write_manifest
 

@@ -47,8 +47,7 @@ def seconds(source: Path, store: Path) -> float:
 
 def made_up(folder: Path) -> Path:
     """A store of made-up torsos."""
-    from modelsgenesis.data.store.store.prepare import prepare
-
+    from modelsgenesis.commands.prepare import prepare
     from modelsgenesis.phantom.files import write_phantoms
 
     write_phantoms(folder, 3, seed=0)

@@ -16,8 +16,8 @@ import modelsgenesis as mg
 from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import write_provenance
+from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.store.writer import write_table
 from modelsgenesis.reports.benchmark_page import audit_rows
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.case_tables import write_cases

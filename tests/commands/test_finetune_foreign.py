@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from tests.conftest import write_blobs
 from tests.weights.formats.official import Official, scrambled, with_optimizer
 
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.files import read_notes
 

@@ -14,6 +14,8 @@ from tests.nets.planned import KWARGS, PLANNED, reference
 from torch import nn
 
 import modelsgenesis as mg
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.export import export
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.naming import rebuild
@@ -22,8 +24,6 @@ from modelsgenesis.data.intensity import Window, ZScore
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.nets import PlannedUNet
 from modelsgenesis.recipes import find
-from modelsgenesis.reports.command_line import command
-from modelsgenesis.reports.export import export
 from modelsgenesis.weights.files import save_network
 
 PLANS: dict[str, Any] = {

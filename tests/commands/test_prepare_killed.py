@@ -15,7 +15,7 @@ from tests.data.store.test_prepare import contents, quietly
 PROGRAM = """
 import sys
 from pathlib import Path
-from modelsgenesis.data.store.prepare import prepare
+from modelsgenesis.commands.prepare import prepare
 prepare(Path(sys.argv[1]), Path(sys.argv[2]), salt="test", quiet=True, workers=int(sys.argv[3]))
 """
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import Store
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -11,13 +11,13 @@ from tests.conftest import write_blobs
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.naming import members
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.recipes import Recipe, chest_ct_official
 from modelsgenesis.recipes.recipe import build_learner
-from modelsgenesis.reports.command_line import command
 from modelsgenesis.weights.files import read_notes
 
 SIZE = (32, 32, 16)

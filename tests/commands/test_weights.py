@@ -15,12 +15,12 @@ from tests.weights.servers import CONTENT, SHA256, Server, serving
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.weights import fetch, recalibrate
 from modelsgenesis.core.errors import DataError, WeightsError
 from modelsgenesis.core.provenance import lineage
 from modelsgenesis.nets import Classifier, UNet3D
 from modelsgenesis.recipes import Recipe
-from modelsgenesis.reports.command_line import command
 from modelsgenesis.weights import save_network
 from modelsgenesis.weights.files import read_notes
 from modelsgenesis.weights.registry import ENTRIES, Entry, Licence

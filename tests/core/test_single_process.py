@@ -11,11 +11,11 @@ from tests.training.materials import make_training, weights
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
-from modelsgenesis.core.device import make_fabric
+from modelsgenesis.core.device import Precision, make_fabric
 from modelsgenesis.core.single_process import Alone
 from modelsgenesis.training import optimizers
 from modelsgenesis.training.logger import read_log
-from modelsgenesis.training.plan import Optimizer, Plan, Precision
+from modelsgenesis.training.plan import Optimizer, Plan
 
 CLOCK = {"time_s", "cubes_per_s", "waiting"}
 

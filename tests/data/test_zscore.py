@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.intensity import ZScore
 from modelsgenesis.data.intensity_statistics import moments_of, sample_of, summarise
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import Store
 

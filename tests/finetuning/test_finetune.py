@@ -17,16 +17,16 @@ from tests.balls import blob, write_image
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
-from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
-from modelsgenesis.reports.command_line import command
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.training.logger import read_log
 from modelsgenesis.weights.files import read_notes, save_network
 
@@ -105,7 +105,7 @@ def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path)
     }
     assert held_out.target == mg.tasks.folder(balls).target
     notes = read_notes(run / "model.safetensors")
-    assert rebuild(notes["target"]) == Target("segmentation", held_out.target.labels)
+    assert rebuild(notes["target"]) == Segmentation(held_out.target.labels)
     assert isinstance(rebuild(notes["reading"]), Reading)
     assert (notes["patch"], notes["channels"]) == ([16, 16, 16], 1)
     network = mg.load(run)

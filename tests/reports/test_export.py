@@ -10,6 +10,7 @@ from tests.inference.runs import ORGANS, make_run, notes_of
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError, WeightsError
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.data.images import Reading
@@ -146,5 +147,5 @@ def test_commands_keep_no_paths(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     write_provenance(tmp_path / "a b", "prepare", {"folds": 3}, inputs=[tmp_path / "some scans" / "ct.nii.gz"])
     made = read_provenance(tmp_path / "a b", "prepare")
-    line = anonymous(str(tmp_path / "a b"), made)
+    line = anonymous(str(tmp_path / "a b"), made, command)
     assert line == "genesis prepare ct.nii.gz 'a b' --folds 3"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelsgenesis.reports.benchmark_tables import read_findings
+from modelsgenesis.benchmarking.findings import read_findings
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 COMPARED = [path.parent for path in sorted(RESULTS.glob("*/comparisons.csv"))]

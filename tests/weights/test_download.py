@@ -226,11 +226,12 @@ def test_page_in_place_of_weights_is_refused(server: Server, tmp_path: Path, man
 
 
 def test_pointer_of_git_is_refused(server: Server, tmp_path: Path) -> None:
-    """Some addresses give 130 bytes in place of the file."""
+    """Some addresses give 130 bytes in place of the file; nothing of them stays."""
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:62de\nsize 152639120\n"
     server.manners.append(answers(200, pointer))
     with pytest.raises(WeightsError, match="Git's pointer"):
         download(server.url, tmp_path / "weights.pt", patience=HASTE)
+    assert left_in(tmp_path) == set()
 
 
 @pytest.mark.parametrize(

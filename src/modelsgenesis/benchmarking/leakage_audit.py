@@ -7,19 +7,19 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
+from modelsgenesis.core.tables import read_rows, read_table, write_table
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
-from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.intensity_statistics import fill_missing
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.preparing import hash_content
+from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.data.store.writer import SALT, write_table
+from modelsgenesis.data.store.writer import SALT
 from modelsgenesis.finetuning.run import BEST, LAST
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
 from modelsgenesis.weights.files import EXPORTED, OWN
 
@@ -136,7 +136,7 @@ def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequ
     Raises:
         DataError: there is such a hit.
     """
-    before = read_rows(into / FILE)[0] if (into / FILE).is_file() else []
+    before = read_rows(into / FILE) if (into / FILE).is_file() else []
     rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in hits]
     write_table(into / FILE, COLUMNS, [row for row in before if row["arm"] not in arms] + rows)
     wrong = [hit for hit in hits if hit.arm not in allow]
@@ -168,7 +168,7 @@ def _scans_of(path: Path) -> _Taught:
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
     patients = {scan.patient for scan in store.scans}
-    known = [Fingerprint.read(scan.print) for scan in store.scans if scan.print]
+    known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
     lost = [f"{path} holds {unknown} scans without a fingerprint, such as official cubes"] if unknown else []
     lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
@@ -185,7 +185,7 @@ def _scans_of(path: Path) -> _Taught:
 
 def _cases_of(path: Path) -> _Taught:
     """What is known of the cases that a run was fine-tuned on; its own table names them."""
-    rows, columns = read_rows(path / CASES) if (path / CASES).is_file() else ([], [])
+    rows, columns = read_table(path / CASES) if (path / CASES).is_file() else ([], [])
     rows = [row for row in rows if row["role"] in ("train", "val")]
     hashes, fingerprints, gone = set(), [], []
     for row in rows:
@@ -215,12 +215,12 @@ def _cases_of(path: Path) -> _Taught:
 def _hash_of(source: Source) -> str:
     """What tells one scan from another: its bytes, read once for all boxes and volumes of a file."""
     scan = source.whole()
-    return _hash_of_scan(scan if scan.kind == "row" else replace(scan, index=None))
+    return _hash_of_scan(scan if scan.array else replace(scan, index=None))
 
 
 @functools.cache
 def _hash_of_scan(scan: Source) -> str:
-    return hash_content(scan)
+    return scan.format.content_hash(scan)
 
 
 @functools.cache

@@ -10,11 +10,11 @@ from typing import Any
 from modelsgenesis.benchmarking.trial import folder_of
 from modelsgenesis.core.device import MACHINE
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.provenance import ASKED, Provenance, lineage, read_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.provenance import Provenance, lineage, read_provenance
+from modelsgenesis.core.words import duration
 from modelsgenesis.figures.curves import Log
-from modelsgenesis.finetuning.config import SCRATCH
-from modelsgenesis.reports.command_line import ASKED
+from modelsgenesis.finetuning.initialization import SCRATCH
 
 UNKNOWN = "not written down"
 TIMES_HEAD = ("arm", "cases", "runs", "updates each", "time each", "all together")
@@ -152,14 +152,3 @@ def total_words(ran: Sequence[Ran]) -> str:
         f"{len(ran)} runs, {duration(sum(times))} of training together. Times are of the training alone, without "
         "reading, predicting and scoring; runs that shared a machine slowed each other."
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if not math.isfinite(seconds):
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

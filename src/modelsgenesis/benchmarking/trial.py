@@ -1,24 +1,24 @@
-"""One run of a benchmark: taught, predicted, scored, in a folder that can be opened alone."""
+"""One run of a benchmark: trained, predicted, scored, in a folder that can be opened alone."""
 
-import csv
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.target import Kind
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.evaluation.evaluate import evaluate
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.evaluation.options import EvaluateOptions
 from modelsgenesis.finetuning.finetune import finetune
+from modelsgenesis.finetuning.initialization import SCRATCH
+from modelsgenesis.finetuning.options import FineTuneOptions
+from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.predict import predict
 from modelsgenesis.metrics.summary import MEAN
 
-METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
 TEST = "test.csv"
 ALL = "all"
 
@@ -35,9 +35,10 @@ class Trial:
         into: the folder.
         start: a run, a weights file, or "scratch".
         like: of scratch: the kind of network.
-        options: further ones of `finetune`.
-        threads: of the processor; the same for every run, so that results do not hang on how many run at once.
+        case_cache: where what is read of the cases is kept, for all runs.
         metric: to read off the scores.
+        options: those of the fine-tuning that all runs share, with this one's updates.
+        threads: of the processor; the same for every run, so that results do not hang on how many run at once.
     """
 
     arm: str
@@ -49,8 +50,16 @@ class Trial:
     like: str | None
     case_cache: Path
     metric: str
-    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    options: FineTuneOptions = field(default=FineTuneOptions(), hash=False)
     threads: int = 1
+
+    def tuning(self) -> FineTuneOptions:
+        """All options of its fine-tuning."""
+        like = self.like if self.start == SCRATCH else None
+        return replace(
+            self.options, from_=self.start, like=like, cases=self.cases, seed=self.seed, shelf=self.case_cache,
+            quiet=True,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,22 +93,19 @@ def folder_of(into: Path, arm: str, cases: int | None, seed: int) -> Path:
 
 
 def do_trial(trial: Trial) -> Result:
-    """Teach, predict and score; what is done already is not done again.
+    """Train, predict and score; what is done already is not done again.
 
     A run that was asked to stop is not done, and gives NaN without a reason.
     """
     torch.set_num_threads(trial.threads)
     run, predictions, scores = (trial.into / name for name in ("run", "predictions", "scores"))
     try:
-        finetune(
-            trial.data, run, from_=trial.start, like=trial.like if trial.start == SCRATCH else None, cases=trial.cases,
-            seed=trial.seed, shelf=trial.case_cache, quiet=True, **trial.options,
-        )  # fmt: skip
+        finetune(trial.data, run, trial.tuning())
         if not (run / PROVENANCE).is_file():
             return Result(math.nan)
         if not (scores / PROVENANCE).is_file():
-            predict(run, run / TEST, predictions, quiet=True)
-            evaluate(predictions, run / TEST, scores, resamples=1, worst=0, workers=0, quiet=True)
+            predict([run], run / TEST, predictions, PredictOptions(quiet=True))
+            evaluate(predictions, run / TEST, scores, EvaluateOptions(resamples=1, worst=0, workers=0, quiet=True))
     except GenesisError as error:
         return Result(math.nan, why=str(error))
     return read_result(trial)
@@ -118,17 +124,15 @@ def read_result(trial: Trial) -> Result:
         value = sum(known) / len(known)  # the mean of the labels' means is another where cases lack labels
     if math.isnan(value):
         return Result(math.nan, why=f"{trial.metric} is undefined on these test cases; choose another --metric")
-    with open(trial.into / "run" / "log.csv", newline="", encoding="utf-8") as file:
-        time_s = max(float(row["time_s"]) for row in csv.DictReader(file))
+    time_s = max(float(row["time_s"]) for row in read_rows(trial.into / "run" / "log.csv"))
     return Result(value, by_case, time_s)
 
 
 def _by_case(path: Path, metric: str) -> tuple[tuple[str, str, float], ...]:
     """Mean over a case's labels that have one, or NaN; nothing where the metric is one of all cases together."""
     found: dict[tuple[str, str], list[float]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if metric in row:
-                values = found.setdefault((row["id"], row["patient"]), [])
-                values += [float(row[metric])] if row[metric] else []
+    for row in read_rows(path):
+        if metric in row:
+            values = found.setdefault((row["id"], row["patient"]), [])
+            values += [float(row[metric])] if row[metric] else []
     return tuple((*key, sum(values) / len(values) if values else math.nan) for key, values in found.items())

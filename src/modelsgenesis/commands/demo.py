@@ -1,24 +1,26 @@
 """The whole line on made-up scans: `genesis demo OUT`."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from modelsgenesis.commands.prepare import prepare
+from modelsgenesis.commands.pretrain import pretrain
+from modelsgenesis.commands.report import report
+from modelsgenesis.commands.show import show
 from modelsgenesis.core.device import make_fabric
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.options import verb
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.phantom import phantom_paths, write_phantoms
-from modelsgenesis.pretraining.pretrain import pretrain
 from modelsgenesis.recipes import Recipe, small
 from modelsgenesis.recipes.recipe import build_learner
-from modelsgenesis.reports.run_page import report
-from modelsgenesis.reports.sample_sheet import recipe_of, show, telling_sample
+from modelsgenesis.reports.replay import recipe_of, telling_sample
 from modelsgenesis.training.dry_run import STEPS
 from modelsgenesis.training.dry_run import seconds_a_step as time_steps
 
@@ -30,33 +32,41 @@ LEAST_STEPS, MOST_STEPS = 90, 3000  # fewer steps would show nothing
 SHARE = 0.85  # of the time goes to steps; validations and their sheets take the rest
 
 
-def demo(
-    into: str | Path,
-    *,
-    seconds: float = 120.0,
-    seed: int = 0,
-    steps: int | None = None,
-    scans: int = SCANS,
-    size: tuple[int, int, int] = (160, 128, 96),
-) -> Path:
-    """Walk the whole line on made-up scans: prepare, show, pretrain for a while, report.
-
-    This stage alone calls its siblings, each through its public function, because the line is what it shows. Run
-    again, it goes on where it was stopped.
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Everything that one may choose of a demo.
 
     Args:
-        into: a folder: scans/, store/, sheet.png, run/ and report.html.
-        seconds: about how long to train on this machine; the number of steps is measured once and then kept.
-        seed: of the scans and of the run.
-        steps: of training, in place of the time.
-        scans: how many made-up torsos.
-        size: their voxels along x, y, z.
+        seconds: About how many seconds to train on this machine; the number of steps is measured once and then kept.
+        seed: The seed decides the scans and the run.
+        steps: How many steps to train, in place of the time.
+        scans: How many torsos are made up.
+        size: How many voxels they have along x, y, z.
+    """
+
+    seconds: float = 120.0
+    seed: int = 0
+    steps: int | None = None
+    scans: int = SCANS
+    size: tuple[int, int, int] = (160, 128, 96)
+
+
+@verb(DemoOptions)
+def demo(into: str | Path, options: DemoOptions) -> Path:
+    """Walk the whole line on made-up scans: prepare, show, pretrain for a while, report.
+
+    This verb alone calls its siblings, each through its public function, because the line is what it shows. Run again,
+    it goes on where it was stopped.
+
+    Args:
+        into: A folder: scans/, store/, sheet.png, run/ and report.html.
     Returns:
         The report's path, or the run's folder when a signal stopped the training.
     Raises:
         DataError: fewer than two scans, no time or no step to train; the folder holds another demo, or cannot be
             written.
     """
+    seconds, seed, steps, scans = options.seconds, options.seed, options.steps, options.scans
     if scans < 2 or not seconds > 0:
         raise DataError(f"a demo needs at least 2 scans and some seconds, got {scans} scans and {seconds:g} seconds")
     if steps is not None and steps < 1:
@@ -69,7 +79,7 @@ def demo(
     say(f"1/5 making up {scans} torsos in {into / 'scans'}")
     if left := sorted({*(into / "scans").glob("torso-*")} - {*phantom_paths(into, scans, seed=seed)}):
         raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
-    write_phantoms(into, scans, seed=seed, size=size)
+    write_phantoms(into, scans, seed=seed, size=options.size)
     say(f"2/5 preparing them into {into / 'store'}")
     store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
     recipe = timed_recipe(into / "run", store, seconds, seed, steps)

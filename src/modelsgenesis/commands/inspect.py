@@ -1,5 +1,25 @@
-"""The verb inspect."""
+"""The verb inspect: `genesis inspect DATA`."""
 
-from modelsgenesis.reports.inspection import inspect
+from pathlib import Path
 
-__all__ = ["inspect"]
+from modelsgenesis.core.options import verb
+from modelsgenesis.reports import inspection as room
+from modelsgenesis.reports.inspection import InspectOptions
+
+
+@verb(InspectOptions)
+def inspect(data: str | Path, options: InspectOptions) -> Path | str:
+    """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
+
+    Every problem comes with its file and its remedy. Errors cost a case, warnings do not. As long as there is one case
+    that can be used, this ends well: it has told what there is to tell.
+
+    Args:
+        data: The labelled cases: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical
+            Segmentation Decathlon, a table (CSV) with the columns image and label, or a .npz of MedMNIST.
+    Returns:
+        The page's path; without a page, the text.
+    Raises:
+        DataError: it is no task, or no case of it can be used; stderr then has the problems.
+    """
+    return room.inspect(Path(data), options)

@@ -1,5 +1,30 @@
-"""The verb prepare."""
+"""The verb prepare: `genesis prepare SCANS STORE`."""
 
-from modelsgenesis.data.store.prepare import prepare
+from pathlib import Path
 
-__all__ = ["prepare"]
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.options import verb
+from modelsgenesis.data.store import prepare as room
+from modelsgenesis.data.store.options import PrepareOptions
+
+
+@verb(PrepareOptions)
+def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Path:
+    """Turn scans of any format into a store that training reads: LPS, chunked, without names.
+
+    What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
+    takes in new scans. Before a store is shared, delete `STORE/salt`, which is secret, and look at problems.csv and
+    made.json: they name sources by path.
+
+    Args:
+        source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, a CSV with the column `image` (and,
+            if known, patient, modality, fold), or a .npz of MedMNIST.
+        into: The store's folder.
+    Returns:
+        `into`.
+    Raises:
+        DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
+    """
+    if not str(source) or not str(into):
+        raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
+    return room.prepare(Path(source), Path(into), options)

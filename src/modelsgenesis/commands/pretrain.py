@@ -1,5 +1,30 @@
-"""The verb pretrain."""
+"""The verb pretrain: `genesis pretrain RECIPE STORE RUN`."""
 
-from modelsgenesis.pretraining.pretrain import pretrain
+from pathlib import Path
 
-__all__ = ["pretrain"]
+from modelsgenesis.core.options import verb
+from modelsgenesis.pretraining import pretrain as room
+from modelsgenesis.pretraining.options import PretrainOptions
+from modelsgenesis.recipes import Recipe
+
+
+@verb(PretrainOptions)
+def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options: PretrainOptions) -> Path:
+    """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
+    those of a run that was never stopped.
+
+    Args:
+        recipe: The recipe: chest-ct, chest-ct-official, small, any, package.module:function, or a Recipe.
+        store: The store, made by prepare.
+        into: The run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, and, if
+            the method restores, sheets/.
+    Returns:
+        The run's folder.
+    Raises:
+        DataError: the store is unfinished, too small or of the wrong kind; the folder cannot be written.
+        ShapeError: the cubes do not fit the network, or are too small for the method.
+        TrainingError: the folder holds another run, or the training failed; the message says what to change.
+    """
+    return room.pretrain(recipe, Path(store), Path(into), options)

@@ -1,5 +1,38 @@
-"""The verb report."""
+"""The verb report: `genesis report RUN [PAGE]`."""
 
-from modelsgenesis.reports.run_page import report
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["report"]
+from modelsgenesis.commands.command_line import command
+from modelsgenesis.core.options import verb
+from modelsgenesis.reports import run_page as room
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Everything that one may choose of a report.
+
+    Args:
+        sample: Which sample of training the sheet shows; by default the one of the first sixteen with most to see.
+    """
+
+    sample: int | None = None
+
+
+@verb(ReportOptions)
+def report(run: str | Path, into: str | Path | None = None, options: ReportOptions = ReportOptions()) -> Path:
+    """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
+
+    The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere. A benchmark's
+    folder also gets report.md, the figures, and the tables as CSV and LaTeX.
+
+    Args:
+        run: The folder of a run or benchmark, made by pretrain or benchmark, finished or not.
+        into: The HTML file, or a folder that gets report.html; by default the run's own.
+    Returns:
+        The page's path.
+    Raises:
+        DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
+    """
+    page = None if into is None else Path(into)
+    return room.report(Path(run), page, sample=options.sample, command=command)

@@ -1,5 +1,30 @@
-"""The verb show."""
+"""The verb show: `genesis show RECIPE STORE PICTURE`."""
 
-from modelsgenesis.reports.sample_sheet import show
+from pathlib import Path
 
-__all__ = ["show"]
+from modelsgenesis.core.options import verb
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.reports import sample_sheet as room
+from modelsgenesis.reports.sample_sheet import ShowOptions
+
+
+@verb(ShowOptions)
+def show(recipe: Recipe | str, store: str | Path, into: str | Path, options: ShowOptions) -> Path:
+    """Draw one sample of training: original, each deformation alone, all together, and the difference they make.
+
+    With a run also what its network restores, and the error. The planes are hung as a radiologist expects: the
+    patient's right on the picture's left, front or head on top, true to the patient's proportions.
+
+    Args:
+        recipe: The recipe: chest-ct, small, any, ..., package.module:function, or a Recipe. When the run was made with
+            a recipe of this name, its own settings and seed are taken.
+        store: The store, made by prepare.
+        into: The PNG file.
+    Returns:
+        The PNG's path.
+    Raises:
+        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png; a
+            method that restores nothing.
+        ShapeError: the run's network cannot take such cubes.
+    """
+    return room.show(recipe, Path(store), Path(into), options)

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.pretraining.recalibrate import recalibrate
+from modelsgenesis.core.options import verb
+from modelsgenesis.pretraining import recalibrate as recalibrating
+from modelsgenesis.pretraining.recalibrate import RecalibrateOptions
 from modelsgenesis.weights import hub, registry
 from modelsgenesis.weights.download import Patience, Progress
 from modelsgenesis.weights.fetch import fetch as fetch_entry
@@ -51,19 +54,30 @@ def show(name: str) -> str:
     return _text(_described(registry.find(name)))
 
 
-def fetch(
-    name: str | Entry, into: str | Path, *, accept: bool = False, stall_s: float = 60.0, quiet: bool = False
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions:
+    """Everything that one may choose of a download.
+
+    Args:
+        accept: The licence is accepted; without it, it is shown and you are asked.
+        stall_s: How many seconds without a byte make a line count as dead.
+        quiet: Nothing is shown and nothing is asked.
+    """
+
+    accept: bool = False
+    stall_s: float = 60.0
+    quiet: bool = False
+
+
+@verb(FetchOptions)
+def fetch(name: str | Entry, into: str | Path, options: FetchOptions) -> Path:
     """Download weights of the registry, once you have accepted their licence.
 
     Stopped or broken off, the same command goes on where it was. What is there already is only checked.
 
     Args:
-        name: of the entry; in Python also one that you made.
-        into: the folder that gets the file and its record, NAME.json.
-        accept: the licence; without it, it is shown and you are asked.
-        stall_s: seconds without a byte after which a line counts as dead.
-        quiet: show nothing and ask nothing.
+        name: The name of the entry; in Python also one that you made.
+        into: The folder that gets the file and its record, NAME.json.
     Returns:
         The file, for --from and mg.load.
     Raises:
@@ -71,16 +85,36 @@ def fetch(
         DataError: the disk is full or the folder cannot be written.
     """
     entry = name if isinstance(name, Entry) else registry.find(name)
-    folder, console = Path(into), Console(stderr=True, quiet=quiet)
+    folder, console = Path(into), Console(stderr=True, quiet=options.quiet)
     if not is_accepted(entry, folder):
         console.print(_described(entry))
-        if not accept and not _says_yes(console):
+        if not options.accept and not _says_yes(console):
             raise WeightsError(
                 f"the licence of {entry.name} was not accepted, and nothing was downloaded; read it at "
                 f"{entry.licence.url}, and answer yes or give --accept"
             )
     with _bar(entry.name, console) as progress:
-        return fetch_entry(entry, folder, patience=Patience(stall_s=stall_s), progress=progress)
+        return fetch_entry(entry, folder, patience=Patience(stall_s=options.stall_s), progress=progress)
+
+
+@verb(RecalibrateOptions)
+def recalibrate(source: str | Path, store: str | Path, into: str | Path, options: RecalibrateOptions) -> Path:
+    """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of your scans.
+
+    The authors' PyTorch network predicts otherwise for the same cube in other company. Afterwards it does not; how much
+    it did, and how far the new predictions are from the old, is measured on other cubes of the store and told.
+
+    Args:
+        source: A weights file or a run: the authors' own, or any U-Net with the norm batch_stats or batch.
+        store: The store, made by prepare.
+        into: The folder that gets model.safetensors and recalibration.json; --from and mg.load take it.
+    Returns:
+        `into`.
+    Raises:
+        WeightsError: the network has another norm, or its file does not say which cubes it was trained on.
+        DataError: the store gives no such cubes.
+    """
+    return recalibrating.recalibrate(source, Path(store), Path(into), options)
 
 
 def push(folder: str | Path, repo: str, *, public: bool = False) -> str:

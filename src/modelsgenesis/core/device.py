@@ -1,23 +1,61 @@
-"""Where a run computes: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
+"""What computes, and in which precision: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
 
 import logging
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.errors import GenesisError, TrainingError
 from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.single_process import Alone
-from modelsgenesis.training.plan import Precision
 
 Accelerator = Literal["auto", "cpu", "gpu"]
-MACHINE = "machine"  # of a certificate's arguments: where a run was finished
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
+MACHINE = "machine"  # of a provenance's arguments: where a run was finished
+SHARE = 3  # of a GPU's free memory that the weighted sum of windows may take: one third
 CPU_INFO = Path("/proc/cpuinfo")
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark would repeat its greetings every run
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device, and whether it computes in bf16.
+
+    Args:
+        device: where the networks are.
+        bf16: whether convolutions may compute in bf16.
+    """
+
+    device: torch.device
+    bf16: bool = False
+
+    def of_sum(self, num_bytes: int) -> torch.device:
+        """The device of a sum of this size: the network's own, or the CPU where that has too little memory."""
+        if self.device.type != "cuda" or num_bytes * SHARE <= torch.cuda.mem_get_info(self.device)[0]:
+            return self.device
+        return torch.device("cpu")
+
+
+def find_machine(accelerator: Accelerator = "auto", precision: Precision = "auto") -> Machine:
+    """Choose the device and precision of a network that predicts.
+
+    Args:
+        accelerator: "auto" takes a GPU where there is one.
+        precision: "auto" is bf16 where the device computes it fast.
+    Raises:
+        GenesisError: a GPU is asked for and there is none.
+    """
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise GenesisError("a GPU is asked for, and there is none here; use --accelerator cpu")
+    chosen = choose_accelerator(accelerator)
+    device = torch.device("cuda" if chosen == "gpu" else "cpu")
+    return Machine(device, choose_precision(precision, chosen) == "bf16-mixed")
 
 
 def make_fabric(
@@ -37,26 +75,41 @@ def make_fabric(
         raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
         raise TrainingError(f"{devices} GPUs asked for, {torch.cuda.device_count()} here; use --accelerator cpu")
-    if accelerator == "auto":
-        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    kind = choose_accelerator(accelerator)
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
-    chosen = choose_precision(precision, accelerator)
+    chosen = choose_precision(precision, kind)
     if devices * nodes == 1:
-        return Alone(torch.device("cuda", 0) if accelerator == "gpu" else torch.device("cpu"), chosen)
+        return Alone(torch.device("cuda", 0) if kind == "gpu" else torch.device("cpu"), chosen)
     # Here, and in no module's head: they take two seconds, which a process alone need not wait.
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     return Fabric(
-        accelerator=accelerator,
+        accelerator=kind,
         devices=devices,
         num_nodes=nodes,
         strategy="ddp",
         precision=chosen,
         plugins=SLURMEnvironment() if SLURMEnvironment.detect() else None,
     )
+
+
+def choose_accelerator(accelerator: Accelerator) -> Literal["cpu", "gpu"]:
+    """Decide "auto": a GPU where there is one."""
+    if accelerator == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return accelerator
+
+
+def choose_precision(precision: Precision, accelerator: Literal["cpu", "gpu"]) -> Literal["32-true", "bf16-mixed"]:
+    """Decide "auto": bf16 on GPUs that have it, and on CPUs with bf16 instructions, where it halves a step."""
+    if precision != "auto":
+        return precision
+    if accelerator == "gpu":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
 def gpus_here(accelerator: Accelerator) -> list[str]:
@@ -68,17 +121,8 @@ def gpus_here(accelerator: Accelerator) -> list[str]:
     return said[: len(numbers)] if said else numbers
 
 
-def choose_precision(precision: Precision, accelerator: Accelerator) -> Literal["32-true", "bf16-mixed"]:
-    """Decide "auto": bf16 on GPUs that have it, and on CPUs with bf16 instructions, where it halves a step."""
-    if precision != "auto":
-        return precision
-    if accelerator == "gpu":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
-
-
 def describe_machine(fabric: Processes) -> dict[str, Any]:
-    """Say what a run computes on, for its certificate; it names kinds of machines, and no computer or person."""
+    """Say what a run computes on, for its provenance; it names kinds of machines, and no computer or person."""
     device = fabric.device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

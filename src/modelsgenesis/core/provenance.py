@@ -2,6 +2,7 @@
 
 import datetime
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json
 
 FILE = "made.json"
+ASKED = "asked"  # of the arguments: the options as they were given, where others follow from them
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class Provenance:
     commit: str | None
     seed: int | None
     finished: str  # UTC, ISO 8601
+
+
+CommandLine = Callable[[str, Provenance], str]  # a folder and its provenance -> the command that makes it anew
 
 
 def write_provenance(

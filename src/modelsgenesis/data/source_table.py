@@ -1,13 +1,15 @@
 """A CSV that names the scans, with what else is known of them."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.image_format import Mapper
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import Mapper, Source, classify, describe_file, find_sources
+from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 
 ALSO = {"MRI": "MR", "MR": "MR", "CT": "CT", "XR": "XR", "X-RAY": "XR", "UNKNOWN": "unknown", "": ""}
@@ -25,7 +27,7 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     Raises:
         DataError: it is no CSV, or has no column `image`, or no row.
     """
-    rows, columns = read_rows(path)
+    rows, columns = tables.read_table(path)
     if "image" not in columns:
         raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
     if not rows:
@@ -41,23 +43,6 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
         except UnreadableError as error:
             problems.append(error.at(place))
     return _agreeing(sources, problems), problems
-
-
-def read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """Read a CSV.
-
-    Returns:
-        Its rows, {column: text without blanks at its ends}, and the names of its columns.
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = list(reader.fieldnames or [])
-            return [{name: (row[name] or "").strip() for name in columns} for row in reader], columns
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
 
 
 def sources_at(
@@ -80,12 +65,12 @@ def sources_at(
         return found, problems
     if not place.is_file():
         raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
-    kind = classify(place, pictures=pictures)
-    if kind == "dicom":
-        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
-    if not kind:
+    format_ = classify(place, pictures=pictures)
+    if format_ is None:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
-    return [describe_file(place, kind, root)], []
+    if format_.is_directory:
+        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
+    return [describe_file(place, format_, root)], []
 
 
 def _with_row(source: Source, row: Mapping[str, str]) -> Source:

@@ -1,39 +1,44 @@
 """How good predictions are: `genesis evaluate PREDICTIONS TRUTH OUT`."""
 
-import csv
 import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import write_json, written_aside
+from modelsgenesis.core.files import write_json
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.tables import read_rows, write_table
+from modelsgenesis.core.target import Kind, Target, find_target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
-from modelsgenesis.evaluation.mask_page import TITLES, Origin, masks_page, number
+from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
-from modelsgenesis.evaluation.table_page import answers_page
+from modelsgenesis.evaluation.options import EvaluateOptions
+from modelsgenesis.evaluation.page_parts import Origin
+from modelsgenesis.evaluation.table_page import table_page
 from modelsgenesis.evaluation.table_predictions import (
-    Told,
-    answer_rows,
-    match_answers,
-    read_told,
-    score_answers,
-    true_values,
+    PredictionTable,
+    case_rows,
+    match_rows,
+    read_predictions,
+    score_predictions,
 )
 from modelsgenesis.metrics.summary import MEAN, Line, summarise
+from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
@@ -41,88 +46,61 @@ SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
 VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
-def evaluate(
-    predictions: str | Path,
-    truth: str | Path,
-    into: str | Path,
-    *,
-    tolerance: float = 1.0,
-    empty: Literal["undefined", "perfect"] = "undefined",
-    kind: Kind | None = None,
-    label: str | None = None,
-    classes: dict[str, str] | None = None,
-    split: Literal["train", "val", "test"] | None = None,
-    only_predicted: bool = False,
-    resamples: int = 2000,
-    seed: int = 0,
-    worst: int = 6,
-    workers: int | None = None,
-    quiet: bool = False,
-) -> Path:
+def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOptions) -> Path:
     """Compare predictions with the truth, case by case and label by label.
 
     Args:
-        predictions: a folder made by predict, or any folder of masks named after their cases, or a CSV with the
-            columns id and p_LABEL for each class, or the numbers' names.
-        truth: a data set, a CSV of images and labels, or a folder of masks.
-        into: the folder of cases.csv, summary.csv, summary.json and report.html.
-        tolerance: of the surface Dice, in mm.
-        empty: what a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
-        kind: of the truth, where a table's labels could mean two; by default as the predictions are.
-        label: the column of a table that is the truth.
-        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3".
-        split: cases of the truth to compare; all by default.
-        only_predicted: leave cases without a prediction out, where they count as empty predictions otherwise.
-        resamples: of the patients, for the 95 % intervals.
-        seed: of the resamples.
-        worst: how many of the worst cases the page pictures.
-        workers: processes; by default one a core when there are many cases, 0 works in this process.
-        quiet: no table at the end.
+        predictions: A folder of predictions, or a CSV of them.
+        truth: A data set, a table or a folder of masks.
+        into: The folder of the scores.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to compare, or a setting is out of range.
     """
-    predictions, truth, into = Path(predictions), Path(truth), Path(into)
-    _check(predictions, tolerance, resamples, seed, worst, workers)
+    _check(predictions, options)
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
     check_own(into, [SUMMARY, CASES, PAGE])
-    told, asked = read_told(predictions), predicted_target(predictions)
-    meant = kind or (asked.kind if asked else told.kind if told else None)
-    task = read_truth(truth, predictions, asked, kind=meant, label=label, classes=classes)
-    cases = [case for case in task.cases if split in (None, case.split)]
+    of_network = predicted_target(predictions)
+    table = read_predictions(predictions, _table_kind(of_network, options.kind))
+    meant = options.kind or (of_network.kind if of_network else table.target.kind if table else None)
+    task = read_truth(truth, predictions, of_network, kind=meant, label=options.label, classes=options.classes)
+    cases = [case for case in task.cases if options.split in (None, case.split)]
     if not cases:
-        raise DataError(f"{truth}: no case of the split {split}; leave --split out, or name another")
-    origin = Origin(predictions, truth, only_predicted, resamples, seed, worst, task.problems)
-    if task.target.kind == "segmentation":
-        target = task.target
-        lines = _masks(into, cases, Rules(target, tolerance, empty), origin, workers)
-    elif told is None:
+        raise DataError(f"{truth}: no case of the split {options.split}; leave --split out, or name another")
+    origin = Origin(
+        predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
+    )
+    target: Target = task.target
+    if isinstance(target, MaskTarget):
+        lines = _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers)
+    elif table is None or not isinstance(target, TableTarget):
         raise DataError(
-            f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
+            f"{predictions}: has no {TABLE}, though {truth} is a task of {target.kind}; "
             "write one with the columns id and p_LABEL for each class, or the numbers' names"
         )
     else:
-        target = _network_s(asked, told, task.target)
-        lines = _table(into, cases, told, (task.target, target), origin)
+        of_truth, target = target, _target_of_network(of_network, table, target)
+        lines = _table(into, cases, table, (of_truth, target), origin)
     arguments = {
-        "tolerance_mm": tolerance,
-        "empty": empty,
-        "kind": kind,
-        "label": label,
-        "classes": classes,
-        "split": split,
-        "only_predicted": only_predicted,
-        "resamples": resamples,
-        "worst": worst,
+        "tolerance_mm": options.tolerance,
+        "empty": options.empty,
+        "kind": options.kind,
+        "label": options.label,
+        "classes": options.classes,
+        "split": options.split,
+        "only_predicted": options.only_predicted,
+        "resamples": options.resamples,
+        "worst": options.worst,
         "target": describe(target),
     }
     rounded = [_rounded(vars(line)) for line in lines]
-    _write_rows(into / SUMMARY, rounded)
-    write_json(into / "summary.json", {"rules": arguments, "seed": seed, "lines": rounded})
-    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=seed)
-    console = Console(stderr=True, quiet=quiet)
+    write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
+    write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
+    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
+    console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
     _warn(into, console)
     return into
@@ -147,65 +125,71 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
     lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
     origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, _case_rows(compared, names))
+    rows = _case_rows(compared, names)
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
     return lines
 
 
-def _table(into: Path, cases: Sequence[Case], told: Told, targets: tuple[Target, Target], origin: Origin) -> list[Line]:
+def _table(
+    into: Path, cases: Sequence[Case], table: PredictionTable, targets: tuple[TableTarget, TableTarget], origin: Origin
+) -> list[Line]:
     """Compare classes or numbers; write cases.csv and the page. The targets are the truth's and the network's."""
     of_truth, target = targets
-    answers, extra = match_answers(cases, told, target)
-    kept = [answer for answer in answers if answer.status != "missing"] if origin.only_predicted else answers
-    compared = [answer for answer in kept if answer.status == "compared"]
+    found, extra = match_rows(cases, table, target)
+    kept = [one for one in found if one.status != "missing"] if origin.only_predicted else found
+    compared = [one for one in kept if one.status == "compared"]
     if not compared:
         why = f"; the first: {kept[0].id}: {kept[0].status} {kept[0].note}" if kept else ""
-        raise DataError(f"{origin.predictions}: holds no usable answer for a case of {origin.truth}{why}")
-    values = [true_values(answer.case, of_truth, target) for answer in kept]
-    said = np.array([answer.said for answer in compared])
-    true = np.array([true_values(answer.case, of_truth, target) for answer in compared])
-    patients, missing = [answer.patient for answer in compared], len(kept) - len(compared)
-    lines = score_answers(said, true, patients, target, missing=missing, resamples=origin.resamples, seed=origin.seed)
-    origin = replace(origin, extra=extra, left_out=len(answers) - len(kept))
+        raise DataError(f"{origin.predictions}: holds no usable prediction for a case of {origin.truth}{why}")
+    values = [target.true_values(one.case.values, of_truth) for one in kept]
+    predicted = np.array([one.values for one in compared])
+    true = np.array([target.true_values(one.case.values, of_truth) for one in compared])
+    patients, missing = [one.patient for one in compared], len(kept) - len(compared)
+    how = {"missing": missing, "resamples": origin.resamples, "seed": origin.seed}
+    lines = score_predictions(predicted, true, patients, target, **how)
+    origin = replace(origin, extra=extra, left_out=len(found) - len(kept))
     _begin(into)
-    _write_rows(into / CASES, [_rounded(row) for row in answer_rows(kept, values, target)])
-    answers_page(into / PAGE, kept, said, true, lines, target, origin)
+    rows = [_rounded(row) for row in case_rows(kept, values, target)]
+    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
+    table_page(into / PAGE, kept, predicted, true, lines, target, origin)
     return lines
 
 
 def _begin(into: Path) -> None:
-    """Make the folder; while it is written it has no certificate."""
+    """Make the folder; while it is written it has no provenance."""
     into.mkdir(parents=True, exist_ok=True)
     (into / PROVENANCE).unlink(missing_ok=True)
 
 
-def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
-    """What the network was asked: as its certificate says, or as the columns of its table do."""
-    if of_truth.kind != told.kind:
-        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {told.kind}")
-    if asked is not None and asked.exclusive != of_truth.exclusive:
-        one, other = ("one class", "any number of labels")[:: 1 if asked.exclusive else -1]
-        raise DataError(f"the network was taught that a case has {one}, but in the truth it has {other}")
-    if not of_truth.exclusive or of_truth.kind == "regression":
-        return of_truth
-    names = asked.names if asked else told.names
-    strange = [name for name in of_truth.names if name not in names]
-    if strange:
-        raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
-    return Target("classification", tuple(Label(name) for name in names))
+def _table_kind(of_network: Target | None, kind: Kind | None) -> type[TableTarget] | None:
+    """The kind of task whose predictions a table holds, as the network's target or the user tells."""
+    known = type(of_network) if of_network else find_target(kind) if kind else None
+    return known if known is not None and issubclass(known, TableTarget) else None
 
 
-def _check(predictions: Path, tolerance: float, resamples: int, seed: int, worst: int, workers: int | None) -> None:
+def _target_of_network(of_network: Target | None, table: PredictionTable, of_truth: TableTarget) -> TableTarget:
+    """The target by whose labels both sides are compared: the network's, or that of the columns of its table."""
+    if of_truth.kind != table.target.kind:
+        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {table.target.kind}")
+    if of_network is not None and type(of_network) is not type(of_truth):
+        raise DataError(
+            f"the network was trained on cases of {of_network.answers}, but in the truth a case has {of_truth.answers}"
+        )
+    return of_truth.of_network(table.columns, of_network if isinstance(of_network, TableTarget) else None)
+
+
+def _check(predictions: Path, options: EvaluateOptions) -> None:
     if not predictions.is_dir() and predictions.suffix.lower() != ".csv":
         raise DataError(f"{predictions}: no such folder; give a folder of predictions, or a CSV")
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise DataError(f"tolerance must be 0 mm or more, got {tolerance}; 1 is usual")
-    if resamples < 1 or seed < 0:
-        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {resamples} and {seed}")
-    if worst < 0:
-        raise DataError(f"worst cannot be negative, got {worst}; 0 pictures no case")
-    if workers is not None and workers < 0:
-        raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
+    if not (math.isfinite(options.tolerance) and options.tolerance >= 0):
+        raise DataError(f"tolerance must be 0 mm or more, got {options.tolerance}; 1 is usual")
+    if options.resamples < 1 or options.seed < 0:
+        raise DataError(f"resamples must be 1 or more and seed 0 or more, got {options.resamples} and {options.seed}")
+    if options.worst < 0:
+        raise DataError(f"worst cannot be negative, got {options.worst}; 0 pictures no case")
+    if options.workers is not None and options.workers < 0:
+        raise DataError(f"workers cannot be negative, got {options.workers}; 0 works in this process")
 
 
 def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
@@ -238,21 +222,13 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _warn(into: Path, console: Console) -> None:
     """Say how many cases had no prediction of use, which pull the means down or are in none."""
-    with open(into / CASES, newline="", encoding="utf-8") as file:
-        status = {row["id"]: row["status"] for row in csv.DictReader(file)}
+    status = {row["id"]: row["status"] for row in read_rows(into / CASES)}
     lacking = Counter(each for each in status.values() if each != "compared")
     if lacking:
-        said = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
-        console.print(f"evaluate: of {len(status)} cases {said}: {into / PAGE} says how they count", soft_wrap=True)
+        counts = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
+        console.print(f"evaluate: of {len(status)} cases {counts}: {into / PAGE} says how they count", soft_wrap=True)
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:
@@ -264,8 +240,8 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             continue
         if before and line.label != before:
             table.add_section()
-        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, TITLES[line.metric], str(line.n), number(line.value), interval)
+        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

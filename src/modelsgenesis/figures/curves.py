@@ -1,6 +1,5 @@
 """How a run went: its errors, learning rate and speed against the steps, from its log."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.figures.drawing import INK, PALE, save
 
 BLUE, RUST, TEAL = "#1f6fb4", "#c2502e", "#3a8f7d"
@@ -37,15 +37,11 @@ class Log:
         Raises:
             DataError: the file is missing, empty or has no column `step`.
         """
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except FileNotFoundError as error:
+        if not Path(path).exists():
             raise DataError(
                 f"{path}: not there, so the run has not come to its first steps; go on with genesis pretrain first"
-            ) from error
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read as a log ({error})") from error
+            )
+        rows = read_rows(Path(path))
         names = {name for row in rows for name in row if name}
         if "step" not in names:
             raise DataError(f"{path}: no column `step`, so this is no log of a run; was the run stopped before a step?")

@@ -6,112 +6,89 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
-from modelsgenesis.data.store.writer import SETTINGS, only_one, write_table
+from modelsgenesis.data.store.writer import SETTINGS, only_one
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
-from modelsgenesis.inference.machine import Accelerator, Precision, find_machine
-from modelsgenesis.inference.outputs import RECORDS, Wanted, columns_of, predict_case
+from modelsgenesis.inference.options import PredictOptions
+from modelsgenesis.inference.outputs import RECORDS, Wanted, predict_case
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
-OVERLAP = {"segmentation": 0.5, "classification": 0.25, "regression": 0.25}
 
 
-def predict(
-    run: str | Path | Sequence[str | Path],
-    scans: str | Path,
-    into: str | Path,
-    *,
-    also: tuple[Path, ...] = (),
-    overlap: float | None = None,
-    mirror: bool = False,
-    probabilities: bool = False,
-    format: Literal["nifti", "source"] = "nifti",
-    seg: bool = True,
-    pictures: bool = False,
-    accelerator: Accelerator = "auto",
-    precision: Precision = "auto",
-    batch_size: int | None = None,
-    quiet: bool = False,
-) -> Path:
+def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptions) -> Path:
     """Predict for scans of any format; each mask lies on its source, voxel for voxel.
 
-    What cannot be predicted is a line in `OUT/failures.csv`; the rest goes on. Stopped and run again, it goes on where
-    it was. A DICOM-SEG carries the patient's tags of its source, and the tables name sources by path.
-
     Args:
-        run: made by finetune; one of several folds is an ensemble. In Python also a list of runs.
-        scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of PNG and JPEG for networks of pictures;
-            one such file; or a CSV with the column `image` (or image_0, image_1 ... for channels) and, if known, id and
-            modality.
-        into: the folder of the predictions: a file a case, predictions.csv, failures.csv.
-        also: more runs, whose probabilities are averaged with those of the first.
-        overlap: share of a window that the next one sees again; 0.5, or 0.25 where a scan has one answer.
-        mirror: average over windows mirrored as the networks were taught, too; along all axes eight times the work.
-        probabilities: keep each label's, as OUT/probabilities/ID__p_LABEL.nii.gz.
-        format: of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
-        seg: leave the DICOM-SEG beside the NIfTI file of a DICOM series out with --no-seg.
-        pictures: of each mask on its scan, in OUT/pictures.
-        accelerator: auto, cpu or gpu.
-        precision: auto, 32-true or bf16-mixed.
-        batch_size: windows at a time; by default as many as make up a million voxels.
-        quiet: no progress.
+        runs: The fine-tuned runs, of which all that `options.also` names are part; several are an ensemble.
+        scans: A folder, a file or a table of scans.
+        into: The folder of the predictions.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to predict, nothing could be predicted, or OUT holds something else.
         WeightsError: there is no fine-tuned network, or the networks do not go together.
     """
-    runs = [Path(each) for each in ([run] if isinstance(run, (str, Path)) else run)] + [Path(each) for each in also]
-    scans, into = Path(scans), Path(into)
-    if batch_size is not None and batch_size < 1:
-        raise DataError(f"batch_size must be 1 or more, got {batch_size}; leave it out for a sensible one")
+    runs = [*runs, *options.also]
+    if options.batch_size is not None and options.batch_size < 1:
+        raise DataError(f"batch_size must be 1 or more, got {options.batch_size}; leave it out for a sensible one")
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
-    machine = find_machine(accelerator, precision)
+    machine = find_machine(options.accelerator, options.precision)
     tuned = find_fine_tuned(runs)
-    overlap = OVERLAP[tuned.target.kind] if overlap is None else overlap
+    overlap = tuned.target.overlap if options.overlap is None else options.overlap
     if not 0 <= overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
-    settings = {"overlap": overlap, "mirror": mirror, "precision": precision, "format": format}
-    wanted = Wanted(tuned, overlap, batch_size, format, seg=seg, probabilities=probabilities, pictures=pictures)
-    if mirror and not tuned.mirror:
+    settings = {"overlap": overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format}
+    wanted = Wanted(
+        tuned,
+        overlap,
+        options.batch_size,
+        options.format,
+        seg=options.seg,
+        probabilities=options.probabilities,
+        pictures=options.pictures,
+    )
+    if options.mirror and not tuned.mirror:
         raise DataError("the networks were taught no mirrored patches, so they know none; leave --mirror out")
-    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if mirror else ())
+    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if options.mirror else ())
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=options.quiet)
     with only_one(into, "predict"):
         _clear(into)
         cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-        write_table(into / PREDICTIONS, columns_of(tuned.target), [row for row in rows if row])
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), [row for row in rows if row])
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(_nothing(scans, into, problems))
         arguments = {
             "target": describe(tuned.target),
             **settings,
-            "probabilities": probabilities,
-            "seg": seg,
-            "pictures": pictures,
+            "probabilities": options.probabilities,
+            "seg": options.seg,
+            "pictures": options.pictures,
             "cases": done,
         }
         if not _has_provenance(into, arguments):
@@ -173,10 +150,8 @@ def _predict_each(
             if record is not None:
                 problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
                 rows.append(record["row"])
-            elif ensemble.target.kind == "segmentation":
-                rows.append(
-                    {"id": case.id, "image": os.path.abspath(case.images[0].path), "prediction": "", "status": "failed"}
-                )
+            elif failed := ensemble.target.failed_row:
+                rows.append({"id": case.id, "image": os.path.abspath(case.images[0].path), **failed})
             count(record is not None)
     return rows
 

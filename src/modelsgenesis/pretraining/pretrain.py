@@ -1,7 +1,6 @@
 """Pre-train a network on a store of unlabelled scans."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +9,7 @@ import torch
 from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
-from modelsgenesis.core.device import MACHINE, Accelerator, describe_machine, make_fabric
+from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
@@ -21,15 +20,15 @@ from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
-from modelsgenesis.nets.norms import Norm
+from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.nnunet_plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.plan import Optimizer, Precision, Schedule, Where
-from modelsgenesis.training.run_folder import Batches, is_done, remember
+from modelsgenesis.training.run_folder import is_done, remember
 from modelsgenesis.weights.files import save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
@@ -37,93 +36,14 @@ MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 
 
-def pretrain(
-    recipe: Recipe | str,
-    store: str | Path,
-    into: str | Path,
-    *,
-    plans: str | Path | None = None,
-    configuration: str = "3d_fullres",
-    seed: int = 0,
-    size: tuple[int, ...] | None = None,
-    rule: str | None = None,
-    backbone: str | None = None,
-    width: int | None = None,
-    norm: Norm | None = None,
-    method: str | None = None,
-    arm: str | None = None,
-    drop_skips: float | None = None,
-    block: int | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    accumulate: int | None = None,
-    optimizer: Optimizer | None = None,
-    lr: float | None = None,
-    weight_decay: float | None = None,
-    schedule: Schedule | None = None,
-    warmup_steps: int | None = None,
-    clip_norm: float | None = None,
-    validate_every: int | None = None,
-    val_cubes: int | None = None,
-    patience: int | None = None,
-    precision: Precision | None = None,
-    compile: bool = False,
-    workers: int | None = None,
-    views: Where | None = None,
-    train_folds: tuple[int, ...] | None = None,
-    val_folds: tuple[int, ...] | None = None,
-    accelerator: Accelerator = "auto",
-    devices: int = 1,
-    nodes: int = 1,
-    dry_run: bool = False,
-) -> Path:
+def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOptions) -> Path:
     """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
 
-    Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
-    those of a run that was never stopped.
-
     Args:
-        recipe: chest-ct, chest-ct-official, small, any, package.module:function, or a Recipe.
-        store: made by prepare.
-        into: the run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, and, if
-            the method restores, sheets/.
-        plans: of nnU-Net v2 (nnUNetPlans.json): its network, patch, batch and normalisation take the recipe's place, so
-            that `export --to nnunet` gives what nnUNetv2_train starts from; the store must be at the plans' spacing.
-        configuration: of the plans.
-        seed: of the cubes, the deformations and the first weights.
-        size: of the cubes in voxels, in place of the recipe's; so with every setting that follows.
-        rule: where cubes may lie: lung, not_mostly_air or anywhere.
-        backbone: unet3d or residual-unet, or package.module:Class.
-        width: of the network's first convolution.
-        norm: of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
-        method: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation, relative-position, or
-            package.module:Class.
-        arm: of the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
-            its name (painting is one) all others.
-        drop_skips: of the method genesis: how often each skip of the network is shut while it learns, 0 to 1.
-        block: of the method mae: the side of what is hidden, in voxels; 8 suits cubes of 32 and more.
-        steps: of the optimiser.
-        batch_size: cubes a step, over all processes.
-        accumulate: backward passes a step.
-        optimizer: adamw or sgd.
-        lr: peak learning rate.
-        weight_decay: of the convolutions' weights.
-        schedule: of the learning rate: cosine, plateau, halving or constant.
-        warmup_steps: over which it rises.
-        clip_norm: the gradient's greatest norm.
-        validate_every: steps between validations.
-        val_cubes: held-out cubes.
-        patience: validations without a better one before the run stops.
-        precision: auto, 32-true or bf16-mixed.
-        compile: the network with torch.compile.
-        workers: loader processes a process.
-        views: deform cubes in the loader's workers, or on the device, where a worker would not keep up.
-        train_folds: of the store.
-        val_folds: of the store, held out.
-        accelerator: auto, cpu or gpu.
-        devices: processes a machine; torchrun's and SLURM's own launch are noticed.
-        nodes: machines.
-        dry_run: measure a few steps, say what would happen, and write nothing.
+        recipe: The recipe, or its name.
+        store: The store of scans.
+        into: The run's folder.
+        options: All that was chosen.
     Returns:
         The run's folder.
     Raises:
@@ -132,32 +52,21 @@ def pretrain(
         TrainingError: the folder holds another run, or the training failed; the message says what to change.
     """
     begun = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    if plans is not None:
-        given = {"--backbone": backbone, "--width": width, "--norm": norm}
-        begun = _planned(begun, Path(plans), configuration, Path(store), given)
-    changed = begun.but(
-        cubes={"size": size, "rule": rule},
-        plan={
-            "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "optimizer": optimizer, "lr": lr,
-            "weight_decay": weight_decay, "schedule": schedule, "warmup_steps": warmup_steps, "clip_norm": clip_norm,
-            "validate_every": validate_every, "val_cubes": val_cubes, "patience": patience, "precision": precision,
-            "compile": compile or None, "workers": workers, "views": views,
-        },
-        backbone=backbone,
-        backbone_args={"width": width, "norm": norm},
-        method=method.replace("-", "_") if method else None,
-        method_args={"arm": arm.replace("-", "_") if arm else None, "drop_skips": drop_skips, "block": block},
-        folds={"train_folds": train_folds, "val_folds": val_folds},
-    )  # fmt: skip
-    fabric = make_fabric(changed.plan.precision, accelerator=accelerator, devices=devices, nodes=nodes)
-    return _follow(changed, Path(store), Path(into), seed, fabric, dry_run=dry_run)
+    if options.plans is not None:
+        begun = _planned(begun, Path(options.plans), store, options)
+    changed = options.applied_to(begun)
+    fabric = make_fabric(
+        changed.plan.precision, accelerator=options.accelerator, devices=options.devices, nodes=options.nodes
+    )
+    return _follow(changed, store, into, options.seed, fabric, dry_run=options.dry_run)
 
 
-def _planned(recipe: Recipe, plans: Path, configuration: str, store: Path, options: dict[str, Any]) -> Recipe:
+def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
     """The recipe, changed as nnU-Net's plans say."""
-    if wrong := [option for option, value in options.items() if value is not None]:
+    given = {"--backbone": options.backbone, "--width": options.width, "--norm": options.norm}
+    if wrong := [flag for flag, value in given.items() if value is not None]:
         raise TrainingError(f"{', '.join(wrong)}: {plans} decides the network; leave it out, or --plans")
-    return follow_plans(recipe, read_planned(plans, configuration), Store.open(store))
+    return follow_plans(recipe, read_planned(plans, options.configuration), Store.open(store))
 
 
 def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, *, dry_run: bool) -> Path:
@@ -212,22 +121,16 @@ class _Work:
             CubeStream(self.samplers[0], made, seed=seed, name="train"),
             CubeStream(self.samplers[1], learner.views, seed=seed, name="validation"),
         ]
-        self.batches = Batches(recipe.plan, fabric)
 
     def materials(self) -> Materials:
         """Hand out the batches and the keeping of files."""
-        return Materials(self._training, self._validation, self._keep_best, self._draw)
+        samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes)
+        return samples.materials(self.recipe.plan, self.fabric, keep_best=self._keep_best, after_validation=self._draw)
 
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
         """What a weights file says of its making."""
         taught = taught_parts(self.learner.backbone)
         return {"recipe": describe(self.recipe), "taught": taught, "seed": self.seed, "step": step, "figures": metrics}
-
-    def _training(self, first: int, passes: int) -> Iterator[Batch]:
-        return self.batches.training(self.streams[0], first, passes)
-
-    def _validation(self) -> Iterator[Batch]:
-        return self.batches.held_out(self.streams[1], self.recipe.plan.val_cubes)
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}

@@ -1,7 +1,7 @@
 """An ordinary batch norm from cubes of a store: `genesis weights recalibrate FILE STORE OUT`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,20 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from modelsgenesis.core.device import Accelerator, find_machine
 from modelsgenesis.core.errors import DataError, WeightsError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe, rebuild
+from modelsgenesis.core.provenance import ASKED, read_provenance, write_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.inference.machine import Accelerator, find_machine
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
-from modelsgenesis.reports.command_line import ASKED
 from modelsgenesis.weights import recalibrating
 from modelsgenesis.weights.fetch import record_beside
 from modelsgenesis.weights.files import network_file, save_network
@@ -34,51 +33,54 @@ VERB = "weights recalibrate"
 REPORT = "recalibration.json"
 
 
-def recalibrate(
-    source: str | Path,
-    store: str | Path,
-    into: str | Path,
-    *,
-    recipe: str | None = None,
-    batches: int = 32,
-    batch_size: int = 8,
-    seed: int = 0,
-    accelerator: Accelerator = "auto",
-    quiet: bool = False,
-) -> Path:
-    """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of your scans.
-
-    The authors' PyTorch network answers otherwise for the same cube in other company. Afterwards it does not; how much
-    it did, and how far the new answers are from the old, is measured on other cubes of the store and told.
+@dataclass(frozen=True, kw_only=True)
+class RecalibrateOptions:
+    """Everything that one may choose of a recalibration.
 
     Args:
-        source: a weights file or a run: the authors' own, or any U-Net with the norm batch_stats or batch.
-        store: made by prepare.
-        into: the folder that gets model.safetensors and recalibration.json; --from and mg.load take it.
-        recipe: whose cubes are cut; by default those that the network was taught on, as far as its file says.
-        batches: how many.
-        batch_size: cubes each; 2 or more.
-        seed: of the cubes: the same seed gives the same network.
-        accelerator: where it is computed.
-        quiet: nothing is told.
+        recipe: The recipe whose cubes are cut; by default those that the network was trained on, as far as its file
+            says.
+        batches: How many batches of cubes are seen.
+        batch_size: How many cubes there are a batch; 2 or more.
+        seed: The seed decides the cubes: the same seed gives the same network.
+        accelerator: What computes: auto, cpu or gpu.
+        quiet: Nothing is said.
+    """
+
+    recipe: str | None = None
+    batches: int = 32
+    batch_size: int = 8
+    seed: int = 0
+    accelerator: Accelerator = "auto"
+    quiet: bool = False
+
+
+def recalibrate(source: str | Path, store: Path, into: Path, options: RecalibrateOptions) -> Path:
+    """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of a store.
+
+    Args:
+        source: The weights file or run whose network has such a norm.
+        store: The store of scans.
+        into: The folder that gets the weights and what was measured.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
-        WeightsError: the network has another norm, or its file does not say which cubes it was taught on.
+        WeightsError: the network has another norm, or its file does not say which cubes it was trained on.
         DataError: the store gives no such cubes.
     """
+    recipe, batches, batch_size, seed = options.recipe, options.batches, options.batch_size, options.seed
     if batches < 1 or batch_size < 2 or seed < 0:
         raise DataError(
             f"at least 1 batch of 2 cubes and a seed from 0 on are needed, got {batches} of {batch_size}, seed {seed}"
         )
-    store, into = Path(store), Path(into)
     if (into / PROVENANCE).exists():
         read_provenance(into, VERB)
-    opened, console = load_weights(source), Console(stderr=True, quiet=quiet)
+    opened, console = load_weights(source), Console(stderr=True, quiet=options.quiet)
     target = rebuild(opened.notes.get("target"))
-    if isinstance(target, Target) and target.kind != "segmentation":
+    if isinstance(target, Target) and not target.dense:
         raise WeightsError(f"{source}: is a {target.kind} network; recalibrate the one it started from, and tune anew")
-    cubes = _Cubes(Store.open(store), _spec(opened, recipe, source), seed, find_machine(accelerator).device)
+    cubes = _Cubes(Store.open(store), _spec(opened, recipe, source), seed, find_machine(options.accelerator).device)
     network = opened.network.to(cubes.device)
     drawn = track(
         cubes.batches("recalibrate", batches, batch_size),
@@ -86,7 +88,7 @@ def recalibrate(
         total=batches,
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=options.quiet or not console.is_terminal,
     )
     new = recalibrating.recalibrate(network, drawn)
     measured = recalibrating.compare(network, new, next(cubes.batches("compare", 1, batch_size)))

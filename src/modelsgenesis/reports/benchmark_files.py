@@ -1,20 +1,19 @@
 """A benchmark's tables in the forms that programs and papers want: CSV, LaTeX, Markdown."""
 
-import csv
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.statistics.few_seeds import Estimate
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.tables import write_table
+from modelsgenesis.core.words import mean_sd
 from modelsgenesis.reports.benchmark_tables import (
     COMPARISON_HEAD,
-    Findings,
     Row,
     comparison_rows,
-    mean_sd,
     published_table,
     saving_table,
     score_table,
@@ -35,7 +34,8 @@ def write_tables(folder: Path, findings: Sequence[Findings]) -> None:
     for name, rows_from in (("scores", _scores), ("comparisons", _comparisons), ("savings", _savings)):
         rows = [row for each in findings for row in rows_from(each)]
         if rows:
-            write_rows(folder / f"{name}.csv", tuple(rows[0]), [list(map(_plain, row.values())) for row in rows])
+            plain = [{column: _plain(value) for column, value in row.items()} for row in rows]
+            write_table(folder / f"{name}.csv", list(rows[0]), plain)
 
 
 def _scores(found: Findings) -> list[dict[str, Any]]:
@@ -134,11 +134,3 @@ def as_markdown(rows: Sequence[Row], head: Row) -> str:
     """A table as Markdown has them."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
-
-
-def write_rows(path: Path, head: Row, rows: Sequence[Sequence[Any]]) -> None:
-    """Write a CSV, whole or not at all."""
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)

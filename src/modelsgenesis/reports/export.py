@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import reason, written_aside
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.provenance import fingerprint, read_provenance, write_provenance
+from modelsgenesis.core.provenance import CommandLine, fingerprint, read_provenance, write_provenance
 from modelsgenesis.reports.model_card import ModelCard
 from modelsgenesis.weights.exporters import find_exporter, read_given
 from modelsgenesis.weights.registry import resolve
@@ -20,25 +21,34 @@ from modelsgenesis.weights.registry import resolve
 Format = Literal["safetensors", "torch", "onnx", "monai-bundle", "nnunet"]
 
 
-def export(
-    run: str | Path,
-    into: str | Path,
-    *,
-    to: Format = "safetensors",
-    licence: str | None = None,
-    data: str | None = None,
-    quiet: bool = False,
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Everything that one may choose of an export.
+
+    Args:
+        to: The format: safetensors; torch, a state dict; onnx, network and encoder; monai-bundle, of a network that
+            segments; nnunet, what nnUNetv2_train -pretrained_weights takes.
+        licence: The licence of the weights, for the model card; those of weights that they began with are named in any
+            case.
+        data: What the model card should say of the scans that the network was trained on, such as their names and
+            licences.
+        quiet: The last line is not printed.
+    """
+
+    to: Format = "safetensors"
+    licence: str | None = None
+    data: str | None = None
+    quiet: bool = False
+
+
+def export(run: str | Path, into: Path, options: ExportOptions, *, command: CommandLine) -> Path:
     """Write a network for another program, with a model card.
 
     Args:
-        run: a run of pretrain or finetune, one fold of a cross-validated run, or a weights file of any known format.
-        into: a new folder: the format's files, README.md (the model card) and made.json.
-        to: safetensors; torch, a state dict; onnx, network and encoder; monai-bundle, of a network that segments;
-            nnunet, what nnUNetv2_train -pretrained_weights takes.
-        licence: of the weights, for the model card; those of weights that they began with are named in any case.
-        data: what the model card should say of the scans that taught the network, such as their names and licences.
-        quiet: no last line.
+        run: A run, a weights file, or the name of weights of the registry.
+        into: A new folder.
+        options: All that was chosen.
+        command: What spells the command that made a folder.
     Returns:
         `into`.
     Raises:
@@ -46,21 +56,21 @@ def export(
         WeightsError: there is no network there, or not one that the format can hold.
         MissingExtraError: the format needs a library that is not installed.
     """
-    source, into = resolve(run), Path(into)
-    arguments = {"to": to, "licence": licence, "data": data}
-    console = Console(stderr=True, quiet=quiet)
+    source = resolve(run)
+    arguments: dict[str, Any] = {"to": options.to, "licence": options.licence, "data": options.data}
+    console = Console(stderr=True, quiet=options.quiet)
     if _is_done(into, source, arguments):
         console.print(f"{into}: exported already", highlight=False)
         return into
-    exporter = find_exporter(to)
+    exporter = find_exporter(options.to)
     given = read_given(source)
     with _folder_aside(into) as aside:
         exporter.export(source, aside)
-        card = ModelCard(given, source, to=to, usage=exporter.USAGE, licence=licence, data=data)
+        card = ModelCard(given, source, usage=exporter.USAGE, command=command, **arguments)
         with written_aside(aside / "README.md") as page:
             page.write_text(card.text(), encoding="utf-8")
         write_provenance(aside, "export", arguments, inputs=[source])
-    console.print(f"export: {to} in {into}; README.md is its model card", soft_wrap=True, highlight=False)
+    console.print(f"export: {options.to} in {into}; README.md is its model card", soft_wrap=True, highlight=False)
     return into
 
 

@@ -3,25 +3,24 @@
 import io
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as ConsoleTable
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
-from modelsgenesis.figures.overlay import overlay_html
-from modelsgenesis.figures.page import Page, folded, paragraph, table
+from modelsgenesis.core.target import Kind
+from modelsgenesis.figures.overlay import overlay_picture
+from modelsgenesis.figures.page import Folded, Page, Paragraph, Picture, Table
 from modelsgenesis.reports.inspection_tables import (
     FEW,
     PROBLEM_HEAD,
     Row,
     case_head,
     case_rows,
-    label_head,
-    label_rows,
     last_line,
     overlay_of,
     problem_rows,
@@ -33,53 +32,56 @@ from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
 
 WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
-NOUNS = {"segmentation": "labels", "classification": "classes", "regression": "numbers"}
 PICTURES = (
     "The first channel in three planes, in radiological view: the patient's right on the picture's left. The planes go "
     "where most of the labels is to be seen."
 )
 
 
-def inspect(
-    data: Path,
-    *,
-    into: Path | None = None,
-    task: str | None = None,
-    kind: Literal["segmentation", "classification", "regression"] | None = None,
-    label: str | None = None,
-    classes: dict[str, str] | None = None,
-    cases: int = 20,
-    workers: int | None = None,
-    quiet: bool = False,
-) -> Path | str:
-    """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
-
-    Every problem comes with its file and its remedy. Errors cost a case, warnings do not. As long as there is one case
-    that can be used, this ends well: it has told what there is to tell.
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions:
+    """Everything that one may choose of an inspection.
 
     Args:
-        data: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical Segmentation Decathlon, a table
-            (CSV) with the columns image and label, or a .npz of MedMNIST.
-        into: a page (.html) that also shows some cases with their labels; without one, the text is what comes back.
-        task: of a published one its name, such as ncc, or with settings: ncc,negatives=10.
-        kind: of the task, where a table's labels could mean two.
-        label: the column of a table that is the label.
-        classes: of a column that must be cut, as in --classes benign "<3" malignant ">3"; other rows are left out.
-        cases: how many are listed one by one in the text; the page lists all.
-        workers: processes; by default one a core where there is much to read, 0 works in this process.
-        quiet: no progress.
+        into: A page (.html) that also shows some cases with their labels; without one, the text is what comes back.
+        task: The name of a published task, such as ncc, or with settings: ncc,negatives=10.
+        kind: What the task asks, where a table's labels could mean two.
+        label: The column of a table that is the label.
+        classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3"; other rows are left out.
+        cases: How many cases are listed one by one in the text; the page lists all.
+        workers: How many processes read; by default one a core where there is much to read, 0 works in this process.
+        quiet: No progress is shown.
+    """
+
+    into: Path | None = None
+    task: str | None = None
+    kind: Kind | None = None
+    label: str | None = None
+    classes: dict[str, str] | None = field(default=None, hash=False)
+    cases: int = 20
+    workers: int | None = None
+    quiet: bool = False
+
+
+def inspect(data: Path, options: InspectOptions) -> Path | str:
+    """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
+
+    Args:
+        data: The labelled cases.
+        options: All that was chosen.
     Returns:
         The page's path; without a page, the text.
     Raises:
         DataError: it is no task, or no case of it can be used; stderr then has the problems.
     """
+    into, cases, workers = options.into, options.cases, options.workers
     if into is not None and Path(into).suffix.lower() != ".html":
         raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
     if cases < 0 or (workers is not None and workers < 0):
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=options.quiet)
     try:
-        labelled = read(data, task=task, kind=kind, label=label, classes=classes)
+        labelled = read(data, task=options.task, kind=options.kind, label=options.label, classes=options.classes)
         checked = _checked(labelled, workers, console)
     except NoCaseError as error:
         rows = problem_rows(error.place, error.problems)
@@ -116,7 +118,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     written = io.StringIO()
     console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
     console.print(_table(summary(task, checked), (), task.name))
-    console.print(_table(label_rows(task, checked), label_head(task), "labels"))
+    head, rows = task.target.labels_table(checked.kept)
+    console.print(_table(rows, head, "labels"))
     if most:
         rows = case_rows(task, checked)
         title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
@@ -127,8 +130,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
-def _table(rows: Sequence[Row], head: Row, title: str) -> Table:
-    drawn = Table(title=title, title_justify="left", title_style="", show_header=bool(head))
+def _table(rows: Sequence[Row], head: Row, title: str) -> ConsoleTable:
+    drawn = ConsoleTable(title=title, title_justify="left", title_style="", show_header=bool(head))
     for name in head or rows[0]:
         drawn.add_column(name, overflow="fold")
     for row in rows:
@@ -140,28 +143,30 @@ def as_page(task: Task, checked: Checked) -> Page:
     """The same with pictures of a few cases."""
     errors = sum(problem.severity == "error" for problem in checked.problems)
     page = Page(task.name, f"A {task.target.kind} task, as genesis inspect found it.")
-    page.figures(
+    page.headline(
         [
             (str(len(checked.usable)), "labelled cases that can be used", ""),
-            (str(len(task.target.labels)), NOUNS[task.target.kind], ""),
+            (str(len(task.target.labels)), task.target.noun, ""),
             (str(errors), "errors, each of which costs a case", "bad" if errors else "good"),
             (str(len(checked.problems) - errors), "warnings", ""),
         ]
     )
     if checked.problems:
         rows = problem_rows(task.place, checked.problems)
-        page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
-    page.section("What there is", table(summary(task, checked)))
-    page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
+        page.section("Problems and what to do", Table(rows, PROBLEM_HEAD))
+    head, labels = task.target.labels_table(checked.kept)
+    page.section("What there is", Table(summary(task, checked)))
+    page.section(task.target.noun.capitalize(), Table(labels, head))
     flat = all(len(finding.size) == 2 for finding in checked.findings)
     words = "The first channel, as the file has it." if flat else PICTURES
-    page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))
+    page.section("Some of the cases", Paragraph(words, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)
-    page.section("Every case", folded(f"{len(rows)} cases", table(rows, case_head(task)), unfolded=len(rows) <= FEW))
+    every = [Table(rows, case_head(task))]
+    page.section("Every case", Folded(f"{len(rows)} cases", every, unfolded=len(rows) <= FEW))
     return page
 
 
-def pictures(task: Task, checked: Checked) -> str:
+def pictures(task: Task, checked: Checked) -> Picture:
     """A sheet of telling cases, one a row."""
     rows = [overlay_of(case, caption, task.target) for case, caption in telling_cases(task, checked)]
-    return overlay_html(rows, "cases with their labels in three planes", labels=task.target.names)
+    return overlay_picture(rows, "cases with their labels in three planes", labels=task.target.names)

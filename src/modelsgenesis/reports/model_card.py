@@ -12,19 +12,17 @@ from urllib.parse import urlsplit
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
-from modelsgenesis.core.provenance import Provenance, lineage, package_version
+from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.finetuning.config import SCRATCH
-from modelsgenesis.reports.command_line import command
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.weights.exporters import Given
 from modelsgenesis.weights.registry import ENTRIES, Entry
 
 FREE = {"Apache-2.0": "apache-2.0", "MIT": "mit", "CC BY 4.0": "cc-by-4.0"}  # as Hugging Face calls them
 HUB_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")  # of a licence on Hugging Face, such as cc-by-4.0
-PIPELINES = {"segmentation": "image-segmentation", "classification": "image-classification"}
 FEW_CASES = 30
 CITATIONS = (
     "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021, doi:10.1016/j.media.2020.101840",
@@ -45,6 +43,7 @@ class ModelCard:
         source: the run or file that it was exported from.
         to: the format.
         usage: how to load what was written, in Markdown.
+        command: What spells the command that made a folder.
         licence: of the weights, as their owner says.
         data: what their owner says of the scans.
     """
@@ -53,6 +52,7 @@ class ModelCard:
     source: Path
     to: str
     usage: str
+    command: CommandLine
     licence: str | None = None
     data: str | None = None
 
@@ -86,7 +86,7 @@ class ModelCard:
         target = self.given.target
         tags = ["medical-imaging", "self-supervised-learning", "models-genesis", f"{self.given.network.axes}d", self.to]
         lines = [*self._licence_lines(origins), "library_name: modelsgenesis"]
-        pipeline = PIPELINES.get(target.kind) if target else "image-feature-extraction"
+        pipeline = target.pipeline if target else "image-feature-extraction"
         lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
         return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
@@ -127,12 +127,7 @@ class ModelCard:
                 "It was pre-trained without labels, to restore deformed images, and starts a task that has few labels. "
                 "Its encoder gives features, finest first; by itself it makes no diagnosis."
             )
-        names = ", ".join(target.names)
-        if target.kind == "regression":
-            return f"It answers with numbers: {names}."
-        first = "the background, then " if target.num_outputs > len(target.labels) else ""
-        rule = "softmax" if target.exclusive else "sigmoid"
-        return f"It answers with logits ({rule} makes them probabilities) of {first}{names}."
+        return target.outputs_in_words
 
     def _lineage(self, chain: list[tuple[str, Provenance]], origins: list[Entry]) -> str:
         lines = [f"- began with {entry.title} ({entry.name}): {entry.licence.name}" for entry in origins]
@@ -140,7 +135,7 @@ class ModelCard:
             lines.append(f"- began with {'random weights' if said == SCRATCH else Path(str(said)).name}")
         if chain:
             versions = ", ".join(sorted({made.version for _, made in chain}))
-            commands = "\n".join(f"    {anonymous(folder, made)}" for folder, made in reversed(chain))
+            commands = "\n".join(f"    {anonymous(folder, made, self.command)}" for folder, made in reversed(chain))
             lines.append(f"\nMade with modelsgenesis {versions} by\n\n{commands}")
         return "\n".join(lines).strip() or f"From a file of the format {self.given.format}; nothing else is known."
 
@@ -218,7 +213,7 @@ def _is_of(entry: Entry, path: Path, digest: str) -> bool:
     return path.name in {entry.file, published} - {""} or str(path) == entry.name
 
 
-def anonymous(folder: str, made: Provenance) -> str:
+def anonymous(folder: str, made: Provenance, command: CommandLine) -> str:
     """The command that made a folder, paths cut to their last part: where files lie concerns nobody else."""
     try:
         line = command(folder, made)

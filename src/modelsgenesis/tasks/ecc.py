@@ -7,10 +7,12 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.tables import read_table
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import read_rows
-from modelsgenesis.tasks.assembly import build, case_id, one_source, patient_of, with_modality
+from modelsgenesis.tasks.assembly import build
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
+from modelsgenesis.tasks.case_finder import case_id, patient_of, with_modality
 from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
@@ -50,7 +52,7 @@ def ecc(table: Path | str, *, negatives: float | None = None, test_fold: int | N
     Example: >>> ecc("candidates.csv", test_fold=0)
     """
     path = _file(Path(table))
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     if missing := [column for column in COLUMNS if column not in columns]:
         raise DataError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(columns) or 'none'}")
     problems: list[Problem] = []

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.intensity import BitDepth
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.table import Asked, table
 from modelsgenesis.tasks.task import Task
@@ -43,7 +43,7 @@ def iuc(frames: Path | str) -> Task:
     found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if len(found) != 1:
         raise DataError(f"{path}: holds {len(found)} tables; name the one with the frames")
-    rows, columns = read_rows(found[0])
+    rows, columns = read_table(found[0])
     if missing := [column for column in COLUMNS if column not in columns]:
         raise DataError(f"{found[0]}: has no column {', '.join(missing)}; its columns are {', '.join(columns)}")
     for number, row in enumerate(rows, start=2):

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Split
+from modelsgenesis.data.formats.metaimage import MetaImage
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import read_rows
 from modelsgenesis.data.sources import Source, describe_file
-from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.assembly import build
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 
@@ -64,7 +66,7 @@ def _listed(folder: Path, name: str | None) -> list[dict[str, str]]:
     path = next((folder / each for each in ([name] if name else LISTS) if (folder / each).is_file()), None)
     if path is None:
         raise DataError(f"{folder}: has no {name or ' or '.join(LISTS)}; put the list beside subset0 ... subset9")
-    rows, columns = read_rows(path)
+    rows, columns = read_table(path)
     if missing := [column for column in COLUMNS if column not in columns]:
         raise DataError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(columns) or 'none'}")
     return rows
@@ -79,7 +81,7 @@ def _scans(folder: Path, problems: list[Problem]) -> dict[str, tuple[int, Source
         missing += [] if files else [f"subset{subset}"]
         for file in files:
             try:
-                source = with_modality(describe_file(file, "image", folder), "CT")
+                source = with_modality(describe_file(file, MetaImage(), folder), "CT")
                 scans.setdefault(file.stem, (subset, source))
             except UnreadableError as error:
                 problems.append(error.at(file))

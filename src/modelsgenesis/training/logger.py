@@ -1,21 +1,22 @@
 """What a run tells: log.csv, TensorBoard events and, on a terminal, a bar."""
 
-import csv
 import math
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import reason, written_aside
+from modelsgenesis.core.files import reason
+from modelsgenesis.core.tables import append_row, read_rows, write_table
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 FILE = "log.csv"
+LINE_END: Literal["\r\n"] = "\r\n"
 
 
 class RunLogger:
@@ -59,8 +60,7 @@ class RunLogger:
         try:
             if self.columns is None or not row.keys() <= set(self.columns):
                 self._widen([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
-            with open(self.path, "a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns or []).writerow(row)
+            append_row(self.path, self.columns or [], row, line_end=LINE_END)
             events = self._events()
             for name, value in metrics.items():
                 events.add_scalar(_tag(name), value, step)
@@ -78,10 +78,7 @@ class RunLogger:
     def _widen(self, columns: list[str]) -> None:
         """Write the file again with more columns; happens at the first line and the first validation."""
         rows = read_log(self.path)
-        with written_aside(self.path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(self.path, columns, rows, line_end=LINE_END)
         self.columns = columns
 
     def _show(self, step: int, metrics: dict[str, float]) -> None:
@@ -100,8 +97,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
     """Read a log's lines; none when there is no log yet."""
     if not path.is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+    return [row for row in read_rows(path) if (row.get("step") or "").isdigit()]
 
 
 def _cut_after(path: Path, step: int) -> list[str] | None:
@@ -110,10 +106,7 @@ def _cut_after(path: Path, step: int) -> list[str] | None:
     if not rows:
         return None
     columns = list(rows[0])
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(row for row in rows if int(row["step"]) <= step)
+    write_table(path, columns, [row for row in rows if int(row["step"]) <= step], line_end=LINE_END)
     return columns
 
 

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from modelsgenesis.core.device import Precision
 from modelsgenesis.core.errors import TrainingError
 
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "plateau", "halving", "constant"]
-Precision = Literal["auto", "32-true", "bf16-mixed"]
 Where = Literal["workers", "device"]
 
 

@@ -182,14 +182,11 @@ def transfer(
     left: set[str] = set()  # modules with random weights: their biases and statistics would be of other features
     for name, tensor in own.items():
         part, module = places[id(tensor)], name.rpartition(".")[0]
-        if part == "head":
-            how, why, value = _random("heads start at random")
-        elif name in absent:
-            how, why, value = _random(absent[name])
-        elif module in left:
-            how, why, value = _random("its weights are random")
-        else:
-            how, why, value = _fit(tensor, given.get(name), widen if tensor is first else None)
+        reason = "heads start at random" if part == "head" else absent.get(name)
+        if reason is None and module in left:
+            reason = "its weights are random"
+        fit = _fit(tensor, given.get(name), widen if tensor is first else None) if reason is None else _random(reason)
+        how, why, value = fit
         learned = isinstance(tensor, nn.Parameter)
         if value is not None:
             values[name] = value

@@ -38,7 +38,7 @@ def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.array_equal(weighted_auc(p, there, weights), whole)
 
 
-def test_means_are_redrawn_for_all_runs_alike() -> None:
+def test_means_are_bootstrap_for_all_runs_alike() -> None:
     """As the mean of the cases drawn; a run that is not there stays a hole."""
     table = with_patients(np.random.default_rng(0), 3, 12, 0.4)
     table.case_values[1, 2, 0] = np.nan

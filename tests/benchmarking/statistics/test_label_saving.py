@@ -132,7 +132,7 @@ def test_four_patients_show_a_saving_where_students_interval_does(lead: float, s
     whole = np.stack([scratch, scratch + lead * reach + 1e-6 * np.array([-1, 0, 1])])
     values = np.repeat(whole[..., None], 4**4, axis=-1)
     values[1] += draw_seeds(4, 0, 0) @ gains / 4
-    found = label_savings(table_of(whole, (3, 6)), redrawn=BootstrapScores(whole, values, 4))[-1]
+    found = label_savings(table_of(whole, (3, 6)), bootstrap=BootstrapScores(whole, values, 4))[-1]
     assert found.shown is shown
 
 

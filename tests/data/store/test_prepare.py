@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from tests.data.scan_files import make_ct, write_ct, write_series
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.store import Store
 
 quietly = functools.partial(prepare, workers=0, quiet=True, salt="test")
@@ -268,7 +268,7 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
     """Five lines in a file work although the workers are spawned."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import modelsgenesis.data.store.prepare as p\nfrom pathlib import Path\n"
+        "import modelsgenesis.commands.prepare as p\nfrom pathlib import Path\n"
         f"p.prepare(Path({str(scans)!r}), Path({str(tmp_path / 'store')!r}), workers=2)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, encoding="utf-8", check=False)

@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.data.scan_files import make_ct, write_ct
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.data.store.arrays import MOST_OPEN
-from modelsgenesis.data.store.prepare import prepare
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import Store
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import modelsgenesis as mg
+from modelsgenesis.commands.export import export
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window, ZScore
 from modelsgenesis.nets import PlannedUNet
-from modelsgenesis.reports.export import export
 from modelsgenesis.weights.loading import LoadedWeights, load_weights
 
 TOLERANCE = 1e-4

@@ -10,7 +10,7 @@ from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores, weighted_auc
 from modelsgenesis.benchmarking.statistics.runs import ROUNDING, Table
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.source_table import read_rows
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights, resample_patients, weighted_means
 
 RESAMPLES = 2000
@@ -55,7 +55,7 @@ def _patients(rows: Rows) -> dict[str, str]:
 def _answers(place: Path, folder: Path) -> Rows:
     """The rows of the cases that a run answered, by name."""
     path = place / "scores" / "cases.csv"
-    rows = [row for row in read_rows(path)[0] if row["status"] == "compared"] if path.is_file() else []
+    rows = [row for row in read_rows(path) if row["status"] == "compared"] if path.is_file() else []
     if not rows:
         raise DataError(f"the answers of a run are not here ({path.relative_to(folder)})")
     return sorted(rows, key=lambda row: row["id"])

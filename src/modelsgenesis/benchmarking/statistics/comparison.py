@@ -93,7 +93,7 @@ def compare(
     table: Table,
     reference: str = "scratch",
     *,
-    redrawn: BootstrapScores | None = None,
+    bootstrap: BootstrapScores | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[Comparison]:
@@ -102,16 +102,16 @@ def compare(
     Args:
         table: of one task and metric.
         reference: the arm to hold against.
-        redrawn: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
+        bootstrap: the runs' scores on resampled patients; by default from the cases' scores, if the table has them.
         resamples: of the bootstrap.
         seed: of it.
     Raises:
         DataError: the reference is no arm of the table.
     """
     check_reference(table, reference)
-    redrawn = redrawn or bootstrap_means(table, resamples=resamples, seed=seed)
+    bootstrap = bootstrap or bootstrap_means(table, resamples=resamples, seed=seed)
     compared = [
-        _comparison(table, redrawn, arm, reference, budget, resamples, seed)
+        _comparison(table, bootstrap, arm, reference, budget, resamples, seed)
         for arm in table.arms
         if arm != reference
         for budget, values in enumerate(table.of(arm))
@@ -151,7 +151,7 @@ def check_reference(table: Table, reference: str) -> None:
 
 
 def _comparison(
-    table: Table, redrawn: BootstrapScores | None, arm: str, reference: str, budget: int, resamples: int, seed: int
+    table: Table, bootstrap: BootstrapScores | None, arm: str, reference: str, budget: int, resamples: int, seed: int
 ) -> Comparison:
     ours, theirs = table.of(arm)[budget], table.of(reference)[budget]
     paired = np.isfinite(ours) & np.isfinite(theirs)
@@ -171,8 +171,8 @@ def _comparison(
         *_mean_and_sd(theirs),
         difference=mean_over_seeds(differences),
         percentile=_plain(differences, resamples, seed),
-        over_patients=_over_patients(table, redrawn, arm, reference, budget, paired) if redrawn else None,
-        patients=redrawn.num_patients if redrawn else 0,
+        over_patients=_over_patients(table, bootstrap, arm, reference, budget, paired) if bootstrap else None,
+        patients=bootstrap.num_patients if bootstrap else 0,
         undefined=table.undefined,
         independent_t=independent_t(ours, theirs),
         paired_t=paired_t(differences),
@@ -201,10 +201,10 @@ def _plain(differences: NDArray[np.float64], resamples: int, seed: int) -> Estim
 
 
 def _over_patients(
-    table: Table, redrawn: BootstrapScores, arm: str, reference: str, budget: int, paired: NDArray[np.bool_]
+    table: Table, bootstrap: BootstrapScores, arm: str, reference: str, budget: int, paired: NDArray[np.bool_]
 ) -> Estimate:
     ours, theirs = table.arms.index(arm), table.arms.index(reference)
     whole, values = (
-        scores[ours, budget][paired] - scores[theirs, budget][paired] for scores in (redrawn.whole, redrawn.values)
+        scores[ours, budget][paired] - scores[theirs, budget][paired] for scores in (bootstrap.whole, bootstrap.values)
     )
-    return mean_over_both(whole, values, redrawn.num_patients)
+    return mean_over_both(whole, values, bootstrap.num_patients)

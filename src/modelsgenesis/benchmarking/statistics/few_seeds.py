@@ -70,7 +70,7 @@ def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
     return t_estimate(float(values.mean()), [(float(values.var(ddof=1)) / n, n - 1)])
 
 
-def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], num_patients: int) -> Estimate:
+def mean_over_both(values: NDArray[np.float64], bootstrap: NDArray[np.float64], num_patients: int) -> Estimate:
     """The mean for seeds and patients like these.
 
     The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
@@ -78,13 +78,13 @@ def mean_over_both(values: NDArray[np.float64], redrawn: NDArray[np.float64], nu
 
     Args:
         values: (seeds,).
-        redrawn: (seeds, resamples), the same on resampled patients.
+        bootstrap: (seeds, resamples), the same on resampled patients.
         num_patients: that were drawn from.
     """
     n = len(values)
     if min(n, num_patients) < 2 or is_constant(values):
         return Estimate(float(values.mean()) if n else float("nan"))
-    of_patients = float(redrawn.mean(0).var()) * num_patients / (num_patients - 1)
+    of_patients = float(bootstrap.mean(0).var()) * num_patients / (num_patients - 1)
     of_seeds = float(values.var(ddof=1)) / n
     return t_estimate(float(values.mean()), [(of_seeds, n - 1), (of_patients, num_patients - 1)])
 

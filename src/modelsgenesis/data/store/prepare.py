@@ -4,22 +4,24 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.data.duplicates import drop_duplicates
-from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.medmnist import volumes_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
-from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.sources import Source, drop_duplicates, find_sources
+from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
-from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan
+from modelsgenesis.data.store.options import PrepareOptions
+from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, wanted_of
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 from modelsgenesis.data.store.writer import (
@@ -27,88 +29,57 @@ from modelsgenesis.data.store.writer import (
     begin_store,
     find_done,
     has_provenance,
-    is_current,
     only_one,
     remove_leftovers,
     stored_ids,
     write_manifest,
     write_problems,
 )
-from modelsgenesis.tasks.medmnist import medmnist_volumes
 
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
-def prepare(
-    source: Path,
-    into: Path,
-    *,
-    spacing: tuple[float, float, float] | None = None,
-    modality: Literal["CT", "MR", "XR", "unknown"] | None = None,
-    workers: int | None = None,
-    folds: int = 10,
-    salt: str | None = None,
-    leave_out: tuple[Path, ...] = (),
-    max_voxels: int = MAX_VOXELS,
-    quiet: bool = False,
-) -> Path:
+def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     """Turn scans of any format into a store that training reads: LPS, chunked, without names.
 
-    What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
-    takes in new scans. Before a store is shared, delete `STORE/salt`, which is secret, and look at problems.csv and
-    made.json: they name sources by path.
-
     Args:
-        source: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, a CSV with the column `image` (and, if
-            known, patient, modality, fold), or a .npz of MedMNIST.
-        into: the store's folder.
-        spacing: to resample to, in mm along X, Y and Z; each scan's own by default.
-        modality: of every scan; by default the CSV, the header or the values tell.
-        workers: processes; one a core by default, 0 works in this process.
-        folds: how many groups patients are dealt to.
-        salt: a secret text that ids are made with; a random one, kept in the store, by default.
-        leave_out: tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
-            patients must not be in the store; they are read anew each time, and what was in it before is deleted.
-        max_voxels: a scan of more is refused.
-        quiet: no progress.
+        source: A folder, a table or an archive of scans.
+        into: The store's folder.
+        options: All that was chosen.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
     """
-    if not str(source) or not str(into):
-        raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
-    source, into = Path(source), Path(into)
-    _check(source, spacing, folds, workers, max_voxels)
-    common: dict[str, Any] = {"spacing_mm": list(spacing) if spacing else None, "modality": modality, "folds": folds}
-    left_out = LeftOut.read(leave_out)
-    secret = begin_store(into, {**common, "leave_out": True if leave_out else None}, salt)
-    console = Console(stderr=True, quiet=quiet)
-    settings = Settings(secret, folds, spacing, modality or "", max_voxels)
+    _check(source, options)
+    common: dict[str, Any] = {
+        "spacing_mm": list(options.spacing) if options.spacing else None,
+        "modality": options.modality,
+        "folds": options.folds,
+    }
+    left_out = LeftOut.read(options.leave_out)
+    secret = begin_store(into, {**common, "leave_out": True if options.leave_out else None}, options.salt)
+    console = Console(stderr=True, quiet=options.quiet)
+    settings = Settings(secret, options.folds, options.spacing, options.modality or "", options.max_voxels)
     with only_one(into):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
-        workers = usable_cores() if workers is None else workers
+        workers = usable_cores() if options.workers is None else options.workers
         sources, problems = _find(source, into, workers, left_out)
-        if leave_out and (num := keep_out(into, left_out, sources, settings)):
+        if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
             console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
         sources = [one for one in sources if not left_out.holds(one)]
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
-        scans: list[Scan] = []
-        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), console):
-            if isinstance(result, Scan):
-                scans.append(result)
-                problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
-            else:
-                problems.append(result)
+        results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
+        scans = _sorted_out(results, problems)
         scans += _orphans(into, {scan.id for scan in scans}, problems)
         write_problems(into, problems)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
         found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        said = {"leave_out": [str(table) for table in leave_out] or None, "max_voxels": max_voxels}
+        said = {"leave_out": [str(table) for table in options.leave_out] or None, "max_voxels": options.max_voxels}
         arguments = {**common, **said, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
@@ -116,17 +87,18 @@ def prepare(
     return into
 
 
-def _check(source: Path, spacing: tuple[float, ...] | None, folds: int, workers: int | None, max_voxels: int) -> None:
+def _check(source: Path, options: PrepareOptions) -> None:
     if not source.exists():
         raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
+    spacing, workers = options.spacing, options.workers
     if spacing is not None and not all(math.isfinite(step) and step > 0 for step in spacing):
         raise DataError(f"spacing must be positive and finite, got {spacing}; it is in mm, along X, Y and Z")
-    if folds < 1:
-        raise DataError(f"there must be at least one fold, got {folds}; ten is usual")
+    if options.folds < 1:
+        raise DataError(f"there must be at least one fold, got {options.folds}; ten is usual")
     if workers is not None and workers < 0:
         raise DataError(f"workers cannot be negative, got {workers}; 0 works in this process")
-    if max_voxels < 1:
-        raise DataError(f"max_voxels must be 1 or more, got {max_voxels}; {MAX_VOXELS} is usual")
+    if options.max_voxels < 1:
+        raise DataError(f"max_voxels must be 1 or more, got {options.max_voxels}; {MAX_VOXELS} is usual")
 
 
 def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
@@ -136,12 +108,12 @@ def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
     return line
 
 
-def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[list[Source], list[Problem]]:
+def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> tuple[list[Source], list[Problem]]:
     mapper = map_in_processes(workers)
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
     elif source.is_file() and source.suffix.lower() == ".npz":
-        sources, problems = medmnist_volumes(source), []
+        sources, problems = volumes_of(source), []
     else:
         sources, problems = find_sources(source, skip=into, mapper=mapper)
     if not sources:
@@ -150,10 +122,12 @@ def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[li
             f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
             "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
         )
-    sources, doubles = drop_duplicates(sorted(sources, key=left_out.holds, reverse=True))  # or a copy would stay in
-    if all(map(left_out.holds, sources)):
+    if left_out:
+        sources = sorted(sources, key=left_out.holds, reverse=True)  # or a copy would stay in
+    sources, duplicates = drop_duplicates(sources)
+    if left_out and all(map(left_out.holds, sources)):
         raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
-    return sources, [*problems, *doubles]
+    return sources, [*problems, *duplicates]
 
 
 def _each(
@@ -162,9 +136,8 @@ def _each(
     """Yield each source with its scan, from the store where it is there already, or with its problem."""
     undone = []
     for source in sources:
-        names = name_scan(source, settings)
-        scan = find_done(into, names.id)
-        if scan is not None and is_current(scan, source, names, settings):
+        scan = find_done(into, name_scan(source, settings).id)
+        if scan is not None and is_current(scan, wanted_of(source, settings)):
             yield source, scan
         else:
             undone.append(source)
@@ -180,6 +153,18 @@ def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> 
         return error.at(source.path)
     except MemoryError:
         return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
+
+
+def _sorted_out(results: Iterable[tuple[Source, Scan | Problem]], problems: list[Problem]) -> list[Scan]:
+    """The scans among the results; what is wrong with the others, and the scans' notes, are added to the problems."""
+    scans = []
+    for source, result in results:
+        if isinstance(result, Scan):
+            scans.append(result)
+            problems += [Problem(source.path, note, "have a look at the scan", "warning") for note in result.notes]
+        else:
+            problems.append(result)
+    return scans
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

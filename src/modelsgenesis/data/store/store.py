@@ -1,6 +1,5 @@
 """The store: a folder of prepared scans, read cube by cube."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,8 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.data.foreground_map import cells_from
+from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.intensity_statistics import cells_from
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
 
@@ -75,7 +75,7 @@ class Store:
             values += np.float32(scan.intercept)
         return values
 
-    def occupancy(self, scan: Scan, name: str) -> NDArray[np.uint8]:
+    def foreground_map(self, scan: Scan, name: str) -> NDArray[np.uint8]:
         """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""
         array, maps = self._handle(scan)
         if name not in maps:
@@ -98,7 +98,7 @@ def read_manifest(path: Path) -> list[Scan]:
         DataError: it is missing, not text, or a row is broken.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [Scan.from_row(row) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); run genesis prepare again") from error
+        rows = read_rows(path)
+    except DataError as error:
+        raise DataError(f"{error}; run genesis prepare again") from error
+    return [Scan.from_row(row) for row in rows]

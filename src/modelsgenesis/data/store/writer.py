@@ -1,22 +1,20 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
 import contextlib
-import csv
 import fcntl
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import scan as scan_room
-from modelsgenesis.data.store.arrays import StoredArray
-from modelsgenesis.data.store.preparing import Names, Settings, count_bytes
+from modelsgenesis.data.store.arrays import find_record
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 
@@ -92,24 +90,7 @@ def only_one(into: Path, verb: str = "prepare") -> Iterator[None]:
 
 def find_done(into: Path, id_: str) -> Scan | None:
     """The record of a scan that is in the store, whole; None when it is not."""
-    path = into / SCANS / f"{id_}.b2nd"
-    if not path.is_file():
-        return None
-    try:
-        return Scan.from_json(StoredArray(path).record())
-    except (DataError, KeyError, TypeError, ValueError):  # damaged: to be made again
-        return None
-
-
-def is_current(scan: Scan, source: Source, names: Names, settings: Settings) -> bool:
-    """Whether a scan in the store is what this source would give, as far as can be told without reading it."""
-    modality = settings.modality or source.modality
-    return (
-        scan.patient == names.patient
-        and scan.fold == names.fold
-        and scan.modality == (modality or scan.modality)
-        and scan.source_bytes == count_bytes(source)
-    )
+    return find_record(into / SCANS / f"{id_}.b2nd", "scan", Scan.from_json)
 
 
 def stored_ids(into: Path) -> list[str]:
@@ -131,7 +112,7 @@ def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
-    """Whether the store has a certificate of these arguments; one of an earlier manifest does not count."""
+    """Whether the store has the provenance of these arguments; that of an earlier manifest does not count."""
     try:
         return read_provenance(into, "prepare").arguments == arguments
     except DataError:  # none, damaged, or of another stage: to be made again
@@ -141,11 +122,3 @@ def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
 def write_problems(into: Path, problems: Iterable[Problem]) -> None:
     """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
     write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV in UTF-8, whole or not at all."""
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

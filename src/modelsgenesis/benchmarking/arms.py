@@ -1,0 +1,90 @@
+"""What a benchmark compares: the arms and budgets that words name, and the metric."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.evaluation.mask_comparison import METRICS as OF_MASKS
+from modelsgenesis.evaluation.table_predictions import metrics_of
+from modelsgenesis.finetuning.initialization import SCRATCH
+from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
+from modelsgenesis.tasks import Task
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A start to compare.
+
+    Attributes:
+        name: in tables.
+        start: a run or weights file, or "scratch".
+        times: the updates of the others that it gets.
+    """
+
+    name: str
+    start: str
+    times: int = 1
+
+
+def arms_of(words: Sequence[str]) -> list[Arm]:
+    """Understand `scratch`, `scratch:3x`, `runs/genesis` and `name=runs/genesis`.
+
+    Raises:
+        GenesisError: two arms of one name, or no arm.
+    """
+    arms = [_arm(word) for word in words]
+    names = [arm.name for arm in arms]
+    if not arms or len(set(names)) < len(names):
+        raise GenesisError(f"arms need names of their own, got {', '.join(names) or 'none'}; write NAME=RUN")
+    return arms
+
+
+def _arm(word: str) -> Arm:
+    if word == SCRATCH or (word.startswith(f"{SCRATCH}:") and word.endswith("x")):
+        factor = word[len(SCRATCH) + 1 : -1] or "1"
+        if not factor.isdecimal() or int(factor) < 1:
+            raise GenesisError(f"{word}: say scratch:3x for a start from scratch with three times the updates")
+        return Arm(word, SCRATCH, int(factor))
+    name, equals, place = word.partition("=")
+    return Arm(name if equals else Path(word).stem, place if equals else word)
+
+
+def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
+    """Understand budgets of labelled cases, rising; None is all.
+
+    Args:
+        words: numbers, and "all".
+        num: how many cases there are to train on.
+    Raises:
+        DataError: a word that is neither, or more cases than there are.
+    """
+    budgets: set[int | None] = set()
+    for word in words:
+        if word != ALL and not word.isdecimal():
+            raise DataError(f"a budget is a number of cases, or {ALL}, got {word!r}")
+        if word != ALL and not 1 <= int(word) < num:
+            raise DataError(f"{word} labelled cases asked for; {num} may be used, which {ALL} says")
+        budgets.add(None if word == ALL else int(word))
+    return sorted(budgets, key=lambda budget: num if budget is None else budget)
+
+
+def metric_of(asked: str | None, task: Task, patients: Sequence[str]) -> str:
+    """The metric to compare by: the one asked for, the published task's, or the usual one of its kind.
+
+    Args:
+        asked: its name, or None.
+        task: what is learned.
+        patients: of each test case.
+    Raises:
+        DataError: evaluate gives no such metric, or neither more nor less of it is better.
+    """
+    metric = asked or (task.published.metric if task.published else task.target.metric)
+    given = metrics_of(task.target, patients) if isinstance(task.target, TableTarget) else OF_MASKS
+    if metric not in given:
+        known = ", ".join(name for name in given if name not in NEITHER_IS_BETTER)
+        raise DataError(f"there is no metric {metric} of these cases of {task.target.kind}; take one of: {known}")
+    more_is_better(metric)
+    return metric

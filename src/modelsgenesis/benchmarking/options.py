@@ -1,0 +1,85 @@
+"""What one may choose of a benchmark: the options of `genesis benchmark`."""
+
+from dataclasses import dataclass, field
+
+from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.core.device import Accelerator, Precision
+from modelsgenesis.core.target import Kind
+from modelsgenesis.finetuning.initialization import SCRATCH
+from modelsgenesis.finetuning.options import FineTuneOptions, Modality, Tune
+
+BUDGETS = ("3", "6", "12", "25", "50", ALL)
+TASK = ("task", "kind", "label", "classes", "modality")
+PLAN = ("batch_size", "lr", "warmup_steps", "weight_decay", "precision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """Everything that one may choose of a benchmark; None leaves a choice to the task, the starts and the cases.
+
+    Args:
+        from_: The arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN.
+        cases: The budgets of labelled cases, and all; by default those of 3 6 12 25 50 for which there are cases, and
+            all.
+        seeds: How many runs each arm and budget has, with seeds 0, 1, 2 ...
+        test: The share of the patients to test on, where the data declare no test cases.
+        allow: The arms that may have seen test cases, or of which nobody can tell.
+        like: With scratch: the run or recipe whose kind of network is taken; by default the first arm's that has one.
+        task: The name of a published task, such as ncc; its settings are the defaults of those below, and the paper's
+            scores go into the report.
+        kind: What the task asks, where a table's labels could mean two.
+        label: The column of a table that is the label.
+        classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
+        modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
+        metric: The metric to compare by; dice, auc or mae by the kind of task, or another that evaluate gives of which
+            more or less is better.
+        steps: How many updates the optimiser makes, for every arm alike; by default 100 a case, at least 1000.
+        batch_size: How many patches there are a step.
+        lr: The peak learning rate.
+        warmup_steps: How many steps the learning rate rises for.
+        weight_decay: How strongly the convolutions' weights decay.
+        tune: What learns: full, layer-decay, probe or head-first.
+        size: The size of the patches in voxels; pictures are shrunk or enlarged to it.
+        spacing: The spacing in mm along X, Y and Z to resample to.
+        mirror: The axes that may be mirrored, such as xyz, yz or none.
+        augment: Training patches are augmented; with --no-augment they stay as they are.
+        precision: How numbers are computed: auto, 32-true or bf16-mixed.
+        accelerator: What computes: auto, cpu or gpu.
+        workers: How many runs go on at once, in processes of their own, to which the GPUs are dealt in turn; 0 is one
+            after another in this one.
+        threads: How many threads of the processor a run has.
+        dry_run: The plan is printed with its hours, and nothing is trained.
+    """
+
+    from_: tuple[str, ...] = (SCRATCH,)
+    cases: tuple[str, ...] = BUDGETS
+    seeds: int = 5
+    test: float = 0.2
+    allow: tuple[str, ...] = ()
+    like: str | None = None
+    task: str | None = None
+    kind: Kind | None = None
+    label: str | None = None
+    classes: dict[str, str] | None = field(default=None, hash=False)
+    modality: Modality | None = None
+    metric: str | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
+    tune: Tune | None = None
+    size: tuple[int, int, int] | tuple[int, int] | None = None
+    spacing: tuple[float, float, float] | None = None
+    mirror: str | None = None
+    augment: bool = True
+    precision: Precision | None = None
+    accelerator: Accelerator = "auto"
+    workers: int = 0
+    threads: int = 1
+    dry_run: bool = False
+
+    def of_every_run(self) -> FineTuneOptions:
+        """The options that all fine-tunings of the benchmark share: no case chooses the best network."""
+        shared = (*TASK, *PLAN, "tune", "test", "steps", "size", "spacing", "mirror", "augment", "accelerator")
+        return FineTuneOptions(**{name: getattr(self, name) for name in shared}, val=0)

@@ -1,0 +1,104 @@
+"""From a folder's provenance back to the command that made it."""
+
+import importlib
+import inspect
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.options import plain
+from modelsgenesis.core.provenance import ASKED, Provenance
+from modelsgenesis.recipes import find
+
+UNSAID = {"class", "name"}  # settings that no option of the command line changes
+
+
+def command(folder: str, made: Provenance) -> str:
+    """Write the command line that makes a folder anew.
+
+    Args:
+        folder: that was made.
+        made: its provenance.
+    Example: >>> command("store", provenance)
+    'genesis prepare scans store --folds 5'
+    """
+    words = ["genesis", *made.verb.split()]
+    arguments = dict(made.arguments)
+    recipe = arguments.pop("recipe", None)
+    if isinstance(recipe, Mapping):
+        words.append(str(recipe.get("name")))
+    if isinstance(recipe, Mapping):
+        options = recipe_options(recipe)
+    else:
+        options = arguments.get(ASKED) or stage_options(made.verb, arguments)
+    said = set(_words_of(options.values()))
+    words += [*(given for given in made.inputs if given not in said), folder]
+    if made.seed:
+        options["seed"] = made.seed
+    for name, value in options.items():
+        words += spell(name, value)
+    return shlex.join(words)
+
+
+def spell(name: str, value: Any) -> list[str]:
+    """One option as words."""
+    flag = f"--{name.removesuffix('_').replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    if isinstance(value, Mapping):
+        value = [word for pair in value.items() for word in pair]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [flag, *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
+
+
+def _words_of(values: Iterable[Any]) -> Iterator[str]:
+    """All words of options' values; of NAME=RUN the run too."""
+    for value in values:
+        for word in value if isinstance(value, (list, tuple)) else [value]:
+            yield str(word)
+            yield str(word).partition("=")[2]
+
+
+def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in which a recipe differs from the published one of its name."""
+    try:
+        known = describe(find(str(recipe.get("name"))))
+    except GenesisError:
+        return {}
+    there, usual = flat(recipe), flat(known)
+    if isinstance(plans := recipe.get("plans"), Mapping):
+        there = flat(_without_planned(recipe)) | {"plans": plans.get("file"), "configuration": plans["configuration"]}
+        usual |= {"size": plans["size"], "batch_size": plans["batch_size"]}
+    return {
+        name: value
+        for name, value in there.items()
+        if name not in UNSAID and value is not None and plain(value) != plain(usual.get(name))
+    }
+
+
+def _without_planned(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's settings but for those that nnU-Net's plans made."""
+    kept = {name: value for name, value in recipe.items() if name not in ("plans", "backbone", "backbone_args")}
+    return kept | {"cubes": {name: value for name, value in recipe["cubes"].items() if name != "intensity"}}
+
+
+def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a stage that are not its defaults."""
+    stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
+    said = {name.removesuffix("_mm"): value for name, value in arguments.items()}
+    return {
+        name: value
+        for name, value in said.items()
+        if name in defaults and value is not None and value is not False and plain(value) != plain(defaults[name])
+    }
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without their nesting; the options of the command line are named after the innermost name."""
+    flattened: dict[str, Any] = {}
+    for name, value in settings.items():
+        flattened |= flat(value) if isinstance(value, Mapping) else {name: value}
+    return flattened

@@ -1,0 +1,33 @@
+"""What one may choose of a store: the options of `genesis prepare`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modelsgenesis.core.image_format import MAX_VOXELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """Everything that one may choose of a store.
+
+    Args:
+        spacing: The spacing to resample to, in mm along X, Y and Z; each scan's own by default.
+        modality: The modality of every scan; by default the CSV, the header or the values tell.
+        workers: How many processes read; one a core by default, 0 works in this process.
+        folds: How many groups patients are dealt to.
+        salt: A secret text that ids are made with; a random one, kept in the store, by default.
+        leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
+            patients must not be in the store; they are read anew each time, and what was in it before is deleted.
+        max_voxels: A scan of more voxels is refused.
+        quiet: No progress is shown.
+    """
+
+    spacing: tuple[float, float, float] | None = None
+    modality: Literal["CT", "MR", "XR", "unknown"] | None = None
+    workers: int | None = None
+    folds: int = 10
+    salt: str | None = None
+    leave_out: tuple[Path, ...] = ()
+    max_voxels: int = MAX_VOXELS
+    quiet: bool = False

@@ -1,0 +1,39 @@
+"""What one may choose of predictions: the options of `genesis predict`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modelsgenesis.core.device import Accelerator, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Everything that one may choose of predictions.
+
+    Args:
+        also: More runs, whose probabilities are averaged with those of the first.
+        overlap: The share of a window that the next one sees again; 0.5, or 0.25 where a scan has one prediction.
+        mirror: Predictions are averaged over windows mirrored as the networks were trained, too; along all axes this is
+            eight times the work.
+        probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
+        format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
+        seg: A DICOM-SEG is written beside the NIfTI file of a DICOM series; --no-seg leaves it out.
+        pictures: Each mask is pictured on its scan, in OUT/pictures.
+        accelerator: What computes: auto, cpu or gpu.
+        precision: How numbers are computed: auto, 32-true or bf16-mixed.
+        batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
+        quiet: No progress is shown.
+    """
+
+    also: tuple[Path, ...] = ()
+    overlap: float | None = None
+    mirror: bool = False
+    probabilities: bool = False
+    format: Literal["nifti", "source"] = "nifti"
+    seg: bool = True
+    pictures: bool = False
+    accelerator: Accelerator = "auto"
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    quiet: bool = False

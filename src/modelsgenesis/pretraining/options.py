@@ -1,0 +1,114 @@
+"""What one may choose of a pre-training: the options of `genesis pretrain`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelsgenesis.core.device import Accelerator, Precision
+from modelsgenesis.nets.norms import Norm
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.training.plan import Optimizer, Schedule, Where
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """Everything that one may choose of a pre-training; None leaves a choice to the recipe.
+
+    Args:
+        plans: The plans of nnU-Net v2 (nnUNetPlans.json): their network, patch, batch and normalisation take the
+            recipe's place, so that `export --to nnunet` gives what nnUNetv2_train starts from; the store must be at the
+            plans' spacing.
+        configuration: Which configuration of the plans is followed.
+        seed: The seed decides the cubes, the deformations and the first weights.
+        size: The size of the cubes in voxels, in place of the recipe's; so with every setting that follows.
+        rule: The crop rule says where cubes may lie: lung, not_mostly_air or anywhere.
+        backbone: The kind of network: unet3d or residual-unet, or package.module:Class.
+        width: The channels of the network's first convolution.
+        norm: The norm of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
+        method: What is learned: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation,
+            relative-position, or package.module:Class.
+        arm: With the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
+            its name (painting is one) all others.
+        drop_skips: With the method genesis: how often each skip of the network is shut while it learns, 0 to 1.
+        block: With the method mae: the side of what is hidden, in voxels; 8 suits cubes of 32 and more.
+        steps: How many updates the optimiser makes.
+        batch_size: How many cubes there are a step, over all processes.
+        accumulate: How many backward passes there are a step.
+        optimizer: Which optimiser is used: adamw or sgd.
+        lr: The peak learning rate.
+        weight_decay: How strongly the convolutions' weights decay.
+        schedule: How the learning rate changes: cosine, plateau, halving or constant.
+        warmup_steps: How many steps the learning rate rises for.
+        clip_norm: The gradient's greatest norm.
+        validate_every: How many steps lie between validations.
+        val_cubes: How many held-out cubes the network is validated on.
+        patience: How many validations without a better one stop the run.
+        precision: How numbers are computed: auto, 32-true or bf16-mixed.
+        compile: The network is compiled with torch.compile.
+        workers: How many loader processes each process has.
+        views: Where cubes are deformed: in the loader's workers, or on the device, where a worker would not keep up.
+        train_folds: The folds of the store to train on.
+        val_folds: The folds of the store that are held out.
+        accelerator: What computes: auto, cpu or gpu.
+        devices: How many processes run on a machine; torchrun's and SLURM's own launch are noticed.
+        nodes: How many machines take part.
+        dry_run: A few steps are measured, what would happen is said, and nothing is written.
+    """
+
+    plans: str | Path | None = None
+    configuration: str = "3d_fullres"
+    seed: int = 0
+    size: tuple[int, ...] | None = None
+    rule: str | None = None
+    backbone: str | None = None
+    width: int | None = None
+    norm: Norm | None = None
+    method: str | None = None
+    arm: str | None = None
+    drop_skips: float | None = None
+    block: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    accumulate: int | None = None
+    optimizer: Optimizer | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    schedule: Schedule | None = None
+    warmup_steps: int | None = None
+    clip_norm: float | None = None
+    validate_every: int | None = None
+    val_cubes: int | None = None
+    patience: int | None = None
+    precision: Precision | None = None
+    compile: bool = False
+    workers: int | None = None
+    views: Where | None = None
+    train_folds: tuple[int, ...] | None = None
+    val_folds: tuple[int, ...] | None = None
+    accelerator: Accelerator = "auto"
+    devices: int = 1
+    nodes: int = 1
+    dry_run: bool = False
+
+    def applied_to(self, recipe: Recipe) -> Recipe:
+        """The recipe with what was chosen in place of its own settings.
+
+        Raises:
+            GenesisError: a setting that the recipe's network or method does not have.
+        """
+        plan = (
+            "steps", "batch_size", "accumulate", "optimizer", "lr", "weight_decay", "schedule", "warmup_steps",
+            "clip_norm", "validate_every", "val_cubes", "patience", "precision", "workers", "views",
+        )  # fmt: skip
+        return recipe.but(
+            cubes={"size": self.size, "rule": self.rule},
+            plan={**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
+            backbone=self.backbone,
+            backbone_args={"width": self.width, "norm": self.norm},
+            method=self.method and self.method.replace("-", "_"),
+            method_args={
+                "arm": self.arm and self.arm.replace("-", "_"),
+                "drop_skips": self.drop_skips,
+                "block": self.block,
+            },
+            folds={"train_folds": self.train_folds, "val_folds": self.val_folds},
+        )

@@ -1,0 +1,37 @@
+"""Tables as files: what is written is read again, and a table of anybody's is read kindly."""
+
+from pathlib import Path
+
+import pytest
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.tables import append_row, read_rows, read_table, write_table
+
+
+def test_rows_written_are_rows_read(tmp_path: Path) -> None:
+    """To the letter, with commas, quotes, line ends and blanks."""
+    rows = [{"a": "1,5", "b": ' say "x"\n'}, {"a": "", "b": "é"}]
+    write_table(tmp_path / "t.csv", ["a", "b"], rows)
+    append_row(tmp_path / "t.csv", ["a", "b"], {"b": "last"})
+    assert read_rows(tmp_path / "t.csv") == [*rows, {"a": "", "b": "last"}]
+
+
+def test_line_ends_are_those_asked_for(tmp_path: Path) -> None:
+    """Files that began with one go on with it."""
+    write_table(tmp_path / "t.csv", ["a"], [{"a": 1}], line_end="\r\n")
+    append_row(tmp_path / "t.csv", ["a"], {"a": None}, line_end="\r\n")
+    assert (tmp_path / "t.csv").read_bytes() == b'a\r\n1\r\n""\r\n'
+
+
+def test_table_of_anybody_is_read_kindly(tmp_path: Path) -> None:
+    """With a byte order mark, blanks around cells, short rows and long ones."""
+    (tmp_path / "t.csv").write_bytes("\ufeffa,b\n 1 \n2,3,4\n".encode())
+    assert read_table(tmp_path / "t.csv") == ([{"a": "1", "b": ""}, {"a": "2", "b": "3"}], ["a", "b"])
+
+
+def test_no_table_is_one_line_that_says_so(tmp_path: Path) -> None:
+    """Neither a missing file nor one of other letters is a traceback."""
+    (tmp_path / "t.csv").write_bytes(b"a\n\xff\n")
+    for name in ("t.csv", "none.csv"):
+        with pytest.raises(DataError, match=f"{name}: cannot be read as a CSV in UTF-8"):
+            read_rows(tmp_path / name)
