@@ -20,7 +20,7 @@ VALUES = make_ct(size=SIZE)
 
 
 def write_scan(path: Path, *, turned: bool = False) -> Source:
-    """The same CT in the same place of the world, with its first two axes running backwards if asked."""
+    """The same CT in the same place of the world, with its first two axes running backwards if wanted."""
     image = make_image(VALUES[::-1, ::-1] if turned else VALUES, SPACING_MM)
     far = [o + step * (side - 1) for o, step, side in zip(ORIGIN_MM, SPACING_MM, SIZE, strict=True)]
     image.SetOrigin((*far[:2], ORIGIN_MM[2]) if turned else ORIGIN_MM)

@@ -224,7 +224,7 @@ def test_geometry_of_two_axes_goes_there_and_back() -> None:
 
 
 def test_percentiles_read_pictures_too(tmp_path: Path) -> None:
-    """Any intensity but a window of HU may be asked."""
+    """Any intensity but a window of HU may be taken."""
     image = read_image([saved(tmp_path / "a.png", LEVELS)], Reading(Percentiles()))
     scaled = image.scaled((slice(2, 9), slice(None)))
     assert scaled.shape == (1, 7, 20)

@@ -125,8 +125,8 @@ def test_header_says_what_is_read(name: str, tmp_path: Path) -> None:
     source.format.check(header, source)
     read = geometry_of(source.format.read(source)[0])
     assert read.size == header.geometry.size
-    for said, there in zip(vars(header.geometry).values(), vars(read).values(), strict=True):
-        np.testing.assert_allclose(said, there, atol=1e-6)
+    for claimed, there in zip(vars(header.geometry).values(), vars(read).values(), strict=True):
+        np.testing.assert_allclose(claimed, there, atol=1e-6)
     assert source.format.axes_of(source) == len(read.size)
 
 

@@ -14,7 +14,7 @@ from modelsgenesis.data.intensity_statistics import BACKGROUND, PERCENTILES
 from modelsgenesis.data.problems import UnreadableError
 
 # By which two fingerprints may differ and be of one image. Copies of 8 bits a voxel and JPEGs of JPEGs have levels
-# 0.003 to 0.008 apart, as a rule, and places 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays,
+# 0.003 to 0.008 apart, as a rule, and positions 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays,
 # hippocampi and nodules, the closest differ by 1.99 times one of the limits.
 ALIKE = 1e-2
 NEAR = 1e-3
@@ -32,14 +32,14 @@ class Fingerprint:
     Attributes:
         size: rising.
         levels: percentiles of what is no background, as shares of the way from the least to the greatest.
-        places: how far from the middle the brightness lies along each axis, rising, and how far it spreads, rising, as
-            shares of the side.
+        positions: how far from the middle the brightness lies along each axis, rising, and how far it spreads, rising,
+            as shares of the side.
         shape_hash: where too few levels differ to tell: a hash of where there is more than the least value; or "".
     """
 
     size: tuple[int, ...]
     levels: tuple[float, ...]
-    places: tuple[float, ...] = ()
+    positions: tuple[float, ...] = ()
     shape_hash: str = ""
 
     @property
@@ -49,7 +49,7 @@ class Fingerprint:
 
     def __str__(self) -> str:
         """One entry of the manifest."""
-        text = self.shape_hash or " ".join(f"{share:.5f}" for share in (*self.levels, *self.places))
+        text = self.shape_hash or " ".join(f"{share:.5f}" for share in (*self.levels, *self.positions))
         return f"{'x'.join(map(str, self.size))} {text}"
 
     @classmethod
@@ -88,7 +88,7 @@ def fingerprint_of(values: NDArray[Any]) -> Fingerprint:
     counts[: int(BACKGROUND * bright) + 1] = 0
     ranks = np.array(PERCENTILES) / 100 * (counts.sum() - 1)
     levels = _shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
-    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _places(values, low))
+    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _positions(values, low))
     return known if known.tells else Fingerprint(known.size, (), shape_hash=_shape_hash(values > low))
 
 
@@ -98,7 +98,7 @@ def _shares(values: NDArray[Any]) -> tuple[float, ...]:
     return tuple(((values - values[0]) / (width or 1)).tolist())
 
 
-def _places(values: NDArray[Any], low: float) -> tuple[float, ...]:
+def _positions(values: NDArray[Any], low: float) -> tuple[float, ...]:
     """Where the brightness above the least value lies."""
     offsets, spreads = [], []
     for profile in _profiles(values):
@@ -160,7 +160,7 @@ class Fingerprints:
         self._shape_hashes: set[tuple[tuple[int, ...], str]] = set()
         for known in fingerprints:
             if known.tells:
-                by_size[known.size].append((*known.levels, *known.places))
+                by_size[known.size].append((*known.levels, *known.positions))
             else:
                 self._shape_hashes.add((known.size, known.shape_hash))
         self._by_size = {size: np.array(sorted(some, key=lambda each: each[MIDDLE])) for size, some in by_size.items()}
@@ -171,8 +171,8 @@ class Fingerprints:
             return (other.size, other.shape_hash) in self._shape_hashes
         if other.size not in self._by_size:
             return False
-        known = self._by_size[other.size]  # (N, levels and places)
+        known = self._by_size[other.size]  # (N, levels and positions)
         middle = other.levels[MIDDLE]
         first, end = np.searchsorted(known[:, MIDDLE], [middle - ALIKE, middle + ALIKE])
-        apart = np.abs(known[first:end] - (*other.levels, *other.places))
-        return bool((apart < [ALIKE] * len(other.levels) + [NEAR] * len(other.places)).all(axis=1).any())
+        apart = np.abs(known[first:end] - (*other.levels, *other.positions))
+        return bool((apart < [ALIKE] * len(other.levels) + [NEAR] * len(other.positions)).all(axis=1).any())

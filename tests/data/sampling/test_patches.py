@@ -196,9 +196,9 @@ def test_centred_patches_go_through_the_cases(tmp_path: Path) -> None:
 def test_extents_come_from_headers_in_lps(tmp_path: Path) -> None:
     """An image stored with its axes turned has its size and spacing along X, Y and Z."""
     turned = write(tmp_path / "t.nii.gz", np.zeros((5, 6, 7), np.int16), (0, 0, 1, 1, 0, 0, 0, 1, 0))
-    extent = image_size_of(turned)
-    assert extent.size == (7, 5, 6)
-    np.testing.assert_allclose(extent.spacing_mm, (3.0, 0.5, 2.0), rtol=1e-6)
+    image_size = image_size_of(turned)
+    assert image_size.size == (7, 5, 6)
+    np.testing.assert_allclose(image_size.spacing_mm, (3.0, 0.5, 2.0), rtol=1e-6)
     np.save(tmp_path / "a.npy", np.zeros((3, 4, 5), np.float32))
     assert image_size_of(find_sources(tmp_path / "a.npy")[0][0]) == ImageSize((3, 4, 5), (1.0, 1.0, 1.0))
 
