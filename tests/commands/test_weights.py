@@ -192,7 +192,7 @@ def test_the_authors_file_is_recalibrated_with_its_licence(server: Server, small
 def test_file_that_does_not_say_its_cubes_needs_a_recipe(small_store: Path, tmp_path: Path) -> None:
     """The recipe named decides size and scale."""
     save_network(tmp_path / "net.safetensors", UNet3D(width=2, norm="batch_stats"))
-    with pytest.raises(WeightsError, match="does not say which cubes it was taught on; name a recipe"):
+    with pytest.raises(WeightsError, match="does not say which cubes it was trained on; name a recipe"):
         recalibrate(tmp_path / "net.safetensors", small_store, tmp_path / "new")
     made = recalibrate(
         tmp_path / "net.safetensors", small_store, tmp_path / "new", recipe="small", batches=1, batch_size=2, quiet=True

@@ -255,7 +255,7 @@ class Tuning:
 
     def _transferred(self, network: Network) -> LoadingMap:
         report = self.start.opened.report if self.start.opened else None
-        return transfer(self.start.backbone, network, widen=self.config.widen, opened=report)
+        return transfer(self.start.backbone, network, widen=self.config.widen, loading=report)
 
     def _arguments(self, division: CaseSplit) -> dict[str, Any]:
         """What the certificate says: what was asked, what came of it, and on what it was computed."""

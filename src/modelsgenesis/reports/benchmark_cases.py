@@ -43,7 +43,7 @@ INCHES = 2.1  # of a picture
 LONGEST = 32  # letters above it
 FLAT = "image"  # the one plane of a 2D picture
 
-OUTLINES = (
+CONTOURS = (
     "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
     "labelled, the same for all arms; the patient's right is on the picture's left. Cases are ranked by their {metric} "
     "over all arms and seeds at that number of labelled cases."
@@ -70,7 +70,7 @@ class Sheet:
 
 
 def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[list[Sheet], str]:
-    """Draw the worst and the best cases with the fewest and with the most labels that all arms were taught on.
+    """Draw the worst and the best cases with the fewest and with the most labels that all arms were trained on.
 
     Args:
         folder: of the benchmark.
@@ -95,7 +95,7 @@ def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[l
             except GenesisError as error:
                 return sheets, f"No cases are pictured: {error}"
             sheets.append(Sheet(path, title, caption))
-    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was taught on."
+    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was trained on."
 
 
 def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: str) -> Path:
@@ -121,19 +121,19 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     if missing := [place for place in places.values() if not (place / "run" / TEST).is_file()]:
         raise DataError(f"the folder of a run is not here ({missing[0].relative_to(folder)})")
     first = places[arms[0]]
-    asked = predicted_target(first / "predictions")
-    kind = asked.kind if asked else None
-    task = read_truth(first / "run" / TEST, first / "predictions", asked, kind=kind)
-    target = asked or task.target
+    known = predicted_target(first / "predictions")
+    kind = known.kind if known else None
+    task = read_truth(first / "run" / TEST, first / "predictions", known, kind=kind)
+    target = known or task.target
     if target.kind == "segmentation":
-        caption = OUTLINES.format(seed=seed, metric=found.title)
-        return _outlines(found, cases, seed, places, task, target), target.names, caption
+        caption = CONTOURS.format(seed=seed, metric=found.title)
+        return _contours(found, cases, seed, places, task, target), target.names, caption
     rows = _answers(places, task, target)
     flat = all(plane.name == FLAT for row in rows for plane in row.planes)
     return rows, (), ANSWERS.format(seed=seed, shown="The picture" if flat else "The middle slice")
 
 
-def _outlines(
+def _contours(
     found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: Target
 ) -> list[Overlay]:
     scores: dict[str, list[float]] = defaultdict(list)
@@ -182,10 +182,10 @@ def _answers(places: Mapping[str, Path], task: Task, target: Target) -> list[Ove
 
 
 def _answers_of(place: Path, cases: Sequence[Case], target: Target) -> list[Answer]:
-    told = read_told(place / "predictions")
-    if told is None:
+    predictions = read_told(place / "predictions")
+    if predictions is None:
         raise DataError(f"{place / 'predictions'} holds no table of answers")
-    return match_answers(cases, told, target)[0]
+    return match_answers(cases, predictions, target)[0]
 
 
 def shortened(name: str) -> str:
