@@ -1,4 +1,4 @@
-"""`genesis weights`: the catalogue, licences that somebody accepts, and recalibration from the command line."""
+"""`genesis weights`: the registry, licences that somebody accepts, and recalibration from the command line."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_unknown_entry_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With what there is."""
     assert main(["weights", "show", "genesis-chest"]) == 1
     assert capsys.readouterr().err.startswith(
-        "weights: no 'genesis-chest' in the catalogue; there are: genesis-chest-ct"
+        "weights: no 'genesis-chest' in the registry; there are: genesis-chest-ct"
     )
 
 

@@ -194,7 +194,7 @@ def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
     Console(stderr=True).print(f"{path} {asks}; trusted, it is opened in a process of its own", markup=False)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
-        program = Path(__file__).with_name("_converting.py")
+        program = Path(__file__).with_name("converting.py")
         command = [sys.executable, "-I", str(program), str(path.absolute()), str(into)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode or not into.is_file():

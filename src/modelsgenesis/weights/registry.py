@@ -254,7 +254,7 @@ def find(name: str) -> Entry:
             return entry
     names = [entry.name for entry in ENTRIES]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-    raise WeightsError(f"no {name!r} in the catalogue; there are: {', '.join(near)}; genesis weights list shows all")
+    raise WeightsError(f"no {name!r} in the registry; there are: {', '.join(near)}; genesis weights list shows all")
 
 
 def resolve(said: str | Path) -> Path:
@@ -273,7 +273,7 @@ def resolve(said: str | Path) -> Path:
         return path
     if entry.url:
         raise WeightsError(
-            f"{entry.name} is in the catalogue, not here; run genesis weights fetch {entry.name} weights/ and give "
+            f"{entry.name} is in the registry, not here; run genesis weights fetch {entry.name} weights/ and give "
             f"weights/{entry.file} in its place"
         )
     boxed = BOX / entry.file
