@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image
 
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.sources import Source, describe_file
 

@@ -48,14 +48,15 @@ def done(*_):
 
 def watched(*asked, load=importlib.import_module, **named):
     module = load(*asked, **named)
-    if asked[0] == "modelsgenesis.pretraining.pretrain":
+    if asked[0] == "modelsgenesis.commands.pretrain":
         from torch.optim.optimizer import register_optimizer_step_post_hook
         register_optimizer_step_post_hook(done)
     return module
 
 importlib.import_module = watched
 from modelsgenesis.cli import main
-sys.exit(main(["pretrain", "small", *sys.argv[1:], "--width", "2", "--size", "16", "16", "16", "--accelerator", "cpu"]))
+tiny = "--width 2 --size 16 16 16 --accelerator cpu --precision 32-true".split()
+sys.exit(main(["pretrain", "small", *sys.argv[1:], *tiny]))
 """
 
 

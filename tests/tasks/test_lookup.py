@@ -16,7 +16,7 @@ from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.published import scores
 
 NOTHING: dict[str, dict[str, object]] = {
-    name: {} for name in ("reading", "plan", "pace", "augmentation", "approach")
+    name: {} for name in ("reading", "plan", "layer_rates", "augmentation", "approach")
 }  # fmt: skip
 
 
