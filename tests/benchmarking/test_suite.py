@@ -233,7 +233,7 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     for said in (page, text):
         assert "no saving of labels by pre-training is shown" in said
         assert "the audit found" in said.lower()
-        assert "no certificate says what it was pre-trained on" in said
+        assert "no provenance says what it was pre-trained on" in said
         assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in said
         assert "2 seeds (0, 1)" in said
         assert "the mean over 2 test cases of 2 patients" in said
@@ -286,7 +286,7 @@ def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path)
     page = report(tmp_path).read_text(encoding="utf-8")
     assert "the folder of a run is not here (runs/scratch/" in page
     assert "not written down" in page
-    assert "not finished, so it has no birth certificate" in page
+    assert "not finished, so it has no provenance" in page
 
 
 def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> None:
@@ -425,7 +425,7 @@ def test_failed_runs_are_named_and_the_others_reported(done: Path, balls: Path, 
 
 def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tmp_path: Path) -> None:
     """Unless it is allowed by name; nothing is trained before, and the table of the audit is all there is."""
-    with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):
+    with pytest.raises(DataError, match=r"no provenance says what it was pre-trained on.*--allow given"):
         benchmark(balls, tmp_path / "out", from_=("scratch", str(start)), cases=("2",), **TINY)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["audit.csv"]
 

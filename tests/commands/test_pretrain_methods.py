@@ -83,7 +83,7 @@ def test_a_rival_starts_a_fine_tuning(runs: dict[str, Path], labelled: Path, tmp
     assert loading["shares"]["encoder"] == 1.0
     assert loading["shares"]["decoder"] == (0.0 if method in ASKING else 1.0)
     reasons = {row["why"] for row in loading["rows"] if row["part"] == "decoder"}
-    assert reasons == ({"its pre-training taught the encoder alone"} if method in ASKING else {""})
+    assert reasons == ({"its pre-training trained the encoder alone"} if method in ASKING else {""})
 
 
 @pytest.mark.parametrize("method", ["mae", "rotation", "rubiks_cube"])

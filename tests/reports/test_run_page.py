@@ -85,7 +85,7 @@ def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
     (half / "log.csv").write_text("step,loss\n" + "".join(f"{k},0.5\n" for k in range(len(lines))))
     text = report(half, tmp_path / "half.html").read_text(encoding="utf-8")
     assert "steps, no validation yet" in text
-    assert "no birth certificate yet" in text
+    assert "no provenance yet" in text
     assert "There was no validation yet" in text
     assert text.count("data:image/webp;base64,") == 1
 

@@ -165,7 +165,7 @@ def test_wrong_file_is_refused_and_deleted(server: Server, tmp_path: Path) -> No
 
 
 def test_wrong_length_is_refused_before_a_byte_is_read(server: Server, tmp_path: Path) -> None:
-    """The catalogue knows the length; the server states another."""
+    """The registry knows the length; the server states another."""
     with pytest.raises(WeightsError, match=f"{SIZE} bytes are offered, but the file must have 999"):
         download(server.url, tmp_path / "weights.pt", size=999, patience=HASTE)
     assert left_in(tmp_path) == set()
@@ -202,7 +202,7 @@ def test_more_than_promised_is_not_kept(server: Server, tmp_path: Path) -> None:
 
 
 def test_less_than_known_is_a_broken_line(server: Server, tmp_path: Path) -> None:
-    """Where the server states no length, the catalogue's counts."""
+    """Where the server states no length, the registry's counts."""
     server.manners.append(without_length(cut=1000))
     assert download(server.url, tmp_path / "weights.pt", size=SIZE, patience=HASTE) == SHA256
     assert server.ranges == [None, "bytes=1000-"]

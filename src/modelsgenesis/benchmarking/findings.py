@@ -113,5 +113,5 @@ def _score_of(row: dict[str, str]) -> CaseScore:
 
 
 def _published(folder: Path, metric: str) -> tuple[Mapping[str, Any], ...]:
-    told = read_json(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
-    return tuple(told["rows"]) if told.get("metric") == metric else ()
+    published = read_json(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
+    return tuple(published["rows"]) if published.get("metric") == metric else ()

@@ -1,4 +1,4 @@
-"""What ran where, and how long: from the certificates and logs of a benchmark's runs, and of what they started from."""
+"""What ran where, and how long: from the provenance and logs of a benchmark's runs, and of what they started from."""
 
 import math
 from collections import Counter
@@ -28,7 +28,7 @@ class Ran:
 
     Attributes:
         arm: its name.
-        cases: it was taught on.
+        cases: it was trained on.
         updates: of the optimiser; None where its folder is not here.
         time_s: spent training; NaN where nobody wrote it down.
         where: machine and program, in words.
@@ -87,7 +87,7 @@ def _logged(run: Path) -> tuple[int | None, float]:
 
 
 def where(made: Provenance) -> str:
-    """Machine and program of a certificate, in words."""
+    """Machine and program of a provenance file, in words."""
     program = f"modelsgenesis {made.version}" + (f" at {made.commit[:10]}" if made.commit else "")
     machine = made.arguments.get(MACHINE)
     return f"{machine_words(machine) if isinstance(machine, Mapping) else f'machine {UNKNOWN}'}; {program}"

@@ -109,7 +109,7 @@ def listed(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[Part]:
 
 
 def origins(origin: Origin) -> Table:
-    """The certificates behind the predictions, nearest first."""
+    """The provenance behind the predictions, nearest first."""
     rows = []
     for folder in (origin.predictions, origin.truth):
         chain = lineage(folder) if folder.is_dir() else []

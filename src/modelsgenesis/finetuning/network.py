@@ -47,7 +47,7 @@ def make_learner(
 
 def _transferred(start: Initialization, network: nn.Module, config: FineTuneConfig) -> LoadingMap:
     report = start.loaded.report if start.loaded else None
-    return transfer(start.backbone, kept_network(network), widen=config.widen, opened=report)
+    return transfer(start.backbone, kept_network(network), widen=config.widen, loading=report)
 
 
 def kept_network(network: nn.Module) -> Network:

@@ -139,7 +139,7 @@ def _as_they_are(cube: Any, rng: Any) -> Any:
 
 
 def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> CubeSpec:
-    """The cubes of the recipe that was asked for, else those that the network was taught on."""
+    """The cubes of the recipe that was asked for, else those that the network was trained on."""
     if recipe is not None:
         return find_recipe(recipe).cubes
     taught = rebuild(opened.notes.get("recipe"))
@@ -148,7 +148,7 @@ def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> Cube
     reading = opened.reading or rebuild(opened.notes.get("reading"))
     if not isinstance(reading, Reading):
         raise WeightsError(
-            f"{source}: does not say which cubes it was taught on; name a recipe that has them: --recipe"
+            f"{source}: does not say which cubes it was trained on; name a recipe that has them: --recipe"
         )
     size = opened.size or rebuild(opened.notes.get("patch")) or CubeSpec().size
     return CubeSpec(size=tuple(size), intensity=reading.intensity, rule="not_mostly_air")

@@ -39,7 +39,7 @@ INCHES = 2.1  # of a picture
 LONGEST = 32  # letters above it
 FLAT = "image"  # the one plane of a 2D picture
 
-OUTLINES = (
+CONTOURS = (
     "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
     "labelled, the same for all arms; the patient's right is on the picture's left. Cases are ranked by their {metric} "
     "over all arms and seeds at that number of labelled cases."
@@ -66,7 +66,7 @@ class Sheet:
 
 
 def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[list[Sheet], str]:
-    """Draw the worst and the best cases with the fewest and with the most labels that all arms were taught on.
+    """Draw the worst and the best cases with the fewest and with the most labels that all arms were trained on.
 
     Args:
         folder: of the benchmark.
@@ -91,7 +91,7 @@ def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[l
             except GenesisError as error:
                 return sheets, f"No cases are pictured: {error}"
             sheets.append(Sheet(path, title, caption))
-    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was taught on."
+    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was trained on."
 
 
 def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: str) -> Path:
@@ -122,8 +122,8 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     task = read_truth(first / "run" / TEST, first / "predictions", of_network, kind=kind)
     target = of_network or task.target
     if isinstance(target, MaskTarget):
-        caption = OUTLINES.format(seed=seed, metric=found.title)
-        return _outlines(found, cases, seed, places, task, target), target.names, caption
+        caption = CONTOURS.format(seed=seed, metric=found.title)
+        return _contours(found, cases, seed, places, task, target), target.names, caption
     if not isinstance(target, TableTarget) or not isinstance(task.target, TableTarget):
         raise DataError(f"cases of {target.kind} cannot be pictured")
     rows = _predictions(places, task.cases, task.target, target)
@@ -131,7 +131,7 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if flat else "The middle slice")
 
 
-def _outlines(
+def _contours(
     found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: MaskTarget
 ) -> list[Overlay]:
     scores: dict[str, list[float]] = defaultdict(list)

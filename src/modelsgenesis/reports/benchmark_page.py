@@ -53,7 +53,7 @@ CLEAN = (
     "The audit looked for every test case among what the arms were pre-trained on, by file, by patient and by voxels, "
     "and found none."
 )
-NOT_FINISHED = "The benchmark is not finished, so it has no birth certificate yet."
+NOT_FINISHED = "The benchmark is not finished, so it has no provenance yet."
 
 
 @dataclass(frozen=True)

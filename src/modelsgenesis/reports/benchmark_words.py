@@ -13,8 +13,8 @@ from modelsgenesis.figures.page import Headline
 
 BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's lower end is wrong so often
 HOW = (
-    "Every arm is taught on the same cases for as many updates (scratch:3x for three times as many), and scored on the "
-    "same test patients, who were used for no choice; a seed chooses cases, patches and first weights for all arms "
+    "Every arm is trained on the same cases for as many updates (scratch:3x for three times as many), and scored on "
+    "the same test patients, who were used for no choice; a seed chooses cases, patches and first weights for all arms "
     "alike. Differences are paired by seed, with Student's 95 % interval over seeds, for these test cases "
     "only; `over patients too` is for other patients as well; `bootstrap` is the plain percentile interval over seeds, "
     "which is too narrow for few of them. The t-test is the paper's two-sample test; the paired one is corrected by "

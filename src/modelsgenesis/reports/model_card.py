@@ -65,7 +65,7 @@ class ModelCard:
             "How to load it": self.usage.strip("\n"),
             "Where it comes from": self._lineage(chain, origins),
             "Data": self._data(chain, origins),
-            "How it was taught": self._recipe(),
+            "How it was trained": self._recipe(),
             "Figures": self._figures(),
             "Limits": self._limits(),
             "Licence": self._licence(origins),
@@ -116,7 +116,7 @@ class ModelCard:
             self._answer(target),
         ]
         if (patch := self.given.patch) is not None:
-            lines.append(f"It was taught on {' x '.join(map(str, patch))} voxels.")
+            lines.append(f"It was trained on {' x '.join(map(str, patch))} voxels.")
         if (reading := self.given.reading) is not None:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
@@ -173,7 +173,7 @@ class ModelCard:
         if target is None:
             lines.append("- It has to be fine-tuned before it is of use, and tested on the task's own data.")
         elif (count := int(cases.get("train") or 0)) and count < FEW_CASES:
-            lines.append(f"- It was taught on {count} labelled cases; expect failures on what differs from them.")
+            lines.append(f"- It was trained on {count} labelled cases; expect failures on what differs from them.")
         if (reading := self.given.reading) is not None:
             kind = "CT in Hounsfield units" if isinstance(reading.intensity, Window) else "scans of the kind it learned"
             lines.append(f"- It reads {kind}; other scanners, protocols and populations were not tested.")

@@ -57,9 +57,9 @@ def telling_sample(
         seed: as for `show`.
         among: how many samples are looked at.
     """
-    opened = Store.open(store)
+    scans = Store.open(store)
     recipe, seed = settings(recipe, run, seed)
-    sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
+    sampler = CubeSampler(scans, recipe.cubes, split(scans, recipe)[0])
     return max(range(among), key=lambda number: interest(sampler.sample(generator_for(seed, number, STREAM)).image))
 
 

@@ -95,7 +95,7 @@ def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
         return (
             f"A {axes}D network that taught itself from {scans}: cubes were cut from them, and its encoder learned to "
             f"answer what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; the "
-            "decoder was not taught."
+            "decoder was not trained."
         )
     return (
         f"A {axes}D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
@@ -140,7 +140,7 @@ def so_far(metrics: RunMetrics, steps: int) -> str:
 
 
 def places(settings: dict[str, Any], chain: list[tuple[str, Provenance]]) -> list[Path]:
-    """Where a run says that its store is: its certificate, or its settings while it has none."""
+    """Where a run says that its store is: its provenance, or its settings while it has none."""
     inputs = [path for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
     return [Path(path) for path in (*inputs, settings.get("from")) if isinstance(path, str)]
 
@@ -215,12 +215,12 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
 def origins(chain: list[tuple[str, Provenance]], command: CommandLine) -> list[Part]:
     """The lineage from the run back to its sources, and the commands in the order they were given."""
     if not chain:
-        return [Paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]
+        return [Paragraph("The run is not finished, so it has no provenance yet.", "caption")]
     rows = []
     for folder, made in chain:
         sources = ", ".join(f"{path} ({seal[:12]})" if seal else path for path, seal in made.inputs.items())
         code_version = made.version + (f" at {made.commit[:10]}" if made.commit else "")
         rows.append((folder, f"genesis {made.verb}", sources, made.finished, code_version))
-    head = ("folder", "made by", "from (SHA-256 of its certificate)", "finished (UTC)", "version")
+    head = ("folder", "made by", "from (SHA-256 of its provenance)", "finished (UTC)", "version")
     commands = "\n".join(command(folder, made) for folder, made in reversed(chain))
     return [Table(rows, head), Paragraph("The commands that made it:", "caption"), Code(commands)]

@@ -78,15 +78,15 @@ def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) ->
         ShapeError: the run's network cannot take such cubes.
     """
     into = png(into)
-    opened = Store.open(store)
+    scans = Store.open(store)
     recipe, seed = settings(recipe, options.run, options.seed)
     recipe = recipe.but(cubes={"size": options.size, "rule": options.rule})
-    sampler = CubeSampler(opened, recipe.cubes, split(opened, recipe)[0])
+    sampler = CubeSampler(scans, recipe.cubes, split(scans, recipe)[0])
     sample, window = options.sample, options.window
     if options.list:
-        return draw_list(opened, recipe, sampler, into, sample=sample, seed=seed, window=window)
-    seen = replay(opened, recipe, sampler, sample=sample, seed=seed, run=options.run)
-    return draw_sample(opened, recipe, seen, into, sample=sample, seed=seed, window=window)
+        return draw_list(scans, recipe, sampler, into, sample=sample, seed=seed, window=window)
+    seen = replay(scans, recipe, sampler, sample=sample, seed=seed, run=options.run)
+    return draw_sample(scans, recipe, seen, into, sample=sample, seed=seed, window=window)
 
 
 def draw_sample(

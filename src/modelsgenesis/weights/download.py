@@ -63,7 +63,7 @@ def download(
         size: bytes it must have, if that is known.
         checksum: its SHA-256, if that is known.
         patience: with lines that break.
-        progress: told from time to time how much is there.
+        progress: called from time to time with how much is there.
     Returns:
         Its SHA-256.
     Raises:

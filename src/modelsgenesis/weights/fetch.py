@@ -81,7 +81,7 @@ def fetch(
         entry: of the registry, or made by yourself.
         folder: gets the file, called after the entry, and its record NAME.json.
         patience: with lines that break.
-        progress: told how much is there.
+        progress: called with how much is there.
     Returns:
         The file's path; of weights in the package, theirs.
     Raises:
