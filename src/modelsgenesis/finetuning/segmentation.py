@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.target import Target
 from modelsgenesis.finetuning.augmentation import Augmentation
@@ -37,7 +38,8 @@ class Segmentation(TaskLearner):
         augmentation: Augmentation,
         layer_rates: LayerLearningRates,
     ) -> None:
-        from monai.losses import DiceLoss  # here, since it takes two seconds
+        with without_collecting():
+            from monai.losses import DiceLoss  # here, since it takes two seconds
 
         answers = getattr(backbone, "out_channels", None)
         if answers != target.num_outputs:
