@@ -72,14 +72,12 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
     from modelsgenesis.core.errors import GenesisError, MissingExtraError
+    from modelsgenesis.core.importing import without_collecting
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    gc.disable()  # importing makes objects that stay; looking through them for garbage takes a quarter of a second
-    try:
+    with without_collecting():
         stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
-    finally:
-        gc.freeze()
-        gc.enable()
+    gc.freeze()  # what was imported stays
     run: Callable[..., Any] = tyro.cli
     if isinstance(stage, dict):  # of actions, each a stage of its own
         stage = {action: _for_the_shell(one) for action, one in stage.items()}

@@ -20,7 +20,7 @@ from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding
 import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
-from modelsgenesis.core.files import sha256
+from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
@@ -29,9 +29,9 @@ from modelsgenesis.data.images import Reading, corners_mm
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
-from modelsgenesis.data.store.writer import only_one
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
@@ -496,7 +496,7 @@ def test_two_at_once_are_one_too_many(run: Path, tmp_path: Path) -> None:
     """A second process does not write into the first one's folder."""
     write_ct(tmp_path / "a.nii.gz", 1)
     out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
-    with only_one(out, "predict"), pytest.raises(DataError, match="another genesis predict works on"):
+    with held(out / SETTINGS, "predict"), pytest.raises(DataError, match="another genesis predict works on"):
         quietly(run, tmp_path / "a.nii.gz", out)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -59,6 +60,24 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not there; is {path.parent} the right folder?") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+@contextlib.contextmanager
+def held(path: Path, verb: str) -> Iterator[None]:
+    """Hold a file, and with it its folder, for this process alone; the hold ends with the process, however it ends.
+
+    Args:
+        path: of a file that is there.
+        verb: that works on the folder.
+    Raises:
+        DataError: another process holds it.
+    """
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"another genesis {verb} works on {path.parent}; wait until it is done") from error
+        yield
 
 
 def sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.rounding import rounded_up
 
 Arrays = dict[str, NDArray[Any]]
@@ -66,7 +67,8 @@ class Augmentation:
 
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
-        from monai import transforms  # here, since it takes two seconds, which what does not augment need not wait
+        with without_collecting():
+            from monai import transforms  # here, since it takes two seconds, and what does not augment need not wait
 
         keys, modes = ["image", "mask"], ["bilinear", "nearest"]
         angle, linear = math.radians(self.rotation_degrees), "trilinear" if len(size) == 3 else "bilinear"

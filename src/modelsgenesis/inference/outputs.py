@@ -14,7 +14,6 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.dicom_seg import write_dicom_seg
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
@@ -167,6 +166,8 @@ def _write_extras(
     series = case.images[0].dicom
     if "seg" in extras and series is not None:
         try:
+            from modelsgenesis.data.dicom_seg import write_dicom_seg  # here, since highdicom takes half a second
+
             write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, series, names)
             yield f"{case.id}.dcm"
         except UnreadableError as error:

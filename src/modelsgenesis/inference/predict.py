@@ -14,14 +14,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.files import held, read_json, write_json
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
-from modelsgenesis.data.store.writer import SETTINGS, only_one
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
@@ -30,6 +29,7 @@ from modelsgenesis.inference.outputs import RECORDS, Wanted, predict_case
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
+SETTINGS = "settings.json"
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 
 
@@ -73,7 +73,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if options.mirror else ())
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
-    with only_one(into, "predict"):
+    with held(into / SETTINGS, "predict"):
         _clear(into)
         cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
         root = scans if scans.is_dir() else scans.parent

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.labels import MultilabelMap
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.target import LearnerSettings
@@ -35,7 +36,8 @@ class MultilabelSegmentation(Masks):
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
         """Learn by Dice and binary cross-entropy of each label."""
-        from monai.losses import DiceLoss  # here, since it takes two seconds
+        with without_collecting():
+            from monai.losses import DiceLoss  # here, since it takes two seconds
 
         dice = DiceLoss(sigmoid=True, batch=True)
         return MaskLearner(

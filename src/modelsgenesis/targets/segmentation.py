@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.labels import MulticlassMap
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.target import LearnerSettings
@@ -34,7 +35,8 @@ class Segmentation(Masks):
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
         """Learn by Dice of the labels and cross-entropy over all classes."""
-        from monai.losses import DiceLoss  # here, since it takes two seconds
+        with without_collecting():
+            from monai.losses import DiceLoss  # here, since it takes two seconds
 
         dice = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
         return MaskLearner(

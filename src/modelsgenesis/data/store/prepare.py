@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import sha256
+from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
@@ -26,10 +26,10 @@ from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 from modelsgenesis.data.store.writer import (
     PROBLEMS,
+    SETTINGS,
     begin_store,
     find_done,
     has_provenance,
-    only_one,
     remove_leftovers,
     stored_ids,
     write_manifest,
@@ -61,7 +61,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     secret = begin_store(into, {**common, "leave_out": True if options.leave_out else None}, options.salt)
     console = Console(stderr=True, quiet=options.quiet)
     settings = Settings(secret, options.folds, options.spacing, options.modality or "", options.max_voxels)
-    with only_one(into):
+    with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
         workers = usable_cores() if options.workers is None else options.workers

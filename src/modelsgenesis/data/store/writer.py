@@ -1,9 +1,7 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
-import contextlib
-import fcntl
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +69,6 @@ def _read_salt(into: Path, salt: str | None) -> str:
     if salt is not None and salt != kept:
         raise DataError(f"{into} was begun with another salt; leave --salt out, or use another folder")
     return kept
-
-
-@contextlib.contextmanager
-def only_one(into: Path, verb: str = "prepare") -> Iterator[None]:
-    """Hold a folder with settings for this process alone; the hold ends with the process, however it ends.
-
-    Raises:
-        DataError: another process holds it.
-    """
-    with open(into / SETTINGS, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"another genesis {verb} works on {into}; wait until it is done") from error
-        yield
 
 
 def find_done(into: Path, id_: str) -> Scan | None:
