@@ -278,7 +278,7 @@ def test_anisotropic_cases_are_brought_to_the_middle_spacing(tmp_path: Path) -> 
 def test_refusals_say_what_to_do(balls: Path, pretrained: Path, tmp_path: Path) -> None:
     """One line each, and nothing is lost."""
     run = finetune(balls, tmp_path / "run", cases=3, **QUICK)
-    with pytest.raises(TrainingError, match=r"other settings: config\.plan\.lr is 0\.001 there, 0\.5 now"):
+    with pytest.raises(TrainingError, match=r"other settings: approach\.plan\.lr is 0\.001 there, 0\.5 now"):
         finetune(balls, run, cases=3, **QUICK, lr=0.5)
     with pytest.raises(GenesisError, match="decides the network; this is for --from scratch"):
         finetune(balls, tmp_path / "a", from_=pretrained, width=4)
@@ -374,9 +374,9 @@ def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
 def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
     """Named as text or as a path, it is the same folder, and what lies there already is not written again."""
     case_cache = tmp_path / "shelf"
-    finetune(balls, tmp_path / "one", case_cache=str(case_cache), **{**QUICK, "steps": 1})
+    finetune(balls, tmp_path / "one", shelf=str(case_cache), **{**QUICK, "steps": 1})
     written = {file.name: file.stat().st_mtime_ns for file in case_cache.rglob("*.b2nd")}
-    finetune(balls, tmp_path / "two", case_cache=case_cache, seed=1, **{**QUICK, "steps": 1})
+    finetune(balls, tmp_path / "two", shelf=case_cache, seed=1, **{**QUICK, "steps": 1})
     assert written
     assert written == {file.name: file.stat().st_mtime_ns for file in case_cache.rglob("*.b2nd")}
     assert not (tmp_path / "two" / "cases").exists()
