@@ -7,13 +7,14 @@ from modelsgenesis.evaluation.mask_comparison import METRICS
 from modelsgenesis.evaluation.table_predictions import BY_PATIENT
 from modelsgenesis.metrics import classification, regression
 from modelsgenesis.metrics.direction import LESS_IS_BETTER, MORE_IS_BETTER, NEITHER_IS_BETTER, more_is_better
+from modelsgenesis.metrics.radial_error import METRICS as OF_POINTS
 from modelsgenesis.metrics.titles import TITLES
 
 
 def test_every_metric_has_one_direction() -> None:
     """All that evaluate gives, each once."""
     known = [*MORE_IS_BETTER, *LESS_IS_BETTER, *NEITHER_IS_BETTER]
-    given = {*METRICS, *classification.OVERALL, *classification.OF_LABEL, *regression.METRICS, BY_PATIENT}
+    given = {*METRICS, *classification.OVERALL, *classification.OF_LABEL, *regression.METRICS, *OF_POINTS, BY_PATIENT}
     assert len(known) == len(set(known))
     assert set(known) == given == set(TITLES)
 
