@@ -29,11 +29,12 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     """Write a fine-tuned run of a network with random weights that finds some of every label."""
     import torch
 
+    from modelsgenesis.core.labels import Label
     from modelsgenesis.core.naming import describe
     from modelsgenesis.core.provenance import write_provenance
-    from modelsgenesis.core.target import Label, Target
     from modelsgenesis.data.images import Reading
     from modelsgenesis.nets import UNet3D
+    from modelsgenesis.targets.segmentation import Segmentation
     from modelsgenesis.weights.files import save_network
 
     torch.manual_seed(0)
@@ -41,7 +42,7 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     with torch.no_grad():  # every class gets its share of the voxels
         noise = network(0.3 + 0.2 * torch.randn(1, 1, 64, 64, 64).clamp(-1, 1))
         network.last.bias -= noise.flatten(2).median(2).values[0]
-    target = Target("segmentation", tuple(Label(str(k), (k,)) for k in range(1, LABELS + 1)))
+    target = Segmentation(tuple(Label(str(k), (k,)) for k in range(1, LABELS + 1)))
     notes = {"target": describe(target), "reading": describe(Reading()), "patch": list(patch), "channels": 1}
     folder.mkdir()
     save_network(folder / "model.safetensors", network, notes)

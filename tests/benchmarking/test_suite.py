@@ -24,16 +24,20 @@ from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.evaluation.table_predictions import metrics_of, score_answers
+from modelsgenesis.evaluation.table_predictions import metrics_of, score_predictions
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.reports.benchmark_cases import rows_of_cases, shortened
 from modelsgenesis.reports.benchmark_files import latex, tex
 from modelsgenesis.reports.benchmark_page import commands
 from modelsgenesis.reports.benchmark_tables import score_table
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
+from modelsgenesis.targets.regression import Regression
 from modelsgenesis.weights.files import save_network
 from modelsgenesis.weights.registry import resolve
 
@@ -229,7 +233,7 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     for said in (page, text):
         assert "no saving of labels by pre-training is shown" in said
         assert "the audit found" in said.lower()
-        assert "no certificate says what it was pre-trained on" in said
+        assert "no provenance says what it was pre-trained on" in said
         assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in said
         assert "2 seeds (0, 1)" in said
         assert "the mean over 2 test cases of 2 patients" in said
@@ -282,7 +286,7 @@ def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path)
     page = report(tmp_path).read_text(encoding="utf-8")
     assert "the folder of a run is not here (runs/scratch/" in page
     assert "not written down" in page
-    assert "not finished, so it has no birth certificate" in page
+    assert "not finished, so it has no provenance" in page
 
 
 def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> None:
@@ -346,7 +350,7 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
     ("label", "said", "better"),
     [("class", r"true: [ab]\nscratch: [ab] [01]\.\d\d", "more"), ("volume", r"true: volume \S+\nscratch: \S+", "less")],
 )
-def test_answers_are_pictured_with_the_truth(
+def test_predictions_are_pictured_with_the_truth(
     balls: Path, start: Path, tmp_path: Path, label: str, said: str, better: str
 ) -> None:
     """The middle slices of the cases answered worst and best; one arm alone is compared with nothing.
@@ -362,7 +366,7 @@ def test_answers_are_pictured_with_the_truth(
     sheet, labels, caption = rows_of_cases(into, found, 6)
     assert not labels
     assert caption.startswith("The middle slice of each case, what is true")
-    assert [row.caption for row in sheet] == ["worst answers", "best answers"]
+    assert [row.caption for row in sheet] == ["worst predictions", "best predictions"]
     assert all(re.fullmatch(rf"\S*ball\d\n{said}", row.titles[0]) for row in sheet)
     text = (into / "report.md").read_text(encoding="utf-8")
     assert "One arm alone" in text
@@ -421,7 +425,7 @@ def test_failed_runs_are_named_and_the_others_reported(done: Path, balls: Path, 
 
 def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tmp_path: Path) -> None:
     """Unless it is allowed by name; nothing is trained before, and the table of the audit is all there is."""
-    with pytest.raises(DataError, match=r"no certificate says what it was pre-trained on.*--allow given"):
+    with pytest.raises(DataError, match=r"no provenance says what it was pre-trained on.*--allow given"):
         benchmark(balls, tmp_path / "out", from_=("scratch", str(start)), cases=("2",), **TINY)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["audit.csv"]
 
@@ -443,18 +447,17 @@ def test_metric_that_cannot_be_compared_is_refused_at_once(balls: Path, tmp_path
 
 @pytest.mark.parametrize("patients", ["ppqq", "pqrs"])
 @pytest.mark.parametrize(
-    ("kind", "exclusive", "names"),
-    [("classification", True, "ab"), ("classification", True, "abc"), ("classification", False, "ab"),
-     ("regression", True, "a")],
-)  # fmt: skip
+    ("kind", "names"),
+    [(Classification, "ab"), (Classification, "abc"), (MultilabelClassification, "ab"), (Regression, "a")],
+)
 def test_metrics_that_may_be_asked_for_are_those_that_are_given(
-    kind: Kind, exclusive: bool, names: str, patients: str
+    kind: type[TableTarget], names: str, patients: str
 ) -> None:
-    """Of any task of answers, with and without several cases a patient."""
-    target = Target(kind, tuple(map(Label, names)), exclusive=exclusive)
-    said = np.random.default_rng(0).dirichlet(np.ones(len(names)), 4)
-    truth = np.array([[0.0], [1.0], [0.0], [1.0]]) if exclusive else np.eye(2)[[0, 1, 0, 1]]
-    lines = score_answers(said, truth, list(patients), target, missing=0, resamples=1, seed=0)
+    """Of any task of numbers, with and without several cases a patient."""
+    target = kind(tuple(map(Label, names)))
+    predicted = np.random.default_rng(0).dirichlet(np.ones(len(names)), 4)
+    truth = np.array([[0.0], [1.0], [0.0], [1.0]]) if kind is not MultilabelClassification else np.eye(2)[[0, 1, 0, 1]]
+    lines = score_predictions(predicted, truth, list(patients), target, missing=0, resamples=1, seed=0)
     assert {line.metric for line in lines} == set(metrics_of(target, list(patients)))
 
 

@@ -166,7 +166,7 @@ def test_another_scan_of_a_patient_is_found(scans: Path, run: Path, tmp_path: Pa
 
 def test_lineage_that_leads_nowhere_is_said(scans: Path, tmp_path: Path) -> None:
     """No certificate, or a store that is gone: nobody can tell."""
-    assert "no certificate says" in audit("official", tmp_path / "weights.pt", [])[0].why
+    assert "no provenance says" in audit("official", tmp_path / "weights.pt", [])[0].why
     write_provenance(tmp_path / "run", "pretrain", {}, inputs=[tmp_path / "store"])
     hit = audit("genesis", tmp_path / "run", [])[0]
     assert hit.case == ""
@@ -179,7 +179,7 @@ def test_file_that_merely_lies_in_a_run_has_no_lineage(run: Path, tmp_path: Path
     shutil.copytree(run, tmp_path / "run")
     for each in (name, "last.safetensors"):
         (tmp_path / "run" / each).touch()
-    assert ["no certificate says" in hit.why for hit in audit("genesis", tmp_path / "run" / name, [])] == [True]
+    assert ["no provenance says" in hit.why for hit in audit("genesis", tmp_path / "run" / name, [])] == [True]
     assert audit("genesis", tmp_path / "run" / "last.safetensors", []) == []
 
 
@@ -195,7 +195,7 @@ def test_start_of_a_fine_tuning_is_followed_from_a_file(scans: Path, run: Path, 
         write_provenance(tmp_path / "tuned", "finetune", {}, inputs=[task.place, tmp_path / "run" / name])
         found[name] = [hit.why for hit in audit("tuned", tmp_path / "tuned", [case_of(copy)])]
     assert ["in the store" in why for why in found["model.safetensors"]] == [True]
-    assert ["no certificate says what" in why for why in found["strange.safetensors"]] == [True]
+    assert ["no provenance says what" in why for why in found["strange.safetensors"]] == [True]
 
 
 def tuned_on_two(place: Path, run: Path) -> tuple[Task, CaseSplit]:

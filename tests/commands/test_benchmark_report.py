@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from modelsgenesis.benchmarking.findings import read_findings
 from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import number
 from modelsgenesis.metrics.classification import label_scores
 from modelsgenesis.reports.benchmark_files import tex
-from modelsgenesis.reports.benchmark_tables import between, number
+from modelsgenesis.reports.benchmark_tables import between
 
 Scores = Mapping[tuple[str, int], Sequence[float]]
 RowsOf = Callable[[str, int, int], list[str]]

@@ -15,16 +15,14 @@ import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
 from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
-from modelsgenesis.core.target import Label, Target
-from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
-from modelsgenesis.evaluation.table_page import verdict
-from modelsgenesis.evaluation.table_predictions import Answer
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.weights.files import read_notes, save_network
 
 QUICK = {"steps": 4, "batch_size": 2, "precision": "32-true", "quiet": True}
@@ -192,11 +190,10 @@ def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_p
 
 
 def test_caption_names_few_of_many_findings() -> None:
-    """Of fourteen probabilities those that are said or true, the greatest first."""
-    target = Target("classification", tuple(map(Label, "abcdefgh")), exclusive=False)
-    said = (0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3)
-    words = verdict(Answer(Case("x", ()), "compared", said=said), (0, 1, 0, 1, 0, 0, 0, 0), target)
-    assert words == "true: b | d; said: a | d (a 0.90, d 0.60, b 0.10)"
+    """Of fourteen probabilities those that are predicted or true, the greatest first."""
+    target = MultilabelClassification(tuple(map(Label, "abcdefgh")))
+    words = target.verdict((0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3), (0, 1, 0, 1, 0, 0, 0, 0))
+    assert words == "true: b | d; predicted: a | d (a 0.90, d 0.60, b 0.10)"
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

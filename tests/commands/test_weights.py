@@ -1,4 +1,4 @@
-"""`genesis weights`: the catalogue, licences that somebody accepts, and recalibration from the command line."""
+"""`genesis weights`: the registry, licences that somebody accepts, and recalibration from the command line."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_unknown_entry_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With what there is."""
     assert main(["weights", "show", "genesis-chest"]) == 1
     assert capsys.readouterr().err.startswith(
-        "weights: no 'genesis-chest' in the catalogue; there are: genesis-chest-ct"
+        "weights: no 'genesis-chest' in the registry; there are: genesis-chest-ct"
     )
 
 
@@ -192,7 +192,7 @@ def test_the_authors_file_is_recalibrated_with_its_licence(server: Server, small
 def test_file_that_does_not_say_its_cubes_needs_a_recipe(small_store: Path, tmp_path: Path) -> None:
     """The recipe named decides size and scale."""
     save_network(tmp_path / "net.safetensors", UNet3D(width=2, norm="batch_stats"))
-    with pytest.raises(WeightsError, match="does not say which cubes it was taught on; name a recipe"):
+    with pytest.raises(WeightsError, match="does not say which cubes it was trained on; name a recipe"):
         recalibrate(tmp_path / "net.safetensors", small_store, tmp_path / "new")
     made = recalibrate(
         tmp_path / "net.safetensors", small_store, tmp_path / "new", recipe="small", batches=1, batch_size=2, quiet=True

@@ -92,7 +92,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels.nii.gz": (lambda p: save(make_image((make_ct() > 0).astype(np.uint8)), p), "a label map"),
     "picture.png": (lambda p: p.write_bytes(b"\x89PNG"), "2D picture"),
     "scans.zip": (lambda p: p.write_bytes(b"PK"), "archive"),
-    "old.mgz": (lambda p: p.write_bytes(b"\x1f\x8b"), "not read here"),
+    "old.mnc": (lambda p: p.write_bytes(b"\x89HDF"), "not read here"),
+    "noise.mgz": (lambda p: p.write_bytes(b"\x1f\x8b"), "not a MGH"),
     "bat_32_64x64x32_0.npy": (lambda p: np.save(p, np.ones((4, 8, 8, 8)) * 3), "values in"),
 }
 

@@ -9,19 +9,18 @@ import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box, read_box
+from modelsgenesis.data.entries import one_source, spell
 from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.tasks.assembly import one_source
-from modelsgenesis.tasks.case_tables import spell
 
 SIZE, SPACING_MM, ORIGIN_MM = (32, 28, 20), (0.5, 0.5, 2.0), (-10.0, 5.0, -40.0)
 VALUES = make_ct(size=SIZE)
 
 
 def write_scan(path: Path, *, turned: bool = False) -> Source:
-    """The same CT in the same place of the world, with its first two axes running backwards if asked."""
+    """The same CT in the same place of the world, with its first two axes running backwards if wanted."""
     image = make_image(VALUES[::-1, ::-1] if turned else VALUES, SPACING_MM)
     far = [o + step * (side - 1) for o, step, side in zip(ORIGIN_MM, SPACING_MM, SIZE, strict=True)]
     image.SetOrigin((*far[:2], ORIGIN_MM[2]) if turned else ORIGIN_MM)

@@ -102,8 +102,8 @@ def check_in_place(path: Path, mask: np.ndarray, geometry: Geometry) -> None:
     image = sitk.ReadImage(str(path))
     read = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     np.testing.assert_array_equal(read.to_lps(sitk.GetArrayFromImage(image).T) > 0, geometry.to_lps(mask) > 0)
-    places = [one.to_lps(corners_mm(one).T.reshape(3, 2, 2, 2)) for one in (read, geometry)]
-    np.testing.assert_allclose(places[0], places[1], atol=1e-3)
+    corners = [one.to_lps(corners_mm(one).T.reshape(3, 2, 2, 2)) for one in (read, geometry)]
+    np.testing.assert_allclose(corners[0], corners[1], atol=1e-3)
 
 
 def test_object_says_whose_it_is_and_who_made_it(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_overlapping_labels_keep_both(tmp_path: Path) -> None:
 
 
 def test_empty_mask_is_written_whole(tmp_path: Path) -> None:
-    """Nothing found is an answer: every frame is there, and empty."""
+    """Nothing found is a prediction too: every frame is there, and empty."""
     write_series(tmp_path / "ct", make_ct(size=SIZE))
     _, files = write(tmp_path / "ct", tmp_path / "seg.dcm", np.zeros((1, *SIZE), np.uint8))
     seg = hd.seg.segread(tmp_path / "seg.dcm")

@@ -1,4 +1,4 @@
-"""A print is of an image, however it is saved; many are looked up as one by one."""
+"""A fingerprint is of an image, however it is saved; many are looked up as one by one."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ def test_print_hangs_on_no_axis_and_no_unit() -> None:
     for other in (image[:, ::-1].transpose(0, 2, 3, 1), image * 3 - 1000, image.astype(np.float64)):
         assert Fingerprints([one]).hold(fingerprint_of(other))
         np.testing.assert_allclose(fingerprint_of(other).levels, one.levels, atol=2 / 4095)
-        np.testing.assert_allclose(fingerprint_of(other).places, one.places, atol=1e-6)
+        np.testing.assert_allclose(fingerprint_of(other).positions, one.positions, atol=1e-6)
     for written, known in (
         (Fingerprint.read(str(one)).levels, one.levels),
-        (Fingerprint.read(str(one)).places, one.places),
+        (Fingerprint.read(str(one)).positions, one.positions),
     ):
         np.testing.assert_allclose(written, known, atol=1e-5)
     assert not Fingerprints([one]).hold(fingerprint_of(noise(1)))
@@ -65,21 +65,21 @@ def test_many_are_looked_up_as_one_by_one() -> None:
     """By size and middle first; the definition is the greatest difference of any level, and of any place."""
     rng = np.random.default_rng(3)
     levels = np.sort(rng.random((400, 9)) * 0.02 + np.linspace(0.1, 0.9, 9), axis=1)
-    places = [tuple(row) for row in (rng.random((400, 6)) * 0.002).tolist()]
+    positions = [tuple(row) for row in (rng.random((400, 6)) * 0.002).tolist()]
     sizes = [((4, 5, 6), (4, 5, 7))[k % 2] for k in range(400)]
     known = [
-        Fingerprint(size, (0.0, *row, 1.0), at) for size, row, at in zip(sizes, levels.tolist(), places, strict=True)
+        Fingerprint(size, (0.0, *row, 1.0), at) for size, row, at in zip(sizes, levels.tolist(), positions, strict=True)
     ]
     fingerprints = Fingerprints(known[:200])
 
     def same(one: Fingerprint, other: Fingerprint) -> bool:
-        levels, places = (
-            np.abs(np.subtract(*each)) for each in ((one.levels, other.levels), (one.places, other.places))
+        levels, positions = (
+            np.abs(np.subtract(*each)) for each in ((one.levels, other.levels), (one.positions, other.positions))
         )
-        return one.size == other.size and levels.max() < ALIKE and bool((places < NEAR).all())
+        return one.size == other.size and levels.max() < ALIKE and bool((positions < NEAR).all())
 
-    found = [fingerprints.hold(asked) for asked in known[200:]]
-    assert found == [any(same(one, asked) for one in known[:200]) for asked in known[200:]]
+    found = [fingerprints.hold(each) for each in known[200:]]
+    assert found == [any(same(one, each) for one in known[:200]) for each in known[200:]]
     assert 0 < sum(found) < len(found)
     assert all(fingerprints.hold(one) for one in known[:200])
 

@@ -7,7 +7,9 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image
 
-from modelsgenesis.data.images import Reading, read_image
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats import classify
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.sources import Source, describe_file
 
@@ -18,7 +20,7 @@ SPACING_MM = (0.5, 2.0, 3.0)  # 11.5 x 40 x 54 mm
 def saved(path: Path, image: sitk.Image) -> Source:
     """An image as a source."""
     sitk.WriteImage(image, str(path))
-    return describe_file(path, "image", path.parent)
+    return describe_file(path, classify(path), path.parent)
 
 
 @pytest.mark.parametrize("code", ["LPS", "RAS", "LAI", "SAR", "PIR"])

@@ -9,16 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data.scan_files import make_ct, make_image
 
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source, describe_file
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.segmentation import Segmentation
 
 SIZE = (24, 20, 18)
-ORGANS = Target("segmentation", (Label("liver", (1,)), Label("tumour", (2,))))
+ORGANS = Segmentation((Label("liver", (1,)), Label("tumour", (2,))))
 AXES = st.permutations([0, 1, 2])
 SIGNS = st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)
 
@@ -37,7 +41,7 @@ def write(folder: Path, name: str, values: np.ndarray, like: sitk.Image | None =
         image.CopyInformation(like)
     path = folder / name
     sitk.WriteImage(image, str(path))
-    return describe_file(path, "npy" if name.endswith(".npy") else "image", folder)
+    return describe_file(path, classify(path), folder)
 
 
 def make_case(folder: Path, *masks: np.ndarray) -> Case:
@@ -46,17 +50,17 @@ def make_case(folder: Path, *masks: np.ndarray) -> Case:
     return Case("one", (write(folder, "ct.nii.gz", make_ct(1, SIZE)),), tuple(sources))
 
 
-def read(case: Case, target: Target, reading: Reading | None = None) -> tuple[Image, np.ndarray]:
+def read(case: Case, target: MaskTarget, reading: Reading | None = None) -> tuple[Image, np.ndarray]:
     """The image and the mask of a case."""
     reading = reading or Reading()
     image = read_image(case.images, reading)
-    return image, read_mask(case, target, image, reading)
+    return image, read_mask(case, target.label_map, image, reading)
 
 
 def test_values_become_classes_in_the_order_of_the_labels(tmp_path: Path) -> None:
     """Class k + 1 stands for the k-th label, whatever its values are."""
     values = balls().astype(np.int16) * 100
-    target = Target("segmentation", (Label("tumour", (200,)), Label("liver", (100,))))
+    target = Segmentation((Label("tumour", (200,)), Label("liver", (100,))))
     image, mask = read(make_case(tmp_path, values), target)
     assert (mask.shape, mask.dtype) == ((1, *image.size), np.uint8)
     np.testing.assert_array_equal(mask[0] == 1, values == 200)
@@ -66,13 +70,13 @@ def test_values_become_classes_in_the_order_of_the_labels(tmp_path: Path) -> Non
 def test_regions_of_several_values_overlap(tmp_path: Path) -> None:
     """A region takes the union of its values; two regions may share voxels."""
     whole, core = Label("whole", (1, 2)), Label("core", (2,))
-    _, mask = read(make_case(tmp_path, balls()), Target("segmentation", (whole, core), exclusive=False))
+    _, mask = read(make_case(tmp_path, balls()), MultilabelSegmentation((whole, core)))
     np.testing.assert_array_equal(mask, [balls() > 0, balls() == 2])
 
 
 def test_binary_masks_overlap(tmp_path: Path) -> None:
     """Where each label has a mask of its own, any value beside 0 means yes."""
-    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    target = MultilabelSegmentation((Label("whole"), Label("core")))
     case = make_case(tmp_path, (balls() > 0) * np.uint8(255), (balls() == 2) * np.uint8(1))
     np.testing.assert_array_equal(read(case, target)[1], [balls() > 0, balls() == 2])
 
@@ -97,7 +101,7 @@ def test_mask_lies_on_the_grid_of_the_image(
     image, mask = read(case, ORGANS, Reading(spacing_mm=spacing_mm))
     assert mask.shape[1:] == image.size
     clear = np.abs(image.values) > 1  # where the ball's share of a voxel is not just a half
-    inside = read(case, Target("segmentation", (Label("ball", (1, 2)),)), Reading(spacing_mm=spacing_mm))[1]
+    inside = read(case, Segmentation((Label("ball", (1, 2)),)), Reading(spacing_mm=spacing_mm))[1]
     np.testing.assert_array_equal(inside[clear] > 0, image.values[clear] > 0)
 
 
@@ -115,7 +119,7 @@ def test_resampling_mixes_no_labels(tmp_path: Path) -> None:
     """Between value 3 and the background no voxel becomes value 1 or 2."""
     values = np.zeros(SIZE, np.uint8)
     values[6:18, 5:15, 4:14] = 3
-    target = Target("segmentation", tuple(Label(str(value), (value,)) for value in (1, 2, 3)))
+    target = Segmentation(tuple(Label(str(value), (value,)) for value in (1, 2, 3)))
     _, mask = read(make_case(tmp_path, values), target, Reading(spacing_mm=(0.8, 0.8, 0.8)))
     assert set(np.unique(mask)) == {0, 3}
 
@@ -124,10 +128,10 @@ def test_overlapping_masks_are_resampled_one_by_one(tmp_path: Path) -> None:
     """Each label's mask is what it would be alone."""
     reading = Reading(spacing_mm=(2.0, 2.0, 2.0))
     labels = Label("whole", (1, 2)), Label("core", (2,))
-    _, both = read(make_case(tmp_path, balls()), Target("segmentation", labels, exclusive=False), reading)
+    _, both = read(make_case(tmp_path, balls()), MultilabelSegmentation(labels), reading)
     for number, label in enumerate(labels):
         alone = np.isin(balls(), label.values).astype(np.uint8)
-        target = Target("segmentation", (Label(label.name),), exclusive=False)
+        target = MultilabelSegmentation((Label(label.name),))
         np.testing.assert_array_equal(read(make_case(tmp_path, alone), target, reading)[1][0], both[number])
         assert both[number].sum() * 8.0 == pytest.approx(alone.sum() * 9.0, rel=0.15)
 
@@ -189,13 +193,13 @@ def test_missing_masks_are_refused(tmp_path: Path) -> None:
     """No mask, and one mask where two labels overlap."""
     with pytest.raises(UnreadableError, match="no mask"):
         read(make_case(tmp_path), ORGANS)
-    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    target = MultilabelSegmentation((Label("whole"), Label("core")))
     with pytest.raises(UnreadableError, match="1 masks where 2 are wanted"):
         read(make_case(tmp_path, balls()), target)
 
 
 def test_binary_mask_of_two_values_is_refused(tmp_path: Path) -> None:
     """A map given as one label's mask does not say what belongs to it."""
-    target = Target("segmentation", (Label("whole"), Label("core")), exclusive=False)
+    target = MultilabelSegmentation((Label("whole"), Label("core")))
     with pytest.raises(UnreadableError, match="mask of whole: the mask holds 1, 2 beside 0"):
         read(make_case(tmp_path, balls(), balls()), target)

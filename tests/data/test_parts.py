@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import SIZE, make_ct, make_image
 
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.npz_row import names_in, open_array
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -21,7 +22,7 @@ def test_each_volume_of_a_4d_image_is_read(tmp_path: Path, ending: str) -> None:
     volumes[1][3, 4, 5] = np.nan
     path = tmp_path / f"all{ending}"
     sitk.WriteImage(sitk.JoinSeries([make_image(each, (1.0, 2.0, 3.0)) for each in volumes]), str(path))
-    source = describe_file(path, "image", tmp_path)
+    source = describe_file(path, classify(path), tmp_path)
     for index, wanted in enumerate(volumes):
         volume = read_volume(replace(source, index=index))
         np.testing.assert_array_equal(volume.values, wanted[np.newaxis])

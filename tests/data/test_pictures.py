@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.image_size import axes_of, image_size_of
@@ -21,11 +21,12 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.store.arrays import StoredArray, chunks_of, write_array
+from modelsgenesis.data.store.arrays import StoredArray, write_array
 from modelsgenesis.data.store.case_cache import CaseCache, cache_case
 from modelsgenesis.data.volume import Geometry
+from modelsgenesis.targets.classification import Classification
 
-ILL = Target("classification", (Label("ill"), Label("well")))
+ILL = Classification((Label("ill"), Label("well")))
 LEVELS = generator_for(1, 0, "levels").integers(0, 256, (20, 30)).astype(np.uint8)  # (rows, columns)
 
 
@@ -196,10 +197,10 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
     assert prepared.size == (30, 20)
     region = case_cache.image(prepared, (-2, 5), (10, 20))
     np.testing.assert_allclose(region[0], np.pad(seen, ((2, 0), (0, 5)))[:10, 5:25], atol=1e-6)
-    middle = CentredPatches(case_cache, [prepared], ILL, (32, 32))[0]
+    middle = CentredPatches(case_cache, [prepared], (32, 32))[0]
     np.testing.assert_allclose(middle["image"][0], np.pad(seen, ((1, 1), (6, 6))), atol=1e-6)
     assert middle["values"].tolist() == [1.0]
-    patch = PatchSampler(case_cache, [prepared], ILL, (8, 8)).sample(generator_for(0, 0, "patch"))
+    patch = PatchSampler(case_cache, [prepared], (8, 8)).sample(generator_for(0, 0, "patch"))
     x, y = patch.lower
     np.testing.assert_allclose(patch.arrays["image"][0], seen[x : x + 8, y : y + 8], atol=1e-6)
 
@@ -207,8 +208,7 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
 def test_large_pictures_are_kept_in_chunks(tmp_path: Path) -> None:
     """More than a chunk along both axes, channels apart."""
     values = generator_for(4, 0, "large").integers(0, 2**16, (1, 2, 1500, 1100)).astype(np.uint16)
-    parts = ((slices, values[slices]) for slices in chunks_of(values.shape))
-    write_array(tmp_path / "a.b2nd", values.shape, "<u2", parts, {})
+    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, {})
     stored = StoredArray(tmp_path / "a.b2nd")
     np.testing.assert_array_equal(stored.read((slice(0, 1), slice(1, 2), slice(900, 1400), slice(3, 1100))),
                                   values[:, 1:2, 900:1400, 3:1100])  # fmt: skip
@@ -224,7 +224,7 @@ def test_geometry_of_two_axes_goes_there_and_back() -> None:
 
 
 def test_percentiles_read_pictures_too(tmp_path: Path) -> None:
-    """Any intensity but a window of HU may be asked."""
+    """Any intensity but a window of HU may be taken."""
     image = read_image([saved(tmp_path / "a.png", LEVELS)], Reading(Percentiles()))
     scaled = image.scaled((slice(2, 9), slice(None)))
     assert scaled.shape == (1, 7, 20)

@@ -74,15 +74,15 @@ def test_resampling_keeps_place_and_values(tmp_path: Path) -> None:
     for spacing in ((2.0, 1.0, 1.0), (0.5, 2.0, 4.0), (1.3, 1.0, 1.0)):
         volume = read(tmp_path / "a.nrrd", spacing_mm=spacing)
         np.testing.assert_allclose(volume.spacing_mm, spacing)
-        extent = np.array(volume.values.shape[1:]) * spacing
-        np.testing.assert_allclose(extent, (40, 20, 20), atol=0.7 * max(spacing))
+        sides_mm = np.array(volume.values.shape[1:]) * spacing
+        np.testing.assert_allclose(sides_mm, (40, 20, 20), atol=0.7 * max(spacing))
         centres = (np.arange(volume.values.shape[1]) + 0.5) * spacing[0] - 0.5
         inner = slice(2, -2)
         np.testing.assert_allclose(volume.values[0, inner, 2, 2], (centres * 10)[inner], atol=1e-2)
 
 
 def test_resampling_follows_turned_axes(tmp_path: Path) -> None:
-    """Spacing is asked for along X, Y, Z, whatever the order of the file's axes."""
+    """Spacing is given along X, Y, Z, whatever the order of the file's axes."""
     image = sitk.DICOMOrient(make_image(make_ct(), (1, 2, 3)), "SAR")
     sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
     volume = read(tmp_path / "a.nrrd", spacing_mm=(2.0, 2.0, 2.0))
@@ -90,7 +90,7 @@ def test_resampling_follows_turned_axes(tmp_path: Path) -> None:
 
 
 def test_plain_npy_is_read_with_a_note(tmp_path: Path) -> None:
-    """A bare array has neither spacing nor orientation; that is said."""
+    """A bare array has neither spacing nor orientation; a note says so."""
     np.save(tmp_path / "a.npy", make_ct().astype(np.float64))
     volume = read(tmp_path / "a.npy")
     np.testing.assert_array_equal(volume.values[0], make_ct())

@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from tests.data.scan_files import write_ct
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.image_format import ImageFormat
+from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats.dicom_series import DicomSeries
+from modelsgenesis.data.formats.metaimage import MetaImage
+from modelsgenesis.data.formats.nifti import Nifti
+from modelsgenesis.data.formats.npy import Npy
+from modelsgenesis.data.formats.nrrd import Nrrd
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source, describe_file
 from modelsgenesis.data.volume import Geometry
@@ -75,7 +82,7 @@ def test_mask_of_a_file_has_the_geometry_of_the_file(tmp_path: Path, ending: str
     image.SetDirection(turned([1, 2, 0], (1, -1, -1), 12.3))
     image.SetOrigin((-11.3, 7.1, 101.7))
     sitk.WriteImage(image, str(path))
-    volume = read_volume(describe_file(path, "image", tmp_path))
+    volume = read_volume(describe_file(path, classify(path), tmp_path))
     lps = (volume.values[0] > -400).astype(np.uint8)
     write_mask(tmp_path / f"mask{ending}", volume.geometry.from_lps(lps), volume.geometry)
     source, mask = sitk.ReadImage(str(path)), sitk.ReadImage(str(tmp_path / f"mask{ending}"))
@@ -126,17 +133,17 @@ def test_error_keeps_the_old_mask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "ending"),
+    ("name", "format_", "ending"),
     [
-        ("a.nii.gz", "image", ".nii.gz"),
-        ("a.NII", "image", ".nii"),
-        ("a.nhdr", "image", ".nrrd"),
-        ("a.mhd", "image", ".mhd"),
-        ("a.hdr", "image", ".nii.gz"),
-        ("a.npy", "npy", ".nii.gz"),
-        ("series.mha", "dicom", ".nii.gz"),
+        ("a.nii.gz", Nifti(), ".nii.gz"),
+        ("a.NII", Nifti(), ".nii"),
+        ("a.nhdr", Nrrd(), ".nrrd"),
+        ("a.mhd", MetaImage(), ".mhd"),
+        ("a.hdr", Nifti(), ".nii.gz"),
+        ("a.npy", Npy(), ".nii.gz"),
+        ("series.mha", DicomSeries(), ".nii.gz"),
     ],
 )
-def test_own_format_is_the_sources_where_masks_have_it(name: str, kind: str, ending: str) -> None:
+def test_own_format_is_the_sources_where_masks_have_it(name: str, format_: ImageFormat, ending: str) -> None:
     """NRRD, MetaImage and uncompressed NIfTI; all else becomes .nii.gz."""
-    assert ending_like(Source(Path(name), kind, (Path(name),), name, name)) == ending
+    assert ending_like(Source(Path(name), format_, (Path(name),), name, name)) == ending

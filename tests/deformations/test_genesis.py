@@ -163,7 +163,7 @@ def test_draw_for_another_image_is_refused(kind: type[Deformation]) -> None:
         (lambda: genesis(arm="blur"), "no arm 'blur'; there are: all, none"),
         (lambda: genesis(p_non_linear=9), "probability"),
         (lambda: LocalShuffling(num_windows=0), "num_windows"),
-        (lambda: LocalShuffling(variant="fast"), "no law 'fast'"),
+        (lambda: LocalShuffling(variant="fast"), "no variant 'fast'"),
     ],
 )
 def test_wrong_settings_are_refused(make, words: str) -> None:

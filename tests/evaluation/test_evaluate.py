@@ -15,13 +15,14 @@ import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.targets.segmentation import Segmentation
 
 SIZE, SPACING = (14, 12, 10), (1.0, 1.5, 2.0)
 CASES = [f"case{number:02d}" for number in range(11)]
-ORGANS = Target("segmentation", (Label("liver", (1,)), Label("tumour", (2,))))
+ORGANS = Segmentation((Label("liver", (1,)), Label("tumour", (2,))))
 
 
 def truth_of(number: int) -> np.ndarray:
@@ -333,7 +334,7 @@ def test_labels_that_swapped_their_values_are_refused(data: Path, predictions: P
     """A truth where the liver is 2 is not compared, value by value, with a network's tumour."""
     write_provenance(predictions, "predict", {"target": describe(ORGANS)}, inputs=[])
     (data / "labels.json").write_text(json.dumps({"liver": 2, "tumour": 1}))
-    with pytest.raises(DataError, match="liver is 2, but the network was taught that it is 1"):
+    with pytest.raises(DataError, match="liver is 2, but the network was trained on masks in which it is 1"):
         evaluate(predictions, data, tmp_path / "scores")
 
 
@@ -463,7 +464,7 @@ def test_classes_are_matched_by_their_names(names: tuple[str, ...], scans: Path,
     assert float(line(tmp_path / "scores", "all labels", "accuracy")["value"]) == 0.75
     assert line(tmp_path / "scores", "all labels", "auc")["low95"]
     assert page.count("<img") == 2
-    assert "true: benign; said: malignant" in page
+    assert "true: benign; predicted: malignant" in page
 
 
 def test_a_class_without_an_answer_is_in_no_number_and_listed(scans: Path, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from modelsgenesis.figures.overlay import (
     edges,
     overlay,
     overlay_figure,
-    overlay_html,
+    overlay_picture,
     overlay_sheet,
 )
+from modelsgenesis.figures.page import Page
 
 SIZE, SPACING = (20, 16, 12), (1.0, 1.0, 2.0)
 
@@ -157,10 +158,11 @@ def test_sheet_is_a_png_with_the_same_bytes(tmp_path: Path) -> None:
 def test_sheet_inside_a_page_says_what_it_is() -> None:
     """An image with its alternative text, escaped, and nothing to load."""
     row = overlay(scan(), label_map(), spacing_mm=SPACING, caption="Dice 0.5")
-    tag = overlay_html([row], 'of "A" & B', labels=("a", "b"))
-    assert tag.startswith("<img")
-    assert "of &quot;A&quot; &amp; B; Dice 0.5" in tag
-    assert 'src="data:image/webp;base64,' in tag
+    page = Page("", "")
+    page.section("", overlay_picture([row], 'of "A" & B', labels=("a", "b")))
+    text = page.html()
+    assert 'alt="of &#34;A&#34; &amp; B; Dice 0.5"' in text
+    assert 'src="data:image/webp;base64,' in text
 
 
 def test_many_labels_have_names_on_several_lines() -> None:

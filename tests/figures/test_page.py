@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image
 
-from modelsgenesis.figures.page import Page, code, folded, pairs, paragraph, picture, table
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Table, pairs, picture
 
 VOID = {"meta", "img", "br"}
 
@@ -38,9 +38,10 @@ def full_page(tmp_path) -> str:
     """A page with one of everything."""
     Image.new("RGB", (40, 30), (10, 120, 240)).save(tmp_path / "dot.png")
     page = Page("A <title>", 'A "lead" & more')
-    page.figures([("31 %", "of <something>", "good"), ("7", "others", "")])
-    page.section("Heading", paragraph("words"), picture(tmp_path / "dot.png", "a dot"))
-    page.section("More", table([("a", "b")], ("x", "y")), pairs({"n": "<1>"}), code("x < 1"), folded("see", "<p></p>"))
+    page.headline([("31 %", "of <something>", "good"), ("7", "others", "")])
+    page.section("Heading", Paragraph("words"), picture(tmp_path / "dot.png", "a dot"))
+    page.section("More", Table([("a", "b")], ("x", "y")), pairs({"n": "<1>"}), Code("x < 1"))
+    page.section("Less", Folded("see <all>", [Paragraph("pale & small", "caption"), Table([("c",)])], unfolded=True))
     return page.write(tmp_path / "page.html", "the end").read_text(encoding="utf-8")
 
 
@@ -60,9 +61,29 @@ def test_text_is_escaped(tmp_path):
     """What a file's name or a value holds cannot become markup."""
     text = full_page(tmp_path)
     assert "<h1>A &lt;title&gt;</h1>" in text
-    assert "A &quot;lead&quot; &amp; more" in text
+    assert "A &#34;lead&#34; &amp; more" in text
     assert "&lt;1&gt;" in text
     assert "x &lt; 1" in text
+    assert "<summary>see &lt;all&gt;</summary>" in text
+    assert "pale &amp; small" in text
+
+
+def test_only_words_too_long_for_a_column_may_be_broken(tmp_path):
+    """A path in a cell wraps anywhere; words of people do not."""
+    page = Page("", "")
+    page.section("", Table([("/a/path/longer/than/any/column", "words of people, however many")]))
+    assert "<td class=long>/a/path" in page.html()
+    assert "<td>words of people" in page.html()
+
+
+def test_a_page_is_its_template_and_its_parts_alone():
+    """The style is in it, and nothing of the templates' own language is left."""
+    text = Page("a", "b").html("the end")
+    assert text.startswith("<!doctype html>")
+    assert "max-width: 1440px" in text
+    assert "<footer>the end</footer>" in text
+    assert "{%" not in text
+    assert "{{" not in text
 
 
 def test_pictures_travel_inside(tmp_path):

@@ -22,11 +22,11 @@ from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.training.logger import read_log
 from modelsgenesis.weights.files import read_notes, save_network
 
@@ -105,7 +105,7 @@ def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path)
     }
     assert held_out.target == mg.tasks.folder(balls).target
     notes = read_notes(run / "model.safetensors")
-    assert rebuild(notes["target"]) == Target("segmentation", held_out.target.labels)
+    assert rebuild(notes["target"]) == Segmentation(held_out.target.labels)
     assert isinstance(rebuild(notes["reading"]), Reading)
     assert (notes["patch"], notes["channels"]) == ([16, 16, 16], 1)
     network = mg.load(run)
@@ -278,7 +278,7 @@ def test_anisotropic_cases_are_brought_to_the_middle_spacing(tmp_path: Path) -> 
 def test_refusals_say_what_to_do(balls: Path, pretrained: Path, tmp_path: Path) -> None:
     """One line each, and nothing is lost."""
     run = finetune(balls, tmp_path / "run", cases=3, **QUICK)
-    with pytest.raises(TrainingError, match=r"other settings: config\.plan\.lr is 0\.001 there, 0\.5 now"):
+    with pytest.raises(TrainingError, match=r"other settings: approach\.plan\.lr is 0\.001 there, 0\.5 now"):
         finetune(balls, run, cases=3, **QUICK, lr=0.5)
     with pytest.raises(GenesisError, match="decides the network; this is for --from scratch"):
         finetune(balls, tmp_path / "a", from_=pretrained, width=4)
@@ -374,9 +374,9 @@ def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
 def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
     """Named as text or as a path, it is the same folder, and what lies there already is not written again."""
     case_cache = tmp_path / "shelf"
-    finetune(balls, tmp_path / "one", case_cache=str(case_cache), **{**QUICK, "steps": 1})
+    finetune(balls, tmp_path / "one", shelf=str(case_cache), **{**QUICK, "steps": 1})
     written = {file.name: file.stat().st_mtime_ns for file in case_cache.rglob("*.b2nd")}
-    finetune(balls, tmp_path / "two", case_cache=case_cache, seed=1, **{**QUICK, "steps": 1})
+    finetune(balls, tmp_path / "two", shelf=case_cache, seed=1, **{**QUICK, "steps": 1})
     assert written
     assert written == {file.name: file.stat().st_mtime_ns for file in case_cache.rglob("*.b2nd")}
     assert not (tmp_path / "two" / "cases").exists()

@@ -7,24 +7,32 @@ from monai.data import get_track_meta
 from torch.nn import functional
 
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.target import LearnerSettings
 from modelsgenesis.finetuning.augmentation import Augmentation, augmented
-from modelsgenesis.finetuning.classification import Classification, class_weights
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
-from modelsgenesis.finetuning.segmentation import Segmentation
 from modelsgenesis.nets import ResidualUNet, UNet3D
 from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.targets.base.mask_learner import MaskLearner
+from modelsgenesis.targets.base.value_learner import ValueLearner
+from modelsgenesis.targets.classification import Classification, class_weights
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.regression import Regression
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.training.loop import make_optimizer
 from modelsgenesis.training.plan import Plan
 
 SIZE = (16, 16, 16)
-ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (2,))))
-REGIONS = Target("segmentation", (Label("whole", (1, 2)), Label("core", (2,))), exclusive=False)
-CLASSES = Target("classification", (Label("a"), Label("b"), Label("c")))
-FINDINGS = Target("classification", (Label("nodule"), Label("fluid")), exclusive=False)
-VOLUMES = Target("regression", (Label("ml"),))
+ORGANS = Segmentation((Label("liver", (1,)), Label("spleen", (2,))))
+REGIONS = MultilabelSegmentation((Label("whole", (1, 2)), Label("core", (2,))))
+CLASSES = Classification((Label("a"), Label("b"), Label("c")))
+FINDINGS = MultilabelClassification((Label("nodule"), Label("fluid")))
+VOLUMES = Regression((Label("ml"),))
 VALUES = {
     "CLASSES": [[0.0], [1], [2], [0]],
     "FINDINGS": [[0.0, 1], [1, 0], [0, 0], [1, 1]],
@@ -32,7 +40,12 @@ VALUES = {
 }
 
 
-def segmenter(target: Target, *, net: str = "unet", layer_rates: LayerLearningRates | None = None) -> Segmentation:
+def settings_of(values: list[list[float]], layer_rates: LayerLearningRates | None = None) -> LearnerSettings:
+    """What a learner is made with."""
+    return LearnerSettings(values, Augmentation().views(SIZE), layer_rates or LayerLearningRates())
+
+
+def segmenter(target: MaskTarget, *, net: str = "unet", layer_rates: LayerLearningRates | None = None) -> MaskLearner:
     """A tiny learner of masks, with the same weights each time."""
     torch.manual_seed(0)
     if net == "residual":
@@ -42,33 +55,24 @@ def segmenter(target: Target, *, net: str = "unet", layer_rates: LayerLearningRa
         )  # fmt: skip
     else:
         network = UNet3D(width=2, out_channels=target.num_outputs, activation="identity")
-    return Segmentation(
-        network, target, size=SIZE, augmentation=Augmentation(), layer_rates=layer_rates or LayerLearningRates()
-    )
+    return target.learner(network, settings_of([], layer_rates))
 
 
 def classifier(
-    target: Target, values: list[list[float]], layer_rates: LayerLearningRates | None = None
-) -> Classification:
+    target: TableTarget, values: list[list[float]], layer_rates: LayerLearningRates | None = None
+) -> ValueLearner:
     """A tiny learner of classes or numbers."""
     torch.manual_seed(0)
     network = Classifier(UNet3D(width=2), target.num_outputs, hidden=8)
-    return Classification(
-        network,
-        target,
-        values=values,
-        size=SIZE,
-        augmentation=Augmentation(),
-        layer_rates=layer_rates or LayerLearningRates(),
-    )
+    return target.learner(network, settings_of(values, layer_rates))
 
 
-def masks(target: Target) -> Batch:
+def masks(target: MaskTarget) -> Batch:
     """Four images whose masks can be seen in them."""
     rng = generator_for(0, 1, "masks")
     label = rng.integers(0, 3, (4, 1, 4, 4, 4)).repeat(4, 2).repeat(4, 3).repeat(4, 4)
     image = torch.from_numpy(label / 2 + rng.normal(0, 0.05, label.shape)).float()
-    if target.exclusive:
+    if target.label_map.has_background:
         return {"image": image, "mask": torch.from_numpy(label).byte()}
     parts = np.concatenate([label > 0, label > 1], axis=1)
     return {"image": image, "mask": torch.from_numpy(parts).byte()}
@@ -115,10 +119,10 @@ def test_answers_are_probabilities_or_numbers(case: str) -> None:
     with torch.no_grad():
         answer = learner.answer(given())
     assert answer.shape[:2] == (4, learner.target.num_outputs)
-    if learner.target.kind == "regression":
+    if learner.target == VOLUMES:
         return
     assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
-    if learner.target.exclusive:
+    if learner.target in (ORGANS, CLASSES):
         torch.testing.assert_close(answer.sum(dim=1), torch.ones_like(answer[:, 0]))
 
 
@@ -143,7 +147,7 @@ def test_segmentation_loss_is_dice_plus_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("target", [ORGANS, REGIONS])
-def test_dice_of_two_batches_is_that_of_all(target: Target) -> None:
+def test_dice_of_two_batches_is_that_of_all(target: MaskTarget) -> None:
     """Validation pools voxels over all patches; it does not average scores of batches."""
     learner, batch = segmenter(target).eval(), masks(target)
     halves = [{name: part[half] for name, part in batch.items()} for half in (slice(0, 1), slice(1, 4))]
@@ -152,8 +156,8 @@ def test_dice_of_two_batches_is_that_of_all(target: Target) -> None:
         means = [learner.losses(half, 0.0) for half in halves]
     figures = learner.metrics({name: float((means[0][name] + 3 * means[1][name]) / 4) for name in means[0]})
     for k, name in enumerate(target.names):
-        found = (logits.argmax(1) == k + 1) if target.exclusive else logits[:, k] > 0
-        truth = (batch["mask"][:, 0] == k + 1) if target.exclusive else batch["mask"][:, k] > 0
+        found = (logits.argmax(1) == k + 1) if target.label_map.has_background else logits[:, k] > 0
+        truth = (batch["mask"][:, 0] == k + 1) if target.label_map.has_background else batch["mask"][:, k] > 0
         dice = 2 * (found & truth).sum().item() / (found.sum().item() + truth.sum().item())
         assert figures[f"dice_{name}"] == pytest.approx(dice)
     assert learner.selection_score(figures) == -figures["dice"]
@@ -168,7 +172,7 @@ def test_deep_supervision_weighs_coarser_scales_less() -> None:
         for answer in learner.backbone.answers(batch["image"]):
             step = 16 // answer.shape[2]
             mask = batch["mask"][:, :, ::step, ::step, ::step]
-            parts.append(sum(part.item() for part in learner._losses_at(answer, mask)))
+            parts.append(sum(part.item() for part in learner.losses_at(answer, mask)))
     weights = np.array([1, 0.5, 0.25][: len(parts)])
     assert len(parts) == 2
     assert total == pytest.approx(float((weights / weights.sum()) @ parts), abs=1e-4)
@@ -177,7 +181,7 @@ def test_deep_supervision_weighs_coarser_scales_less() -> None:
 def test_rare_classes_weigh_as_much_as_frequent_ones() -> None:
     """Three of one and one of another: the sums of weights are equal, and their mean over cases is one."""
     values = np.array([[0.0], [0], [0], [1]])
-    weights = class_weights(values, Target("classification", (Label("a"), Label("b"))))
+    weights = class_weights(values, ("a", "b"))
     assert weights[0] * 3 == pytest.approx(weights[1] * 1)
     assert (weights[0] * 3 + weights[1]) / 4 == pytest.approx(1)
 
@@ -265,8 +269,8 @@ def test_augmented_images_stay_in_range() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     """Each in one line."""
-    with pytest.raises(ShapeError, match="the task needs 3 channels of answer, the network has 1"):
-        Segmentation(UNet3D(width=2), ORGANS, size=SIZE, augmentation=Augmentation(), layer_rates=LayerLearningRates())
+    with pytest.raises(ShapeError, match="the task needs 3 outputs, the network has 1"):
+        ORGANS.learner(UNet3D(width=2), settings_of([]))
     with pytest.raises(DataError, match=r"the 2 training cases do not tell c from the rest; use more --cases"):
         classifier(CLASSES, [[0.0], [1.0]])
     with pytest.raises(DataError, match="do not tell fluid from the rest"):

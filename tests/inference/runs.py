@@ -5,17 +5,19 @@ from typing import Any
 
 import torch
 
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.norms import BatchNorm
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.weights.files import Network, save_network
 
 STEEP = 1000.0  # slope of the logits
-ORGANS = Target("segmentation", (Label("soft", (3,)), Label("dense", (7,))))
+ORGANS = Segmentation((Label("soft", (3,)), Label("dense", (7,))))
 
 
 @torch.no_grad()

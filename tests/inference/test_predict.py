@@ -21,9 +21,10 @@ import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
 from modelsgenesis.core.files import held, sha256
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Reading, corners_mm
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.reading import read_volume
@@ -32,6 +33,11 @@ from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
 from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.regression import Regression
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.weights.files import save_network
 
 quietly = functools.partial(mg.predict, quiet=True, accelerator="cpu", precision="32-true")
@@ -248,7 +254,7 @@ def test_channels_of_a_case(tmp_path: Path) -> None:
     assert [row["id"] for row in table(out / "predictions.csv")] == ["one", "two"]
     np.testing.assert_array_equal(read(out / "one.nii.gz"), expected(hu[0]))
     (failure,) = table(out / "failures.csv")
-    assert failure["problem"] == "it has channels 0000, but the network takes 2"
+    assert failure["problem"] == "it has channels 0000 where the network takes 2"
     (tmp_path / "whole").mkdir()
     sitk.WriteImage(sitk.JoinSeries([make_image(each) for each in hu]), str(tmp_path / "whole" / "both.nii.gz"))
     write_ct(tmp_path / "whole" / "alone.nii.gz", 1)
@@ -277,7 +283,7 @@ def test_numbered_scans_are_cases_of_their_own(run: Path, tmp_path: Path) -> Non
 
 def test_overlapping_labels_get_a_mask_each(tmp_path: Path) -> None:
     """Binary masks, named after the labels; the table names them all."""
-    target = Target("segmentation", (Label("all"), Label("in side")), exclusive=False)
+    target = MultilabelSegmentation((Label("all"), Label("in side")))
     run = make_run(tmp_path / "run", thresholding_unet(0.20012, 0.60012, background=False), target=target)
     write_ct(tmp_path / "a.nii.gz", 1)
     out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
@@ -340,10 +346,10 @@ def test_windows_are_mirrored_as_the_network_was_taught(tmp_path: Path) -> None:
         quietly(runs[2], tmp_path / "a.nii.gz", tmp_path / "out", mirror=True)
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_classes_are_a_table(tmp_path: Path, exclusive: bool) -> None:
+@pytest.mark.parametrize("kind", [Classification, MultilabelClassification])
+def test_classes_are_a_table(tmp_path: Path, kind: type[TableTarget]) -> None:
     """One row a scan: its class, or classes above a half, and the probability of each; no files beside."""
-    target = Target("classification", (Label("benign"), Label("malignant")), exclusive)
+    target = kind((Label("benign"), Label("malignant")))
     run = make_run(tmp_path / "run", mean_classifier(-1.0, 1.0), target=target)
     write_ct(tmp_path / "scans" / "a.nii.gz", 1)
     write_ct(tmp_path / "scans" / "b.nii.gz", 2).write_bytes(b"")
@@ -361,7 +367,7 @@ def test_classes_are_a_table(tmp_path: Path, exclusive: bool) -> None:
 
 def test_numbers_are_a_table(tmp_path: Path) -> None:
     """A column for each number of a regression."""
-    target = Target("regression", (Label("age"), Label("dose")))
+    target = Regression((Label("age"), Label("dose")))
     run = make_run(tmp_path / "run", mean_classifier(10.0, -20.0), target=target)
     write_ct(tmp_path / "a.nii.gz", 1)
     (row,) = table(quietly(run, tmp_path / "a.nii.gz", tmp_path / "out") / "predictions.csv")
@@ -497,7 +503,7 @@ def test_two_at_once_are_one_too_many(run: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real DICOM series is not beside the repository (../shared/data)")
 def test_real_series(tmp_path: Path) -> None:
     """A scanner's series: the NIfTI mask and the DICOM-SEG lie on it, voxel for voxel, and hold the same."""
-    target = Target("segmentation", (Label("body", (1,)),))
+    target = Segmentation((Label("body", (1,)),))
     run = make_run(tmp_path / "run", thresholding_unet(0.25012), target=target, patch=(256, 256, 16))
     out = quietly(run, REAL, tmp_path / "out", overlap=0.0)
     (source,), _ = find_sources(REAL)

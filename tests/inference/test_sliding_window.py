@@ -8,18 +8,23 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from modelsgenesis.core.device import Machine
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label, MulticlassMap, MultilabelMap
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.sliding_window import cut, num_together, rows
-from modelsgenesis.inference.volume_prediction import answer_whole, decide
+from modelsgenesis.inference.volume_prediction import predict_numbers
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.regression import Regression
+from modelsgenesis.targets.segmentation import Segmentation
 
 CPU = Machine(torch.device("cpu"))
-ORGANS = Target("segmentation", (Label("a", (1,)), Label("b", (2,))))
+ORGANS = Segmentation((Label("a", (1,)), Label("b", (2,))))
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -104,7 +109,7 @@ def test_ensemble_and_mirrors_are_averaged(mirror: tuple[int, ...]) -> None:
 
 def test_overlapping_labels_are_told_one_by_one() -> None:
     """Sigmoids, not a softmax."""
-    target = Target("segmentation", ORGANS.labels, exclusive=False)
+    target = MultilabelSegmentation(ORGANS.labels)
     net, x = make_net(outputs=2), torch.rand(1, 1, 8, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(Ensemble([net], target, CPU)(x), net(x).sigmoid())
@@ -118,19 +123,20 @@ def test_bf16_is_near() -> None:
     torch.testing.assert_close(half, Ensemble([net], ORGANS, CPU)(x), atol=2e-2, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_whole_answer_is_the_mean_over_windows(kind: str) -> None:
+@pytest.mark.parametrize("kind", [Classification, Regression])
+def test_prediction_of_an_image_is_the_mean_over_windows(kind: type[TableTarget]) -> None:
     """Of the probabilities, not of the logits; of numbers as they are; mirrored windows count too."""
     torch.manual_seed(0)
-    target = Target(kind, ORGANS.labels)  # type: ignore[arg-type]
+    target = kind(ORGANS.labels)
     net, image = Classifier(make_net(), 2, hidden=4).eval(), make_image((24, 16, 16))
     windows = Windows(image.size, (16, 16, 16), 0.5)
     with torch.no_grad():
         each = torch.stack([net(torch.from_numpy(cut(image, windows, place))[None])[0] for place in windows.places])
-    wanted = (each.softmax(1) if kind == "classification" else each).double().mean(0)
-    answer = answer_whole(image, Ensemble([net], target, CPU), windows)
-    np.testing.assert_allclose(answer, wanted.numpy(), atol=1e-6)
-    assert answer_whole(image, Ensemble([net], target, CPU, mirror=(0, 1, 2)), windows).shape == (2,)
+    wanted = (each.softmax(1) if kind is Classification else each).double().mean(0)
+    found = predict_numbers(image, Ensemble([net], target, CPU), target, windows)
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
+    mirrored = Ensemble([net], target, CPU, mirror=(0, 1, 2))
+    assert predict_numbers(image, mirrored, target, windows).shape == (2,)
 
 
 @settings(max_examples=20, deadline=None)
@@ -138,13 +144,13 @@ def test_whole_answer_is_the_mean_over_windows(kind: str) -> None:
 def test_the_most_probable_class_wins(outputs: int, seed: int) -> None:
     """Argmax, the first of equals, as PyTorch's."""
     p = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (outputs, 3, 4, 5)).astype(np.float32))
-    assert torch.equal(decide(p, exclusive=True)[0].long(), p.argmax(0))
+    assert torch.equal(MulticlassMap(()).decide(p)[0].long(), p.argmax(0))
 
 
 def test_overlapping_labels_need_more_than_a_half() -> None:
     """A half is no."""
     p = torch.tensor([0.5, 0.51]).reshape(2, 1, 1, 1)
-    assert decide(p, exclusive=False).flatten().tolist() == [0, 1]
+    assert MultilabelMap(()).decide(p).flatten().tolist() == [0, 1]
 
 
 def test_windows_asked_together_make_up_a_million_voxels() -> None:

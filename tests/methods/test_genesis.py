@@ -79,10 +79,10 @@ def test_errors_are_what_their_names_say() -> None:
     expected = {
         "total": np.mean((deformed / 2 - original) ** 2),
         "mae": np.mean(np.abs(deformed / 2 - original)),
-        "unchanged": np.mean((deformed - original) ** 2),
-        "unchanged_mae": np.mean(np.abs(deformed - original)),
-        "grey": np.mean(original.var(axis=1)),
-        "spread": (deformed / 2).std(axis=1, ddof=1).mean() / original.std(axis=1, ddof=1).mean(),
+        "identity_baseline": np.mean((deformed - original) ** 2),
+        "identity_baseline_mae": np.mean(np.abs(deformed - original)),
+        "mean_baseline": np.mean(original.var(axis=1)),
+        "std_ratio": (deformed / 2).std(axis=1, ddof=1).mean() / original.std(axis=1, ddof=1).mean(),
     }
     assert {name: float(part) for name, part in parts.items()} == pytest.approx(expected, rel=1e-5)
 

@@ -101,10 +101,10 @@ def test_masked_error_is_that_of_hidden_voxels_alone() -> None:
     expected = {
         "total": np.mean((0.3 - out_of[there]) ** 2),
         "mae": np.mean(np.abs(0.3 - out_of[there])),
-        "unchanged": np.mean(out_of[there] ** 2),
-        "unchanged_mae": np.mean(out_of[there]),
-        "grey": np.mean((out_of - means)[there] ** 2),
-        "spread": 0.0,  # one grey value in all that is hidden: collapsed, whatever is visible
+        "identity_baseline": np.mean(out_of[there] ** 2),
+        "identity_baseline_mae": np.mean(out_of[there]),
+        "mean_baseline": np.mean((out_of - means)[there] ** 2),
+        "std_ratio": 0.0,  # one grey value in all that is hidden: collapsed, whatever is visible
     }
     assert {name: float(part) for name, part in parts.items()} == pytest.approx(expected, rel=1e-5, abs=1e-6)
 

@@ -4,10 +4,10 @@ import pytest
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.evaluation.mask_comparison import METRICS
-from modelsgenesis.evaluation.mask_page import TITLES
 from modelsgenesis.evaluation.table_predictions import BY_PATIENT
 from modelsgenesis.metrics import classification, regression
 from modelsgenesis.metrics.direction import LESS_IS_BETTER, MORE_IS_BETTER, NEITHER_IS_BETTER, more_is_better
+from modelsgenesis.metrics.titles import TITLES
 
 
 def test_every_metric_has_one_direction() -> None:

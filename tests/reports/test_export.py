@@ -133,7 +133,7 @@ def test_card_names_the_licence_of_the_weights_it_began_with(tmp_path: Path, kno
 
 
 def test_own_weights_name_no_other_licence(tmp_path: Path) -> None:
-    """A run from scratch, or from a file that is called like none of the catalogue."""
+    """A run from scratch, or from a file that is called like none of the registry."""
     run = make_run(tmp_path / "run")
     notes = notes_of(ORGANS, Reading(), (16, 16, 16), 1) | {"from": "runs/chest"}
     save_network(run / "model.safetensors", mg.load(run), notes)

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 import modelsgenesis as mg
-from modelsgenesis.benchmarking.run_record import duration
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import Provenance, read_provenance
-from modelsgenesis.figures.curves import Log
+from modelsgenesis.figures.curves import IDENTITY_BASELINE, Log
 from modelsgenesis.recipes import small
-from modelsgenesis.reports.run_page import Figures, headline, measure
+from modelsgenesis.reports.run_metrics import RunMetrics, headline, measure
 
 
 @pytest.fixture(scope="module")
@@ -43,35 +42,37 @@ def test_page_gives_numbers_and_lineage(page, tiny_run, small_store):
     assert "--size 16 16 16" in page
 
 
-def test_figures_are_those_of_the_log(tiny_run):
+def test_metrics_are_those_of_the_log(tiny_run):
     """The best validation, and the error of leaving cubes as they are at that validation."""
     log = Log.read(tiny_run / "log.csv")
-    figures = measure(tiny_run, log)
-    assert figures.error == pytest.approx(np.nanmin(log.columns["val_total"]))
-    assert figures.unchanged == pytest.approx(np.nanmax(log.columns["val_unchanged"]))
-    assert figures.ratio == pytest.approx(figures.error / figures.unchanged)
-    assert figures.steps == 6
+    metrics = measure(tiny_run, log)
+    assert metrics.error == pytest.approx(np.nanmin(log.columns["val_total"]))
+    assert metrics.identity_baseline == pytest.approx(np.nanmax(log.points(IDENTITY_BASELINE)[1]))
+    assert metrics.ratio == pytest.approx(metrics.error / metrics.identity_baseline)
+    assert metrics.steps == 6
 
 
 def test_headline_judges_the_ratio():
     """Below half the error of doing nothing, and better than one grey, is good; above all of it is bad."""
-    figures = {
+    metrics = {
         "parameters": 10,
         "steps": 5,
         "time_s": 1.0,
         "cubes_per_s": 2.0,
-        "unchanged": 0.1,
-        "grey": 0.05,
+        "identity_baseline": 0.1,
+        "mean_baseline": 0.05,
         "best_step": 5,
     }
-    assert headline(Figures(error=0.02, **figures))[0] == (
+    assert headline(RunMetrics(error=0.02, **metrics))[0] == (
         "20 %",
         "of the error of leaving the deformed cubes as they are is left",
         "good",
     )
-    assert headline(Figures(error=0.2, **figures))[0][2] == "bad"
-    assert headline(Figures(error=0.049, **{**figures, "grey": 0.04}))[0][2] == ""  # one grey value would be as good
-    assert headline(Figures(error=float("nan"), **figures)) == [("5", "steps, no validation yet", "")]
+    assert headline(RunMetrics(error=0.2, **metrics))[0][2] == "bad"
+    assert (
+        headline(RunMetrics(error=0.049, **{**metrics, "mean_baseline": 0.04}))[0][2] == ""
+    )  # one grey value would be as good
+    assert headline(RunMetrics(error=float("nan"), **metrics)) == [("5", "steps, no validation yet", "")]
 
 
 def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
@@ -84,7 +85,7 @@ def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
     (half / "log.csv").write_text("step,loss\n" + "".join(f"{k},0.5\n" for k in range(len(lines))))
     text = report(half, tmp_path / "half.html").read_text(encoding="utf-8")
     assert "steps, no validation yet" in text
-    assert "no birth certificate yet" in text
+    assert "no provenance yet" in text
     assert "There was no validation yet" in text
     assert text.count("data:image/webp;base64,") == 1
 
@@ -114,12 +115,6 @@ def test_published_recipe_needs_no_options():
     arguments = {"spacing_mm": [2.0, 2.0, 2.5], "modality": None, "folds": 10}
     made = Provenance(verb="prepare", arguments=arguments, inputs={"scans": ""}, **{**common, "seed": None})
     assert command("store", made) == "genesis prepare scans store --spacing 2 2 2.5"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(50, "50 s"), (600, "10 min"), (9000, "2.5 h"), (np.nan, "unknown")])
-def test_durations_read_like_people_say_them(seconds, words):
-    """Seconds, minutes or hours."""
-    assert duration(seconds) == words
 
 
 @pytest.fixture

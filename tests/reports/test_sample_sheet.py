@@ -21,17 +21,8 @@ from modelsgenesis.figures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
 from modelsgenesis.recipes import small
 from modelsgenesis.recipes.recipe import build_learner, split
-from modelsgenesis.reports.sample_sheet import (
-    detail,
-    display_of,
-    gallery,
-    interest,
-    legible,
-    locate,
-    replay,
-    settings,
-    telling_sample,
-)
+from modelsgenesis.reports.replay import detail, interest, replay, settings, telling_sample
+from modelsgenesis.reports.sample_sheet import display_of, gallery, legible, locate
 
 
 def sampler_of(store, recipe):

@@ -9,7 +9,8 @@ BLOCKED = "import sys\nfor name in ('SimpleITK', 'pydicom', 'highdicom', 'monai'
 WORK = """
 import numpy as np, torch
 import modelsgenesis as mg
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.deformations import apply_batch, genesis
@@ -30,9 +31,9 @@ for deformation in (genesis(), mg.deformations.Blur(), mg.deformations.Gibbs()):
     assert torch.allclose(apply_batch(deformation, cubes, draws), alone, atol=1e-6)
 geometry = Geometry((24, 20, 16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 image = Image(np.zeros((1, 24, 20, 16), np.int16), ((-1000.0, 1000.0),), (1.0, 1.0, 1.0), geometry)
-target = Target("segmentation", (Label("one", (1,)),))
+target = Segmentation((Label("one", (1,)),))
 ensemble = Ensemble([UNet3D(1, 2, width=2, activation="identity")], target, find_machine("cpu", "32-true"))
-assert segment(image, ensemble, Windows(image.size, (16, 16, 16))).classes.shape == (1, 24, 20, 16)
+assert segment(image, ensemble, target, Windows(image.size, (16, 16, 16))).classes.shape == (1, 24, 20, 16)
 """
 
 FIRST = """
@@ -48,14 +49,15 @@ def done(*_):
 
 def watched(*asked, load=importlib.import_module, **named):
     module = load(*asked, **named)
-    if asked[0] == "modelsgenesis.pretraining.pretrain":
+    if asked[0] == "modelsgenesis.commands.pretrain":
         from torch.optim.optimizer import register_optimizer_step_post_hook
         register_optimizer_step_post_hook(done)
     return module
 
 importlib.import_module = watched
 from modelsgenesis.cli import main
-sys.exit(main(["pretrain", "small", *sys.argv[1:], "--width", "2", "--size", "16", "16", "16", "--accelerator", "cpu"]))
+tiny = "--width 2 --size 16 16 16 --accelerator cpu --precision 32-true".split()
+sys.exit(main(["pretrain", "small", *sys.argv[1:], *tiny]))
 """
 
 

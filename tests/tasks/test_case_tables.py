@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.reading import read_volume
+from modelsgenesis.targets.classification import Classification
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.case_tables import write_untaught
 from modelsgenesis.tasks.splitting import split_cases
@@ -83,10 +85,10 @@ def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
         assert _said(case.values, back.target) == _said(before.values, task.target)
         for one, other in zip((*case.images, *case.masks), (*before.images, *before.masks), strict=True):
             np.testing.assert_array_equal(read_volume(one).values, read_volume(other).values)
-    if task.target.kind == "segmentation":
+    if isinstance(task.target, MaskTarget):
         assert back.target == task.target
 
 
 def _said(values: tuple[float, ...], target: Target) -> tuple[object, ...]:
     """Classes by their names: a table of fewer cases may have fewer classes."""
-    return tuple(target.names[int(value)] for value in values) if target.kind == "classification" else values
+    return tuple(target.names[int(value)] for value in values) if isinstance(target, Classification) else values

@@ -12,10 +12,12 @@ from tests.tasks.task_files import SIZE, make_nnunet, write_image, write_json, w
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
-from modelsgenesis.core.target import Label
+from modelsgenesis.core.labels import Label
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.datasets import dataset, modality_of
 from modelsgenesis.tasks.splitting import cross_validation_splits, split_cases
@@ -53,7 +55,7 @@ def test_nnunet_cases_have_all_their_channels(tmp_path: Path) -> None:
     task = folder(make_nnunet(tmp_path / "Dataset007_Liver", channels=("CT", "PET")))
     assert task.name == "Dataset007_Liver"
     assert task.target.labels == (Label("liver", (1,)), Label("tumour", (2,)))
-    assert task.target.exclusive
+    assert isinstance(task.target, Segmentation)
     assert [case.id for case in task.cases] == ["case0", "case1", "case2"]
     assert task.channels == ("CT", "PET")
     first = task.cases[0]
@@ -105,9 +107,9 @@ def test_regions_overlap(tmp_path: Path) -> None:
     """Regions that share a value are labels of their own; regions that share none exclude each other."""
     nested = folder(make_nnunet(tmp_path / "a", labels={"background": 0, "whole": [1, 2], "core": [2]}))
     assert nested.target.labels == (Label("whole", (1, 2)), Label("core", (2,)))
-    assert not nested.target.exclusive
+    assert isinstance(nested.target, MultilabelSegmentation)
     apart = folder(make_nnunet(tmp_path / "b", labels={"background": 0, "organs": [1, 2], "bone": 3}))
-    assert apart.target.exclusive
+    assert isinstance(apart.target, Segmentation)
 
 
 def test_images_for_testing_are_cases_only_with_labels(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.dxc import FINDINGS
 from modelsgenesis.tasks.splitting import split_cases
@@ -64,7 +65,7 @@ def problems_of(task: Task) -> dict[str, str]:
 def test_official_layout_is_read(tmp_path: Path) -> None:
     """Fourteen labels at once; the official test patients; an eighth of the others validate, each whole."""
     task = mg.tasks.dxc(make_chest14(tmp_path))
-    assert (task.name, task.modality, task.target.exclusive) == ("dxc", "XR", False)
+    assert (task.name, task.modality, type(task.target)) == ("dxc", "XR", MultilabelClassification)
     assert task.target.names == FINDINGS
     assert task.problems == ()
     cases = {case.id: case for case in task.cases}

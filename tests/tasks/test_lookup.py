@@ -10,13 +10,14 @@ from tests.tasks.task_files import SIZE, make_nnunet, make_pairs, write, write_i
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.finetuning.config import choose_initialization, make_config
+from modelsgenesis.finetuning.config import make_config
+from modelsgenesis.finetuning.initialization import choose_initialization
 from modelsgenesis.tasks import Published, Task, find, names, read
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.published import scores
 
 NOTHING: dict[str, dict[str, object]] = {
-    name: {} for name in ("reading", "plan", "pace", "augmentation", "approach")
+    name: {} for name in ("reading", "plan", "layer_rates", "augmentation", "approach")
 }  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from tests.data.scan_files import make_ct, write_series, write_slice
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.formats.lidc_xml import LidcXml
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.tasks import Task, folder, read
-from modelsgenesis.tasks.assembly import one_source
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.splitting import split_cases
 
@@ -91,7 +92,7 @@ def mask_of(task: Task, number: int) -> np.ndarray:
     """The mask of a case on its cube's own grid."""
     case = task.cases[number]
     image = read_image(case.images, Reading())
-    return read_mask(case, task.target, image, Reading())[0]
+    return read_mask(case, task.target.label_map, image, Reading())[0]
 
 
 def whole_mask(task: Task, number: int) -> np.ndarray:
@@ -258,7 +259,7 @@ def test_network_is_taught_and_scored(lidc: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     test = folder(run / "test.csv")
     (case,) = test.cases
-    assert case.masks[0].kind == "outlines"
+    assert case.masks[0].format == LidcXml()
     np.testing.assert_array_equal(mask_of(test, 0), mask_of(mg.tasks.ncs(lidc), 4))
     made = mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
     scores = mg.evaluate(made, run / "test.csv", tmp_path / "scores", resamples=1, worst=0, workers=0, quiet=True)

@@ -8,7 +8,8 @@ from tests.data.scan_files import make_ct, write_series
 from tests.tasks.task_files import SIZE, make_pairs, write, write_image, write_json, write_mask
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label
+from modelsgenesis.core.labels import Label
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.task import NoCaseError
 
@@ -33,7 +34,7 @@ def test_labels_json_names_the_values(tmp_path: Path) -> None:
     write_json(place / "labels.json", {"liver": [1, 2], "tumour": 2})
     task = folder(place)
     assert task.target.labels == (Label("liver", (1, 2)), Label("tumour", (2,)))
-    assert not task.target.exclusive
+    assert isinstance(task.target, MultilabelSegmentation)
 
 
 def test_numbered_images_are_channels(tmp_path: Path) -> None:

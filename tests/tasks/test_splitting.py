@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.formats.natural_image import NaturalImage
+from modelsgenesis.data.formats.nifti import Nifti
 from modelsgenesis.data.sources import Source
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks.splitting import CaseSplit, cross_validation_splits, split_cases
 from modelsgenesis.tasks.task import Task
 
-CLASSES = Target("classification", (Label("benign"), Label("malignant")))
+CLASSES = Classification((Label("benign"), Label("malignant")))
 
 
 def make_task(num: int = 40, *, of_patient: int = 1, splits: tuple[str, ...] = ("",), folds: int = 0) -> Task:
@@ -24,7 +28,7 @@ def make_task(num: int = 40, *, of_patient: int = 1, splits: tuple[str, ...] = (
     for number in range(num):
         patient = f"p{number // of_patient}"
         place = Path(f"{number}.nii.gz")
-        source = Source(place, "image", (place,), f"{number}", patient)
+        source = Source(place, Nifti(), (place,), f"{number}", patient)
         cases.append(
             Case(
                 f"case{number}", (source,), values=(float(number % 4 == 0),), patient=patient,
@@ -119,7 +123,7 @@ def test_folds_have_every_class_alike(classes: int, folds: int) -> None:
     task = make_task(40)
     task = replace(
         task,
-        target=Target("classification", tuple(Label(str(k)) for k in range(classes))),
+        target=Classification(tuple(Label(str(k)) for k in range(classes))),
         cases=tuple(replace(case, values=(float(k % classes),)) for k, case in enumerate(task.cases)),
     )
     dealt = [
@@ -155,11 +159,11 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, float], message: str) -
 
 def test_budget_of_overlapping_labels_has_each_and_is_otherwise_drawn() -> None:
     """A small budget is not one of each combination in their order: rare ones would be all it holds."""
-    target = Target("classification", tuple(map(Label, "abcd")), exclusive=False)
+    target = MultilabelClassification(tuple(map(Label, "abcd")))
     cases = []
     for number in range(400):
         values = (number % 2, number % 3 == 0, number % 7 == 0, number == 123)
-        source = Source(Path(f"{number}.png"), "picture", (Path(f"{number}.png"),), f"{number}", f"{number}")
+        source = Source(Path(f"{number}.png"), NaturalImage(), (Path(f"{number}.png"),), f"{number}", f"{number}")
         cases.append(Case(f"case{number}", (source,), values=tuple(map(float, values)), patient=f"{number // 2}"))
     task = Task("made", target, tuple(cases))
     shares = []

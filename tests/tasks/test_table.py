@@ -11,16 +11,20 @@ from tests.data.scan_files import make_ct, write_series
 from tests.tasks.task_files import SIZE, make_pairs, make_table, write_csv, write_image, write_json, write_mask
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label
+from modelsgenesis.core.labels import Label
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
+from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.tasks import folder
-from modelsgenesis.tasks.label_values import answers_of
+from modelsgenesis.tasks.label_values import read_label_values
 from modelsgenesis.tasks.task import NoCaseError
 
 
 def test_names_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
     """Each different text is a class; a case has the number of its own."""
     task = folder(make_table(tmp_path, ["sick", "healthy", "sick"]))
-    assert (task.name, task.target.kind, task.target.exclusive) == ("cases", "classification", True)
+    assert (task.name, type(task.target)) == ("cases", Classification)
     assert task.target.labels == (Label("healthy"), Label("sick"))
     assert [(case.id, case.values) for case in task.cases] == [("scan0", (1,)), ("scan1", (0,)), ("scan2", (1,))]
 
@@ -100,15 +104,15 @@ def test_cuts_compare_numbers(numbers: list[int], bound: int) -> None:
         rows = [(str(number),) for number in numbers]
         wanted = [(0.0,) if holds(number) else None for number in numbers]
         if any(wanted):
-            told = answers_of(rows, ["label"], Path("t.csv"), classes={"yes": f"{sign}{bound}"})
-            assert list(told.values) == wanted
+            found = read_label_values(rows, ["label"], Path("t.csv"), classes={"yes": f"{sign}{bound}"})
+            assert list(found.values) == wanted
 
 
 def test_classes_are_named_by_their_values() -> None:
     """A text stands for itself, a number for all its spellings."""
     rows = [("0.50",), ("1",), ("high",), ("1.00",)]
-    told = answers_of(rows, ["label"], Path("t.csv"), classes={"half": "0.5", "one": "1", "top": "high"})
-    assert told.values == ((0,), (1,), (2,), (1,))
+    found = read_label_values(rows, ["label"], Path("t.csv"), classes={"half": "0.5", "one": "1", "top": "high"})
+    assert found.values == ((0,), (1,), (2,), (1,))
 
 
 def test_label_columns_are_labels_that_do_not_exclude_each_other(tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_label_columns_are_labels_that_do_not_exclude_each_other(tmp_path: Path)
     rows = table.read_text().replace("image,label,", "image,other,")
     table.write_text(rows)
     task = folder(table)
-    assert (task.target.names, task.target.exclusive) == (("nodule", "effusion"), False)
+    assert task.target == MultilabelClassification((Label("nodule"), Label("effusion")))
     assert [case.values for case in task.cases] == [(1, 1), (0, 1)]
 
 
@@ -135,7 +139,7 @@ def test_paths_are_masks(tmp_path: Path) -> None:
     write_mask(tmp_path / "deep" / "m0.nii.gz")
     write_mask(tmp_path / "m1.nrrd", values=(2,))
     task = folder(make_table(tmp_path, ["deep/m0.nii.gz", "m1.nrrd", "", "gone.nii.gz"]))
-    assert (task.target.kind, task.target.names, task.target.exclusive) == ("segmentation", ("1", "2"), True)
+    assert (type(task.target), task.target.names) == (Segmentation, ("1", "2"))
     assert [(case.id, case.masks[0].path.name) for case in task.cases] == [("scan0", "m0.nii.gz"), ("scan1", "m1.nrrd")]
     assert [case.id for case in task.unlabelled] == ["scan2"]
     assert {problem.path.name: problem.problem for problem in task.problems} == {
@@ -157,7 +161,7 @@ def test_masks_of_labels_of_their_own_may_overlap(tmp_path: Path) -> None:
     ]
     task = folder(write_csv(tmp_path / "t.csv", *rows))
     assert task.target.labels == (Label("whole"), Label("core"))
-    assert not task.target.exclusive
+    assert isinstance(task.target, MultilabelSegmentation)
     assert [[mask.path.name for mask in case.masks] for case in task.cases] == [["a.nii.gz", "b.nii.gz"]]
     assert [problem.problem for problem in task.problems] == ["no mask in column label_core"]
 

@@ -64,10 +64,10 @@ class Unranked(Genesis):
         super().__init__(UNet3D(width=2))
         self.left = num
 
-    def selection_score(self, figures: dict[str, float]) -> float:
+    def selection_score(self, metrics: dict[str, float]) -> float:
         """Not a number at first."""
         self.left -= 1
-        return super().rank(figures) if self.left < 0 else math.nan
+        return super().selection_score(metrics) if self.left < 0 else math.nan
 
 
 class Draws(Genesis):

@@ -165,7 +165,7 @@ def test_wrong_file_is_refused_and_deleted(server: Server, tmp_path: Path) -> No
 
 
 def test_wrong_length_is_refused_before_a_byte_is_read(server: Server, tmp_path: Path) -> None:
-    """The catalogue knows the length; the server states another."""
+    """The registry knows the length; the server states another."""
     with pytest.raises(WeightsError, match=f"{SIZE} bytes are offered, but the file must have 999"):
         download(server.url, tmp_path / "weights.pt", size=999, patience=HASTE)
     assert left_in(tmp_path) == set()
@@ -202,7 +202,7 @@ def test_more_than_promised_is_not_kept(server: Server, tmp_path: Path) -> None:
 
 
 def test_less_than_known_is_a_broken_line(server: Server, tmp_path: Path) -> None:
-    """Where the server states no length, the catalogue's counts."""
+    """Where the server states no length, the registry's counts."""
     server.manners.append(without_length(cut=1000))
     assert download(server.url, tmp_path / "weights.pt", size=SIZE, patience=HASTE) == SHA256
     assert server.ranges == [None, "bytes=1000-"]
@@ -226,11 +226,12 @@ def test_page_in_place_of_weights_is_refused(server: Server, tmp_path: Path, man
 
 
 def test_pointer_of_git_is_refused(server: Server, tmp_path: Path) -> None:
-    """Some addresses give 130 bytes in place of the file."""
+    """Some addresses give 130 bytes in place of the file; nothing of them stays."""
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:62de\nsize 152639120\n"
     server.manners.append(answers(200, pointer))
     with pytest.raises(WeightsError, match="Git's pointer"):
         download(server.url, tmp_path / "weights.pt", patience=HASTE)
+    assert left_in(tmp_path) == set()
 
 
 @pytest.mark.parametrize(

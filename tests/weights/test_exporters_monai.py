@@ -16,13 +16,15 @@ from tests.weights.test_exporters import PLANNED
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, ZScore
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.planned_unet import PlannedUNet
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.weights.exporters import find_exporter
 from modelsgenesis.weights.files import save_network
 
@@ -127,7 +129,7 @@ def test_bundle_resamples_and_scales_as_predict_does(scans: Path, tmp_path: Path
 
 def test_bundle_of_overlapping_labels(scans: Path, tmp_path: Path) -> None:
     """One mask a label, under predict's own names."""
-    target = Target("segmentation", (Label("soft tissue", (3,)), Label("dense", (7,))), exclusive=False)
+    target = MultilabelSegmentation((Label("soft tissue", (3,)), Label("dense", (7,))))
     run = make_run(tmp_path / "run", thresholding_unet(0.20012, 0.60012, background=False), target=target)
     theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans, tmp_path / "theirs")
     assert (theirs / "LPS__soft_tissue.nii.gz").is_file()
@@ -172,8 +174,11 @@ def test_metadata_is_what_monai_checks(tmp_path: Path) -> None:
 def test_networks_without_masks_are_refused(tmp_path: Path, kind: str) -> None:
     """A bundle makes masks; the message says what else to do."""
     if kind == "classifier":
-        target = Target("classification", (Label("a"), Label("b")))
-        run, what = make_run(tmp_path / "run", mean_classifier(1.0, -1.0), target=target), "answers a classification"
+        target = Classification((Label("a"), Label("b")))
+        run, what = (
+            make_run(tmp_path / "run", mean_classifier(1.0, -1.0), target=target),
+            "is of a task of classification",
+        )
     else:
         run, what = tmp_path / "bare.safetensors", "was not fine-tuned"
         save_network(run, UNet3D(width=1))

@@ -10,16 +10,17 @@ import torch
 from benchmarks.gpu.measuring import Results, Settings, wait
 from modelsgenesis.inference.machine import find_machine
 
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.volume_prediction import segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.targets.segmentation import Segmentation
 
 OVERLAP, LIMITS = 0.25, (-1000.0, 1000.0)
-TARGET = Target("segmentation", (Label("one", (1,)), Label("two", (2,))))
+TARGET = Segmentation((Label("one", (1,)), Label("two", (2,))))
 LPS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     image, windows = make_image(size), Windows(size, patch, OVERLAP)
     ensemble = Ensemble([network], TARGET, machine)
     results.add("windows", len(windows.places), f"of {patch} in {size}, width {2 if tiny else 16}, bf16")
-    mask = measured(results, "ours", lambda: segment(image, ensemble, windows).classes[0])
+    mask = measured(results, "ours", lambda: segment(image, ensemble, TARGET, windows).classes[0])
 
     def beside() -> None:
         other = measured(results, "MONAI", lambda: with_monai(image, ensemble.networks[0], patch, machine.device))

@@ -102,7 +102,7 @@ def tell(results: Results, settings: Settings, run: Run, into: Path, steps: int)
         f"{run.name}: waiting", round(statistics.median(float(row["waiting"]) for row in rows), 4), "of the time"
     )
     figures: dict[str, Any] = {
-        name: last[name] for name in ("val_total", "val_grey", "val_unchanged") if last.get(name)
+        name: last[name] for name in ("val_total", "val_mean_baseline", "val_identity_baseline") if last.get(name)
     }
     results.add(f"{run.name}: held out", ", ".join(f"{name} {value}" for name, value in figures.items()))
     kept = settings.into / "runs" / run.name

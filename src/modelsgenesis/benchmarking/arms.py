@@ -6,14 +6,12 @@ from pathlib import Path
 
 from modelsgenesis.benchmarking.trial import ALL
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.target import Kind
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.evaluation.mask_comparison import METRICS as OF_MASKS
 from modelsgenesis.evaluation.table_predictions import metrics_of
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
 from modelsgenesis.tasks import Task
-
-METRICS: dict[Kind, str] = {"segmentation": "dice", "classification": "auc", "regression": "mae"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def metric_of(asked: str | None, task: Task, patients: Sequence[str]) -> str:
     Raises:
         DataError: evaluate gives no such metric, or neither more nor less of it is better.
     """
-    metric = asked or (task.published.metric if task.published else METRICS[task.target.kind])
-    given = OF_MASKS if task.target.kind == "segmentation" else metrics_of(task.target, patients)
+    metric = asked or (task.published.metric if task.published else task.target.metric)
+    given = metrics_of(task.target, patients) if isinstance(task.target, TableTarget) else OF_MASKS
     if metric not in given:
         known = ", ".join(name for name in given if name not in NEITHER_IS_BETTER)
         raise DataError(f"there is no metric {metric} of these cases of {task.target.kind}; take one of: {known}")

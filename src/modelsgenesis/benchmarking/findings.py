@@ -15,9 +15,9 @@ from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, ta
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.tables import read_rows
-from modelsgenesis.evaluation.mask_page import TITLES
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import more_is_better
+from modelsgenesis.metrics.titles import title_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Findings:
     @property
     def title(self) -> str:
         """The metric's name for people."""
-        return TITLES.get(self.table.metric, self.table.metric)
+        return title_of(self.table.metric)
 
     @property
     def over_patients(self) -> bool:
@@ -113,5 +113,5 @@ def _score_of(row: dict[str, str]) -> CaseScore:
 
 
 def _published(folder: Path, metric: str) -> tuple[Mapping[str, Any], ...]:
-    told = read_json(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
-    return tuple(told["rows"]) if told.get("metric") == metric else ()
+    published = read_json(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
+    return tuple(published["rows"]) if published.get("metric") == metric else ()

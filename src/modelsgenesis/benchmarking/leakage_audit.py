@@ -1,4 +1,4 @@
-"""Whether pre-training saw the test cases: files, patients and voxels that it was taught on, held against them."""
+"""Whether pre-training saw the test cases: files, patients and voxels that it was trained on, held against them."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +9,17 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
 from modelsgenesis.core.tables import read_rows, read_table, write_table
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
-from modelsgenesis.data.identity import hashed
 from modelsgenesis.data.intensity_statistics import fill_missing
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.preparing import hash_content
+from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.data.store.writer import SALT
 from modelsgenesis.finetuning.run import BEST, LAST
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
 from modelsgenesis.weights.files import EXPORTED, OWN
 
@@ -49,8 +49,8 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class _Taught:
-    """What a network was taught on: the scans of a store, or the cases of a fine-tuning.
+class _TrainedOn:
+    """What a network was trained on: the scans of a store, or the cases of a fine-tuning.
 
     Attributes:
         where: in words.
@@ -90,7 +90,7 @@ class _Taught:
 
 
 def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
-    """Look for test cases among what a network was taught on.
+    """Look for test cases among what a network was trained on.
 
     Args:
         arm: the name of the start.
@@ -108,7 +108,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         home = place if place.is_dir() else place.parent
         made = _provenance_of(place)
         if made is None:
-            unknown = f"no certificate says what {place if used_by else 'it'} was pre-trained on"
+            unknown = f"no provenance says what {place if used_by else 'it'} was pre-trained on"
             doubts.append(f"its store {place} is no longer there" if used_by == "pretrain" else unknown)
             continue
         if used_by and was != fingerprint(place):
@@ -118,9 +118,9 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         looked.add(home)
         waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made).items()]
         if made.verb in ("prepare", "finetune"):
-            taught = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
-            hits += [Hit(arm, case.id, case.patient, why) for case, why in taught.search(cases)]
-            doubts += taught.lost
+            trained_on = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
+            hits += [Hit(arm, case.id, case.patient, why) for case, why in trained_on.search(cases)]
+            doubts += trained_on.lost
     hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
@@ -150,7 +150,7 @@ def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequ
 
 
 def _provenance_of(place: Path) -> Provenance | None:
-    """Of a folder its certificate; of a weights file its folder's, if that stage writes a file of this name."""
+    """Of a folder its provenance; of a weights file its folder's, if that stage writes a file of this name."""
     chain = lineage(place if place.is_dir() else place.parent)
     made = chain[0][1] if chain else None
     own = made is not None and (place.is_dir() or place.name in NETWORKS.get(made.verb, ()))
@@ -163,16 +163,16 @@ def _origins(made: Provenance) -> dict[str, str]:
     return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
 
 
-def _scans_of(path: Path) -> _Taught:
+def _scans_of(path: Path) -> _TrainedOn:
     """What is known of a store's scans."""
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
     patients = {scan.patient for scan in store.scans}
-    known = [Fingerprint.read(scan.print) for scan in store.scans if scan.print]
+    known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
     lost = [f"{path} holds {unknown} scans without a fingerprint, such as official cubes"] if unknown else []
     lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
-    return _Taught(
+    return _TrainedOn(
         where=f"in the store {path}",
         hashes={scan.sha256 for scan in store.scans},
         knows=lambda case, source: (
@@ -183,7 +183,7 @@ def _scans_of(path: Path) -> _Taught:
     )
 
 
-def _cases_of(path: Path) -> _Taught:
+def _cases_of(path: Path) -> _TrainedOn:
     """What is known of the cases that a run was fine-tuned on; its own table names them."""
     rows, columns = read_table(path / CASES) if (path / CASES).is_file() else ([], [])
     rows = [row for row in rows if row["role"] in ("train", "val")]
@@ -203,7 +203,7 @@ def _cases_of(path: Path) -> _Taught:
     lost += (
         [f"{len(gone)} of the {len(rows)} cases of {path / CASES} are no longer there, {gone[0]} first"] if gone else []
     )
-    return _Taught(
+    return _TrainedOn(
         where=f"among the cases of {path}",
         hashes=hashes,
         knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
@@ -215,12 +215,12 @@ def _cases_of(path: Path) -> _Taught:
 def _hash_of(source: Source) -> str:
     """What tells one scan from another: its bytes, read once for all boxes and volumes of a file."""
     scan = source.whole()
-    return _hash_of_scan(scan if scan.kind == "row" else replace(scan, index=None))
+    return _hash_of_scan(scan if scan.array else replace(scan, index=None))
 
 
 @functools.cache
 def _hash_of_scan(scan: Source) -> str:
-    return hash_content(scan)
+    return scan.format.content_hash(scan)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from modelsgenesis.benchmarking.trial import ALL
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.core.target import Kind
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.options import FineTuneOptions, Modality, Tune
 
 BUDGETS = ("3", "6", "12", "25", "50", ALL)

@@ -1,4 +1,4 @@
-"""What ran where, and how long: from the certificates and logs of a benchmark's runs, and of what they started from."""
+"""What ran where, and how long: from the provenance and logs of a benchmark's runs, and of what they started from."""
 
 import math
 from collections import Counter
@@ -12,8 +12,9 @@ from modelsgenesis.core.device import MACHINE
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import ASKED, Provenance, lineage, read_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.words import duration
 from modelsgenesis.figures.curves import Log
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 
 UNKNOWN = "not written down"
 TIMES_HEAD = ("arm", "cases", "runs", "updates each", "time each", "all together")
@@ -27,7 +28,7 @@ class Ran:
 
     Attributes:
         arm: its name.
-        cases: it was taught on.
+        cases: it was trained on.
         updates: of the optimiser; None where its folder is not here.
         time_s: spent training; NaN where nobody wrote it down.
         where: machine and program, in words.
@@ -86,7 +87,7 @@ def _logged(run: Path) -> tuple[int | None, float]:
 
 
 def where(made: Provenance) -> str:
-    """Machine and program of a certificate, in words."""
+    """Machine and program of a provenance file, in words."""
     program = f"modelsgenesis {made.version}" + (f" at {made.commit[:10]}" if made.commit else "")
     machine = made.arguments.get(MACHINE)
     return f"{machine_words(machine) if isinstance(machine, Mapping) else f'machine {UNKNOWN}'}; {program}"
@@ -151,14 +152,3 @@ def total_words(ran: Sequence[Ran]) -> str:
         f"{len(ran)} runs, {duration(sum(times))} of training together. Times are of the training alone, without "
         "reading, predicting and scoring; runs that shared a machine slowed each other."
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if not math.isfinite(seconds):
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

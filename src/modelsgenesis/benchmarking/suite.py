@@ -23,8 +23,9 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import ASKED, write_provenance
-from modelsgenesis.finetuning.config import SCRATCH, Initialization, choose_initialization, make_config, usual_steps
+from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
+from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
 from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.tasks import Task
@@ -129,13 +130,13 @@ class Design:
         fabric = make_fabric(self.tuning.precision or "auto", accelerator=self.options.accelerator)
         every = self.split().train
         config = make_config(self.task, start, every, validates=False, options=self.tuning.settings())
-        asked = given_options(self.options)
-        return Tuning(self.task, start, config, self.into, 0, fabric, asked, case_cache=self.case_cache, quiet=True)
+        given = given_options(self.options)
+        return Tuning(self.task, start, config, self.into, 0, fabric, given, case_cache=self.case_cache, quiet=True)
 
     def read_cases(self, scratch: Initialization) -> None:
         """Read the cases of all runs, once for each way in which an arm reads images."""
-        opened = (choose_initialization(start, self.task, like=None) for start in self._pretrained())
-        tunings = map(self.tuning_from, (scratch, *opened))
+        pretrained = (choose_initialization(start, self.task, like=None) for start in self._pretrained())
+        tunings = map(self.tuning_from, (scratch, *pretrained))
         splits = [self.split(cases=budget, seed=seed) for seed in range(self.options.seeds) for budget in self.budgets]
         for tuning in {each.case_cache: each for each in tunings}.values():
             tuning.read_cases(splits)

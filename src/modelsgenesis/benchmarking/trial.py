@@ -12,8 +12,8 @@ from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.evaluation.evaluate import evaluate
 from modelsgenesis.evaluation.options import EvaluateOptions
-from modelsgenesis.finetuning.config import SCRATCH
 from modelsgenesis.finetuning.finetune import finetune
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.predict import predict

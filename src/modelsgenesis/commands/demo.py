@@ -20,7 +20,7 @@ from modelsgenesis.data.store.store import Store
 from modelsgenesis.phantom import phantom_paths, write_phantoms
 from modelsgenesis.recipes import Recipe, small
 from modelsgenesis.recipes.recipe import build_learner
-from modelsgenesis.reports.sample_sheet import recipe_of, telling_sample
+from modelsgenesis.reports.replay import recipe_of, telling_sample
 from modelsgenesis.training.dry_run import STEPS
 from modelsgenesis.training.dry_run import seconds_a_step as time_steps
 

@@ -13,11 +13,13 @@ PACKAGE = "modelsgenesis"
 
 # What files of earlier versions say, as today's code has it: classes that moved, and settings that were renamed.
 MOVED = {
+    "modelsgenesis.core.target:Label": "modelsgenesis.core.labels:Label",
     "modelsgenesis.data.sampling:CubeSpec": "modelsgenesis.data.sampling.cubes:CubeSpec",
     "modelsgenesis.stages._approach:Approach": "modelsgenesis.finetuning.config:FineTuneConfig",
     "modelsgenesis.tuning.augmentation:Augmentation": "modelsgenesis.finetuning.augmentation:Augmentation",
     "modelsgenesis.tuning.pace:Pace": "modelsgenesis.finetuning.layer_learning_rates:LayerLearningRates",
 }
+KIND_AS_DATA = "modelsgenesis.core.target:Target"  # once one class whose kind and exclusiveness were settings
 RENAMED = {"pace": "layer_rates", "faithful": "match_official", "law": "variant"}
 
 
@@ -25,7 +27,7 @@ def find(room: str, name: str, base: type) -> type:
     """Find a class by the name of its file in a room, or by `package.module:Class` from outside.
 
     Args:
-        room: a package of ours, such as "nets".
+        room: a package of ours, such as "nets" or "data.formats".
         name: a file's name, dashes or underscores ("unet3d"), or "package.module:Class".
         base: the interface that the class must fulfil.
     Raises:
@@ -65,7 +67,7 @@ def load_module(name: str) -> ModuleType:
 
 def members(room: str) -> list[str]:
     """The names of the files in a room."""
-    folder = Path(__file__).parents[1] / room
+    folder = Path(__file__).parents[1].joinpath(*room.split("."))
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -87,12 +89,21 @@ def updated(data: Any) -> Any:
     Args:
         data: from `describe`, of any version; data of today come back equal.
     """
+    if isinstance(data, dict) and data.get("class") == KIND_AS_DATA:
+        return _as_kind(updated({name: value for name, value in data.items() if name != "class"}))
     if isinstance(data, dict):
         renamed = {RENAMED.get(key, key): updated(value) for key, value in data.items()}
         return renamed | {"class": MOVED.get(data["class"], data["class"])} if "class" in data else renamed
     if isinstance(data, (list, tuple)):
         return [updated(value) for value in data]
     return data
+
+
+def _as_kind(settings: dict[str, Any]) -> dict[str, Any]:
+    """A target of when there was one class of them, described as the kind of task that it is."""
+    kind, exclusive = settings.pop("kind"), settings.pop("exclusive", True)
+    name = kind if exclusive or kind == "regression" else f"multilabel_{kind}"
+    return {"class": f"{PACKAGE}.targets.{name}:{name.title().replace('_', '')}", **settings}
 
 
 def rebuild(data: Any) -> Any:

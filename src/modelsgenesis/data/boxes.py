@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.image_format import Geometry, Region
+from modelsgenesis.data.formats.base.itk import cut, geometry_of
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.volume import Geometry
 
 AIR_HU = -1000.0
 SPELLED = re.compile(r"(?P<file>.+)@(?P<centre>[-+.\de]+(?:,[-+.\de]+){2})@(?P<size>\d+x\d+x\d+)")
@@ -70,31 +71,35 @@ def span_of(box: Box, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, .
     return tuple(at - side // 2 for at, side in zip(middle, size, strict=True)), size
 
 
-def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """The part of a span that the scan has: its first voxel, and its size."""
-    first = [max(0, low) for low in lower]
-    ends = [min(all_, low + side) for all_, low, side in zip(whole, lower, size, strict=True)]
-    return first, [end - low for low, end in zip(first, ends, strict=True)]
-
-
-def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
-    """Where the voxels of an image, or of a reader that has read a header, lie."""
-    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]) -> Region:
+    """The part of a span that the scan has, along the file's axes."""
+    ends = zip(whole, lower, size, strict=True)
+    return tuple(slice(max(0, low), min(all_, low + side)) for all_, low, side in ends)
 
 
 def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
-    """Cut a box out of an image, or out of a part of it that holds all of the box that the scan has.
+    """Cut a box out of a whole image, and fill what hangs over as `padded` does."""
+    span = span_of(box, geometry_of(image))
+    return padded(cut(image, inside(*span, image.GetSize())), span, image.GetSize(), modality)
 
-    What hangs over is air in CT, and otherwise 0, which masks and MRI have there, or the box's least value if less.
+
+def padded(
+    part: sitk.Image, span: tuple[tuple[int, ...], tuple[int, ...]], whole: tuple[int, ...], modality: str
+) -> sitk.Image:
+    """Fill up what of a span hangs over the scan.
+
+    It is air in CT, and otherwise 0, which masks and MRI have there, or the part's least value if less.
+
+    Args:
+        part: of the span that the scan has.
+        span: first voxel and size, as `span_of` gives them.
+        whole: size of the scan.
+        modality: of the scan.
     """
-    lower, size = span_of(box, geometry_of(image))
-    first, kept = inside(lower, size, image.GetSize())
-    part = sitk.RegionOfInterest(image, kept, first)
-    before = [at - low for at, low in zip(first, lower, strict=True)]
-    after = [side - there - ahead for side, there, ahead in zip(size, kept, before, strict=True)]
+    before = [max(0, -low) for low in span[0]]
+    after = [max(0, low + side - all_) for low, side, all_ in zip(*span, whole, strict=True)]
     if not any(before) and not any(after):
         return part
-    values = sitk.GetArrayViewFromImage(part)
-    least = float(values.min())
+    least = float(sitk.GetArrayViewFromImage(part).min())
     filled = AIR_HU if modality == "CT" and least < 0 else min(least, 0.0)
     return sitk.ConstantPad(part, before, after, filled)

@@ -16,8 +16,8 @@ class Case:
         id: unique in the task and fit for a file name; predictions are called after it.
         images: one source a channel, or one source of several channels.
         masks: of segmentation: one label map; or, where labels overlap and the task says so, one binary mask a label.
-        values: of classification: the class's number, or 0 and 1 for each label when they do not exclude each other;
-            of regression: the numbers.
+        values: of targets in tables: the number of the class; 0 or 1 for each label, where they do not exclude each
+            other; the numbers; or the places of points.
         patient: raw; cases of one patient stay together.
         fold: given, or None.
         split: given by the task's makers, or "".

@@ -35,7 +35,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
             raise UnreadableError(
                 "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
             )
-        if isinstance(reading.intensity, Window) and source.kind == "picture":
+        if isinstance(reading.intensity, Window) and source.format.axes == 2:
             raise UnreadableError(
                 "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
             )

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.data.intensity_statistics import BACKGROUND
+from modelsgenesis.data.intensity_statistics import BACKGROUND, PERCENTILES
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.store.scan import PERCENTILES
 
 # By which two fingerprints may differ and be of one image. Copies of 8 bits a voxel and JPEGs of JPEGs have levels
-# 0.003 to 0.008 apart, as a rule, and places 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays,
+# 0.003 to 0.008 apart, as a rule, and positions 0.0003. Of 350,000 pairs of strangers of one size, chest X-rays,
 # hippocampi and nodules, the closest differ by 1.99 times one of the limits.
 ALIKE = 1e-2
 NEAR = 1e-3
@@ -28,20 +27,20 @@ MIDDLE = PERCENTILES.index(50.0)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The print of one image; nothing in it hangs on the order or direction of axes, or on the values' unit.
+    """What tells one image; nothing in it hangs on the order or direction of axes, or on the values' unit.
 
     Attributes:
         size: rising.
         levels: percentiles of what is no background, as shares of the way from the least to the greatest.
-        places: how far from the middle the brightness lies along each axis, rising, and how far it spreads, rising, as
-            shares of the side.
-        outline: where too few levels differ to tell: a hash of where there is more than the least value; "" otherwise.
+        positions: how far from the middle the brightness lies along each axis, rising, and how far it spreads, rising,
+            as shares of the side.
+        shape_hash: where too few levels differ to tell: a hash of where there is more than the least value; or "".
     """
 
     size: tuple[int, ...]
     levels: tuple[float, ...]
-    places: tuple[float, ...] = ()
-    outline: str = ""
+    positions: tuple[float, ...] = ()
+    shape_hash: str = ""
 
     @property
     def tells(self) -> bool:
@@ -50,31 +49,31 @@ class Fingerprint:
 
     def __str__(self) -> str:
         """One entry of the manifest."""
-        told = self.outline or " ".join(f"{share:.5f}" for share in (*self.levels, *self.places))
-        return f"{'x'.join(map(str, self.size))} {told}"
+        text = self.shape_hash or " ".join(f"{share:.5f}" for share in (*self.levels, *self.positions))
+        return f"{'x'.join(map(str, self.size))} {text}"
 
     @classmethod
     def read(cls, text: str) -> "Fingerprint":
         """Undo `str`.
 
         Raises:
-            DataError: it is no print.
+            DataError: it is no fingerprint.
         """
         try:
-            sides, *told = text.split()
+            sides, *shares = text.split()
             size = tuple(int(side) for side in sides.split("x"))
-            if len(told) == 1:
-                return cls(size, (), outline=told[0])
-            known = [float(share) for share in told]
+            if len(shares) == 1:
+                return cls(size, (), shape_hash=shares[0])
+            known = [float(share) for share in shares]
             if len(known) != len(PERCENTILES) + 2 * len(size):
                 raise ValueError(f"{len(known)} shares")
         except ValueError as error:
-            raise DataError(f"the manifest's print {text!r} is broken ({error}); prepare again") from error
+            raise DataError(f"the manifest's fingerprint {text!r} is broken ({error}); prepare again") from error
         return cls(size, tuple(known[: len(PERCENTILES)]), tuple(known[len(PERCENTILES) :]))
 
 
 def fingerprint_of(values: NDArray[Any]) -> Fingerprint:
-    """Take the print of an image: all voxels are counted, so that a turned one gives the same.
+    """Take the fingerprint of an image: all voxels are counted, so that a turned one gives the same.
 
     Args:
         values: (C, *space), finite.
@@ -89,8 +88,8 @@ def fingerprint_of(values: NDArray[Any]) -> Fingerprint:
     counts[: int(BACKGROUND * bright) + 1] = 0
     ranks = np.array(PERCENTILES) / 100 * (counts.sum() - 1)
     levels = _shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
-    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _places(values, low))
-    return known if known.tells else Fingerprint(known.size, (), outline=_outline(values > low))
+    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _positions(values, low))
+    return known if known.tells else Fingerprint(known.size, (), shape_hash=_shape_hash(values > low))
 
 
 def _shares(values: NDArray[Any]) -> tuple[float, ...]:
@@ -99,7 +98,7 @@ def _shares(values: NDArray[Any]) -> tuple[float, ...]:
     return tuple(((values - values[0]) / (width or 1)).tolist())
 
 
-def _places(values: NDArray[Any], low: float) -> tuple[float, ...]:
+def _positions(values: NDArray[Any], low: float) -> tuple[float, ...]:
     """Where the brightness above the least value lies."""
     offsets, spreads = [], []
     for profile in _profiles(values):
@@ -111,7 +110,7 @@ def _places(values: NDArray[Any], low: float) -> tuple[float, ...]:
     return (*sorted(offsets), *sorted(spreads))
 
 
-def _outline(inside: NDArray[np.bool_]) -> str:
+def _shape_hash(inside: NDArray[np.bool_]) -> str:
     """Hash how many voxels of it lie in each plane, along each axis from whichever end gives the lesser list."""
     counts = [profile.astype(int).tolist() for profile in _profiles(inside)]
     return hashlib.sha256(repr(sorted(min(each, each[::-1]) for each in counts)).encode()).hexdigest()[:16]
@@ -157,23 +156,23 @@ class Fingerprints:
     """
 
     def __init__(self, fingerprints: Iterable[Fingerprint]) -> None:
-        told: dict[tuple[int, ...], list[tuple[float, ...]]] = defaultdict(list)
-        self._outlines: set[tuple[tuple[int, ...], str]] = set()
+        by_size: dict[tuple[int, ...], list[tuple[float, ...]]] = defaultdict(list)
+        self._shape_hashes: set[tuple[tuple[int, ...], str]] = set()
         for known in fingerprints:
             if known.tells:
-                told[known.size].append((*known.levels, *known.places))
+                by_size[known.size].append((*known.levels, *known.positions))
             else:
-                self._outlines.add((known.size, known.outline))
-        self._told = {size: np.array(sorted(some, key=lambda each: each[MIDDLE])) for size, some in told.items()}
+                self._shape_hashes.add((known.size, known.shape_hash))
+        self._by_size = {size: np.array(sorted(some, key=lambda each: each[MIDDLE])) for size, some in by_size.items()}
 
-    def hold(self, asked: Fingerprint) -> bool:
+    def hold(self, other: Fingerprint) -> bool:
         """Whether one of them is of the same image, perhaps with its values shifted or scaled or its axes turned."""
-        if not asked.tells:
-            return (asked.size, asked.outline) in self._outlines
-        if asked.size not in self._told:
+        if not other.tells:
+            return (other.size, other.shape_hash) in self._shape_hashes
+        if other.size not in self._by_size:
             return False
-        known = self._told[asked.size]  # (N, levels and places)
-        middle = asked.levels[MIDDLE]
+        known = self._by_size[other.size]  # (N, levels and positions)
+        middle = other.levels[MIDDLE]
         first, end = np.searchsorted(known[:, MIDDLE], [middle - ALIKE, middle + ALIKE])
-        apart = np.abs(known[first:end] - (*asked.levels, *asked.places))
-        return bool((apart < [ALIKE] * len(asked.levels) + [NEAR] * len(asked.places)).all(axis=1).any())
+        apart = np.abs(known[first:end] - (*other.levels, *other.positions))
+        return bool((apart < [ALIKE] * len(other.levels) + [NEAR] * len(other.positions)).all(axis=1).any())

@@ -16,7 +16,7 @@ TOLERANCE_MM = 1e-2  # by which the grids of two files may differ and still be o
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read; it travels with the weights, so that a network sees what it was taught on.
+    """How images are read; it travels with the weights, so that a network sees what it was trained on.
 
     Args:
         intensity: how values become [0, 1].

@@ -16,7 +16,7 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits a pixel that detectors and files have
 
 
 class Described(Protocol):
-    """What must be known of a scan's values, in its units: a `Scan` of a store knows it, and a `Summary`."""
+    """What must be known of a scan's values, in its units; a `Scan` of a store and `IntensityStatistics` know it."""
 
     @property
     def minimum(self) -> float:

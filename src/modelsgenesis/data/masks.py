@@ -1,15 +1,14 @@
 """A case's masks as classes on the grid of its image."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.target import Target
+from modelsgenesis.core.image_format import MAX_VOXELS
+from modelsgenesis.core.labels import LabelMap, planes_of
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.headers import MAX_VOXELS
 from modelsgenesis.data.images import Image, Reading, check_same_grid
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -22,50 +21,48 @@ WIDEST = 2**16  # between the least and greatest value of a label map; more is a
 NEARLY = 1e-3  # by which a stored number may miss the whole number it stands for
 
 
-def read_mask(case: Case, target: Target, image: Image, reading: Reading) -> NDArray[np.uint8]:
+def read_mask(case: Case, label_map: LabelMap, image: Image, reading: Reading) -> NDArray[np.uint8]:
     """Read what a case's masks say of each voxel of its image, as read with the same `reading`.
 
     Resampling is label by label and linear, the greatest share wins: no stair of the coarser grid, no mixed labels.
 
     Args:
         case: of a segmentation task.
-        target: what its masks mean.
+        label_map: what its masks mean.
         image: of the case.
         reading: that the image was read with.
     Returns:
-        (1, X, Y, Z), 0 the background and k + 1 the k-th label; where labels may overlap (K, X, Y, Z) of 0 and 1.
+        (channels, X, Y, Z), classes as the label map has them.
     Raises:
         UnreadableError: a mask is missing or cannot be read, lies on another grid than the image, or holds a value
             that no label stands for.
     """
-    classes = read_classes(case, target, image.geometry)
-    if reading.spacing_mm is None:
+    classes = read_classes(case, label_map, image.geometry)
+    spacing_mm = reading.spacing_mm
+    if spacing_mm is None:
         return classes
-    if target.exclusive:
-        return _resample_classes(classes[0], image.geometry, reading.spacing_mm)[np.newaxis]
-    shares = (_share(part, image.geometry, reading.spacing_mm) for part in classes)
-    return np.stack([np.asarray(share >= 0.5, np.uint8) for share in shares])
+    return label_map.resampled(classes, lambda part: _share(part, image.geometry, spacing_mm))
 
 
-def read_classes(case: Case, target: Target, geometry: Geometry) -> NDArray[np.uint8]:
+def read_classes(case: Case, label_map: LabelMap, geometry: Geometry) -> NDArray[np.uint8]:
     """Read what a case's masks say, voxel by voxel as the files have them; otherwise as `read_mask`.
 
     Args:
         case: of a segmentation task.
-        target: what its masks mean.
+        label_map: what its masks mean.
         geometry: of the image's file.
     """
-    wanted = 1 if is_map(target) else len(target.labels)
+    wanted = 1 if label_map.one_file else len(label_map.labels)
     if len(case.masks) != wanted:
         what = f"{len(case.masks)} masks where {wanted} are wanted" if case.masks else "it has no mask"
         raise UnreadableError(what, "add what is missing, or leave the case out")
-    if is_map(target):
+    if label_map.one_file:
         values, own = read_label_map(case.masks[0])
         check_same_grid(geometry, own, "mask and image")
-        check_declared(count_values(values), target)
-        return classes_of(values, target)
+        check_declared(count_values(values), label_map)
+        return classes_of(values, label_map)
     parts = []
-    for source, label in zip(case.masks, target.labels, strict=True):
+    for source, label in zip(case.masks, label_map.labels, strict=True):
         try:
             values, own = read_label_map(source)
             check_same_grid(geometry, own, "mask and image")
@@ -73,11 +70,6 @@ def read_classes(case: Case, target: Target, geometry: Geometry) -> NDArray[np.u
         except UnreadableError as error:
             raise UnreadableError(f"its mask of {label.name}: {error.problem}", error.remedy) from error
     return np.stack(parts)
-
-
-def is_map(target: Target) -> bool:
-    """Whether a case has one map of values; otherwise it has a binary mask for each label."""
-    return target.exclusive or all(label.values for label in target.labels)
 
 
 def read_label_map(source: Source) -> tuple[NDArray[Any], Geometry]:
@@ -117,16 +109,16 @@ def count_values(values: NDArray[Any]) -> dict[int, int]:
     return {int(place) + low: int(counts[place]) for place in np.flatnonzero(counts)}
 
 
-def check_declared(counts: dict[int, int], target: Target) -> None:
+def check_declared(counts: dict[int, int], label_map: LabelMap) -> None:
     """Refuse values that no label stands for.
 
     Args:
         counts: of the voxels of each value.
-        target: whose labels are meant.
+        label_map: whose labels are meant.
     Raises:
         UnreadableError: there are some.
     """
-    declared = {0}.union(*(label.values for label in target.labels))
+    declared = {0}.union(*(label.values for label in label_map.labels))
     strange = [value for value in counts if value not in declared]
     if strange:
         known = ", ".join(map(str, sorted(declared)[:8])) + (", ..." if len(declared) > 8 else "")
@@ -137,28 +129,15 @@ def check_declared(counts: dict[int, int], target: Target) -> None:
         )
 
 
-def classes_of(values: NDArray[Any], target: Target) -> NDArray[np.uint8]:
-    """Turn a map of declared values into classes, as `read_mask` does; (X, Y, Z) -> (channels, X, Y, Z)."""
-    if target.exclusive:
-        if target.num_outputs > MOST_CLASSES:
-            raise UnreadableError(f"{len(target.labels)} labels in one task", f"keep fewer than {MOST_CLASSES}")
-        meant = {value: k + 1 for k, label in enumerate(target.labels) for value in label.values}
-        return _looked_up(values, meant)[np.newaxis]
-    return np.stack([_looked_up(values, dict.fromkeys(label.values, 1)) for label in target.labels])
+def classes_of(values: NDArray[Any], label_map: LabelMap) -> NDArray[np.uint8]:
+    """Turn a map of declared values into classes, as `read_mask` does; (X, Y, Z) -> (channels, X, Y, Z).
 
-
-def _looked_up(values: NDArray[Any], meant: dict[int, int]) -> NDArray[np.uint8]:
-    low, high = int(values.min()), int(values.max())
-    table = np.array([meant.get(value, 0) for value in range(low, high + 1)], np.uint8)
-    found = np.empty_like(values, np.uint8)
-    for plane, classes in zip(planes_of(values), planes_of(found), strict=True):
-        np.take(table, plane.astype(np.int64) - low, out=classes)
-    return found
-
-
-def planes_of(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """The axial planes, in which volumes lie in memory as files have them: small pieces of what is large as int64."""
-    return (values[..., place] for place in range(values.shape[-1]))
+    Raises:
+        UnreadableError: there are more labels than a byte can tell apart.
+    """
+    if label_map.greatest_class >= MOST_CLASSES:
+        raise UnreadableError(f"{len(label_map.labels)} labels in one task", f"keep fewer than {MOST_CLASSES}")
+    return label_map.classes_of(values)
 
 
 def _binary(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -167,19 +146,6 @@ def _binary(values: NDArray[Any]) -> NDArray[np.uint8]:
         few = ", ".join(map(str, beside[:3])) + (", ..." if len(beside) > 3 else "")
         raise UnreadableError(f"the mask holds {few} beside 0", "write one value beside 0, or one map for all labels")
     return np.asarray(values != 0, np.uint8)
-
-
-def _resample_classes(
-    classes: NDArray[np.uint8], geometry: Geometry, spacing_mm: tuple[float, ...]
-) -> NDArray[np.uint8]:
-    """Resample each class's share of a voxel; the greatest wins, the lower class when two are equal."""
-    greatest = _share(classes == 0, geometry, spacing_mm)
-    winner = np.zeros(greatest.shape, np.uint8)
-    for found in sorted({*count_values(classes)} - {0}):
-        share = _share(classes == found, geometry, spacing_mm)
-        wins = share > greatest
-        greatest[wins], winner[wins] = share[wins], found
-    return winner
 
 
 def _share(part: NDArray[Any], geometry: Geometry, spacing_mm: tuple[float, ...]) -> NDArray[np.float32]:

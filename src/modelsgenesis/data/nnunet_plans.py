@@ -78,8 +78,8 @@ class Planned:
                 file=file,
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            said = f"{type(error).__name__}: {error}"
-            raise DataError(f"these are no plans of nnU-Net v2, or broken ones ({said}); plan again") from error
+            what = f"{type(error).__name__}: {error}"
+            raise DataError(f"these are no plans of nnU-Net v2, or broken ones ({what}); plan again") from error
 
     @property
     def window(self) -> tuple[Window, Units]:

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.rounding import rounded_down, rounded_up
-from modelsgenesis.data.formats.headers import check_size
+from modelsgenesis.data.formats.base.itk import check_size
 
 WIDE = (sitk.sitkInt32, sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64)  # more digits than float32 has
 WHOLE = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, *WIDE)
@@ -31,8 +31,8 @@ def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) 
         min(max(1, rounded_down(wanted / step)), side)
         for wanted, step, side in zip(spacing_mm, image.GetSpacing(), image.GetSize(), strict=True)
     ]
-    extent_mm = [step * side for step, side in zip(image.GetSpacing(), image.GetSize(), strict=True)]
-    size = [max(1, round(extent / step)) for extent, step in zip(extent_mm, spacing_mm, strict=True)]
+    sides_mm = [step * side for step, side in zip(image.GetSpacing(), image.GetSize(), strict=True)]
+    size = [max(1, round(side / step)) for side, step in zip(sides_mm, spacing_mm, strict=True)]
     check_size(tuple(size), max_voxels, axes=len(size))
     if max(shrink) > 1:
         image = sitk.BinShrink(image, shrink)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.image_format import Mapper
+from modelsgenesis.data.formats import classify
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import Mapper, Source, classify, describe_file, find_sources
+from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 
 ALSO = {"MRI": "MR", "MR": "MR", "CT": "CT", "XR": "XR", "X-RAY": "XR", "UNKNOWN": "unknown", "": ""}
@@ -63,12 +65,12 @@ def sources_at(
         return found, problems
     if not place.is_file():
         raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
-    kind = classify(place, pictures=pictures)
-    if kind == "dicom":
-        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
-    if not kind:
+    format_ = classify(place, pictures=pictures)
+    if format_ is None:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
-    return [describe_file(place, kind, root)], []
+    if format_.is_directory:
+        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
+    return [describe_file(place, format_, root)], []
 
 
 def _with_row(source: Source, row: Mapping[str, str]) -> Source:

@@ -1,26 +1,23 @@
 """What there is to prepare: one source a scan, found in a folder or named by a CSV."""
 
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.image_format import ImageFormat, Mapper
 from modelsgenesis.data.boxes import Box
-from modelsgenesis.data.formats.dicom_series import Series, Slice, group_series, read_slice
-from modelsgenesis.data.formats.file_type import ENDINGS, PICTURES, USUAL_ENDING, content_of, ending_of
+from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats.dicom_series import Series
 from modelsgenesis.data.problems import Problem, UnreadableError
 
-Mapper = Callable[[Callable[[Path], Slice | Problem], Iterable[Path]], Iterable[Slice | Problem]]
-
-CUBES = re.compile(r"bat_(?P<per_scan>\d+)_(s_)?\d+x\d+x\d+_(?P<fold>\d+)\.npy$")
+PEEK_BYTES = 2**16
 LUNA_SUBSET = re.compile(r"subset(\d)$")
 BIDS_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+$")
-OTHER_PICTURES = (".tif", ".tiff", ".bmp")
-ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
-FLAT = "a 2D picture, not a volume"
-OTHER_VOLUMES = (".mgh", ".mgz", ".mnc", ".par", ".img.gz", ".vtk", ".bdf")
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,7 @@ class Source:
 
     Attributes:
         path: of the file, or of the folder of a DICOM series.
-        kind: "image" (a volume SimpleITK reads), "picture" (a PNG or JPEG), "dicom", "npy", "cubes" (an official cube
-            file), "row" (of an array in a .npz) or "outlines" (an XML of LIDC-IDRI, drawn on its series: a mask).
+        format: that reads it.
         files: all that is read, in order.
         series: raw; names the scan.
         patient: raw.
@@ -45,7 +41,7 @@ class Source:
     """
 
     path: Path
-    kind: str
+    format: ImageFormat
     files: tuple[Path, ...]
     series: str
     patient: str
@@ -57,6 +53,11 @@ class Source:
     index: int | None = None
     array: str = ""
     box: Box | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """The size of all its files."""
+        return sum(file.stat().st_size for file in self.files)
 
     def cut(self, box: Box) -> "Source":
         """A box of this scan, as a source of its own name."""
@@ -96,23 +97,21 @@ def find_sources(
     root = root or (path if path.is_dir() else path.parent)
     sources: list[Source] = []
     problems: list[Problem] = []
-    slices: list[Path] = []
+    slices: dict[ImageFormat, list[Path]] = {}
     for file in walk(path, problems, skip) if path.is_dir() else [path]:
         try:
-            kind = classify(file, pictures=pictures)
-            if kind == "dicom":
-                slices.append(file)
-            elif kind:
-                sources.append(describe_file(file, kind, root))
+            format_ = classify(file, pictures=pictures)
+            if format_ and format_.is_directory:
+                slices.setdefault(format_, []).append(file)
+            elif format_:
+                sources.append(describe_file(file, format_, root))
         except UnreadableError as error:
             problems.append(error.at(file))
-    read = list(mapper(read_slice, slices))
-    problems.extend(one for one in read if isinstance(one, Problem))
-    found, wrong = group_series([one for one in read if isinstance(one, Slice)])
-    sources.extend(
-        Source(one.folder, "dicom", one.files, one.uid, one.patient, one.modality, dicom=one) for one in found
-    )
-    return sorted(sources, key=lambda source: (source.path, source.series)), [*problems, *wrong]
+    for format_, files in slices.items():
+        found, wrong = format_.gather(files, mapper)
+        sources += [Source(format=format_, **fields) for fields in found]
+        problems += wrong
+    return sorted(sources, key=lambda source: (source.path, source.series)), problems
 
 
 def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Iterator[Path]:
@@ -139,71 +138,12 @@ def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Ite
         yield from (Path(here, name) for name in sorted(files) if not name.startswith("."))
 
 
-def classify(file: Path, *, pictures: bool = False) -> str:
-    """Say how a file is read: "image", "picture", "npy", "cubes", "dicom", or "" when it is no concern of ours.
-
-    Args:
-        file: to look at.
-        pictures: whether 2D pictures are wanted.
-    Raises:
-        UnreadableError: it is or claims to be an image, but cannot be read as one.
-    """
-    ending = ending_of(file)
-    if not pictures and ENDINGS.get(ending) in PICTURES:
-        raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
-    content = _content(file)
-    if not (pictures or ending) and content in PICTURES:
-        return ""
-    if ending and content != ENDINGS[ending]:
-        if not content:
-            raise UnreadableError(f"not a {ENDINGS[ending]} file, though called {ending}", "copy or export it again")
-        raise UnreadableError(
-            f"a {content} file by content, but called {ending}", f"rename it to end in {USUAL_ENDING[content]}"
-        )
-    if content == "DICOM":
-        return "" if file.name == "DICOMDIR" else "dicom"
-    if content and not ending:
-        raise UnreadableError(
-            f"a {content} file whose name does not say so", f"rename it to end in {USUAL_ENDING[content]}"
-        )
-    if content == "NumPy":
-        return "cubes" if CUBES.search(file.name) else "npy"
-    if content in PICTURES:
-        return "picture"
-    if not ending:
-        _refuse_others(file)
-    return "image" if ending else ""
-
-
-def _content(file: Path) -> str:
-    try:
-        if file.stat().st_size == 0 and ending_of(file):
-            raise UnreadableError("the file is empty", "copy or export it again")
-        return content_of(file)
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
-    except OSError as error:
-        raise UnreadableError(f"the file cannot be opened ({error.strerror})", "copy it again") from error
-
-
-def _refuse_others(file: Path) -> None:
-    name = file.name.lower()
-    if name.endswith(OTHER_PICTURES):
-        raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
-    if name.endswith(ARCHIVES):
-        raise UnreadableError(
-            "an archive", "unpack it beside; volumes are read from .nii.gz, .nrrd, .mha, DICOM or .npy"
-        )
-    if name.endswith(OTHER_VOLUMES):
-        raise UnreadableError("a format that is not read here", "convert it to .nii.gz")
-
-
-def describe_file(file: Path, kind: str, root: Path) -> Source:
+def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
     """Make the source of one file.
 
     Args:
         file: what to read.
-        kind: as `classify` says.
+        format_: that it is in, as `classify` says.
         root: of the search; ids come from the path below it, so the whole folder may move.
     """
     below = file.relative_to(root) if file.is_relative_to(root) else file
@@ -211,38 +151,60 @@ def describe_file(file: Path, kind: str, root: Path) -> Source:
     subset = next((found for part in file.parts[:-1] if (found := LUNA_SUBSET.match(part))), None)
     source = Source(
         file,
-        kind,
-        (file, *_data_files(file)),
+        format_,
+        format_.files_of(file),
         series=below.as_posix(),
         patient=subject or below.as_posix(),
         fold=int(subset[1]) if subset else None,
-        modality="unknown" if kind == "picture" else "",
     )
-    if kind == "cubes" and (named := CUBES.search(file.name)):
-        return replace(source, fold=int(named["fold"]), cubes_per_scan=int(named["per_scan"]), modality="CT")
-    return source
+    return replace(source, **format_.declared(file))
 
 
-def _data_files(file: Path) -> tuple[Path, ...]:
-    """Where a detached header says the voxels are; nothing for other files.
+def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]:
+    """Keep the first of each; a copy that counts as another patient would be in training and validation at once.
 
-    Raises:
-        UnreadableError: such a file is not there.
+    Files are compared only where their sizes are equal, and wholly only where their ends are.
+
+    Args:
+        sources: in the order of preference.
+    Returns:
+        Those kept, and a problem for each of the others.
     """
-    patterns = {".mhd": rb"ElementDataFile\s*=\s*(.+)", ".nhdr": rb"data ?file:\s*(.+)"}
-    if file.suffix.lower() == ".hdr":
-        names = [file.with_suffix(".img").name]
-    elif file.suffix.lower() in patterns:
-        with open(file, "rb") as opened:
-            found = re.search(patterns[file.suffix.lower()], opened.read(65536), re.IGNORECASE)
-        names = [found[1].decode(errors="replace").strip()] if found else []
-    else:
-        return ()
-    if not names or names[0].upper().startswith("LIST") or "%" in names[0]:
-        raise UnreadableError("its voxels lie in a list of files", "convert it to .nii.gz or .nrrd, one file a volume")
-    data = file.parent / names[0]
-    if names[0] == "LOCAL":
-        return ()
-    if not data.is_file():
-        raise UnreadableError(f"its voxels, {names[0]}, are not there", "copy that file beside it")
-    return (data,)
+    problems: list[Problem] = []
+    first: dict[str, Source] = {}
+    for source in sources:
+        if source.series in first:
+            what = f"two scans with one id: the other is {first[source.series].path}"
+            problems.append(Problem(source.path, what, "remove one of them, or a row of the CSV"))
+        else:
+            first[source.series] = source
+    alike = _alike([list(first.values())], lambda source: source.num_bytes)
+    alike = _alike(_alike(alike, _peek), lambda source: source.format.content_hash(source))
+    dropped = set()
+    for original, *copies in alike:
+        for copy in copies:
+            dropped.add(copy.series)
+            what = f"byte for byte the same as {original.path}"
+            problems.append(Problem(copy.path, what, "remove one of them: only that one counts"))
+    return [source for series, source in first.items() if series not in dropped], problems
+
+
+def _alike(groups: Iterable[list[Source]], key: Callable[[Source], Hashable]) -> list[list[Source]]:
+    """Split groups further by a key; those of a single source are left out."""
+    alike: list[list[Source]] = []
+    for group in groups:
+        by_key: dict[Hashable, list[Source]] = defaultdict(list)
+        for source in group:
+            by_key[key(source)].append(source)
+        alike.extend(members for members in by_key.values() if len(members) > 1)
+    return alike
+
+
+def _peek(source: Source) -> bytes:
+    return b"".join(_hash_end(path) for path in source.files[:1] + source.files[-1:])
+
+
+def _hash_end(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(-min(PEEK_BYTES, path.stat().st_size), 2)
+        return hashlib.sha256(file.read()).digest()

@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.data.formats.file_type import ending_of
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
 NIFTI = ".nii.gz"
-OWN = {".nii": ".nii", ".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mhd"}
 
 
 def ending_like(source: Source) -> str:
     """The ending of a mask in its source's own format; .nii.gz where that is none for masks."""
-    return OWN.get(ending_of(source.path), NIFTI) if source.kind == "image" else NIFTI
+    return source.format.mask_endings.get(ending_of(source.path), NIFTI)
 
 
 def write_mask(path: Path, values: NDArray[Any], geometry: Geometry) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import guess_modality, sample_of
@@ -28,7 +29,7 @@ def picture_of(pair: Pair, rules: Rules, caption: str) -> Overlay:
     Raises:
         UnreadableError: the truth cannot be read.
     """
-    truth, geometry = truth_of(pair.case, rules.target)
+    truth, geometry = truth_of(pair.case, rules.target.label_map)
     image, display = image_of(pair.case, geometry)
     return overlay(
         np.zeros(truth.shape[1:], np.float32) if image is None else image,
@@ -48,7 +49,7 @@ def pictures_of(pairs: Sequence[Pair], rules: Rules, titles: Sequence[str], capt
         UnreadableError: the truth cannot be read.
     """
     case = pairs[0].case
-    truth, geometry = truth_of(case, rules.target)
+    truth, geometry = truth_of(case, rules.target.label_map)
     image, display = image_of(case, geometry)
     return side_by_side(
         np.zeros(truth.shape[1:], np.float32) if image is None else image,
@@ -65,7 +66,7 @@ def pictures_of(pairs: Sequence[Pair], rules: Rules, titles: Sequence[str], capt
 def _predicted(pair: Pair, rules: Rules, truth: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
     """The prediction; empty where there is none of use."""
     try:
-        return prediction_of(pair, rules.target, geometry)
+        return prediction_of(pair, rules.target.label_map, geometry)
     except UnreadableError:
         return np.zeros_like(truth)
 
@@ -82,8 +83,17 @@ def image_of(case: Case, geometry: Geometry) -> tuple[NDArray[Any] | None, tuple
     return volume.values[0], _display(volume)
 
 
-def case_picture(case: Case, caption: str) -> Overlay:
-    """The middle of a case's image, without a mask.
+def case_picture(
+    case: Case, caption: str, target: TableTarget, predicted: Sequence[float], true: Sequence[float]
+) -> Overlay:
+    """A case's image, with what the target draws of the predicted and the true numbers; else its middle.
+
+    Args:
+        case: to picture.
+        caption: a line above.
+        target: of the network.
+        predicted: the numbers.
+        true: likewise.
 
     Raises:
         UnreadableError: it has none, or one that cannot be read.
@@ -91,8 +101,15 @@ def case_picture(case: Case, caption: str) -> Overlay:
     if not case.images:
         raise UnreadableError("it has no image", "name one in the truth's table")
     volume = read_volume(case.images[0])
-    nothing = np.zeros(volume.values.shape[1:], np.uint8)
-    return overlay(volume.values[0], nothing, spacing_mm=volume.spacing_mm, caption=caption, display=_display(volume))
+    found, truth = (target.marks(values, volume.geometry) for values in (predicted, true))
+    return overlay(
+        volume.values[0],
+        np.zeros(volume.values.shape[1:], np.uint8) if found is None else found,
+        truth=truth,
+        spacing_mm=volume.spacing_mm,
+        caption=caption,
+        display=_display(volume),
+    )
 
 
 def case_pictures(cases: Sequence[Case], titles: Sequence[str], caption: str) -> Overlay:

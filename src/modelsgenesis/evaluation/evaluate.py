@@ -14,27 +14,31 @@ from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_rows, write_table
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import Kind, Target, find_target
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
-from modelsgenesis.evaluation.mask_page import TITLES, Origin, masks_page, number
+from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.options import EvaluateOptions
-from modelsgenesis.evaluation.table_page import answers_page
+from modelsgenesis.evaluation.page_parts import Origin
+from modelsgenesis.evaluation.table_page import table_page
 from modelsgenesis.evaluation.table_predictions import (
-    Told,
-    answer_rows,
-    match_answers,
-    read_told,
-    score_answers,
-    true_values,
+    PredictionTable,
+    case_rows,
+    match_rows,
+    read_predictions,
+    score_predictions,
 )
 from modelsgenesis.metrics.summary import MEAN, Line, summarise
+from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
@@ -59,26 +63,27 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
     check_own(into, [SUMMARY, CASES, PAGE])
-    told, asked = read_told(predictions), predicted_target(predictions)
-    meant = options.kind or (asked.kind if asked else told.kind if told else None)
-    task = read_truth(truth, predictions, asked, kind=meant, label=options.label, classes=options.classes)
+    of_network = predicted_target(predictions)
+    table = read_predictions(predictions, _table_kind(of_network, options.kind))
+    meant = options.kind or (of_network.kind if of_network else table.target.kind if table else None)
+    task = read_truth(truth, predictions, of_network, kind=meant, label=options.label, classes=options.classes)
     cases = [case for case in task.cases if options.split in (None, case.split)]
     if not cases:
         raise DataError(f"{truth}: no case of the split {options.split}; leave --split out, or name another")
     origin = Origin(
         predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
     )
-    if task.target.kind == "segmentation":
-        target = task.target
+    target: Target = task.target
+    if isinstance(target, MaskTarget):
         lines = _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers)
-    elif told is None:
+    elif table is None or not isinstance(target, TableTarget):
         raise DataError(
-            f"{predictions}: has no {TABLE}, though {truth} is a task of {task.target.kind}; "
+            f"{predictions}: has no {TABLE}, though {truth} is a task of {target.kind}; "
             "write one with the columns id and p_LABEL for each class, or the numbers' names"
         )
     else:
-        target = _network_s(asked, told, task.target)
-        lines = _table(into, cases, told, (task.target, target), origin)
+        of_truth, target = target, _target_of_network(of_network, table, target)
+        lines = _table(into, cases, table, (of_truth, target), origin)
     arguments = {
         "tolerance_mm": options.tolerance,
         "empty": options.empty,
@@ -126,48 +131,52 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
     return lines
 
 
-def _table(into: Path, cases: Sequence[Case], told: Told, targets: tuple[Target, Target], origin: Origin) -> list[Line]:
+def _table(
+    into: Path, cases: Sequence[Case], table: PredictionTable, targets: tuple[TableTarget, TableTarget], origin: Origin
+) -> list[Line]:
     """Compare classes or numbers; write cases.csv and the page. The targets are the truth's and the network's."""
     of_truth, target = targets
-    answers, extra = match_answers(cases, told, target)
-    kept = [answer for answer in answers if answer.status != "missing"] if origin.only_predicted else answers
-    compared = [answer for answer in kept if answer.status == "compared"]
+    found, extra = match_rows(cases, table, target)
+    kept = [one for one in found if one.status != "missing"] if origin.only_predicted else found
+    compared = [one for one in kept if one.status == "compared"]
     if not compared:
         why = f"; the first: {kept[0].id}: {kept[0].status} {kept[0].note}" if kept else ""
-        raise DataError(f"{origin.predictions}: holds no usable answer for a case of {origin.truth}{why}")
-    values = [true_values(answer.case, of_truth, target) for answer in kept]
-    said = np.array([answer.said for answer in compared])
-    true = np.array([true_values(answer.case, of_truth, target) for answer in compared])
-    patients, missing = [answer.patient for answer in compared], len(kept) - len(compared)
-    lines = score_answers(said, true, patients, target, missing=missing, resamples=origin.resamples, seed=origin.seed)
-    origin = replace(origin, extra=extra, left_out=len(answers) - len(kept))
+        raise DataError(f"{origin.predictions}: holds no usable prediction for a case of {origin.truth}{why}")
+    values = [target.true_values(one.case.values, of_truth) for one in kept]
+    predicted = np.array([one.values for one in compared])
+    true = np.array([target.true_values(one.case.values, of_truth) for one in compared])
+    patients, missing = [one.patient for one in compared], len(kept) - len(compared)
+    how = {"missing": missing, "resamples": origin.resamples, "seed": origin.seed}
+    lines = score_predictions(predicted, true, patients, target, **how)
+    origin = replace(origin, extra=extra, left_out=len(found) - len(kept))
     _begin(into)
-    rows = [_rounded(row) for row in answer_rows(kept, values, target)]
+    rows = [_rounded(row) for row in case_rows(kept, values, target)]
     write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
-    answers_page(into / PAGE, kept, said, true, lines, target, origin)
+    table_page(into / PAGE, kept, predicted, true, lines, target, origin)
     return lines
 
 
 def _begin(into: Path) -> None:
-    """Make the folder; while it is written it has no certificate."""
+    """Make the folder; while it is written it has no provenance."""
     into.mkdir(parents=True, exist_ok=True)
     (into / PROVENANCE).unlink(missing_ok=True)
 
 
-def _network_s(asked: Target | None, told: Told, of_truth: Target) -> Target:
-    """What the network was asked: as its certificate says, or as the columns of its table do."""
-    if of_truth.kind != told.kind:
-        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {told.kind}")
-    if asked is not None and asked.exclusive != of_truth.exclusive:
-        one, other = ("one class", "any number of labels")[:: 1 if asked.exclusive else -1]
-        raise DataError(f"the network was taught that a case has {one}, but in the truth it has {other}")
-    if not of_truth.exclusive or of_truth.kind == "regression":
-        return of_truth
-    names = asked.names if asked else told.names
-    strange = [name for name in of_truth.names if name not in names]
-    if strange:
-        raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
-    return Target("classification", tuple(Label(name) for name in names))
+def _table_kind(of_network: Target | None, kind: Kind | None) -> type[TableTarget] | None:
+    """The kind of task whose predictions a table holds, as the network's target or the user tells."""
+    known = type(of_network) if of_network else find_target(kind) if kind else None
+    return known if known is not None and issubclass(known, TableTarget) else None
+
+
+def _target_of_network(of_network: Target | None, table: PredictionTable, of_truth: TableTarget) -> TableTarget:
+    """The target by whose labels both sides are compared: the network's, or that of the columns of its table."""
+    if of_truth.kind != table.target.kind:
+        raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {table.target.kind}")
+    if of_network is not None and type(of_network) is not type(of_truth):
+        raise DataError(
+            f"the network was trained on cases of {of_network.answers}, but in the truth a case has {of_truth.answers}"
+        )
+    return of_truth.of_network(table.columns, of_network if isinstance(of_network, TableTarget) else None)
 
 
 def _check(predictions: Path, options: EvaluateOptions) -> None:
@@ -218,8 +227,8 @@ def _warn(into: Path, console: Console) -> None:
     status = {row["id"]: row["status"] for row in read_rows(into / CASES)}
     lacking = Counter(each for each in status.values() if each != "compared")
     if lacking:
-        said = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
-        console.print(f"evaluate: of {len(status)} cases {said}: {into / PAGE} says how they count", soft_wrap=True)
+        counts = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
+        console.print(f"evaluate: of {len(status)} cases {counts}: {into / PAGE} says how they count", soft_wrap=True)
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:
@@ -231,8 +240,8 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             continue
         if before and line.label != before:
             table.add_section()
-        interval = f"{number(line.low95)} to {number(line.high95)}" if math.isfinite(line.low95) else "-"
+        interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, TITLES[line.metric], str(line.n), number(line.value), interval)
+        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

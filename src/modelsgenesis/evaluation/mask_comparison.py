@@ -6,10 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label, LabelMap, MultilabelMap
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
-from modelsgenesis.data.masks import check_declared, classes_of, count_values, is_map, read_classes, read_label_map
+from modelsgenesis.data.masks import check_declared, classes_of, count_values, read_classes, read_label_map
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.evaluation.matching import Pair
@@ -30,7 +31,7 @@ class Rules:
         empty: what two empty masks are worth.
     """
 
-    target: Target
+    target: MaskTarget
     tolerance_mm: float
     empty: Empty
 
@@ -56,9 +57,9 @@ class Compared:
 
 def compare(pair: Pair, rules: Rules) -> Compared:
     """Read and compare one case; what cannot be read is no error but a status."""
-    case = pair.case
+    case, label_map = pair.case, rules.target.label_map
     try:
-        truth, geometry = truth_of(case, rules.target)
+        truth, geometry = truth_of(case, label_map)
     except UnreadableError as error:
         return Compared(case.id, case.patient or case.id, "no truth", str(error), ())
     status: Status = "missing"
@@ -66,20 +67,26 @@ def compare(pair: Pair, rules: Rules) -> Compared:
     predicted = np.zeros_like(truth)
     if pair.masks or pair.why:
         try:
-            predicted = prediction_of(pair, rules.target, geometry)
+            predicted = prediction_of(pair, label_map, geometry)
             status = "compared"
         except UnreadableError as error:
             status, note = "unreadable", str(error)
-    empty: Empty = rules.empty if status == "compared" else "undefined"  # no answer is never a perfect one
+    empty: Empty = rules.empty if status == "compared" else "undefined"  # no prediction is never a perfect one
     spacing_mm = spacing_of(geometry)
     found = tuple(
-        agreement(one, other, spacing_mm=spacing_mm, tolerance_mm=rules.tolerance_mm, empty=empty)
-        for one, other in zip(parts(predicted, rules.target), parts(truth, rules.target), strict=True)
+        agreement(
+            label_map.present(predicted, k),
+            label_map.present(truth, k),
+            spacing_mm=spacing_mm,
+            tolerance_mm=rules.tolerance_mm,
+            empty=empty,
+        )
+        for k in range(len(label_map.labels))
     )
     return Compared(case.id, case.patient or case.id, status, note, found)
 
 
-def truth_of(case: Case, target: Target) -> tuple[NDArray[np.uint8], Geometry]:
+def truth_of(case: Case, label_map: LabelMap) -> tuple[NDArray[np.uint8], Geometry]:
     """The truth as `data.masks.read_classes` gives it, and where its voxels lie.
 
     Raises:
@@ -88,13 +95,13 @@ def truth_of(case: Case, target: Target) -> tuple[NDArray[np.uint8], Geometry]:
     if not case.masks:
         raise UnreadableError("it has no mask", "add it, or leave the case out")
     values, geometry = read_label_map(case.masks[0])
-    if not is_map(target):
-        return read_classes(case, target, geometry), geometry
-    check_declared(count_values(values), target)
-    return classes_of(values, target), geometry
+    if not label_map.one_file:
+        return read_classes(case, label_map, geometry), geometry
+    check_declared(count_values(values), label_map)
+    return classes_of(values, label_map), geometry
 
 
-def prediction_of(pair: Pair, target: Target, geometry: Geometry) -> NDArray[np.uint8]:
+def prediction_of(pair: Pair, label_map: LabelMap, geometry: Geometry) -> NDArray[np.uint8]:
     """The prediction, likewise.
 
     Raises:
@@ -108,30 +115,14 @@ def prediction_of(pair: Pair, target: Target, geometry: Geometry) -> NDArray[np.
         )
     case = Case(pair.case.id, (), pair.masks)
     if pair.binary:
-        named = Target("segmentation", tuple(Label(name) for name in target.names), exclusive=False)
-        masks = read_classes(case, named, geometry)
-        return merged(masks) if target.exclusive else masks
-    if not is_map(target):
+        own_masks = MultilabelMap(tuple(Label(label.name) for label in label_map.labels))
+        return label_map.merged(read_classes(case, own_masks, geometry))
+    if not label_map.one_file:
         raise UnreadableError("one mask, where each label has its own", "call them ID__LABEL, one file a label")
     values, own = read_label_map(pair.masks[0])
     check_same_grid(geometry, own, "prediction and truth")
-    check_declared(count_values(values), target)
-    return classes_of(values, target)
-
-
-def merged(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Binary masks (K, X, Y, Z) as one map (1, X, Y, Z), the later label on top."""
-    whole = np.zeros_like(masks[:1])
-    for k, mask in enumerate(masks):
-        whole[0][mask > 0] = k + 1
-    return whole
-
-
-def parts(classes: NDArray[np.uint8], target: Target) -> list[NDArray[np.bool_]]:
-    """One binary mask a label."""
-    if target.exclusive:
-        return [classes[0] == k + 1 for k in range(len(target.labels))]
-    return [channel > 0 for channel in classes]
+    check_declared(count_values(values), label_map)
+    return classes_of(values, label_map)
 
 
 def spacing_of(geometry: Geometry) -> tuple[float, ...]:
@@ -139,7 +130,7 @@ def spacing_of(geometry: Geometry) -> tuple[float, ...]:
     return tuple(geometry.spacing_mm[axis] for axis in geometry.order)
 
 
-def table_of(compared: list[Compared], target: Target) -> dict[str, NDArray[np.float64]]:
+def table_of(compared: list[Compared], target: MaskTarget) -> dict[str, NDArray[np.float64]]:
     """Scores by metric, (cases, labels)."""
     return {
         name: np.array([[getattr(one, name) for one in case.agreements] for case in compared], np.float64).reshape(

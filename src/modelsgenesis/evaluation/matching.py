@@ -1,6 +1,5 @@
 """What belongs to what: the cases of the truth, and the predictions made for them, by us or by others."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,16 +7,16 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit, read_json
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.masks import is_map
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.assembly import case_id, named_sources
+from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
 from modelsgenesis.tasks.datasets import FILE as DATASET
 from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.labels import FILE as LABELS
@@ -59,7 +58,7 @@ class Pair:
 
 
 def predicted_target(predictions: Path) -> Target | None:
-    """What the network was asked that made a folder of predictions, as its certificate says; None for others'.
+    """The target of the network that made a folder of predictions, as its provenance says; None for others'.
 
     Raises:
         DataError: `genesis predict` has not finished the folder, or another stage made it.
@@ -68,15 +67,15 @@ def predicted_target(predictions: Path) -> Target | None:
         if (predictions / RECORDS).is_dir():
             raise DataError(f"{predictions}: genesis predict has not finished it; run the same command again first")
         return None
-    told = read_provenance(predictions, "predict").arguments.get("target")
-    target = rebuild(told) if told else None
+    described = read_provenance(predictions, "predict").arguments.get("target")
+    target = rebuild(described) if described else None
     return target if isinstance(target, Target) else None
 
 
 def read_truth(
     path: Path,
     predictions: Path,
-    asked: Target | None,
+    of_network: Target | None,
     *,
     kind: Kind | None = None,
     label: str | None = None,
@@ -87,19 +86,19 @@ def read_truth(
     Args:
         path: of the truth.
         predictions: whose `dataset.json`, as nnU-Net leaves one, names the labels of a bare folder that does not.
-        asked: what the network was asked, if known; its labels are then meant.
+        of_network: its target, if known; its labels are then meant.
         kind: as `tasks.folder`.
         label: as `tasks.folder`.
         classes: as `tasks.folder`.
     Raises:
-        DataError: there is none, or it does not answer what was asked.
+        DataError: there is none, or it is of another kind than the network's target.
     """
     task = (
-        _masks_alone(path, predictions, asked)
+        _masks_alone(path, predictions, of_network)
         if is_bare(path)
         else folder(path, kind=kind, label=label, classes=classes)
     )
-    return task if asked is None else _answering(task, asked, path)
+    return task if of_network is None else _in_words_of(of_network, task, path)
 
 
 def is_bare(path: Path) -> bool:
@@ -109,46 +108,52 @@ def is_bare(path: Path) -> bool:
     return not any(each.suffix.lower() in (".csv", ".npz") for each in path.iterdir() if not each.name.startswith("."))
 
 
-def _masks_alone(path: Path, predictions: Path, asked: Target | None) -> Task:
+def _masks_alone(path: Path, predictions: Path, of_network: Target | None) -> Task:
     problems: list[Problem] = []
     cases = [Case(name, (), (mask,), patient=name) for name, mask in named_sources(path, problems).items()]
     if not cases:
         raise DataError(f"{path}: holds no mask; give a folder of masks, a CSV of cases, or a data set")
-    target = asked
+    target = of_network
     for place in (path / LABELS, path.parent / DATASET, predictions / DATASET):
         if target is None and place.is_file():
-            told = read_json(place)
-            target = declared_labels(told if place.name == LABELS else told.get("labels"), place).target
+            declared = read_json(place)
+            target = declared_labels(declared if place.name == LABELS else declared.get("labels"), place).target
     if target is None:
         found, cases = labels_of(cases, None, path, problems)
         target = found.target
     return Task(path.resolve().name, target, tuple(cases), problems=tuple(problems))
 
 
-def _answering(task: Task, asked: Target, path: Path) -> Task:
-    """The task in the words of the network: its labels, and their order."""
-    if task.target.kind != asked.kind:
-        raise DataError(f"{path}: is a task of {task.target.kind}, but the predictions are of {asked.kind}")
-    if asked.kind == "segmentation" and is_map(task.target) and is_map(asked):
-        _check_values(task.target, asked, path)
-        return replace(task, target=asked)
-    strange = [name for name in task.target.names if name not in asked.names]
+def _in_words_of(target: Target, task: Task, path: Path) -> Task:
+    """The task in the words of the network's target: its labels, and their order."""
+    own = task.target
+    if own.kind != target.kind:
+        raise DataError(f"{path}: is a task of {own.kind}, but the predictions are of {target.kind}")
+    if _of_one_map(own) and _of_one_map(target):
+        _check_values(own, target, path)
+        return replace(task, target=target)
+    strange = [name for name in own.names if name not in target.names]
     if strange:
         raise DataError(
-            f"{path}: knows {', '.join(strange)}, but the network was taught {', '.join(asked.names)}; "
+            f"{path}: knows {', '.join(strange)}, but the network was trained on {', '.join(target.names)}; "
             "give its labels the same names"
         )
     return task
 
 
-def _check_values(of_truth: Target, asked: Target, path: Path) -> None:
+def _of_one_map(target: Target) -> bool:
+    """Whether a case's masks are one map of values."""
+    return isinstance(target, MaskTarget) and target.label_map.one_file
+
+
+def _check_values(of_truth: Target, of_network: Target, path: Path) -> None:
     """Refuse maps in which a label's name stands for other values than in the network's."""
-    taught = {label.name: label.values for label in asked.labels}
+    known = {label.name: label.values for label in of_network.labels}
     for label in of_truth.labels:
-        if taught.get(label.name, label.values) != label.values:
-            here, there = (" and ".join(map(str, values)) for values in (label.values, taught[label.name]))
+        if known.get(label.name, label.values) != label.values:
+            here, there = (" and ".join(map(str, values)) for values in (label.values, known[label.name]))
             raise DataError(
-                f"{path}: {label.name} is {here}, but the network was taught that it is {there}; "
+                f"{path}: {label.name} is {here}, but the network was trained on masks in which it is {there}; "
                 "give the masks of the truth the values that the network knows"
             )
 
@@ -164,7 +169,7 @@ def find_predictions(path: Path) -> Predictions:
     return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
 
 
-def match(cases: Iterable[Case], predictions: Predictions, target: Target) -> tuple[list[Pair], list[str]]:
+def match(cases: Iterable[Case], predictions: Predictions, target: MaskTarget) -> tuple[list[Pair], list[str]]:
     """Give each case its prediction, by its id, or else by the name of its mask or image file.
 
     Args:
@@ -191,20 +196,14 @@ def match(cases: Iterable[Case], predictions: Predictions, target: Target) -> tu
     return pairs, sorted(name for name, source in predictions.named.items() if source.series not in used)
 
 
-def names_of(case: Case) -> list[str]:
-    """What a prediction of a case may be called, the surest first: its id, its mask's file, its image's, nnU-Net's."""
-    files = [fit(_bare_name(source.path)) for source in (*case.masks[:1], *case.images[:1])]
-    return list(dict.fromkeys([case.id, *files, *(re.sub(r"_\d{4}$", "", name) for name in files)]))
-
-
-def _at(case: Case, name: str, predictions: Predictions, by_stem: Mapping[str, str], target: Target) -> Pair | None:
+def _at(case: Case, name: str, predictions: Predictions, by_stem: Mapping[str, str], target: MaskTarget) -> Pair | None:
     """The pair made of a map called so, or of binary masks whose names begin so."""
 
     def source(called: str) -> Source | None:
         return predictions.named.get(called) or predictions.named.get(by_stem.get(called, ""))
 
     whole = source(name)
-    if whole and target.exclusive:
+    if whole and target.label_map.has_background:
         return Pair(case, (whole,))
     parts = [source(fit(f"{name}__{label}")) for label in target.names]
     if not any(parts):

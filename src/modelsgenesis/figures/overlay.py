@@ -136,8 +136,10 @@ def overlay_sheet(
     return save(overlay_figure(rows, labels=labels, title=title, footnote=footnote, panel_inches=panel_inches), path)
 
 
-def overlay_html(rows: Sequence[Overlay], description: str, *, labels: Sequence[str], title: str = "") -> str:
-    """The same sheet as an image inside a page (see `pictures.page`); description and captions are its other text."""
+def overlay_picture(
+    rows: Sequence[Overlay], description: str, *, labels: Sequence[str], title: str = ""
+) -> page.Picture:
+    """The same sheet as a picture inside a page (see `figures.page`); description and captions are its other text."""
     said = "; ".join([description, *(row.caption for row in rows if row.caption)])
     with tempfile.TemporaryDirectory() as folder:
         sheet = overlay_sheet(Path(folder) / "sheet.png", rows, labels=labels, title=title)

@@ -61,6 +61,10 @@ class Augmentation:
         longer = turned * (1 + self.scale * 2 / 3) - 1
         return tuple(side + 2 * rounded_up(side * longer / 2) for side in size)
 
+    def views(self, size: tuple[int, ...]) -> "AugmentedViews":
+        """What makes of a training sample what the network sees, of `size`."""
+        return AugmentedViews(self.make(size))
+
     def make(self, size: tuple[int, ...]) -> Any:
         """Build MONAI's transform for patches of `size`; give it to `augmented`."""
         with without_collecting():
@@ -85,6 +89,21 @@ class Augmentation:
             transforms.RandAdjustContrastd(**p, gamma=(0.7, 1.5)),
         ]
         return transforms.Compose([spatial, *mirrors, *intensity])
+
+
+class AugmentedViews:
+    """Makes of a patch of a reach what the network sees of it.
+
+    Args:
+        transform: from `Augmentation.make`.
+    """
+
+    def __init__(self, transform: Any) -> None:
+        self.transform = transform
+
+    def __call__(self, sample: Arrays, rng: np.random.Generator) -> Arrays:
+        """Augment it; the same generator gives the same views."""
+        return augmented(self.transform, sample, rng)
 
 
 def augmented(transform: Any, arrays: Arrays, rng: np.random.Generator) -> Arrays:

@@ -4,15 +4,12 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from modelsgenesis.core.backbone import Backbone, check_divides
-from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
-from modelsgenesis.core.naming import find, rebuild
+from modelsgenesis.core.backbone import check_divides
+from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, axes_of, image_size_of, middle_spacing, sizes_at
@@ -21,19 +18,13 @@ from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.finetuning.augmentation import Augmentation
+from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
-from modelsgenesis.nets.norms import Norm
-from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
-from modelsgenesis.recipes.recipe import check_backbone_args
 from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
-from modelsgenesis.weights.inflating import inflated
-from modelsgenesis.weights.loading import OURS, LoadedWeights, load_weights
-from modelsgenesis.weights.registry import resolve
-from modelsgenesis.weights.transfer import ChannelAdaptation, network_with
+from modelsgenesis.weights.transfer import ChannelAdaptation
 
-SCRATCH = "scratch"
 FEWEST_STEPS, MOST_STEPS, STEPS_A_CASE = 1000, 20_000, 100
 WHOLE = 80**3  # voxels up to which a case to classify is seen whole
 MIXED = "some images are volumes and some are 2D pictures; make a task of each"
@@ -42,33 +33,6 @@ SIDES = ("left", "right")
 AXES = "xyz"
 
 ImageSizes = Callable[[], list[ImageSize]]
-
-
-@dataclass(frozen=True)
-class Initialization:
-    """Where a fine-tuning begins.
-
-    Attributes:
-        backbone: pre-trained, or of the kind and size to begin with at random.
-        pretrained: whether its weights are taken.
-        size: of the cubes that it was taught on, if that is known.
-        reading: how their images were read, if that is known.
-        said: what the user called it.
-        opened: of another program's file, or one of ours of which a part was never taught: its format, and how the
-            network came from it.
-    """
-
-    backbone: Backbone
-    pretrained: bool
-    size: tuple[int, ...] | None
-    reading: Reading | None
-    said: str
-    opened: LoadedWeights | None = None
-
-    @property
-    def place(self) -> Path:
-        """The run or file that its weights come from; of weights of the package, their file there."""
-        return resolve(self.said)
 
 
 @dataclass(frozen=True)
@@ -83,7 +47,7 @@ class FineTuneConfig:
         augmentation: of what it is trained on.
         foreground: share of the patches that are centred on a label.
         widen: what the first convolution does with further channels.
-        hidden: neurons between a classifier's features and its answer; a probe has none.
+        hidden: neurons between a classifier's features and its prediction; a probe has none.
     """
 
     reading: Reading
@@ -96,69 +60,6 @@ class FineTuneConfig:
     hidden: int = 1024
 
 
-def choose_initialization(
-    said: str | Path,
-    task: Task,
-    *,
-    like: str | Path | None,
-    backbone: str | None = None,
-    width: int | None = None,
-    norm: Norm | None = None,
-    trust: bool = False,
-) -> Initialization:
-    """Open what a fine-tuning begins with.
-
-    Args:
-        said: a run, a weights file of any known format, or "scratch".
-        task: to be learned.
-        like: of a start from scratch: the run or recipe whose kind of network is taken; by default chest-ct for CT, and
-            any for the rest.
-        backbone: of a start from scratch: another kind of network.
-        width: of a start from scratch: another width.
-        norm: of a start from scratch: another norm.
-        trust: unpickle a file that needs more than tensors, in a process of its own.
-    Raises:
-        WeightsError: there are no such weights.
-        GenesisError: options that contradict each other, or an unknown network.
-    """
-    network_said = {"--backbone": backbone, "--width": width, "--norm": norm}
-    if str(said) != SCRATCH:
-        given = {"--like": like, **network_said}
-        if wrong := [option for option, value in given.items() if value is not None]:
-            raise GenesisError(f"{', '.join(wrong)}: {said} decides the network; this is for --from scratch")
-        return _opened(Path(said), task, pretrained=True, trust=trust)
-    if like is not None and resolve(like).exists():
-        if wrong := [option for option, value in network_said.items() if value is not None]:
-            raise GenesisError(f"{like} decides the network; leave {', '.join(wrong)} out, or --like")
-        return _opened(Path(like), task, pretrained=False, trust=trust)
-    recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
-    recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
-    kind, axes = find("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
-    check_backbone_args(kind, recipe)
-    with torch.random.fork_rng():  # its weights are never used: only its kind and size
-        network = kind(**recipe.backbone_args)
-        network = network if network.axes == axes else network_with(network, axes=axes)
-    if axes != len(recipe.cubes.size):  # its cubes say nothing of pictures
-        return Initialization(network, False, None, None, SCRATCH)
-    return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
-
-
-def _opened(path: Path, task: Task, *, pretrained: bool, trust: bool) -> Initialization:
-    opened = inflated(load_weights(path, trust=trust), axes_of(task.cases[0].images[0]))
-    ours = opened.format == OURS
-    complete = all(row.how == "taken" for row in opened.report.rows)
-    notes = opened.notes if ours else {}
-    recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
-    reading, size = reading or opened.reading, size or opened.size
-    if isinstance(recipe, Recipe):
-        spacing_mm = recipe.plans.spacing_mm if recipe.plans else None
-        reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.cubes.size
-    known = reading if isinstance(reading, Reading) else None
-    if not pretrained:
-        return Initialization(opened.network, False, size, known, SCRATCH)
-    return Initialization(opened.network, True, size, known, str(path), None if ours and complete else opened)
-
-
 def make_config(
     task: Task, start: Initialization, cases: Sequence[Case], *, validates: bool, options: dict[str, dict[str, Any]]
 ) -> FineTuneConfig:
@@ -169,36 +70,35 @@ def make_config(
         start: what with.
         cases: training and validation cases.
         validates: whether there are validation cases.
-        options: what the user said of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
+        options: what the user gave of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
     Raises:
         ShapeError: the patches do not fit the network.
         TrainingError: a number that makes no sense.
         DataError: a case's header cannot be read.
     """
-    said = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
-    for name, usual in _published(task.published, len(cases), validates, said["plan"].get("batch_size")).items():
-        said[name] = usual | said[name]
-    extents = functools.cache(lambda: _extents(cases))  # read when first needed, and once
-    asked = said["approach"].pop("size", None)
+    given = {name: {k: v for k, v in some.items() if v is not None} for name, some in options.items()}
+    for name, usual in _published(task.published, len(cases), validates, given["plan"].get("batch_size")).items():
+        given[name] = usual | given[name]
+    image_sizes = functools.cache(lambda: _image_sizes(cases))  # read when first needed, and once
+    size_given = given["approach"].pop("size", None)
     if axes_of(cases[0].images[0]) == 2:
-        size, reading = _of_pictures(task, start, cases, said["reading"], asked)
+        size, reading = _of_pictures(task, start, cases, given["reading"], size_given)
     else:
-        reading = _reading(task, start, extents, said["reading"])
-        size = tuple(asked or _size(task.target, start, extents, reading))
+        reading = _reading(task, start, image_sizes, given["reading"])
+        size = tuple(size_given or _size(task.target, start, image_sizes, reading))
     check_divides(size, start.backbone.stride, type(start.backbone).__name__)
-    steps = said["plan"].pop("steps", usual_steps(len(cases)))
+    steps = given["plan"].pop("steps", usual_steps(len(cases)))
     usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
-    plan = Plan(steps=steps, **{**usual, **said["plan"]})
+    plan = Plan(steps=steps, **{**usual, **given["plan"]})
     if plan.patience is not None and not validates:
         raise TrainingError(
             "--patience waits for a better validation, but no case validates; give --val or leave it out"
         )
-    augmentation = Augmentation(**{"mirror": _mirror(task.target), **said["augmentation"]})
+    augmentation = Augmentation(**{"mirror": _mirror(task.target), **given["augmentation"]})
     if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
         raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
-    return FineTuneConfig(
-        reading, size, plan, LayerLearningRates(**said["layer_rates"]), augmentation, **said["approach"]
-    )
+    layer_rates = LayerLearningRates(**given["layer_rates"])
+    return FineTuneConfig(reading, size, plan, layer_rates, augmentation, **given["approach"])
 
 
 def _published(
@@ -206,7 +106,7 @@ def _published(
 ) -> dict[str, dict[str, Any]]:
     """The settings of a paper; its patience counts epochs, and nothing but a validation can run out of it.
 
-    An epoch is one of the user's batch size, if he asked for another.
+    An epoch is one of the user's batch size, if another was given.
     """
     if published is None:
         return {}
@@ -228,47 +128,49 @@ def usual_steps(num_cases: int) -> int:
     return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * num_cases))
 
 
-def _reading(task: Task, start: Initialization, extents: ImageSizes, said: dict[str, Any]) -> Reading:
-    """As the start was taught; at the middle spacing of the cases where theirs differ."""
+def _reading(task: Task, start: Initialization, image_sizes: ImageSizes, given: dict[str, Any]) -> Reading:
+    """As the start was trained; at the middle spacing of the cases where theirs differ."""
     usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
     known = start.reading or Reading(usual.intensity)
-    intensity = said.get("intensity", known.intensity)
-    if "spacing_mm" in said:
-        return Reading(intensity, said["spacing_mm"])
-    return Reading(intensity, known.spacing_mm or middle_spacing(extents()))
+    intensity = given.get("intensity", known.intensity)
+    if "spacing_mm" in given:
+        return Reading(intensity, given["spacing_mm"])
+    return Reading(intensity, known.spacing_mm or middle_spacing(image_sizes()))
 
 
 def _of_pictures(
-    task: Task, start: Initialization, cases: Sequence[Case], said: dict[str, Any], asked: Sequence[int] | None
+    task: Task, start: Initialization, cases: Sequence[Case], given: dict[str, Any], size_given: Sequence[int] | None
 ) -> tuple[tuple[int, ...], Reading]:
     """The size of what the network sees, which is a whole picture, and how pictures come to it.
 
     Small pictures of one size stay as they are, padded to the network's stride; any others are shrunk or enlarged.
     """
-    if task.target.kind == "segmentation":
+    if task.target.dense:
         raise DataError(f"{task.place}: masks of 2D pictures are not learned here yet; classes and numbers are")
-    if said.get("spacing_mm"):
+    if given.get("spacing_mm"):
         raise TrainingError("pictures have no spacing; leave --spacing out: --size says how large they become")
-    if asked is not None and len(asked) != 2:
-        raise TrainingError(f"pictures have two sides, --size gives {len(asked)}; {PICTURE[0]} {PICTURE[1]} is usual")
+    if size_given is not None and len(size_given) != 2:
+        raise TrainingError(
+            f"pictures have two sides, --size gives {len(size_given)}; {PICTURE[0]} {PICTURE[1]} is usual"
+        )
     if len({axes_of(case.images[0]) for case in cases}) > 1:
         raise DataError(MIXED)
     stride = start.backbone.stride
-    own = _rounded_up(_extents(cases[:1])[0].size, stride)
+    own = _rounded_up(_image_sizes(cases[:1])[0].size, stride)
     # The headers of all are read only where the first could stay: a large set has a hundred thousand.
-    stay = math.prod(own) <= math.prod(PICTURE) and (asked is None or tuple(asked) == own)
-    stay = stay and len({extent.size for extent in _extents(cases)}) == 1
-    size = tuple(asked or (own if stay else start.size or _rounded_up(PICTURE, stride)))
+    stay = math.prod(own) <= math.prod(PICTURE) and (size_given is None or tuple(size_given) == own)
+    stay = stay and len({each.size for each in _image_sizes(cases)}) == 1
+    size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
     known = start.reading or Reading(BitDepth())
-    return size, Reading(said.get("intensity", known.intensity), fit=None if stay else size)
+    return size, Reading(given.get("intensity", known.intensity), fit=None if stay else size)
 
 
-def _size(target: Target, start: Initialization, extents: ImageSizes, reading: Reading) -> tuple[int, ...]:
-    """The start's cubes, no longer than the cases are; for a whole answer, the whole of a small case."""
-    sizes = sizes_at(extents(), reading.spacing_mm)
+def _size(target: Target, start: Initialization, image_sizes: ImageSizes, reading: Reading) -> tuple[int, ...]:
+    """The start's cubes, no longer than the cases are; the whole of a small case that has one prediction."""
+    sizes = sizes_at(image_sizes(), reading.spacing_mm)
     stride = start.backbone.stride
     largest = _rounded_up(sizes.max(axis=0), stride)
-    if target.kind != "segmentation" and math.prod(largest) <= WHOLE:
+    if not target.dense and math.prod(largest) <= WHOLE:
         return largest
     return tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
 
@@ -277,16 +179,16 @@ def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.ceil(side / step) * step for side, step in zip(size, stride, strict=True))
 
 
-def _extents(cases: Sequence[Case]) -> list[ImageSize]:
-    extents = []
+def _image_sizes(cases: Sequence[Case]) -> list[ImageSize]:
+    image_sizes = []
     for case in cases:
         try:
-            extents.append(image_size_of(case.images[0]))
+            image_sizes.append(image_size_of(case.images[0]))
         except UnreadableError as error:
             raise TrainingError(f"{case.images[0].path}: {error}") from error
-    if len({len(extent.size) for extent in extents}) > 1:
+    if len({len(each.size) for each in image_sizes}) > 1:
         raise DataError(MIXED)
-    return extents
+    return image_sizes
 
 
 def _mirror(target: Target) -> tuple[int, ...]:

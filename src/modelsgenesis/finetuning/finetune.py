@@ -4,7 +4,8 @@ from pathlib import Path
 
 from modelsgenesis.core.device import make_fabric
 from modelsgenesis.core.options import given_options
-from modelsgenesis.finetuning.config import Initialization, choose_initialization, make_config
+from modelsgenesis.finetuning.config import make_config
+from modelsgenesis.finetuning.initialization import Initialization, choose_initialization
 from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.tasks import Task, read

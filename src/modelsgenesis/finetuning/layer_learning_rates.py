@@ -38,31 +38,28 @@ class LayerLearningRates:
         if not 0 <= self.rest < 1:
             raise TrainingError(f"the encoder may rest for a share of the steps in [0, 1), got {self.rest}")
 
+    def groups(self, parts: Sequence[tuple[Part, nn.Module]]) -> list[Group]:
+        """Divide a network's parameters into groups.
 
-def parameter_groups(parts: Sequence[tuple[Part, nn.Module]], layer_rates: LayerLearningRates) -> list[Group]:
-    """Divide a network's parameters into groups.
+        Args:
+            parts: in the order in which an image passes them.
+        """
+        if self.how == "layer_decay":
+            num_stages = sum(part != "head" for part, _ in parts)
+            return [
+                Group(list(module.parameters()), 1.0 if part == "head" else self.decay ** (num_stages - place))
+                for place, (part, module) in enumerate(parts)
+            ]
+        after = self.rest if self.how == "head_first" else 0.0
+        encoder = [p for part, module in parts if part == "encoder" for p in module.parameters()]
+        rest = [p for part, module in parts if part != "encoder" for p in module.parameters()]
+        return [Group(encoder, after=after), Group(rest)]
 
-    Args:
-        parts: in the order in which an image passes them.
-        layer_rates: of each.
-    """
-    if layer_rates.how == "layer_decay":
-        num_stages = sum(part != "head" for part, _ in parts)
-        return [
-            Group(list(module.parameters()), 1.0 if part == "head" else layer_rates.decay ** (num_stages - place))
-            for place, (part, module) in enumerate(parts)
-        ]
-    after = layer_rates.rest if layer_rates.how == "head_first" else 0.0
-    encoder = [p for part, module in parts if part == "encoder" for p in module.parameters()]
-    rest = [p for part, module in parts if part != "encoder" for p in module.parameters()]
-    return [Group(encoder, after=after), Group(rest)]
-
-
-def still_parts(parts: Sequence[tuple[Part, nn.Module]], layer_rates: LayerLearningRates) -> list[nn.Module]:
-    """The modules that never change: of "probe", all but the head; their parameters are frozen here."""
-    if layer_rates.how != "probe":
-        return []
-    still = [module for part, module in parts if part != "head"]
-    for module in still:
-        module.requires_grad_(False)
-    return still
+    def freeze(self, parts: Sequence[tuple[Part, nn.Module]]) -> list[nn.Module]:
+        """Freeze the parts that never change, of "probe" all but the head, and return them."""
+        if self.how != "probe":
+            return []
+        still = [module for part, module in parts if part != "head"]
+        for module in still:
+            module.requires_grad_(False)
+        return still

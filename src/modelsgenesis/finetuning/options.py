@@ -7,7 +7,8 @@ from typing import Any, Literal
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
-from modelsgenesis.finetuning.config import AXES, SCRATCH
+from modelsgenesis.finetuning.config import AXES
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.plan import Optimizer, Schedule
 from modelsgenesis.weights.transfer import ChannelAdaptation

@@ -1,47 +1,42 @@
-"""A fine-tuning under way: cases read, networks started, trained and kept, one for each division of the cases."""
+"""A fine-tuning under way: cases read, networks started, trained and kept, one for each split of the cases."""
 
-import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from modelsgenesis.core.device import MACHINE, describe_machine
-from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import write_json
-from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe
-from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import ASKED, fingerprint, write_provenance
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sampling.stream import CubeStream
-from modelsgenesis.data.store.case_cache import CachedCase, CaseCache, cache_case, find_current_case
-from modelsgenesis.finetuning.classification import Classification
-from modelsgenesis.finetuning.config import AXES, SCRATCH, FineTuneConfig, Initialization
-from modelsgenesis.finetuning.segmentation import Segmentation
-from modelsgenesis.finetuning.training_cases import middle_step_mm, warnings_of
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.data.store.case_cache import CachedCase, CaseCache
+from modelsgenesis.finetuning.config import FineTuneConfig
+from modelsgenesis.finetuning.greeting import greeting
+from modelsgenesis.finetuning.initialization import Initialization
+from modelsgenesis.finetuning.network import kept_network, loading_report, make_learner
+from modelsgenesis.finetuning.reading import read_cases
+from modelsgenesis.finetuning.training_cases import middle_spacing_mm, warnings_of
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import write_cases, write_untaught
 from modelsgenesis.tasks.splitting import CaseSplit
+from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
-from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.run_folder import SETTINGS, Batches, check_own, is_done, remember
+from modelsgenesis.training.loop import Materials, Outcome, Training
+from modelsgenesis.training.run_folder import SETTINGS, check_own, is_done, remember
 from modelsgenesis.weights.files import arguments_of, save_network
-from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
+from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
 LOADING = "loading.json"
-WORTH_PROCESSES = 20  # cases
-MOST_NAMED = 5  # problems in an error, or warnings
 BEST, LAST = "model.safetensors", "last.safetensors"
 
 
@@ -55,9 +50,9 @@ class Tuning:
         into: the folder.
         seed: of everything random.
         fabric: where; not yet launched.
-        asked: the options as they were given, for the certificate.
+        options: as they were given, for the provenance.
         case_cache: where what is read of the cases is kept, in a folder for each way of reading; by default in `into`.
-        quiet: tell the user nothing.
+        quiet: show the user nothing.
     """
 
     def __init__(
@@ -68,311 +63,207 @@ class Tuning:
         into: Path,
         seed: int,
         fabric: Processes,
-        asked: dict[str, Any],
+        options: dict[str, Any],
         *,
         case_cache: str | Path | None = None,
         quiet: bool = False,
     ) -> None:
         self.task, self.start, self.config = task, start, config
-        self.into, self.seed, self.fabric, self.asked = into, seed, fabric, asked
+        self.into, self.seed, self.fabric, self.options = into, seed, fabric, options
         how = json.dumps([describe(task.target), describe(config.reading)])
         self.case_cache = Path(case_cache) / _hashed(how)[:8] if case_cache is not None else into / CASES
         self.console = Console(stderr=True, quiet=quiet)
 
-    def dry_run(self, division: CaseSplit) -> Path:
-        """Measure a few steps and say what the whole would take; what was read of the cases is kept."""
-        learner, materials = self._begun(division)
+    def dry_run(self, split: CaseSplit) -> Path:
+        """Measure a few steps and show what the whole would take; what was read of the cases is kept."""
+        learner, materials = self._rehearsed(split)
         report_dry_run(learner, self.config.plan, materials, fabric=self.fabric, console=self.console)
         return self.into
 
-    def seconds_a_step(self, division: CaseSplit) -> float:
+    def seconds_a_step(self, split: CaseSplit) -> float:
         """Measure a few steps; what was read of the cases is kept."""
-        learner, materials = self._begun(division)
+        learner, materials = self._rehearsed(split)
         plan = self.config.plan
         return seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), self.fabric)
 
-    def _begun(self, division: CaseSplit) -> tuple[Learner, Materials]:
-        """What a rehearsal works on."""
+    def _rehearsed(self, split: CaseSplit) -> tuple[Learner, Materials]:
+        """What a dry run works on."""
         self.fabric.launch()
-        case_cache = self.read_cases([division])
-        learner, _ = self._learner(self._prepared(case_cache, division.train))
-        return learner, _Work(self, case_cache, division, learner, self.into).materials()
+        fold = _Fold(self, self.read_cases([split]), split, self.into)
+        return fold.learner, fold.materials()
 
-    def run(self, divisions: Sequence[CaseSplit]) -> Path:
-        """Train what is not trained yet; the folder is certified when all is done."""
-        several = len(divisions) > 1
+    def run(self, splits: Sequence[CaseSplit]) -> Path:
+        """Train what is not trained yet; the folder gets its provenance when all is done."""
+        several = len(splits) > 1
+        self._check_folder(several)
+        folders = [self.into / f"fold-{number}" for number in range(len(splits))] if several else [self.into]
+        every = list(zip(splits, folders, strict=True))
+        todo = [(split, folder) for split, folder in every if not is_done(folder, "finetune", self.settings(split))]
+        if not todo:
+            self.say(f"{self.into}: this run is done already")
+            return self.into
+        self.fabric.launch()
+        case_cache = self.read_cases([split for split, _ in todo])
+        if several and self.fabric.is_global_zero:
+            write_untaught(self.into, splits[0], self.task.target)
+        if not all(_Fold(self, case_cache, split, folder).train() for split, folder in todo):
+            return self.into
+        if several and self.fabric.is_global_zero:
+            self.certify(self.into, splits[0])
+        self.fabric.barrier()
+        return self.into
+
+    def _check_folder(self, several: bool) -> None:
+        """Refuse a folder that holds anything else than such a run."""
         check_own(self.into, [SETTINGS, CASES, "fold-*"])
         if (self.into / SETTINGS).is_file() if several else any(self.into.glob("fold-*")):
             other = "a run without --folds" if several else "the folds of a cross-validation"
             raise TrainingError(f"{self.into} holds {other}; choose another folder")
-        folders = [self.into / f"fold-{number}" for number in range(len(divisions))] if several else [self.into]
-        todo = [
-            (division, folder)
-            for division, folder in zip(divisions, folders, strict=True)
-            if not is_done(folder, "finetune", self.settings(division))
-        ]
-        if not todo:
-            self._say(f"{self.into}: this run is done already")
-            return self.into
-        self.fabric.launch()
-        case_cache = self.read_cases([division for division, _ in todo])
-        if several and self.fabric.is_global_zero:
-            write_untaught(self.into, divisions[0], self.task.target)
-        for division, folder in todo:
-            if not self._train(case_cache, division, folder):
-                return self.into
-        if several and self.fabric.is_global_zero:
-            arguments = self._arguments(divisions[0])
-            write_provenance(self.into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
-        self.fabric.barrier()
-        return self.into
 
-    def settings(self, division: CaseSplit) -> dict[str, Any]:
-        """All that decides the weights."""
-        config = describe(self.config)
-        config["plan"].pop("workers")
-        started = {"network": type(self.start.backbone).__name__, "arguments": arguments_of(self.start.backbone)}
-        given = {"weights": _fingerprint_of(self.start)} if self.start.pretrained else started
-        roles = "\n".join(f"{role} {case.id} {case.images[0].path}" for role, case in division.roles())
-        cases = {"train": len(division.train), "val": len(division.val), "sha256": _hashed(roles)}
-        target = describe(self.task.target)
-        return {"approach": config, "target": target, "start": given, "cases": cases, "seed": self.seed}
-
-    def notes(
-        self, step: int, metrics: dict[str, float], division: CaseSplit, taught_mm: list[float] | None
-    ) -> dict[str, Any]:
-        """What a weights file says of its making, and all that a prediction needs."""
-        return {
-            "target": describe(self.task.target),
-            "reading": describe(self.config.reading),
-            "taught_mm": taught_mm,
-            "patch": list(self.config.size),
-            "channels": len(self.task.channels),
-            "channel_names": list(self.task.channels),
-            "task": self.task.name,
-            "from": self.start.said,
-            "approach": describe(self.config),
-            "cases": {"train": len(division.train), "val": len(division.val)},
-            "seed": self.seed,
-            "step": step,
-            "figures": {f"val_{name}": value for name, value in metrics.items()},
-        }
-
-    def _train(self, case_cache: CaseCache, division: CaseSplit, into: Path) -> bool:
-        """Train one network; whether it was done rather than stopped."""
-        taught = self._prepared(case_cache, division.train)
-        learner, loaded = self._learner(taught)
-        work = _Work(self, case_cache, division, learner, into)
-        plan, fabric = self.config.plan, self.fabric
-        training = Training(learner, plan, work.materials(), into, fabric=fabric, seed=self.seed, console=self.console)
-        if fabric.is_global_zero:
-            remember(into, self.settings(division), self.task.place)
-            write_cases(into, division, self.task.target)
-            write_untaught(into, division, self.task.target)
-            write_json(into / LOADING, self._loading(loaded))
-            self._greet(division, loaded, into)
-            for line in warnings_of(self.task.modality, self.task.target, self.config.reading, taught):
-                self._say(line)
-        outcome = training.run()
-        if outcome.stopped:
-            self._say(
-                f"stopped by {outcome.stopped} at step {outcome.state.step} of {plan.steps}; "
-                "the same command goes on from there"
-            )
-        elif fabric.is_global_zero:
-            for name in (LAST,) if division.val else (LAST, BEST):
-                save_network(into / name, _network(learner), work.notes(outcome.state.step, {}))
-            arguments = self._arguments(division)
-            write_provenance(into, "finetune", arguments, inputs=self._inputs(), seed=self.seed)
-        fabric.barrier()
-        return outcome.stopped is None
-
-    def read_cases(self, divisions: Sequence[CaseSplit]) -> CaseCache:
+    def read_cases(self, splits: Sequence[CaseSplit]) -> CaseCache:
         """Read every case that is trained or validated on, unless it was read before.
 
         Raises:
             DataError: one cannot be read, or the images are not alike.
         """
-        path = self.case_cache
         if self.fabric.is_global_zero:
-            every = {case.id: case for division in divisions for case in (*division.train, *division.val)}
-            how: dict[str, Any] = {"target": self.task.target, "reading": self.config.reading}
-            unread = [case for case in every.values() if find_current_case(case, **how, folder=path) is None]
-            workers = usable_cores() if len(unread) >= WORTH_PROCESSES else 0
-            problems = []
-            with self.console.status(f"reading {len(unread)} cases"):
-                for case, problem in work_through(functools.partial(_prepare, **how, into=path), unread, workers):
-                    if problem is None:
-                        problems.append(
-                            f"{case.images[0].path}: the process that read it died; is there enough memory?"
-                        )
-                    elif problem:
-                        problems.append(problem)
-            if problems:
-                named = "; ".join(sorted(problems)[:MOST_NAMED])
-                raise DataError(
-                    f"{len(problems)} of {len(every)} cases cannot be used: {named}. Mend them or leave them out; "
-                    f"genesis inspect {self.task.place} tells more"
-                )
+            every = {case.id: case for split in splits for case in (*split.train, *split.val)}
+            read_cases(self.task, list(every.values()), self.config.reading, self.case_cache, self.console)
         self.fabric.barrier()
-        return CaseCache(path)
+        return CaseCache(self.case_cache)
 
-    def _prepared(self, case_cache: CaseCache, cases: Sequence[Case]) -> list[CachedCase]:
-        return [case_cache.case(case.id) for case in cases]
+    def settings(self, split: CaseSplit) -> dict[str, Any]:
+        """All that decides the weights."""
+        config = describe(self.config)
+        config["plan"].pop("workers")
+        backbone = self.start.backbone
+        network = {"network": type(backbone).__name__, "arguments": arguments_of(backbone)}
+        start = {"weights": _fingerprint_of(self.start)} if self.start.pretrained else network
+        roles = "\n".join(f"{role} {case.id} {case.images[0].path}" for role, case in split.roles())
+        cases = {"train": len(split.train), "val": len(split.val), "sha256": _hashed(roles)}
+        target = describe(self.task.target)
+        return {"approach": config, "target": target, "start": start, "cases": cases, "seed": self.seed}
 
-    def _learner(self, taught: Sequence[CachedCase]) -> tuple[Learner, LoadingMap | None]:
-        """A learner with weights drawn from the seed, and then those that the start gives."""
-        channels = len(taught[0].limits)
-        config, target = self.config, self.task.target
-        asked: dict[str, Any] = {
-            "size": config.size, "augmentation": config.augmentation, "layer_rates": config.layer_rates
-        }  # fmt: skip
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            network: Network
-            if target.kind == "segmentation":
-                network = network_for(self.start.backbone, in_channels=channels, out_channels=target.num_outputs)
-            else:
-                backbone = network_for(self.start.backbone, in_channels=channels, out_channels=1)
-                network = Classifier(backbone, target.num_outputs, hidden=config.hidden)
-            loaded = self._transferred(network) if self.start.pretrained else None
-            learner: Learner
-            if isinstance(network, Classifier):
-                learner = Classification(network, target, values=[case.values for case in taught], **asked)
-            else:
-                learner = Segmentation(network, target, **asked)
-        return learner, loaded
+    def certify(self, into: Path, split: CaseSplit) -> None:
+        """Write the provenance: the options, what came of them, and on what it was computed."""
+        arguments = {ASKED: self.options, **self.settings(split), MACHINE: describe_machine(self.fabric)}
+        inputs = [self.task.place, *([self.start.place] if self.start.pretrained else [])]
+        write_provenance(into, "finetune", arguments, inputs=inputs, seed=self.seed)
 
-    def _loading(self, loaded: LoadingMap | None) -> dict[str, Any]:
-        """What loading.json says: the map to the task's network, and of another program's file the one before it."""
-        if loaded is None:
-            return {"from": SCRATCH}
-        opened = self.start.opened
-        if opened is None:
-            return loaded.to_json()
-        first = {"format": opened.format, "notes": describe(opened.notes), **opened.report.to_json()}
-        return {**loaded.to_json(), "opened": first}
-
-    def _transferred(self, network: Network) -> LoadingMap:
-        report = self.start.opened.report if self.start.opened else None
-        return transfer(self.start.backbone, network, widen=self.config.widen, opened=report)
-
-    def _arguments(self, division: CaseSplit) -> dict[str, Any]:
-        """What the certificate says: what was asked, what came of it, and on what it was computed."""
-        return {ASKED: self.asked, **self.settings(division), MACHINE: describe_machine(self.fabric)}
-
-    def _inputs(self) -> list[Path]:
-        return [self.task.place, *([self.start.place] if self.start.pretrained else [])]
-
-    def _greet(self, division: CaseSplit, loaded: LoadingMap | None, into: Path) -> None:
-        config, target = self.config, self.task.target
-        counts = ", ".join(
-            f"{len(cases)} {role}"
-            for role, cases in (
-                ("to train on", division.train),
-                ("validate", division.val),
-                ("unused", division.unused),
-                ("test", division.test),
-            )
-        )
-        spacing = config.reading.spacing_mm
-        grid = f"resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "at their own spacing"
-        size = " x ".join(map(str, config.size))
-        seen = f"patches of {size} voxels {grid}"
-        if len(config.size) == 2:
-            seen = f"pictures {'shrunk or enlarged' if config.reading.fit else 'padded'} to fit {size} pixels"
-        mirrored = "".join(AXES[axis] for axis in config.augmentation.mirror) or "none"
-        lines = [
-            f"{self.task.name}: {target.kind} of {', '.join(target.names)}",
-            f"cases: {counts}",
-            *self._left_out(),
-            f"{seen}, mirrored along {mirrored}; {config.plan.steps} steps of {config.plan.batch_size}",
-            f"start: {self.start.said}",
-        ]
-        self._say("\n".join(lines))
-        opened = self.start.opened
-        if opened:
-            name = Path(self.start.said).name
-            self.console.print(opened.report.table(f"1. From {name} ({opened.format}) to its own network"))
-        if loaded:
-            self.console.print(loaded.table("2. From that network to the task's") if opened else loaded.table())
-        if into != self.into:
-            self._say(f"fold: {into.name}")
-
-    def _left_out(self) -> list[str]:
-        """Lines where the data hold what could not become a case, or what they say of themselves is not followed."""
-        num = sum(problem.severity == "error" for problem in self.task.problems)
-        lines = [f"left out: {num}, for reasons that genesis inspect {self.task.place} tells"] if num else []
-        warned = [f"warning: {one.problem}; {one.remedy}" for one in self.task.problems if one.severity == "warning"]
-        more = [f"warning: and {len(warned) - MOST_NAMED} more, that genesis inspect {self.task.place} tells"]
-        return [*lines, *warned[:MOST_NAMED], *(more if len(warned) > MOST_NAMED else [])]
-
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line for the user, once for all processes."""
         if self.fabric.is_global_zero:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class _Work:
-    """What the training loop works on: the patches of one division, and the files of one run."""
+class _Fold:
+    """One network of a fine-tuning: its learner, its samples, and the files of its folder."""
 
-    def __init__(
-        self, tuning: Tuning, case_cache: CaseCache, division: CaseSplit, learner: Learner, into: Path
-    ) -> None:
-        self.tuning, self.division, self.learner, self.into = tuning, division, learner, into
-        config, target = tuning.config, tuning.task.target
-        self.batches = Batches(config.plan, tuning.fabric)
-        taught, held_out = ([case_cache.case(case.id) for case in cases] for cases in (division.train, division.val))
-        reach = config.augmentation.reach(config.size)
-        sampler = PatchSampler(case_cache, taught, target, config.size, reach=reach, foreground=config.foreground)
-        self.training = CubeStream(sampler, learner.views, seed=tuning.seed, name="train")
-        self.num_val = len(held_out)
-        self.taught_mm = middle_step_mm(division.train)  # once: scans may be gone when the training ends
-        if target.kind == "segmentation" and held_out:
-            validating = PatchSampler(case_cache, held_out, target, config.size, foreground=config.foreground)
-            self.validation: Any = CubeStream(validating, _as_they_are, seed=tuning.seed, name="validation")
-            self.num_val = config.plan.val_cubes
-        else:
-            self.validation = CentredPatches(case_cache, held_out, target, config.size)
+    def __init__(self, tuning: Tuning, case_cache: CaseCache, split: CaseSplit, into: Path) -> None:
+        self.tuning, self.split, self.into = tuning, split, into
+        self.train_cases = _cached(case_cache, split.train)
+        self.learner, self.loading = make_learner(
+            tuning.task.target, tuning.start, tuning.config, self.train_cases, tuning.seed
+        )
+        self.samples = self._samples(case_cache)
+        self.spacing_mm = middle_spacing_mm(split.train)  # once: scans may be gone when the training ends
+
+    def _samples(self, case_cache: CaseCache) -> RunSamples:
+        """Augmented patches to train on; patches of what is held out, or the middle of each case that has one label."""
+        config, seed, held_out = self.tuning.config, self.tuning.seed, _cached(case_cache, self.split.val)
+        reach, foreground = config.augmentation.reach(config.size), config.foreground
+        sampler = PatchSampler(case_cache, self.train_cases, config.size, reach=reach, foreground=foreground)
+        training = CubeStream(sampler, self.learner.views, seed=seed, name="train")
+        if self.tuning.task.target.dense and held_out:
+            patches = PatchSampler(case_cache, held_out, config.size, foreground=foreground)
+            validation = CubeStream(patches, _unchanged, seed=seed, name="validation")
+            return RunSamples(training, validation, config.plan.val_cubes)
+        return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out))
 
     def materials(self) -> Materials:
-        """Hand out the batches and the keeping of files."""
-        return Materials(
-            training=lambda first, passes: self.batches.training(self.training, first, passes),
-            validation=self._held_out if self.num_val else None,
-            keep_best=self._keep_best,
-            after_validation=lambda step: None,
-        )
+        """What the training loop works on."""
+        return self.samples.materials(self.tuning.config.plan, self.tuning.fabric, keep_best=self._keep_best)
 
-    def _held_out(self) -> Iterator[Batch]:
-        return self.batches.held_out(self.validation, self.num_val)
+    def train(self) -> bool:
+        """Train the network; whether it was done rather than stopped."""
+        tuning = self.tuning
+        plan, fabric = tuning.config.plan, tuning.fabric
+        training = Training(
+            self.learner, plan, self.materials(), self.into, fabric=fabric, seed=tuning.seed, console=tuning.console
+        )
+        if fabric.is_global_zero:
+            self._begin()
+        outcome = training.run()
+        if outcome.stopped:
+            at = f"step {outcome.state.step} of {plan.steps}"
+            tuning.say(f"stopped by {outcome.stopped} at {at}; the same command goes on from there")
+        elif fabric.is_global_zero:
+            self._finish(outcome)
+        fabric.barrier()
+        return outcome.stopped is None
+
+    def _begin(self) -> None:
+        """Write down what the run is made of, and tell the user."""
+        tuning, target = self.tuning, self.tuning.task.target
+        remember(self.into, tuning.settings(self.split), tuning.task.place)
+        write_cases(self.into, self.split, target)
+        write_untaught(self.into, self.split, target)
+        write_json(self.into / LOADING, loading_report(tuning.start, self.loading))
+        tuning.say(greeting(tuning.task, tuning.start, tuning.config, self.split))
+        _show_loading(tuning.start, self.loading, tuning.console)
+        if self.into != tuning.into:
+            tuning.say(f"fold: {self.into.name}")
+        for line in warnings_of(tuning.task.modality, target, tuning.config.reading, self.train_cases):
+            tuning.say(line)
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Write the last network, and the provenance."""
+        for name in (LAST,) if self.split.val else (LAST, BEST):
+            self._save(name, outcome.state.step, {})
+        self.tuning.certify(self.into, self.split)
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
-        save_network(self.into / BEST, _network(self.learner), self.notes(step, metrics))
+        self._save(BEST, step, metrics)
 
-    def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
-        """What a weights file says."""
-        return self.tuning.notes(step, metrics, self.division, self.taught_mm)
+    def _save(self, name: str, step: int, metrics: dict[str, float]) -> None:
+        save_network(self.into / name, kept_network(self.learner.network), self._notes(step, metrics))
+
+    def _notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
+        """What a weights file says of its making, and all that a prediction needs."""
+        task, config = self.tuning.task, self.tuning.config
+        return {
+            "target": describe(task.target),
+            "reading": describe(config.reading),
+            "taught_mm": self.spacing_mm,
+            "patch": list(config.size),
+            "channels": len(task.channels),
+            "channel_names": list(task.channels),
+            "task": task.name,
+            "from": self.tuning.start.given,
+            "approach": describe(config),
+            "cases": {"train": len(self.split.train), "val": len(self.split.val)},
+            "seed": self.tuning.seed,
+            "step": step,
+            "figures": {f"val_{name}": value for name, value in metrics.items()},
+        }
 
 
-def _as_they_are(sample: Any, rng: Any) -> Any:
+def _show_loading(start: Initialization, loading: LoadingMap | None, console: Console) -> None:
+    """Print what became of the weights of the start."""
+    if start.loaded:
+        name = Path(start.given).name
+        console.print(start.loaded.report.table(f"1. From {name} ({start.loaded.format}) to its own network"))
+    if loading:
+        console.print(loading.table("2. From that network to the task's") if start.loaded else loading.table())
+
+
+def _cached(case_cache: CaseCache, cases: Sequence[Case]) -> list[CachedCase]:
+    return [case_cache.case(case.id) for case in cases]
+
+
+def _unchanged(sample: Any, rng: Any) -> Any:
     """Views of what is held out: nothing is augmented."""
     return sample
-
-
-def _network(learner: Learner) -> Network:
-    network = learner.network
-    if not isinstance(network, Network):
-        raise TypeError(f"a learner's network is kept, and {type(network).__name__} is none")
-    return network
-
-
-def _prepare(case: Case, *, target: Target, reading: Any, into: Path) -> str:
-    """Read one case; what is wrong with it, or nothing."""
-    try:
-        cache_case(case, target=target, reading=reading, into=into)
-    except UnreadableError as error:
-        return f"{case.images[0].path}: {error}"
-    return ""
 
 
 def _fingerprint_of(start: Initialization) -> str:

@@ -12,39 +12,38 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.store.case_cache import CachedCase
 
-WITHOUT_SPACING = ("row", "npy", "picture")  # kinds of sources that do not know how fine they are
 MOST_NAMED = 12  # labels in a line
 
 
-def warnings_of(task_modality: str, target: Target, reading: Reading, taught: Sequence[CachedCase]) -> Iterator[str]:
+def warnings_of(task_modality: str, target: Target, reading: Reading, cases: Sequence[CachedCase]) -> Iterator[str]:
     """Lines for the user, before the training.
 
     Args:
         task_modality: as the data declare it, or "".
         target: of the task.
         reading: how images are read.
-        taught: the training cases.
+        cases: to train on.
     """
     if isinstance(reading.intensity, Percentiles) and not task_modality:
         yield (
             "modality: nobody said, so each image is scaled by its own percentiles; if these are CT, --modality CT "
             "reads them in Hounsfield units"
         )
-    if target.kind != "segmentation":  # classes without a case are refused
+    if not target.dense:  # a class without a case is refused by its learner
         return
-    held = [sum(case.num_voxels[k] > 0 for case in taught) for k in range(len(target.labels))]
+    held = [sum(case.num_voxels[k] > 0 for case in cases) for k in range(len(target.labels))]
     if never := [name for name, num in zip(target.names, held, strict=True) if not num]:
         more = f" and {len(never) - MOST_NAMED} more" if len(never) > MOST_NAMED else ""
         named = ", ".join(never[:MOST_NAMED]) + more
         yield f"warning: no training case holds {named}, so that cannot be learned; use more cases, or leave it out"
-    if empty := sum(not any(case.num_voxels) for case in taught):
-        yield f"warning: the masks of {empty} of {len(taught)} training cases are empty; is nothing there to be found?"
+    if empty := sum(not any(case.num_voxels) for case in cases):
+        yield f"warning: the masks of {empty} of {len(cases)} training cases are empty; is nothing there to be found?"
 
 
-def middle_step_mm(cases: Sequence[Case]) -> list[float] | None:
+def middle_spacing_mm(cases: Sequence[Case]) -> list[float] | None:
     """The median spacing of cases along X, Y and Z; None where their files do not tell."""
     first = [case.images[0] for case in cases]
-    if any(source.kind in WITHOUT_SPACING for source in first):
+    if not all(source.format.knows_spacing for source in first):
         return None
     scans = functools.cache(image_size_of)  # of candidates, a scan has many
     steps = np.median([scans(source.whole()).spacing_mm for source in first], axis=0)

@@ -1,25 +1,26 @@
 """The cases that a folder, a file or a table asks predictions for."""
 
-import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.file_type import ending_of
-from modelsgenesis.data.formats.headers import read_claims
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import ALSO
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.data.store.scan import MODALITIES
-from modelsgenesis.tasks.assembly import one_source, with_modality
-
-CHANNEL = re.compile(r"(.+)_(\d{4})$")  # of nnU-Net: CASE_0001 is channel 1 of CASE
+from modelsgenesis.tasks.case_finder import (
+    channel_of,
+    image_columns,
+    images_in,
+    in_order,
+    modality_in,
+    unique_cases,
+    with_modality,
+)
 
 
 def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False) -> tuple[list[Case], list[Problem]]:
@@ -42,20 +43,18 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
         sources, problems = find_sources(scans, skip=skip, pictures=pictures)
         root = scans if scans.is_dir() else scans.parent
         cases = _in_folder(sources, root, channels, problems)
-    return _unique(cases, problems), problems
+    return unique_cases(cases, problems), problems
 
 
 def _in_table(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
     rows, columns = read_table(path)
-    numbered = list(itertools.takewhile(columns.__contains__, (f"image_{number}" for number in itertools.count())))
-    by_channel = ["image"] if "image" in columns else numbered
-    if not by_channel:
-        raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
+    by_channel = image_columns(columns, path)
     problems: list[Problem] = []
     found: list[tuple[str, tuple[Source, ...]]] = []
     for row in rows:
         try:
-            images = tuple(_named(row[column], row.get("modality", ""), path.parent) for column in by_channel)
+            entries, modality = images_in(row, by_channel), modality_in(row)
+            images = tuple(with_modality(one_source(path.parent / entry, path.parent), modality) for entry in entries)
             found.append((row.get("id", ""), _split(images, channels)))
         except UnreadableError as error:
             problems.append(error.at(path.parent / row[by_channel[0]]))
@@ -63,29 +62,21 @@ def _in_table(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
     return [Case(fit(id_) if id_ else next(without), images) for id_, images in found], problems
 
 
-def _named(entry: str, modality: str, root: Path) -> Source:
-    if not entry:
-        raise UnreadableError("a row names no image", "name one, or delete the row")
-    if modality.upper() not in ALSO:
-        raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
-    return with_modality(one_source(root / entry, root), ALSO[modality.upper()])
-
-
 def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: list[Problem]) -> list[Case]:
     """Each source a case; or the channels of one together, where all names end in a channel's number.
 
     Channels are counted from 0000: of scan_0001, scan_0002 ... each is a case.
     """
-    parted = [CHANNEL.match(_stem(source)) for source in sources]
-    if all(parted) and any(int(found[2]) == 0 for found in parted if found):
+    parted = [channel_of(_stem(source)) for source in sources]
+    if all(parted) and any(found[1] == 0 for found in parted if found):
         cases: dict[tuple[Path, str], dict[int, Source]] = {}
         for source, found in zip(sources, parted, strict=True):
             if found is not None:
-                cases.setdefault((source.path.parent, found[1]), {})[int(found[2])] = source
+                cases.setdefault((source.path.parent, found[0]), {})[found[1]] = source
         return [
             Case(name, images)
             for (_, name), by_channel in cases.items()
-            if (images := _whole(by_channel, channels, problems))
+            if (images := in_order(by_channel, channels, problems, "where the network takes"))
         ]
     whole = []
     for source in sources:
@@ -97,26 +88,17 @@ def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: l
     return [Case(id_, images) for id_, images in zip(ids, whole, strict=True)]
 
 
-def _whole(by_channel: dict[int, Source], channels: int, problems: list[Problem]) -> tuple[Source, ...]:
-    if sorted(by_channel) == list(range(channels)):
-        return tuple(by_channel[number] for number in range(channels))
-    there = ", ".join(f"{number:04d}" for number in sorted(by_channel))
-    what = f"it has channels {there}, but the network takes {channels}"
-    problems.append(Problem(by_channel[min(by_channel)].path, what, "add what is missing, or take another network"))
-    return ()
-
-
 def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
     """The channels of a 4D file as sources of their own.
 
     Raises:
         UnreadableError: the case has not as many channels as the network takes.
     """
-    if images[0].kind == "cubes":
+    if images[0].format.is_stack:
         raise UnreadableError("a file of many cubes, not a scan", "give the scans themselves")
-    if len(images) == 1 and images[0].kind == "image" and images[0].index is None and channels > 1:
-        size = read_claims(images[0].path).size
-        images = tuple(replace(images[0], index=number) for number in range(size[3] if len(size) == 4 else 1))
+    if len(images) == 1 and images[0].index is None and channels > 1:
+        num = images[0].format.read_header(images[0]).num_volumes
+        images = tuple(replace(images[0], index=number) for number in range(num))
     if len(images) != channels:
         many = f"{len(images)} channel{'s' * (len(images) != 1)}"
         raise UnreadableError(f"it has {many}, but the network takes {channels}", "give each case all its channels")
@@ -152,15 +134,4 @@ def _below(folder: Path, root: Path) -> tuple[str, ...]:
 
 def _stem(source: Source) -> str:
     name = source.path.name
-    return name[: len(name) - len(ending_of(source.path))] if source.kind != "dicom" else name
-
-
-def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
-    """Leave out a second case of one id; names of files may differ in nothing but capitals."""
-    first: dict[str, Case] = {}
-    for case in cases:
-        other = first.setdefault(case.id.casefold(), case)
-        if other is not case:
-            what = f"two cases are called {case.id}: the other is {other.images[0].path}"
-            problems.append(Problem(case.images[0].path, what, "give each case an id of its own, in a CSV"))
-    return list(first.values())
+    return name[: len(name) - len(ending_of(source.path))] if not source.format.is_directory else name

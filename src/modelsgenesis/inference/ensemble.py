@@ -12,13 +12,13 @@ from modelsgenesis.nets.memory_layout import put_channels_last
 
 
 class Ensemble:
-    """Fine-tuned networks of one target, asked as one.
+    """Fine-tuned networks of one target, used as one.
 
     Args:
-        networks: that answer (B, C, *space) with logits or numbers (B, outputs[, *space]).
-        target: what was asked of them.
+        networks: that make logits or numbers (B, outputs[, *space]) of (B, C, *space).
+        target: of them all.
         machine: to compute on.
-        mirror: axes of space; also ask with every combination of them mirrored, eight times for all of 3D.
+        mirror: axes of space; also predict with every combination of them mirrored, eight times for all of 3D.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Ensemble:
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
-        """Answer windows, float32 (B, C, *space) in [0, 1].
+        """Predict windows, float32 (B, C, *space) in [0, 1].
 
         Returns:
             float32 (B, outputs[, *space]) on the device: probabilities, or the numbers of a regression.
@@ -44,17 +44,14 @@ class Ensemble:
         for flip in flips:
             mirrored = windows.flip(flip) if flip else windows
             for network in self.networks:
-                answer = self._ask(network, mirrored)
-                answer = answer.flip(flip) if flip and answer.ndim > 2 else answer
-                total = answer if total is None else total.add_(answer)
+                predicted = self._predicted(network, mirrored)
+                predicted = predicted.flip(flip) if flip and predicted.ndim > 2 else predicted
+                total = predicted if total is None else total.add_(predicted)
         if total is None:
             raise ValueError("an ensemble of no networks; give one or more")
         return total.div_(len(self.networks) * len(flips))
 
-    def _ask(self, network: nn.Module, windows: Tensor) -> Tensor:
+    def _predicted(self, network: nn.Module, windows: Tensor) -> Tensor:
         with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.bf16):
-            answer: Tensor = network(windows)
-        answer = answer.float()
-        if self.target.kind == "regression":
-            return answer
-        return answer.softmax(1) if self.target.exclusive else answer.sigmoid()
+            outputs: Tensor = network(windows)
+        return self.target.predicted(outputs.float())

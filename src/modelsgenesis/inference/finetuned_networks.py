@@ -56,7 +56,7 @@ class FineTuned:
         networks = [load_network(file) for file in self.files]
         for file, network in zip(self.files, networks, strict=True):
             outputs = network.out_features if isinstance(network, Classifier) else getattr(network, "out_channels", 0)
-            wanted = (len(self.patch), self.channels, self.target.num_outputs, self.target.kind == "segmentation")
+            wanted = (len(self.patch), self.channels, self.target.num_outputs, self.target.dense)
             if (network.axes, network.in_channels, outputs, not isinstance(network, Classifier)) != wanted:
                 raise WeightsError(f"{file}: the network is not the one that its notes describe; fine-tune again")
             check_divides(self.patch, network.stride, type(network).__name__)

@@ -12,8 +12,8 @@ from monai.transforms import InvertibleTransform, MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.naming import rebuild
-from modelsgenesis.data.formats.headers import MAX_VOXELS
 from modelsgenesis.data.images import scaled
 from modelsgenesis.data.intensity import Intensity
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise

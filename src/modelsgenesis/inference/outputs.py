@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import fit
-from modelsgenesis.core.target import Target
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image
@@ -20,10 +21,9 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
-from modelsgenesis.finetuning.training_cases import WITHOUT_SPACING
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
-from modelsgenesis.inference.volume_prediction import Segmentation, answer_whole, segment
+from modelsgenesis.inference.volume_prediction import MaskPrediction, predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were taught on
@@ -56,23 +56,14 @@ class Wanted:
 
     def extras(self, case: Case) -> list[str]:
         """What is written of a case beside its mask."""
-        if self.tuned.target.kind != "segmentation":
+        if not isinstance(self.tuned.target, MaskTarget):
             return []
         asked = {
-            "seg": self.seg and case.images[0].kind == "dicom" and case.images[0].box is None,
+            "seg": self.seg and case.images[0].format.is_directory and case.images[0].box is None,
             PROBABILITIES: self.probabilities,
             PICTURES: self.pictures,
         }
         return [name for name, yes in asked.items() if yes]
-
-
-def columns_of(target: Target) -> tuple[str, ...]:
-    """The columns of predictions.csv."""
-    if target.kind == "segmentation":
-        return "id", "image", "prediction", "status"
-    if target.kind == "classification":
-        return "id", "image", "class", *(f"p_{name}" for name in target.names)
-    return "id", "image", *target.names
 
 
 def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, root: Path, tick: Tick) -> dict[str, Any]:
@@ -102,15 +93,18 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
     tick(case.id, 0, len(windows.places))
     notes = [(note, "have a look at the scan") for note in image.notes]
-    notes += spacing_notes(image, wanted.tuned) if case.images[0].kind not in WITHOUT_SPACING else []
+    notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
     row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
-    if ensemble.target.kind != "segmentation":
-        answer = answer_whole(image, ensemble, windows, batch_size=wanted.batch_size, tick=count)
-        return {"row": row | answer_row(ensemble.target, answer), "files": [], "extras": [], "notes": notes}
+    target = wanted.tuned.target
+    if isinstance(target, TableTarget):
+        numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
+        return {"row": row | target.row(numbers), "files": [], "extras": [], "notes": notes}
+    if not isinstance(target, MaskTarget):
+        raise TypeError(f"a {target.kind} has neither masks nor numbers")
     found = segment(
-        image, ensemble, windows, batch_size=wanted.batch_size, probabilities=wanted.probabilities, tick=count
+        image, ensemble, target, windows, batch_size=wanted.batch_size, probabilities=wanted.probabilities, tick=count
     )
-    masks = list(_write_masks(case, found, image, wanted, into))
+    masks = list(_write_masks(case, found, target, image, wanted, into))
     extras = wanted.extras(case)
     files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
@@ -153,50 +147,18 @@ def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
         )
 
 
-def answer_row(target: Target, answer: NDArray[Any]) -> dict[str, str]:
-    """The answer for a whole image as columns of the table.
-
-    Args:
-        target: of classification or regression.
-        answer: (outputs,), probabilities or numbers.
-    """
-    if target.kind == "regression":
-        return {name: f"{value:.6g}" for name, value in zip(target.names, answer, strict=True)}
-    said = [target.names[int(np.argmax(answer))]]
-    if not target.exclusive:
-        said = [name for name, p in zip(target.names, answer, strict=True) if p > 0.5]
-    return {"class": ";".join(said)} | {f"p_{name}": f"{p:.6f}" for name, p in zip(target.names, answer, strict=True)}
-
-
-def _write_masks(case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path) -> Iterator[str]:
-    """Write one map of the labels' own values, or where labels overlap one mask a label; the names of the files."""
+def _write_masks(
+    case: Case, found: MaskPrediction, target: MaskTarget, image: Image, wanted: Wanted, into: Path
+) -> Iterator[str]:
+    """Write the masks as the target's label map has them in files; the names of the files."""
     ending = ending_like(case.images[0]) if wanted.format == "source" else NIFTI
-    target = wanted.tuned.target
-    if target.exclusive:
-        write_mask(into / f"{case.id}{ending}", with_values(found.classes[0], target), image.geometry)
-        yield f"{case.id}{ending}"
-        return
-    for name, mask in zip(target.names, found.classes, strict=True):
-        write_mask(into / f"{case.id}__{fit(name)}{ending}", mask, image.geometry)
-        yield f"{case.id}__{fit(name)}{ending}"
-
-
-def with_values(classes: NDArray[np.uint8], target: Target) -> NDArray[Any]:
-    """Put each label's own value in place of its class, in the smallest type that holds them all."""
-    values = [0, *(label.values[0] if label.values else k for k, label in enumerate(target.labels, start=1))]
-    if values == list(range(len(values))):
-        return classes
-    least, most = min(values), max(values)
-    kind = next(kind for kind in (np.uint8, np.uint16, np.int16, np.int32) if _holds(kind, least, most))
-    return np.array(values, kind)[classes]
-
-
-def _holds(kind: Any, least: int, most: int) -> bool:
-    return bool(np.iinfo(kind).min <= least and most <= np.iinfo(kind).max)
+    for suffix, mask in target.label_map.files(found.classes):
+        write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry)
+        yield f"{case.id}{suffix}{ending}"
 
 
 def _write_extras(
-    case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path, notes: list[tuple[str, str]]
+    case: Case, found: MaskPrediction, image: Image, wanted: Wanted, into: Path, notes: list[tuple[str, str]]
 ) -> Iterator[str]:
     """Write what is wanted beside the mask; the names of the files. What cannot be becomes a note."""
     names = wanted.tuned.target.names
@@ -219,7 +181,7 @@ def _write_extras(
         yield _draw(case, found, image, wanted, into)
 
 
-def _draw(case: Case, found: Segmentation, image: Image, wanted: Wanted, into: Path) -> str:
+def _draw(case: Case, found: MaskPrediction, image: Image, wanted: Wanted, into: Path) -> str:
     """Draw the mask on the scan as its file has it, not as the network saw it."""
     from modelsgenesis.figures.overlay import overlay, overlay_sheet
 

@@ -25,13 +25,12 @@ from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
-from modelsgenesis.inference.outputs import RECORDS, Wanted, columns_of, predict_case
+from modelsgenesis.inference.outputs import RECORDS, Wanted, predict_case
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 SETTINGS = "settings.json"
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
-OVERLAP = {"segmentation": 0.5, "classification": 0.25, "regression": 0.25}
 
 
 def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptions) -> Path:
@@ -56,7 +55,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
     machine = find_machine(options.accelerator, options.precision)
     tuned = find_fine_tuned(runs)
-    overlap = OVERLAP[tuned.target.kind] if options.overlap is None else options.overlap
+    overlap = tuned.target.overlap if options.overlap is None else options.overlap
     if not 0 <= overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     settings = {"overlap": overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format}
@@ -80,7 +79,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-        write_table(into / PREDICTIONS, columns_of(tuned.target), [row for row in rows if row])
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), [row for row in rows if row])
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(_nothing(scans, into, problems))
@@ -151,10 +150,8 @@ def _predict_each(
             if record is not None:
                 problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
                 rows.append(record["row"])
-            elif ensemble.target.kind == "segmentation":
-                rows.append(
-                    {"id": case.id, "image": os.path.abspath(case.images[0].path), "prediction": "", "status": "failed"}
-                )
+            elif failed := ensemble.target.failed_row:
+                rows.append({"id": case.id, "image": os.path.abspath(case.images[0].path), **failed})
             count(record is not None)
     return rows
 

@@ -13,29 +13,29 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.windows import Place, Windows
 
 ROWS = 8  # that are handed on together
-BATCH_VOXELS = 2**20  # of the windows asked together, unless a number of windows is given
+BATCH_VOXELS = 2**20  # of the windows predicted together, unless a number of windows is given
 
 Tick = Callable[[int], object]
 
 
 def num_together(patch: Place, batch_size: int | None) -> int:
-    """How many windows are asked at once: as given, or about a million voxels."""
+    """How many windows are predicted at once: as given, or about a million voxels."""
     return batch_size or max(1, BATCH_VOXELS // int(np.prod(patch)))
 
 
-def answers(
+def predictions(
     image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
 ) -> Iterator[tuple[Place, Tensor]]:
-    """Ask about every window, in order.
+    """Predict every window, in order.
 
     Args:
         image: scaled window by window, so that it stays in its own dtype.
-        ensemble: to ask.
+        ensemble: that predicts.
         windows: of the image.
         batch_size: windows at a time; None is as many as make up a million voxels.
-        tick: told how many windows were answered, each time.
+        tick: called with the number of windows that were predicted, each time.
     Yields:
-        The first voxel of a window and its answer, (outputs[, *patch]) on the device.
+        The first voxel of a window and its prediction, (outputs[, *patch]) on the device.
     """
     together = num_together(windows.patch, batch_size)
     for first in range(0, len(windows.places), together):
@@ -60,10 +60,10 @@ def rows(
 
     Args:
         image: to sweep.
-        ensemble: to ask.
+        ensemble: that predicts.
         windows: of the image.
-        batch_size: as for `answers`.
-        tick: as for `answers`.
+        batch_size: as for `predictions`.
+        tick: as for `predictions`.
     Yields:
         (outputs, n, Y, Z), n rows along X at a time, in order; the image whole in the end.
     """
@@ -73,13 +73,13 @@ def rows(
     slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights
     weights = windows.weights().to(device)
     base = 0  # which row of the padded image the slab begins with
-    for (x, y, z), answer in answers(image, ensemble, windows, batch_size=batch_size, tick=tick):
+    for (x, y, z), predicted in predictions(image, ensemble, windows, batch_size=batch_size, tick=tick):
         if x > base:
             yield from _whole(slab[:, : x - base], base, windows)
             _advance(slab, x - base)
             base = x
         here = (slice(None), slice(y, y + windows.patch[1]), slice(z, z + windows.patch[2]))
-        slab[:outputs, *here].addcmul_(answer.to(device), weights)
+        slab[:outputs, *here].addcmul_(predicted.to(device), weights)
         slab[outputs, *here].add_(weights)
     yield from _whole(slab, base, windows)
 

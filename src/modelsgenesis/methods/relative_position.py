@@ -13,13 +13,13 @@ from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, teach
 
 
 class RelativePosition(Learner):
-    """Tell which of its 26 neighbours (8 in 2D) a cell's companion is; the encoder alone is taught.
+    """Tell which of its 26 neighbours (8 in 2D) a cell's companion is; the encoder alone is trained.
 
     The cells are two of the cube's 2 x 2 x 2, which among them lie in all 26 directions. The published grid of
     3 x 3 x 3 with the first cell in its middle asks the same of cells a third of the size, too small for usual cubes.
 
     Args:
-        backbone: whose encoder is taught.
+        backbone: whose encoder is trained.
         gap: part of half a cube's side that lies between cells, on the average, in [0, 1).
         hidden: neurons that see both cells before the answer.
     Raises:

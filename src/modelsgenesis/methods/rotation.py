@@ -14,14 +14,14 @@ MOST = {2: 4, 3: 10}  # turns, by the axes of space
 
 
 class Rotation(Learner):
-    """Tell by how much and about which axis a cube was turned; the encoder alone is taught.
+    """Tell by how much and about which axis a cube was turned; the encoder alone is trained.
 
     The choice is among no turn and those by 90, 180 and 270 degrees about each axis, ten in 3D and four in 2D, less
     those that change the cube's sides: of 64 x 64 x 32 six are left. Nothing is flipped, since two flips are a turn.
     Where voxels are not cubes themselves, a quarter turn shows by their stretch: resample first.
 
     Args:
-        backbone: whose encoder is taught.
+        backbone: whose encoder is trained.
     Source: Gidaris et al. 2018; in 3D Taleb et al. 2020, "3D self-supervised methods for medical imaging".
     """
 

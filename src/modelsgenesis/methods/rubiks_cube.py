@@ -18,14 +18,14 @@ PLANES = ((0, 1), (1, 2))  # of the half turns: about Z and, in 3D, about X
 
 
 class RubiksCube(Learner):
-    """Tell in which order a cube's cells are, and which of them were turned; the encoder alone is taught.
+    """Tell in which order a cube's cells are, and which of them were turned; the encoder alone is trained.
 
     The first published form, without masking: 2 x 2 x 2 cells (2 x 2 in 2D) with a gap between them pass the same
     encoder one by one; from all their features together one layer tells the order, of `num_orders` that differ much,
     and another for each cell and axis whether it got a half turn, which any cell survives in shape.
 
     Args:
-        backbone: whose encoder is taught.
+        backbone: whose encoder is trained.
         num_orders: to choose from, 2 or more; of four cells there are 24 at most.
         gap: part of half a cube's side that lies between cells, on the average, in [0, 1).
         weight: of the order in the loss, in [0, 1]; the rest is the turns'.

@@ -5,9 +5,9 @@ from modelsgenesis.core.errors import DataError
 MORE_IS_BETTER = (
     "dice", "iou", "surface_dice",
     "auc", "auc_patient", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
-    "r2", "pearson", "spearman",
+    "r2", "pearson", "spearman", "within_2mm", "within_4mm", "within_8mm",
 )  # fmt: skip
-LESS_IS_BETTER = ("hd95_mm", "brier", "calibration_error", "mae", "rmse")
+LESS_IS_BETTER = ("hd95_mm", "brier", "calibration_error", "mae", "rmse", "mean_radial_error_mm")
 NEITHER_IS_BETTER = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")
 
 

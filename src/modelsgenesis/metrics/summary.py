@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, weighted_means
 
-MEAN = "mean of labels"
+MEAN = "mean of labels"  # the line that sums up masks
+ALL = "all labels"  # the line that sums up a table
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Pre-train a network on a store of unlabelled scans."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,9 +25,10 @@ from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes import find as find_recipe
 from modelsgenesis.recipes.nnunet_plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.run_folder import Batches, is_done, remember
+from modelsgenesis.training.run_folder import is_done, remember
 from modelsgenesis.weights.files import save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
@@ -121,22 +121,16 @@ class _Work:
             CubeStream(self.samplers[0], made, seed=seed, name="train"),
             CubeStream(self.samplers[1], learner.views, seed=seed, name="validation"),
         ]
-        self.batches = Batches(recipe.plan, fabric)
 
     def materials(self) -> Materials:
         """Hand out the batches and the keeping of files."""
-        return Materials(self._training, self._validation, self._keep_best, self._draw)
+        samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes)
+        return samples.materials(self.recipe.plan, self.fabric, keep_best=self._keep_best, after_validation=self._draw)
 
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
         """What a weights file says of its making."""
         taught = taught_parts(self.learner.backbone)
         return {"recipe": describe(self.recipe), "taught": taught, "seed": self.seed, "step": step, "figures": metrics}
-
-    def _training(self, first: int, passes: int) -> Iterator[Batch]:
-        return self.batches.training(self.streams[0], first, passes)
-
-    def _validation(self) -> Iterator[Batch]:
-        return self.batches.held_out(self.streams[1], self.recipe.plan.val_cubes)
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}

@@ -78,7 +78,7 @@ def recalibrate(source: str | Path, store: Path, into: Path, options: Recalibrat
         read_provenance(into, VERB)
     opened, console = load_weights(source), Console(stderr=True, quiet=options.quiet)
     target = rebuild(opened.notes.get("target"))
-    if isinstance(target, Target) and target.kind != "segmentation":
+    if isinstance(target, Target) and not target.dense:
         raise WeightsError(f"{source}: is a {target.kind} network; recalibrate the one it started from, and tune anew")
     cubes = _Cubes(Store.open(store), _spec(opened, recipe, source), seed, find_machine(options.accelerator).device)
     network = opened.network.to(cubes.device)
@@ -139,7 +139,7 @@ def _as_they_are(cube: Any, rng: Any) -> Any:
 
 
 def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> CubeSpec:
-    """The cubes of the recipe that was asked for, else those that the network was taught on."""
+    """The cubes of the recipe that was asked for, else those that the network was trained on."""
     if recipe is not None:
         return find_recipe(recipe).cubes
     taught = rebuild(opened.notes.get("recipe"))
@@ -148,7 +148,7 @@ def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> Cube
     reading = opened.reading or rebuild(opened.notes.get("reading"))
     if not isinstance(reading, Reading):
         raise WeightsError(
-            f"{source}: does not say which cubes it was taught on; name a recipe that has them: --recipe"
+            f"{source}: does not say which cubes it was trained on; name a recipe that has them: --recipe"
         )
     size = opened.size or rebuild(opened.notes.get("patch")) or CubeSpec().size
     return CubeSpec(size=tuple(size), intensity=reading.intensity, rule="not_mostly_air")

@@ -8,27 +8,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.core.target import Target
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
 from modelsgenesis.evaluation.mask_comparison import Rules
-from modelsgenesis.evaluation.mask_page import number
 from modelsgenesis.evaluation.matching import find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.table_predictions import (
-    Answer,
-    class_words,
-    error_of,
-    match_answers,
-    read_told,
-    said_words,
-    true_values,
+    TablePrediction,
+    match_rows,
+    read_predictions,
 )
 from modelsgenesis.figures.overlay import Overlay, overlay_sheet
 from modelsgenesis.figures.page import webp
@@ -43,14 +39,14 @@ INCHES = 2.1  # of a picture
 LONGEST = 32  # letters above it
 FLAT = "image"  # the one plane of a 2D picture
 
-OUTLINES = (
+CONTOURS = (
     "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
     "labelled, the same for all arms; the patient's right is on the picture's left. Cases are ranked by their {metric} "
     "over all arms and seeds at that number of labelled cases."
 )
-ANSWERS = (
-    "{shown} of each case, what is true, and what the run of seed {seed} of each arm said of it, with the "
-    "probability it gave. Cases are ranked by the error of all arms' answers at that number of labelled cases."
+PREDICTIONS = (
+    "{shown} of each case, what is true, and what the run of seed {seed} of each arm predicted, with the "
+    "probability it gave. Cases are ranked by the error of all arms' predictions at that number of labelled cases."
 )
 
 
@@ -70,7 +66,7 @@ class Sheet:
 
 
 def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[list[Sheet], str]:
-    """Draw the worst and the best cases with the fewest and with the most labels that all arms were taught on.
+    """Draw the worst and the best cases with the fewest and with the most labels that all arms were trained on.
 
     Args:
         folder: of the benchmark.
@@ -95,7 +91,7 @@ def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[l
             except GenesisError as error:
                 return sheets, f"No cases are pictured: {error}"
             sheets.append(Sheet(path, title, caption))
-    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was taught on."
+    return sheets, "" if sheets else "No cases are pictured: there is no number of cases that every arm was trained on."
 
 
 def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: str) -> Path:
@@ -121,20 +117,22 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     if missing := [place for place in places.values() if not (place / "run" / TEST).is_file()]:
         raise DataError(f"the folder of a run is not here ({missing[0].relative_to(folder)})")
     first = places[arms[0]]
-    asked = predicted_target(first / "predictions")
-    kind = asked.kind if asked else None
-    task = read_truth(first / "run" / TEST, first / "predictions", asked, kind=kind)
-    target = asked or task.target
-    if target.kind == "segmentation":
-        caption = OUTLINES.format(seed=seed, metric=found.title)
-        return _outlines(found, cases, seed, places, task, target), target.names, caption
-    rows = _answers(places, task, target)
+    of_network = predicted_target(first / "predictions")
+    kind = of_network.kind if of_network else None
+    task = read_truth(first / "run" / TEST, first / "predictions", of_network, kind=kind)
+    target = of_network or task.target
+    if isinstance(target, MaskTarget):
+        caption = CONTOURS.format(seed=seed, metric=found.title)
+        return _contours(found, cases, seed, places, task, target), target.names, caption
+    if not isinstance(target, TableTarget) or not isinstance(task.target, TableTarget):
+        raise DataError(f"cases of {target.kind} cannot be pictured")
+    rows = _predictions(places, task.cases, task.target, target)
     flat = all(plane.name == FLAT for row in rows for plane in row.planes)
-    return rows, (), ANSWERS.format(seed=seed, shown="The picture" if flat else "The middle slice")
+    return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if flat else "The middle slice")
 
 
-def _outlines(
-    found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: Target
+def _contours(
+    found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: MaskTarget
 ) -> list[Overlay]:
     scores: dict[str, list[float]] = defaultdict(list)
     own: dict[tuple[str, str], float] = {}
@@ -153,8 +151,8 @@ def _outlines(
     for which, some in _ends(ranked, PICTURED):
         for name in some:
             pairs = [match([by_id[name]], each, target)[0][0] for each in predicted.values()]
-            titles = [f"{arm}   {number(own.get((name, arm), np.nan))}" for arm in places]
-            mean = number(float(np.mean(scores[name])))
+            titles = [f"{arm}   {short_number(own.get((name, arm), np.nan))}" for arm in places]
+            mean = short_number(float(np.mean(scores[name])))
             caption = f"{which}: {name}   {found.title} {mean}, mean of {len(scores[name])} runs"
             rows.append(pictures_of(pairs, rules, titles, caption))
     if not rows:
@@ -162,30 +160,31 @@ def _outlines(
     return rows
 
 
-def _answers(places: Mapping[str, Path], task: Task, target: Target) -> list[Overlay]:
-    by_arm = {arm: _answers_of(place, task.cases, target) for arm, place in places.items()}
-    answered = [k for k in range(len(task.cases)) if all(some[k].status == "compared" for some in by_arm.values())]
-    if not answered:
-        raise DataError("no test case was answered by every arm")
-    truth = np.array([true_values(task.cases[k], task.target, target) for k in answered])
-    errors = np.mean([error_of(_said(some, answered), truth, target) for some in by_arm.values()], axis=0)
+def _predictions(
+    places: Mapping[str, Path], cases: Sequence[Case], of_truth: TableTarget, target: TableTarget
+) -> list[Overlay]:
+    by_arm = {arm: _predictions_of(place, cases, target) for arm, place in places.items()}
+    there = [k for k in range(len(cases)) if all(some[k].status == "compared" for some in by_arm.values())]
+    if not there:
+        raise DataError("no test case was predicted by every arm")
+    truth = np.array([target.true_values(cases[k].values, of_truth) for k in there])
+    errors = np.mean([target.errors(_values(some, there), truth) for some in by_arm.values()], axis=0)
     rows = []
     for which, some in _ends([int(k) for k in np.argsort(-errors, kind="stable")], IN_ROW):
         titles = []
         for k in some:
-            lines = [shortened(task.cases[answered[k]].id), f"true: {_true_words(truth[k], target)}"]
-            titles.append(
-                "\n".join([*lines, *(f"{arm}: {_said_words(by_arm[arm][answered[k]], target)}" for arm in places)])
-            )
-        rows.append(case_pictures([task.cases[answered[k]] for k in some], titles, f"{which} answers"))
+            lines = [shortened(cases[there[k]].id), f"true: {target.true_words(truth[k])}"]
+            lines += [f"{arm}: {target.predicted_words(by_arm[arm][there[k]].values)}" for arm in places]
+            titles.append("\n".join(lines))
+        rows.append(case_pictures([cases[there[k]] for k in some], titles, f"{which} predictions"))
     return rows
 
 
-def _answers_of(place: Path, cases: Sequence[Case], target: Target) -> list[Answer]:
-    told = read_told(place / "predictions")
-    if told is None:
-        raise DataError(f"{place / 'predictions'} holds no table of answers")
-    return match_answers(cases, told, target)[0]
+def _predictions_of(place: Path, cases: Sequence[Case], target: TableTarget) -> list[TablePrediction]:
+    table = read_predictions(place / "predictions", type(target))
+    if table is None:
+        raise DataError(f"{place / 'predictions'} holds no table of predictions")
+    return match_rows(cases, table, target)[0]
 
 
 def shortened(name: str) -> str:
@@ -193,21 +192,8 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
 
 
-def _said(answers: Sequence[Answer], rows: Sequence[int]) -> NDArray[np.float64]:
-    return np.array([answers[k].said for k in rows], np.float64)
-
-
-def _true_words(true: Sequence[float], target: Target) -> str:
-    if target.kind == "regression":
-        return ", ".join(f"{name} {value:g}" for name, value in zip(target.names, true, strict=True))
-    return class_words(true, target) or "none"
-
-
-def _said_words(answer: Answer, target: Target) -> str:
-    if target.kind == "regression":
-        return ", ".join(number(value) for value in answer.said)
-    surest = f" {max(answer.said):.2f}" if target.exclusive else ""
-    return (said_words(answer, target) or "none") + surest
+def _values(predictions: Sequence[TablePrediction], rows: Sequence[int]) -> Numbers:
+    return np.array([predictions[k].values for k in rows], np.float64)
 
 
 def _ends(ranked: Sequence[Ranked], num: int) -> list[tuple[str, Sequence[Ranked]]]:

@@ -9,11 +9,11 @@ from typing import Any
 from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.statistics.few_seeds import Estimate
 from modelsgenesis.core.tables import write_table
+from modelsgenesis.core.words import mean_sd
 from modelsgenesis.reports.benchmark_tables import (
     COMPARISON_HEAD,
     Row,
     comparison_rows,
-    mean_sd,
     published_table,
     saving_table,
     score_table,

@@ -7,6 +7,7 @@ from typing import Any
 from modelsgenesis.benchmarking.findings import Findings
 from modelsgenesis.benchmarking.statistics.few_seeds import Estimate
 from modelsgenesis.benchmarking.statistics.label_saving import LabelSaving
+from modelsgenesis.core.words import mean_sd_words, number
 
 Row = Sequence[str]
 
@@ -89,25 +90,6 @@ def _same(start: str, arms: Iterable[str]) -> str:
 
 def _published_words(each: Mapping[str, Any]) -> str:
     return f"{each['mean']:.3f}" + (f" ± {each['sd']:.3f}" if each.get("sd") is not None else "")
-
-
-def mean_sd(values: Iterable[float]) -> tuple[float, float]:
-    """Mean and standard deviation (n - 1) of what is there; NaN undefined."""
-    known = [float(value) for value in values if math.isfinite(value)]
-    mean = sum(known) / len(known) if known else math.nan
-    spread = sum((value - mean) ** 2 for value in known)
-    return mean, math.sqrt(spread / (len(known) - 1)) if len(known) > 1 else math.nan
-
-
-def mean_sd_words(values: Iterable[float]) -> str:
-    """Mean and standard deviation with three digits; the mean alone of one run."""
-    mean, sd = mean_sd(values)
-    return (f"{mean:.3f} ± {sd:.3f}" if math.isfinite(sd) else f"{mean:.3f}") if math.isfinite(mean) else "-"
-
-
-def number(value: float, digits: int = 4, *, signed: bool = False) -> str:
-    """A number, or a dash for what is undefined."""
-    return f"{value:{'+' if signed else ''}.{digits}f}" if math.isfinite(value) else "-"
 
 
 def between(estimate: Estimate, *, percent: bool = False) -> str:

@@ -8,21 +8,19 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as ConsoleTable
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Kind
-from modelsgenesis.figures.overlay import overlay_html
-from modelsgenesis.figures.page import Page, folded, paragraph, table
+from modelsgenesis.figures.overlay import overlay_picture
+from modelsgenesis.figures.page import Folded, Page, Paragraph, Picture, Table
 from modelsgenesis.reports.inspection_tables import (
     FEW,
     PROBLEM_HEAD,
     Row,
     case_head,
     case_rows,
-    label_head,
-    label_rows,
     last_line,
     overlay_of,
     problem_rows,
@@ -34,7 +32,6 @@ from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
 
 WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
-NOUNS = {"segmentation": "labels", "classification": "classes", "regression": "numbers"}
 PICTURES = (
     "The first channel in three planes, in radiological view: the patient's right on the picture's left. The planes go "
     "where most of the labels is to be seen."
@@ -121,7 +118,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     written = io.StringIO()
     console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
     console.print(_table(summary(task, checked), (), task.name))
-    console.print(_table(label_rows(task, checked), label_head(task), "labels"))
+    head, rows = task.target.labels_table(checked.kept)
+    console.print(_table(rows, head, "labels"))
     if most:
         rows = case_rows(task, checked)
         title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
@@ -132,8 +130,8 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
-def _table(rows: Sequence[Row], head: Row, title: str) -> Table:
-    drawn = Table(title=title, title_justify="left", title_style="", show_header=bool(head))
+def _table(rows: Sequence[Row], head: Row, title: str) -> ConsoleTable:
+    drawn = ConsoleTable(title=title, title_justify="left", title_style="", show_header=bool(head))
     for name in head or rows[0]:
         drawn.add_column(name, overflow="fold")
     for row in rows:
@@ -145,28 +143,30 @@ def as_page(task: Task, checked: Checked) -> Page:
     """The same with pictures of a few cases."""
     errors = sum(problem.severity == "error" for problem in checked.problems)
     page = Page(task.name, f"A {task.target.kind} task, as genesis inspect found it.")
-    page.figures(
+    page.headline(
         [
             (str(len(checked.usable)), "labelled cases that can be used", ""),
-            (str(len(task.target.labels)), NOUNS[task.target.kind], ""),
+            (str(len(task.target.labels)), task.target.noun, ""),
             (str(errors), "errors, each of which costs a case", "bad" if errors else "good"),
             (str(len(checked.problems) - errors), "warnings", ""),
         ]
     )
     if checked.problems:
         rows = problem_rows(task.place, checked.problems)
-        page.section("Problems and what to do", table(rows, PROBLEM_HEAD))
-    page.section("What there is", table(summary(task, checked)))
-    page.section(NOUNS[task.target.kind].capitalize(), table(label_rows(task, checked), label_head(task)))
+        page.section("Problems and what to do", Table(rows, PROBLEM_HEAD))
+    head, labels = task.target.labels_table(checked.kept)
+    page.section("What there is", Table(summary(task, checked)))
+    page.section(task.target.noun.capitalize(), Table(labels, head))
     flat = all(len(finding.size) == 2 for finding in checked.findings)
     words = "The first channel, as the file has it." if flat else PICTURES
-    page.section("Some of the cases", paragraph(words, "caption"), pictures(task, checked))
+    page.section("Some of the cases", Paragraph(words, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)
-    page.section("Every case", folded(f"{len(rows)} cases", table(rows, case_head(task)), unfolded=len(rows) <= FEW))
+    every = [Table(rows, case_head(task))]
+    page.section("Every case", Folded(f"{len(rows)} cases", every, unfolded=len(rows) <= FEW))
     return page
 
 
-def pictures(task: Task, checked: Checked) -> str:
+def pictures(task: Task, checked: Checked) -> Picture:
     """A sheet of telling cases, one a row."""
     rows = [overlay_of(case, caption, task.target) for case, caption in telling_cases(task, checked)]
-    return overlay_html(rows, "cases with their labels in three planes", labels=task.target.names)
+    return overlay_picture(rows, "cases with their labels in three planes", labels=task.target.names)

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import listed, many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.intensity_statistics import guess_modality, sample_of
-from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.figures.overlay import Overlay, overlay
 from modelsgenesis.figures.windows import ct_display, ct_window
 from modelsgenesis.tasks import Task
-from modelsgenesis.tasks.checks import Checked, label_counts
+from modelsgenesis.tasks.checks import Checked
 from modelsgenesis.tasks.findings import Finding
 
 Row = tuple[str, ...]
@@ -30,10 +30,7 @@ def summary(task: Task, checked: Checked) -> list[Row]:
     """What there is, in a few lines: (what, value)."""
     cases, found = task.cases, checked.kept
     rows: list[Row] = [
-        (
-            "task",
-            f"{task.target.kind}: {_listed(task.target.names, 12)}" + (_OVERLAP if _overlaps(task.target) else ""),
-        ),
+        ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
@@ -49,17 +46,6 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         if any(each not in (None, "") for each in given):
             rows.append((what, _counted("none" if each in (None, "") else str(each) for each in given)))
     return rows
-
-
-_OVERLAP = "; they may overlap"
-
-
-def _overlaps(target: Target) -> bool:
-    return target.kind != "regression" and not target.exclusive
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _counted(names: Iterable[str]) -> str:
@@ -83,50 +69,9 @@ def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:
     return middle if low == high else f"{middle}, from {low} to {high}"
 
 
-def label_head(task: Task) -> Row:
-    """The columns of `label_rows`."""
-    if task.target.kind == "segmentation":
-        return "label", "value", "cases", "smallest (ml)", "median (ml)", "largest (ml)"
-    if task.target.kind == "classification":
-        return "class", "cases", "share"
-    return "number", "least", "median", "most"
-
-
-def label_rows(task: Task, checked: Checked) -> list[Row]:
-    """One row a label, class or number."""
-    found, target = checked.kept, task.target
-    if target.kind == "regression":
-        numbers = np.array([finding.values for finding in found]).reshape(-1, len(target.labels))
-        return [
-            (name, *(f"{value:.4g}" for value in (column.min(), np.median(column), column.max())))
-            for name, column in zip(target.names, numbers.T, strict=True)
-            if len(column)
-        ]
-    counts = label_counts(target, found)
-    if target.kind == "classification":
-        every = max(len(found), 1)
-        return [(name, str(n), f"{n / every:.0%}") for name, n in zip(target.names, counts, strict=True)]
-    rows = []
-    for k, label in enumerate(target.labels):
-        there = sorted(volumes_ml(finding)[k] for finding in found if finding.voxels and finding.voxels[k])
-        ends = (there[0], float(np.median(there)), there[-1]) if there else ()
-        rows.append((label.name, ", ".join(map(str, label.values)), str(counts[k]), *map(_ml, ends)))
-    return [row + ("",) * (6 - len(row)) for row in rows]
-
-
-def volumes_ml(finding: Finding) -> list[float]:
-    """The volume of each label in millilitres."""
-    return [voxels * float(np.prod(finding.spacing_mm)) / 1000 for voxels in finding.voxels]
-
-
-def _ml(volume: float) -> str:
-    return f"{volume:.3g}" if volume < 999.5 else f"{volume:,.0f}"
-
-
 def case_head(task: Task) -> Row:
     """The columns of `case_rows`."""
-    last = {"segmentation": "labels (ml)", "classification": "class", "regression": "number"}[task.target.kind]
-    return "case", "size", "spacing (mm)", "modality", "values", last
+    return "case", "size", "spacing (mm)", "modality", "values", task.target.column
 
 
 def case_rows(task: Task, checked: Checked) -> list[Row]:
@@ -143,22 +88,8 @@ def case_rows(task: Task, checked: Checked) -> list[Row]:
         size = " x ".join(map(str, finding.size))
         spacing = _spacing([finding])
         ranges = "; ".join(f"{low:.4g} .. {high:.4g}" for low, high in finding.ranges)
-        rows.append((name, size, spacing, finding.modality, ranges, said(finding, task.target)))
+        rows.append((name, size, spacing, finding.modality, ranges, task.target.in_words(finding)))
     return rows
-
-
-def said(finding: Finding, target: Target, unit: str = "") -> str:
-    """What a case is labelled, in words; volumes in ml, with a unit if it is given."""
-    if target.kind == "regression":
-        return ", ".join(f"{value:g}" for value in finding.values)
-    if target.kind == "classification" and target.exclusive:
-        return target.names[int(finding.values[0])]
-    if target.kind == "classification":
-        return ", ".join(name for name, value in zip(target.names, finding.values, strict=True) if value) or "none"
-    there = [(name, ml) for name, ml in zip(target.names, volumes_ml(finding), strict=False) if ml]
-    if len(there) > FEW:
-        return f"{len(there)} of {len(target.labels)} labels"
-    return ", ".join(f"{name}: {_ml(ml)}{unit}" for name, ml in there) or "none"
 
 
 def problem_rows(place: Path, problems: Sequence[Problem]) -> list[Row]:
@@ -181,38 +112,15 @@ def last_line(checked: Checked) -> str:
     errors = sum(problem.severity == "error" for problem in checked.problems)
     warnings = len(checked.problems) - errors
     if not errors and not warnings:
-        return f"inspect: {_many(len(checked.usable), 'case')}, no problems"
-    costs = f"{_many(errors, 'error')}, {_many(warnings, 'warning')}"
-    return f"inspect: {_many(len(checked.usable), 'case')} can be used; {costs}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+        return f"inspect: {many(len(checked.usable), 'case')}, no problems"
+    costs = f"{many(errors, 'error')}, {many(warnings, 'warning')}"
+    return f"inspect: {many(len(checked.usable), 'case')} can be used; {costs}"
 
 
 def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
-    """A few cases to look at, each with its caption: one of each class, or the first and the extremes."""
-    cases, found = {case.id: case for case in checked.usable}, checked.kept
-    if task.target.kind == "classification":
-        first = {said(finding, task.target): finding for finding in reversed(found)}
-        return [(cases[one.id], f"{one.id}, {words}") for words, one in sorted(first.items())[:FEW]]
-    chosen: dict[str, tuple[Finding, str]] = {}
-    for finding, why in _extremes(found, task.target):
-        chosen.setdefault(finding.id, (finding, why))
-    return [(cases[id_], f"{id_}, {why} ({said(one, task.target, ' ml')})") for id_, (one, why) in chosen.items()]
-
-
-def _extremes(found: Sequence[Finding], target: Target) -> list[tuple[Finding, str]]:
-    """The first, least, greatest and middle case, by the volume of all labels or by the first number."""
-    if target.kind == "segmentation":
-        ranked = sorted((one for one in found if any(one.voxels)), key=lambda one: sum(volumes_ml(one)))
-        least, most = "least labelled", "most labelled"
-    else:
-        ranked = sorted(found, key=lambda one: one.values[0])
-        least, most = "least number", "greatest number"
-    ranked = ranked or list(found)
-    middle = ranked[len(ranked) // 2]
-    return [(found[0], "the first"), (ranked[0], least), (ranked[-1], most), (middle, "in the middle")]
+    """A few cases to look at, each with its caption."""
+    cases = {case.id: case for case in checked.usable}
+    return [(cases[one.id], f"{one.id}, {words}") for one, words in task.target.telling(checked.kept)]
 
 
 def overlay_of(case: Case, caption: str, target: Target) -> Overlay:
@@ -220,10 +128,7 @@ def overlay_of(case: Case, caption: str, target: Target) -> Overlay:
     reading = Reading(Percentiles())
     image = read_image(case.images[:1], reading)
     values = image.values[0]
-    if target.kind == "segmentation":
-        mask = read_mask(case, target, image, reading)
-    else:
-        mask = np.zeros((1, *image.size), np.uint8)
+    mask = target.pictured(case, image, reading)
     around = AROUND_MM if mask.any() else None
     return overlay(
         values, mask, spacing_mm=image.spacing_mm, caption=caption, around_mm=around, display=_display(case, image)

@@ -17,13 +17,12 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.finetuning.config import SCRATCH
+from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.weights.exporters import Given
 from modelsgenesis.weights.registry import ENTRIES, Entry
 
 FREE = {"Apache-2.0": "apache-2.0", "MIT": "mit", "CC BY 4.0": "cc-by-4.0"}  # as Hugging Face calls them
 HUB_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")  # of a licence on Hugging Face, such as cc-by-4.0
-PIPELINES = {"segmentation": "image-segmentation", "classification": "image-classification"}
 FEW_CASES = 30
 CITATIONS = (
     "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021, doi:10.1016/j.media.2020.101840",
@@ -66,7 +65,7 @@ class ModelCard:
             "How to load it": self.usage.strip("\n"),
             "Where it comes from": self._lineage(chain, origins),
             "Data": self._data(chain, origins),
-            "How it was taught": self._recipe(),
+            "How it was trained": self._recipe(),
             "Figures": self._figures(),
             "Limits": self._limits(),
             "Licence": self._licence(origins),
@@ -87,7 +86,7 @@ class ModelCard:
         target = self.given.target
         tags = ["medical-imaging", "self-supervised-learning", "models-genesis", f"{self.given.network.axes}d", self.to]
         lines = [*self._licence_lines(origins), "library_name: modelsgenesis"]
-        pipeline = PIPELINES.get(target.kind) if target else "image-feature-extraction"
+        pipeline = target.pipeline if target else "image-feature-extraction"
         lines += [f"pipeline_tag: {pipeline}"] if pipeline else []
         return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
@@ -117,7 +116,7 @@ class ModelCard:
             self._answer(target),
         ]
         if (patch := self.given.patch) is not None:
-            lines.append(f"It was taught on {' x '.join(map(str, patch))} voxels.")
+            lines.append(f"It was trained on {' x '.join(map(str, patch))} voxels.")
         if (reading := self.given.reading) is not None:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
@@ -128,12 +127,7 @@ class ModelCard:
                 "It was pre-trained without labels, to restore deformed images, and starts a task that has few labels. "
                 "Its encoder gives features, finest first; by itself it makes no diagnosis."
             )
-        names = ", ".join(target.names)
-        if target.kind == "regression":
-            return f"It answers with numbers: {names}."
-        first = "the background, then " if target.num_outputs > len(target.labels) else ""
-        rule = "softmax" if target.exclusive else "sigmoid"
-        return f"It answers with logits ({rule} makes them probabilities) of {first}{names}."
+        return target.outputs_in_words
 
     def _lineage(self, chain: list[tuple[str, Provenance]], origins: list[Entry]) -> str:
         lines = [f"- began with {entry.title} ({entry.name}): {entry.licence.name}" for entry in origins]
@@ -179,7 +173,7 @@ class ModelCard:
         if target is None:
             lines.append("- It has to be fine-tuned before it is of use, and tested on the task's own data.")
         elif (count := int(cases.get("train") or 0)) and count < FEW_CASES:
-            lines.append(f"- It was taught on {count} labelled cases; expect failures on what differs from them.")
+            lines.append(f"- It was trained on {count} labelled cases; expect failures on what differs from them.")
         if (reading := self.given.reading) is not None:
             kind = "CT in Hounsfield units" if isinstance(reading.intensity, Window) else "scans of the kind it learned"
             lines.append(f"- It reads {kind}; other scanners, protocols and populations were not tested.")

@@ -1,74 +1,25 @@
 """One self-contained page about a run or a benchmark: `genesis report RUN [PAGE]`."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from modelsgenesis.benchmarking.run_record import duration
 from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
+from modelsgenesis.core.words import duration
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log, draw_curves
-from modelsgenesis.figures.page import Page, code, folded, pairs, paragraph, picture, table
-from modelsgenesis.reports.sample_sheet import (
-    GENESIS,
-    ShowOptions,
-    method_words,
-    recipe_of,
-    settings_of,
-    show,
-    telling_sample,
-)
-from modelsgenesis.weights.loading import load
+from modelsgenesis.figures.curves import Log, draw_curves
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
+from modelsgenesis.reports.replay import recipe_of, settings_of, telling_sample
+from modelsgenesis.reports.run_metrics import RunMetrics, headline, measure
+from modelsgenesis.reports.sample_sheet import GENESIS, ShowOptions, method_words, show
 
 MOST_SHEETS = 4
-HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore
-ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
 PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What a run achieved.
-
-    Attributes:
-        parameters: of the network.
-        steps: of the optimiser.
-        time_s: spent training.
-        cubes_per_s: median over the log.
-        error: mean squared error on held-out patients at the best validation; NaN before the first.
-        unchanged: the same of the deformed cubes left as they are.
-        grey: the same of answering each cube's own mean everywhere; NaN where the log does not say.
-        best_step: when that was.
-        accuracy: of a method that asks questions, the share answered right then; otherwise NaN.
-        chance: the share that guessing gets right.
-    """
-
-    parameters: int
-    steps: int
-    time_s: float
-    cubes_per_s: float
-    error: float
-    unchanged: float
-    grey: float
-    best_step: int
-    accuracy: float = float("nan")
-    chance: float = float("nan")
-
-    @property
-    def asks(self) -> bool:
-        """Whether the method asks questions, and restores nothing."""
-        return bool(np.isfinite(self.chance))
-
-    @property
-    def ratio(self) -> float:
-        """Which share of the error is left."""
-        return self.error / self.unchanged if self.unchanged > 0 else float("nan")
 
 
 def report(run: Path, into: Path | None, *, sample: int | None, command: CommandLine) -> Path:
@@ -99,24 +50,24 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
-    figures = measure(run, log)
+    metrics = measure(run, log)
     method = settings["recipe"]["method"]
     title = f"{method_words(method)}, pre-trained on unlabelled scans"
-    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), asks=figures.asks))
+    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), asks=metrics.asks))
     if not (run / PROVENANCE).is_file():
-        page.section("This run is not finished", paragraph(so_far(figures, settings["recipe"]["plan"]["steps"])))
-    page.figures(headline(figures))
+        page.section("This run is not finished", Paragraph(so_far(metrics, settings["recipe"]["plan"]["steps"])))
+    page.headline(headline(metrics))
     with tempfile.TemporaryDirectory() as folder:
-        if not figures.asks:
+        if not metrics.asks:
             shown = sheet(run, settings, chain, sample, Path(folder))
             page.section("What the network sees, and what it restores", *shown)
         curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
-        page.section("How it learned", paragraph(CURVES + ("" if figures.asks else KNOWING_NOTHING), "caption"), curves)
-    if not figures.asks:
+        page.section("How it learned", Paragraph(CURVES + ("" if metrics.asks else KNOWING_NOTHING), "caption"), curves)
+    if not metrics.asks:
         page.section("Restorations of held-out cubes over time", *restorations(run))
-    page.section("The run in numbers", pairs(numbers(figures, settings)))
+    page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
-    page.section("Use it", code(USE.format(run=run) + ("" if figures.asks else RESTORED)))
+    page.section("Use it", Code(USE.format(run=run) + ("" if metrics.asks else RESTORED)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
@@ -144,7 +95,7 @@ def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
         return (
             f"A {axes}D network that taught itself from {scans}: cubes were cut from them, and its encoder learned to "
             f"answer what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; the "
-            "decoder was not taught."
+            "decoder was not trained."
         )
     return (
         f"A {axes}D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
@@ -152,71 +103,14 @@ def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
     )
 
 
-def measure(run: Path, log: Log) -> Figures:
-    """Read what a run achieved off its log and its network."""
-    step, error = log.points(VALIDATION)
-    unchanged, grey = log.points(IDENTITY_BASELINE)[1], log.points(MEAN_BASELINE)[1]
-    accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
-    best = int(np.argmin(error)) if len(error) else -1
-    missing = float("nan")
-    speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
-    has_network = (run / "model.safetensors").is_file()
-    return Figures(
-        parameters=sum(p.numel() for p in load(run).parameters()) if has_network else 0,
-        steps=int(log.columns["step"].max()),
-        time_s=float(time_s[-1]) if len(time_s) else missing,
-        cubes_per_s=float(np.median(speed)) if len(speed) else missing,
-        error=float(error[best]) if len(error) else missing,
-        unchanged=float(unchanged[min(best, len(unchanged) - 1)]) if len(error) and len(unchanged) else missing,
-        grey=float(grey[0]) if len(grey) else missing,
-        best_step=int(step[best]) if len(error) else 0,
-        accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
-        chance=float(chance[-1]) if len(chance) else missing,
-    )
-
-
-def headline(figures: Figures) -> list[tuple[str, str, str]]:
-    """The numbers on top of the page."""
-    if not np.isfinite(figures.error):
-        return [(f"{figures.steps:,}", "steps, no validation yet", "")]
-    return [
-        *(answered(figures) if figures.asks else restored(figures)),
-        (f"{figures.parameters / 1e6:.1f} M", "parameters", ""),
-        (duration(figures.time_s), f"of training, {figures.steps:,} steps", ""),
-        (f"{figures.cubes_per_s:.0f}", "cubes a second, median", ""),
-    ]
-
-
-def restored(figures: Figures) -> list[tuple[str, str, str]]:
-    """How well a method that restores did."""
-    mood = "good" if figures.ratio < HALF and not figures.error >= figures.grey else "bad" if figures.ratio >= 1 else ""
-    grey = (f"{figures.grey:.4f}", "the same for each cube's own mean grey everywhere", "")
-    return [
-        (f"{100 * figures.ratio:.0f} %", "of the error of leaving the deformed cubes as they are is left", mood),
-        (f"{figures.error:.4f}", f"mean squared error on held-out patients, best at step {figures.best_step:,}", ""),
-        (f"{figures.unchanged:.4f}", "the same for the deformed cubes, left as they are", ""),
-        *([grey] if np.isfinite(figures.grey) else []),
-    ]
-
-
-def answered(figures: Figures) -> list[tuple[str, str, str]]:
-    """How well a method that asks did."""
-    mood = "bad" if figures.accuracy <= figures.chance else ""
-    return [
-        (f"{100 * figures.accuracy:.0f} %", "of the questions about cubes of held-out patients answered right", mood),
-        (f"{100 * figures.chance:.0f} %", "would be right by guessing", ""),
-        (f"{figures.error:.4f}", f"loss on held-out patients, best at step {figures.best_step:,}", ""),
-    ]
-
-
 def sheet(
     run: Path, settings: dict[str, Any], chain: list[tuple[str, Provenance]], sample: int | None, folder: Path
-) -> list[str]:
+) -> list[Part]:
     """The sheet of one sample of training with what the network makes of it now."""
     store = store_of(run, settings, chain)
     if store is None:
         where = "no longer where the run found it" if places(settings, chain) else "not named by this unfinished run"
-        return [paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
+        return [Paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
     network = run if (run / "model.safetensors").is_file() else None
     try:
         recipe = recipe_of(run)
@@ -225,28 +119,28 @@ def sheet(
             recipe, store.path, folder / "sheet.png", ShowOptions(run=network, sample=number, seed=settings["seed"])
         )
     except GenesisError as error:
-        return [paragraph(f"No sample could be drawn: {error}", "caption")]
+        return [Paragraph(f"No sample could be drawn: {error}", "caption")]
     words = (
         "One sample of training in three planes, as a radiologist looks at them: the patient's right on the picture's "
         "left. Each deformation alone, what the network was given"
         + (", and what the trained network makes of it." if network else "; there is no trained network yet.")
     )
     return [
-        paragraph(words, "caption"),
+        Paragraph(words, "caption"),
         picture(drawn, "original, deformations, restoration and error in three planes"),
     ]
 
 
-def so_far(figures: Figures, steps: int) -> str:
+def so_far(metrics: RunMetrics, steps: int) -> str:
     """Say how far an unfinished run has come."""
     return (
-        f"It has come to step {figures.steps:,} of {steps:,}, after {duration(figures.time_s)} of training. "
+        f"It has come to step {metrics.steps:,} of {steps:,}, after {duration(metrics.time_s)} of training. "
         "The numbers below are those so far; the same genesis pretrain command goes on from there."
     )
 
 
 def places(settings: dict[str, Any], chain: list[tuple[str, Provenance]]) -> list[Path]:
-    """Where a run says that its store is: its certificate, or its settings while it has none."""
+    """Where a run says that its store is: its provenance, or its settings while it has none."""
     inputs = [path for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
     return [Path(path) for path in (*inputs, settings.get("from")) if isinstance(path, str)]
 
@@ -262,17 +156,18 @@ def store_of(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provena
     return None
 
 
-def restorations(run: Path) -> list[str]:
+def restorations(run: Path) -> list[Part]:
     """The sheets that training left, the first and the last among them, the last one open."""
     sheets = sorted((run / "sheets").glob("*.png"))
     if not sheets:
-        return [paragraph("There was no validation yet.", "caption")]
+        return [Paragraph("There was no validation yet.", "caption")]
     chosen = sorted({round(at) for at in np.linspace(0, len(sheets) - 1, MOST_SHEETS)})
-    parts = [paragraph("The same cubes at every validation, from patients the network never trained on.", "caption")]
+    words = "The same cubes at every validation, from patients the network never trained on."
+    parts: list[Part] = [Paragraph(words, "caption")]
     for number in reversed(chosen):
         words = step_of(sheets[number])
         parts.append(
-            folded(words, picture(sheets[number], words, narrow=True), unfolded=number in (chosen[0], chosen[-1]))
+            Folded(words, [picture(sheets[number], words, narrow=True)], unfolded=number in (chosen[0], chosen[-1]))
         )
     return parts
 
@@ -283,7 +178,7 @@ def step_of(sheet: Path) -> str:
     return f"after {int(digits):,} steps" if digits else sheet.stem
 
 
-def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
+def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
     """What is worth looking up: the outcome, then the recipe."""
     recipe = settings["recipe"]
     plan, cubes = recipe["plan"], recipe["cubes"]
@@ -291,21 +186,21 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     network = ", ".join(f"{name} {value}" for name, value in arguments.items())
     intensity = {name: value for name, value in cubes["intensity"].items() if name != "class"}
     achieved = {
-        "error on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
-        "error of the deformed cubes left as they are": f"{figures.unchanged:.5f}",
-        "error of each cube's own mean, everywhere": f"{figures.grey:.5f}",
-        "ratio to the cubes left as they are": f"{figures.ratio:.3f}",
+        "error on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
+        "error of the deformed cubes left as they are": f"{metrics.identity_baseline:.5f}",
+        "error of each cube's own mean, everywhere": f"{metrics.mean_baseline:.5f}",
+        "ratio to the cubes left as they are": f"{metrics.ratio:.3f}",
     }
-    if figures.asks:
+    if metrics.asks:
         achieved = {
-            "loss on held-out patients": f"{figures.error:.5f}, at step {figures.best_step:,}",
-            "accuracy on them": f"{figures.accuracy:.3f}, where guessing gets {figures.chance:.3f}",
+            "loss on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
+            "accuracy on them": f"{metrics.accuracy:.3f}, where guessing gets {metrics.chance:.3f}",
         }
     said = {
         **achieved,
-        "parameters": f"{figures.parameters:,}",
-        "steps and time": f"{figures.steps:,} of {plan['steps']:,} steps, {duration(figures.time_s)}",
-        "speed": f"{figures.cubes_per_s:.1f} cubes a second",
+        "parameters": f"{metrics.parameters:,}",
+        "steps and time": f"{metrics.steps:,} of {plan['steps']:,} steps, {duration(metrics.time_s)}",
+        "speed": f"{metrics.cubes_per_s:.1f} cubes a second",
         "recipe": recipe["name"],
         "network": f"{recipe['backbone']} ({network})" if network else recipe["backbone"],
         "method": recipe["method"],
@@ -317,15 +212,15 @@ def numbers(figures: Figures, settings: dict[str, Any]) -> dict[str, str]:
     return {name: value.replace("nan", "unknown") for name, value in said.items()}
 
 
-def origins(chain: list[tuple[str, Provenance]], command: CommandLine) -> list[str]:
+def origins(chain: list[tuple[str, Provenance]], command: CommandLine) -> list[Part]:
     """The lineage from the run back to its sources, and the commands in the order they were given."""
     if not chain:
-        return [paragraph("The run is not finished, so it has no birth certificate yet.", "caption")]
+        return [Paragraph("The run is not finished, so it has no provenance yet.", "caption")]
     rows = []
     for folder, made in chain:
         sources = ", ".join(f"{path} ({seal[:12]})" if seal else path for path, seal in made.inputs.items())
         code_version = made.version + (f" at {made.commit[:10]}" if made.commit else "")
         rows.append((folder, f"genesis {made.verb}", sources, made.finished, code_version))
-    head = ("folder", "made by", "from (SHA-256 of its certificate)", "finished (UTC)", "version")
+    head = ("folder", "made by", "from (SHA-256 of its provenance)", "finished (UTC)", "version")
     commands = "\n".join(command(folder, made) for folder, made in reversed(chain))
-    return [table(rows, head), paragraph("The commands that made it:", "caption"), code(commands)]
+    return [Table(rows, head), Paragraph("The commands that made it:", "caption"), Code(commands)]

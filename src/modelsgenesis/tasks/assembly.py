@@ -1,125 +1,16 @@
-"""What all layouts share: the cases of a folder of files, and a task made of whole cases only."""
+"""What all layouts share: a task made of whole cases only."""
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import fit
 from modelsgenesis.core.target import Target
-from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.file_type import ending_of
-from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import sources_at
-from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.problems import Problem
+from modelsgenesis.tasks.case_finder import unique_cases, with_modality
 from modelsgenesis.tasks.published import Published
 from modelsgenesis.tasks.task import NoCaseError, Task
-
-PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a file that holds several volumes
-OUTLINED = re.compile(r"(?P<scan>.+)#(?P<outlines>/.+\.xml)")  # drawn on a DICOM series
-CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
-
-
-def case_id(place: Path, root: Path) -> str:
-    """The id of a case from where its image lies: the path below the root without the ending, fit for a file name."""
-    inside = place.is_relative_to(root) and place != root
-    below = place.relative_to(root).as_posix() if inside else place.name if place == root else place.as_posix()
-    return fit(below[: len(below) - len(ending_of(place))])
-
-
-def part_of(source: Source) -> str:
-    """What tells a source from others of the same file, to follow that file's id: "" where it is all of it."""
-    number = "" if source.index is None else f"_{source.index}"
-    return (f"_{source.array}" if source.array else "") + number + str(source.box or "")
-
-
-def patient_of(source: Source, name: str) -> str:
-    """Who a source is of, where its header or folder says so; otherwise each case is a patient of its own."""
-    return source.patient if source.patient not in ("", source.series) else name
-
-
-def one_source(place: Path, root: Path) -> Source:
-    """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
-
-    A file may be a picture, PNG or JPEG.
-
-    Args:
-        place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
-            `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels;
-            `series#/folder/069.xml` what the XML of LIDC-IDRI outlines in a DICOM series.
-        root: of the table or folder that names it.
-    Raises:
-        UnreadableError: there is none, or more than one.
-    """
-    boxed = None if place.exists() else read_box(place)
-    if boxed:
-        return one_source(boxed[0], root).cut(boxed[1])
-    outlined = OUTLINED.fullmatch(place.as_posix())
-    if outlined and not place.exists():
-        return outlines_on(one_source(Path(outlined["scan"]), root), Path(outlined["outlines"]))
-    part = PART.fullmatch(place.name)
-    if part and not place.exists():
-        return _one_of_many(place.with_name(part["file"]), part["array"] or "", int(part["index"]), root)
-    found, problems = sources_at(place, root, pictures=True)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UnreadableError(problems[0].problem, problems[0].remedy)
-    raise UnreadableError(f"it holds {len(found)} scans", "name one file, or the folder of one DICOM series")
-
-
-def scan_place(place: Path) -> tuple[Path, str, int | None]:
-    """The file of the scan that an entry of a table names, or a box or a volume of; of a row, its array and number too.
-
-    Returns:
-        What `place_of` says of the source of that scan.
-    """
-    boxed = None if place.exists() else read_box(place)
-    place = boxed[0] if boxed else place
-    part = None if place.exists() else PART.fullmatch(place.name)
-    if not part:
-        return place.resolve(), "", None
-    array = part["array"] or ""
-    return place.with_name(part["file"]).resolve(), array, int(part["index"]) if array else None
-
-
-def place_of(source: Source) -> tuple[Path, str, int | None]:
-    """The file of a scan; of a row of an array in a .npz, its array and number too."""
-    return source.path.resolve(), source.array, source.index if source.array else None
-
-
-def outlines_on(scan: Source, outlines: Path) -> Source:
-    """The mask that an XML of LIDC-IDRI makes of a DICOM series."""
-    if scan.dicom is None or not outlines.is_file():
-        raise UnreadableError(f"{outlines} is not there, or not of a DICOM series", "name the series and its XML")
-    return Source(outlines, "outlines", (outlines,), f"{scan.series}#outlines", scan.patient, dicom=scan.dicom)
-
-
-def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
-    if not array:
-        return replace(one_source(file, root), index=index)
-    if not file.is_file():
-        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
-    name = f"{file.name}/{array}_{index}"
-    return Source(file, "row", (file,), name, name, forced=True, index=index, array=array)
-
-
-def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
-    """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems."""
-    if not folder.is_dir():
-        return {}
-    found, wrong = find_sources(folder)
-    problems += [problem for problem in wrong if problem.severity == "error"]
-    named: dict[str, Source] = {}
-    for source in found:
-        first = named.setdefault(case_id(source.path, folder), source)
-        if first is not source:
-            what = f"two files of one name: the other is {first.path.name}"
-            problems.append(Problem(source.path, what, "rename or remove one of them"))
-    return named
 
 
 def build(
@@ -148,7 +39,7 @@ def build(
         NoCaseError: no case is left.
     """
     problems = list(problems)
-    kept = _agreeing(_unique(cases, problems), problems)
+    kept = _agreeing(unique_cases(cases, problems), problems)
     if not kept:
         raise NoCaseError(place, problems)
     modalities = {source.modality for case in kept for source in case.images}
@@ -156,17 +47,6 @@ def build(
     return Task(
         name, target, tuple(kept), tuple(channels), modality, tuple(problems), tuple(unlabelled), place, published
     )
-
-
-def _unique(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
-    """Leave out a second case of one id; a name of a file that differs in nothing but capitals is no other."""
-    first: dict[str, Case] = {}
-    for case in cases:
-        other = first.setdefault(case.id.casefold(), case)
-        if other is not case:
-            what = f"two cases are called {case.id}: the other is {other.images[0].path}"
-            problems.append(Problem(case.images[0].path, what, "give each case an id of its own"))
-    return list(first.values())
 
 
 def _agreeing(cases: list[Case], problems: list[Problem]) -> list[Case]:
@@ -181,18 +61,14 @@ def _agreeing(cases: list[Case], problems: list[Problem]) -> list[Case]:
         what, there, here = (
             ("fold", other.fold, case.fold) if other.fold != case.fold else ("split", other.split, case.split)
         )
-        words = f"its patient is in {what} {_said(there)} with {other.id} and in {what} {_said(here)} with this case"
+        one, two = _or_none(there), _or_none(here)
+        words = f"its patient is in {what} {one} with {other.id} and in {what} {two} with this case"
         problems.append(Problem(case.images[0].path, words, f"give each patient one {what}"))
     return kept
 
 
-def _said(value: int | str | None) -> str:
+def _or_none(value: int | str | None) -> str:
     return "none" if value in (None, "") else str(value)
-
-
-def with_modality(source: Source, modality: str) -> Source:
-    """The source with a modality that was declared for it; it is then an image, whatever it looks like."""
-    return replace(source, modality=modality or source.modality, forced=True)
 
 
 def of_modality(task: Task, modality: str) -> Task:
@@ -203,42 +79,10 @@ def of_modality(task: Task, modality: str) -> Task:
     """
     declared = {source.modality for case in task.cases for source in case.images} - {"", modality}
     if declared:
-        said = " and ".join(sorted(declared))
-        raise DataError(f"{task.place}: declares {said}, not {modality}; leave --modality out, or correct the data")
+        named = " and ".join(sorted(declared))
+        raise DataError(f"{task.place}: declares {named}, not {modality}; leave --modality out, or correct the data")
     cases, unlabelled = (
         tuple(replace(case, images=tuple(with_modality(source, modality) for source in case.images)) for case in some)
         for some in (task.cases, task.unlabelled)
     )
     return replace(task, modality=modality, cases=cases, unlabelled=unlabelled)
-
-
-def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[str, dict[int, Source]]:
-    """Split names as nnU-Net writes them, {case: {channel: source}}: `CASE_0001` is channel 1 of CASE."""
-    cases: dict[str, dict[int, Source]] = defaultdict(dict)
-    for name, source in named.items():
-        found = CHANNEL.fullmatch(name)
-        if found is None:
-            what = "its name does not end in the number of its channel"
-            problems.append(Problem(source.path, what, "call the first channel CASE_0000, the second CASE_0001"))
-        else:
-            cases[found[1]][int(found[2])] = source
-    return cases
-
-
-def in_order(
-    by_channel: Mapping[int, Source], num_channels: int, problems: list[Problem], declared: str
-) -> tuple[Source, ...]:
-    """The channels of a case in order; none, and a problem, when one is missing or too many.
-
-    Args:
-        by_channel: what is there.
-        num_channels: that there should be.
-        problems: is added to.
-        declared: who says how many there should be.
-    """
-    if sorted(by_channel) == list(range(num_channels)):
-        return tuple(by_channel[number] for number in range(num_channels))
-    has = ", ".join(f"{number:04d}" for number in sorted(by_channel))
-    what = f"it has channels {has} where {declared} {num_channels}"
-    problems.append(Problem(by_channel[min(by_channel)].path, what, "add what is missing, or leave the case out"))
-    return ()

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.intensity import MinMax
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
@@ -62,7 +65,7 @@ def bms(folder: Path | str, *, test_fold: int | None = None) -> Task:
         graded = list(_patients(folder, problems))
     folds = dealt({case.patient: grade for grade, case in graded}, FOLDS)
     cases = held_out([replace(case, fold=folds[case.patient]) for _, case in graded], test_fold)
-    target = Target("segmentation", (Label("whole tumour", TUMOUR),))
+    target = make_target("segmentation", (Label("whole tumour", TUMOUR),))
     return build("bms", target, cases, channels=["FLAIR"], problems=problems, place=folder, published=PUBLISHED)
 
 

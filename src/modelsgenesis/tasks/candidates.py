@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import Target, make_target
 from modelsgenesis.data.boxes import Box, span_of
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.image_size import geometry_from_header
@@ -39,7 +40,8 @@ class Candidate:
 
 def target_of(false: str, true: str) -> Target:
     """Two classes that exclude each other."""
-    return Target("classification", (Label(false, (0,)), Label(true, (1,))))
+    target: Target = make_target("classification", (Label(false, (0,)), Label(true, (1,))))
+    return target
 
 
 def thinned(candidates: Sequence[Candidate], negatives: float | None) -> list[Candidate]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelsgenesis.core.files import write_json
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.store.scan import MODALITIES
 from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.splitting import CaseSplit
@@ -29,7 +30,7 @@ def write_untaught(into: Path, division: CaseSplit, target: Target) -> None:
     for asked in UNTAUGHT:
         if some := [(role, case) for role, case in division.roles() if role == asked]:
             _write(into / f"{asked}.csv", some, target)
-    if target.kind == "segmentation" and target.exclusive:
+    if isinstance(target, MaskTarget) and target.label_map.one_file:
         values = {label.name: label.values for label in target.labels}
         write_json(into / LABELS, {name: some[0] if len(some) == 1 else some for name, some in values.items()})
 
@@ -37,13 +38,12 @@ def write_untaught(into: Path, division: CaseSplit, target: Target) -> None:
 def _write(path: Path, roles: Sequence[tuple[str, Case]], target: Target) -> None:
     num_channels = max((len(case.images) for _, case in roles), default=1)
     images = ["image"] if num_channels == 1 else [f"image_{number}" for number in range(num_channels)]
-    labels = label_columns(target)
-    columns = ["id", *images, *labels, "patient", "modality", "role"]
+    columns = ["id", *images, *target.label_columns, "patient", "modality", "role"]
     rows = []
     for role, case in roles:
         named = [spell(source) for source in case.images] + [""] * (num_channels - len(case.images))
         cells = [case.id, *named, *label_entries(case, target), case.patient, modality_of(case), role]
-        rows.append(dict(zip(columns, cells, strict=False)))
+        rows.append(dict(zip(columns, cells, strict=True)))
     write_table(path, columns, rows)
 
 
@@ -53,27 +53,6 @@ def modality_of(case: Case) -> str:
     return given.pop() if len(given) == 1 and given <= set(MODALITIES) else ""
 
 
-def label_columns(target: Target) -> list[str]:
-    """The columns that hold what is known of a case: one, or one a label."""
-    if target.exclusive and (target.kind != "regression" or target.names == ("label",)):
-        return ["label"]
-    return [f"label_{name}" for name in target.names]
-
-
-def label_entries(case: Case, target: Target) -> list[str]:
-    """What is known of a case, as a table holds it."""
-    if target.kind == "segmentation":
-        return [spell(source) for source in case.masks]
-    if target.kind == "classification" and target.exclusive:
-        return [target.names[int(case.values[0])]]
-    return [f"{value:g}" for value in case.values]
-
-
-def spell(source: Source) -> str:
-    """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
-    place, box = source.path.resolve().as_posix(), str(source.box or "")
-    if source.kind == "outlines" and source.dicom is not None:
-        return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
-    if source.index is None:
-        return place + box
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"
+def label_entries(case: Case, target: Target) -> tuple[str, ...]:
+    """What is known of a case, as a table holds it: the names of its masks, or its values."""
+    return tuple(map(spell, case.masks)) or target.label_entries(case.values)

@@ -10,10 +10,10 @@ import numpy as np
 
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import listed
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.duplicates import drop_duplicates
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
@@ -90,7 +90,7 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
     files: dict[str, tuple[Case, Source]] = {}
     for case in cases:
         source = case.images[0]
-        if source.kind == "row" or not all(os.access(file, os.R_OK) for file in source.files):
+        if source.array or not all(os.access(file, os.R_OK) for file in source.files):
             continue
         place = f"{source.path}:{source.series}"
         first = images.setdefault((place, source.index), case)
@@ -115,27 +115,20 @@ def _of_the_whole(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
 
 def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
     counts = label_counts(task.target, findings)
-    words = "labels" if task.target.kind == "segmentation" else "classes"
     for few, remedy in (
         (0, "nothing can be learned of what is not there: add cases, or take it out of the task"),
         (1, "what is there once cannot be both learned and tested: add cases, or take it out of the task"),
     ):
         names = [name for name, count in zip(task.target.names, counts, strict=False) if count == few]
         if names and len(findings) > 1:
-            named = ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" if len(names) > MANY else "")
-            what = f"{words} that occur in {few} of {len(findings)} cases: {named}"
+            what = f"{task.target.noun} that occur in {few} of {len(findings)} cases: {listed(names, MANY)}"
             yield Problem(task.place, what, remedy, "warning")
 
 
 def label_counts(target: Target, findings: Iterable[Finding]) -> tuple[int, ...]:
-    """In how many cases each label or class occurs; nothing for regression."""
-    counts: Counter[int] = Counter()
-    for finding in findings:
-        if target.kind == "segmentation" or not target.exclusive:
-            counts.update(k for k, value in enumerate(finding.voxels or finding.values) if value)
-        else:
-            counts[int(finding.values[0])] += 1
-    return () if target.kind == "regression" else tuple(counts[k] for k in range(len(target.labels)))
+    """In how many cases each label occurs."""
+    counts = Counter(label for finding in findings for label in target.occurring(finding))
+    return tuple(counts[label] for label in range(len(target.labels)))
 
 
 def _uneven_spacing(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:

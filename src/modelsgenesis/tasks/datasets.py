@@ -9,15 +9,15 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.assembly import (
-    build,
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import (
     case_id,
     group_by_channel,
     in_order,
     named_sources,
-    one_source,
     patient_of,
     with_modality,
 )
@@ -208,5 +208,5 @@ def _whole(
     by_channel: Mapping[int, Source], channels: tuple[Channel, ...], problems: list[Problem]
 ) -> tuple[Source, ...]:
     """The channels in order, each with its modality; none, and a problem, when one is missing or too many."""
-    sources = in_order(by_channel, len(channels), problems, f"{FILE} declares")
+    sources = in_order(by_channel, len(channels), problems, f"where {FILE} declares")
     return tuple(with_modality(source, channels[number].modality) for number, source in enumerate(sources))

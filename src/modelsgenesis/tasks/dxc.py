@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.tables import read_table
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import describe_file
-from modelsgenesis.tasks.assembly import build, case_id, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import case_id, with_modality
 from modelsgenesis.tasks.folds import dealt
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.task import Task
@@ -78,7 +81,7 @@ def dxc(folder: Path | str, *, entries: str | None = None) -> Task:
         replace(case, split="val") if case.split == "train" and validating[case.patient] == 0 else case
         for case in cases
     ]
-    target = Target("classification", tuple(map(Label, FINDINGS)), exclusive=False)
+    target = make_target("multilabel_classification", tuple(map(Label, FINDINGS)))
     return build("dxc", target, cases, channels=["X-ray"], problems=problems, place=folder, published=PUBLISHED)
 
 
@@ -130,7 +133,7 @@ def _cases(
         except UnreadableError as error:
             problems.append(error.at(there[name]))
             continue
-        source = with_modality(describe_file(there[name], "picture", folder), "XR")
+        source = with_modality(describe_file(there[name], NaturalImage(), folder), "XR")
         split: Split = "test" if name in lists[TEST] else "train"
         yield Case(case_id(Path(name), folder), (source,), values=values, patient=patient, split=split)
     nameless = every - {row["Image Index"] for row in rows}

@@ -8,9 +8,11 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.tables import read_table
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.tasks.assembly import build, case_id, one_source, patient_of, with_modality
+from modelsgenesis.tasks.assembly import build
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
+from modelsgenesis.tasks.case_finder import case_id, patient_of, with_modality
 from modelsgenesis.tasks.folds import dealt, held_out
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task

@@ -2,15 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.formats.headers import read_claims
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
-from modelsgenesis.data.masks import MOST_CLASSES, planes_of, read_classes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -29,8 +24,8 @@ class Finding:
         spacing_mm: along X, Y, Z.
         modality: given, in the header, or guessed from the values.
         ranges: least and greatest value, a pair a channel.
-        voxels: of segmentation: how many each label has.
-        values: otherwise: the case's own.
+        voxels: how many each label has, where labels are masks.
+        values: the case's own, otherwise.
     """
 
     id: str
@@ -69,15 +64,14 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
         return None, [*problems, error.at(here.path)]
     (geometry, size, spacing_mm), modality = grids[0], modalities[0]
     voxels: tuple[int, ...] = ()
-    if target.kind == "segmentation":
-        try:
-            voxels = count_labels(read_classes(case, target, geometry), target)
-        except UnreadableError as error:
-            where = case.masks[0] if len(case.masks) == 1 else case.images[0]
-            problems.append(error.at(where.path))
-        if voxels and not any(voxels):
-            remedy = "nothing to do, if the case has none of the labels; otherwise draw them"
-            problems.append(Problem(case.masks[0].path, "its mask is empty", remedy, "warning"))
+    try:
+        voxels = target.examine(case, geometry)
+    except UnreadableError as error:
+        where = case.masks[0] if len(case.masks) == 1 else case.images[0]
+        problems.append(error.at(where.path))
+    if voxels and not any(voxels):
+        remedy = "nothing to do, if the case has none of the labels; otherwise draw them"
+        problems.append(Problem(case.masks[0].path, "its mask is empty", remedy, "warning"))
     return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
 
 
@@ -89,28 +83,18 @@ def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, li
     modality = volume.modality or guess_modality(sample)
     summary = summarise(values, sample, modality)
     grid = volume.geometry, values.shape[1:], volume.spacing_mm
-    notes = [note for note in volume.notes if source.kind != "row"]
+    notes = [note for note in volume.notes if not source.array]
     return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled]
 
 
 def _check_volumes(case: Case) -> None:
     """Refuse a 4D image of more volumes than channels are declared; a case of one volume was meant so."""
     first = case.images[0]
-    if len(case.images) == 1 or first.kind != "image" or {source.path for source in case.images[1:]} != {first.path}:
+    if len(case.images) == 1 or {source.path for source in case.images[1:]} != {first.path}:
         return
-    size = read_claims(first.path).size
-    if len(size) == 4 and size[3] != len(case.images):
+    num = first.format.read_header(first).num_volumes
+    if not first.array and num != len(case.images):
         raise UnreadableError(
-            f"it holds {size[3]} volumes where {len(case.images)} channels are declared",
+            f"it holds {num} volumes where {len(case.images)} channels are declared",
             "declare all of them, or take the others out",
         )
-
-
-def count_labels(classes: NDArray[np.uint8], target: Target) -> tuple[int, ...]:
-    """How many voxels each label has, of classes as `read_classes` gives them."""
-    if not target.exclusive:
-        return tuple(int(np.count_nonzero(part)) for part in classes)
-    counts = np.zeros(MOST_CLASSES, np.int64)
-    for plane in planes_of(classes[0]):
-        counts += np.bincount(plane.ravel(order="K"), minlength=MOST_CLASSES)
-    return tuple(int(count) for count in counts[1 : len(target.labels) + 1])

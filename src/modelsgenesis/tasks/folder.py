@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Kind
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.target import Kind, find_target
 from modelsgenesis.tasks import datasets
 from modelsgenesis.tasks.datasets import dataset
 from modelsgenesis.tasks.medmnist import medmnist
@@ -54,7 +55,8 @@ def folder(
 
 def _in_folder(path: Path, asked: Asked) -> Task:
     """The task of a folder: masks if it has some, unless a table's labels are asked for."""
-    if asked.label is None and asked.classes is None and asked.kind in (None, "segmentation"):
+    of_masks = asked.kind is None or issubclass(find_target(asked.kind), MaskTarget)
+    if asked.label is None and asked.classes is None and of_masks:
         if (path / datasets.FILE).is_file():
             return dataset(path)
         if find_pair(path):

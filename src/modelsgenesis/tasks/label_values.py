@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.boxes import read_box
-from modelsgenesis.data.formats.file_type import ending_of
+from modelsgenesis.data.entries import CONTOURS
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.tasks.assembly import OUTLINED
 
 MISSING = ("", "nan", "na", "n/a")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
@@ -27,7 +29,7 @@ Values = tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
-class Answers:
+class LabelValues:
     """What the rows say.
 
     Attributes:
@@ -45,23 +47,23 @@ class Answers:
 
 def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool:
     """Whether labels are paths of masks: any of them ends as an image does, or is there."""
-    if kind in ("classification", "regression"):
+    if kind and not issubclass(find_target(kind), MaskTarget):
         return False
     entries = {entry for row in rows for entry in row if entry}
     files = {str(boxed[0]) if (boxed := read_box(Path(entry))) else entry for entry in entries}
     return any(
-        ending_of(Path(file)) or OUTLINED.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
+        ending_of(Path(file)) or CONTOURS.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
     )
 
 
-def answers_of(
+def read_label_values(
     rows: Sequence[Row],
     columns: Sequence[str],
     path: Path,
     *,
     kind: Kind | None = None,
     classes: Mapping[str, str] | None = None,
-) -> Answers:
+) -> LabelValues:
     """Understand the labels of a table.
 
     Whole numbers and texts are classes; a number that is not whole makes them all numbers to be predicted.
@@ -87,10 +89,10 @@ def answers_of(
         target, values = _cut(said, classes, path)
     elif kind == "regression" or (kind is None and _fractional(some)):
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
-        target, values = Target("regression", labels), [_numbers(row, path) if row else None for row in said]
+        target, values = make_target("regression", labels), [_numbers(row, path) if row else None for row in said]
     elif len(columns) > 1:
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
-        target = Target("classification", labels, exclusive=False)
+        target = make_target("multilabel_classification", labels)
         values = [_yes_or_no(row, columns, path) if row else None for row in said]
     else:
         target, values = _classes(said, path, most=None if kind else MOST_CLASSES)
@@ -99,7 +101,7 @@ def answers_of(
         what = f"{left_out} of {len(said)} rows belong to no class of {', '.join(target.names)}"
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
     unlabelled = tuple(number for number, row in enumerate(said) if row is None)
-    return Answers(target, tuple(values), unlabelled, tuple(problems))
+    return LabelValues(target, tuple(values), unlabelled, tuple(problems))
 
 
 def without_label(count: int, num_rows: int, path: Path) -> Iterator[Problem]:
@@ -148,7 +150,7 @@ def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tup
             "cut them into classes, or say the kind: classification or regression"
         )
     place = {entry: float(number) for number, entry in enumerate(entries)}
-    return Target("classification", tuple(labels)), [(place[row[0]],) if row else None for row in said]
+    return make_target("classification", labels), [(place[row[0]],) if row else None for row in said]
 
 
 def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> tuple[Target, list[Values]]:
@@ -166,7 +168,7 @@ def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> 
     for number, name in enumerate(classes):
         if (number,) not in values:
             raise DataError(f"{path}: no row is {name} ({classes[name]}); correct the class, or leave it out")
-    return Target("classification", tuple(map(Label, classes))), values
+    return make_target("classification", tuple(map(Label, classes))), values
 
 
 def _condition(words: str) -> Callable[[str], bool]:

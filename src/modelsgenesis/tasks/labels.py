@@ -7,8 +7,10 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.process_pool import usable_cores, work_through
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.masks import MOST_CLASSES, count_values, read_label_map
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
@@ -23,16 +25,17 @@ class Declared:
 
     Attributes:
         labels: without the background.
-        exclusive: no value belongs to two of them.
+        overlapping: a value belongs to two of them.
     """
 
     labels: tuple[Label, ...]
-    exclusive: bool
+    overlapping: bool = False
 
     @property
-    def target(self) -> Target:
+    def target(self) -> MaskTarget:
         """What they ask of a network."""
-        return Target("segmentation", self.labels, self.exclusive)
+        target: MaskTarget = make_target("multilabel_segmentation" if self.overlapping else "segmentation", self.labels)
+        return target
 
 
 def declared_labels(labels: Any, place: Path) -> Declared:
@@ -60,7 +63,7 @@ def declared_labels(labels: Any, place: Path) -> Declared:
     if not kept:
         raise DataError(f"{place}: declares no label beside the background; add one")
     every = [value for label in kept for value in label.values]
-    return Declared(kept, exclusive=len(set(every)) == len(every))
+    return Declared(kept, overlapping=len(set(every)) < len(every))
 
 
 def _values(name: Any, value: Any, place: Path) -> tuple[int, ...]:
@@ -104,7 +107,7 @@ def find_labels(masks: Sequence[Source], problems: list[Problem]) -> Declared | 
     if len(values) >= MOST_CLASSES:
         raise DataError(f"the masks hold {len(values)} different values; are they masks? Name the labels in {FILE}")
     labels = tuple(Label(str(value), (value,)) for value in sorted(values))
-    return Declared(labels, exclusive=True) if labels else None
+    return Declared(labels) if labels else None
 
 
 def _values_in(mask: Source) -> set[int] | Problem:

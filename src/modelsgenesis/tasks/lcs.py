@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks import datasets
-from modelsgenesis.tasks.assembly import build, one_source, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 
@@ -59,7 +62,7 @@ def lcs(folder: Path | str) -> Task:
         else:
             what = f"{case.id} is in none of the paper's splits, 0-99, 100-114 and 115-129"
             problems.append(Problem(case.images[0].path, what, "nothing to do: it is left out", "warning"))
-    target = Target("segmentation", (Label("liver", LIVER),))
+    target = make_target("segmentation", (Label("liver", LIVER),))
     return build("lcs", target, cases, channels=["CT"], problems=problems, place=folder, published=PUBLISHED)
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Split
+from modelsgenesis.data.formats.metaimage import MetaImage
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, describe_file
-from modelsgenesis.tasks.assembly import build, with_modality
+from modelsgenesis.tasks.assembly import build
 from modelsgenesis.tasks.candidates import Candidate, cases_of, target_of, thinned
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 
@@ -79,7 +81,7 @@ def _scans(folder: Path, problems: list[Problem]) -> dict[str, tuple[int, Source
         missing += [] if files else [f"subset{subset}"]
         for file in files:
             try:
-                source = with_modality(describe_file(file, "image", folder), "CT")
+                source = with_modality(describe_file(file, MetaImage(), folder), "CT")
                 scans.setdefault(file.stem, (subset, source))
             except UnreadableError as error:
                 problems.append(error.at(file))

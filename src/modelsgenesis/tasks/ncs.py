@@ -6,16 +6,19 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.labels import Label
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores
 from modelsgenesis.core.rounding import rounded_up
-from modelsgenesis.core.target import Label, Target
+from modelsgenesis.core.target import make_target
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.case import Case, Split
-from modelsgenesis.data.formats.lidc_xml import Nodule, Reading, nodules_of, outlined_grid, read_outlines
+from modelsgenesis.data.entries import contours_on
+from modelsgenesis.data.formats.lidc_xml import Nodule, Reading, contoured_grid, nodules_of, read_contours
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, find_sources
-from modelsgenesis.tasks.assembly import build, outlines_on, with_modality
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.published import TRANSVW, Published, scores
 from modelsgenesis.tasks.task import Task
 
@@ -44,7 +47,7 @@ PUBLISHED = Published(
 def ncs(folder: Path | str, *, readers: int = 1) -> Task:
     """Read the nodules of LIDC-IDRI: a cube of 64 x 64 x 32 mm around each, at 1 mm.
 
-    A nodule of 3 mm or more is what its readers outlined together: outlines that share a voxel are of one nodule, and a
+    A nodule of 3 mm or more is what its readers outlined together: contours that share a voxel are of one nodule, and a
     voxel is nodule when at least half of those readers have it. Every nodule in a cube is in its mask.
 
     Args:
@@ -64,7 +67,7 @@ def ncs(folder: Path | str, *, readers: int = 1) -> Task:
     series = _series(folder, readings, problems)
     cases: list[Case] = []
     for path, reading in readings.items():
-        if not reading.outlines:
+        if not reading.contours:
             continue  # a scan without a nodule of 3 mm has no cube
         try:
             scan = series.get(reading.series)
@@ -76,7 +79,7 @@ def ncs(folder: Path | str, *, readers: int = 1) -> Task:
         except UnreadableError as error:
             problems.append(error.at(path))
     cases.sort(key=lambda case: case.id)  # wherever the XMLs lie
-    target = Target("segmentation", (Label("nodule", (1,)),))
+    target = make_target("segmentation", (Label("nodule", (1,)),))
     return build("ncs", target, cases, channels=["CT"], problems=problems, place=folder, published=PUBLISHED)
 
 
@@ -88,7 +91,7 @@ def _readings(folder: Path, problems: list[Problem]) -> dict[Path, Reading]:
         raise DataError(f"{folder}: holds no XML of readings; copy them beside the series, or into a folder here")
     for path in paths:
         try:
-            reading = read_outlines(path)
+            reading = read_contours(path)
         except UnreadableError as error:
             problems.append(error.at(path))
             continue
@@ -110,12 +113,12 @@ def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator
     """A case a nodule."""
     if scan.dicom is None:
         return
-    grid = outlined_grid(scan.dicom)
+    grid = contoured_grid(scan.dicom)
     width, depth, height = (rounded_up(side * STEP_MM / step) for side, step in zip(SIZE, grid.spacing_mm, strict=True))
-    image, mask = with_modality(scan, "CT"), outlines_on(scan, path)
+    image, mask = with_modality(scan, "CT"), contours_on(scan, path)
     found = PATIENT.fullmatch(scan.patient)
     split: Split = next((split for numbers, split in SPLITS if found and int(found[1]) in numbers), "")
-    for number, nodule in enumerate(_known(nodules_of(reading.outlines, grid, scan.dicom.z_mm), readers)):
+    for number, nodule in enumerate(_known(nodules_of(reading.contours, grid, scan.dicom.z_mm), readers)):
         box = Box(nodule.centre_mm, (width, depth, height))
         name = fit(f"{scan.patient}_{reading.series[-6:]}_{number}")
         yield Case(name, (image.cut(box),), (mask.cut(box),), patient=scan.patient, split=split)

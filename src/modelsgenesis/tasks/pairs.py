@@ -8,7 +8,8 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.assembly import CHANNEL, build, group_by_channel, in_order, named_sources, patient_of
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import CHANNEL, group_by_channel, in_order, named_sources, patient_of
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
 from modelsgenesis.tasks.task import NoCaseError, Task
 
@@ -45,7 +46,7 @@ def pairs(folder: Path) -> Task:
             what = f"no mask of its name in {pair[1].name}/"
             problems.append(Problem(first.path, what, "add the mask, or leave the image out"))
             continue
-        sources = in_order(channels, num_channels, problems, "others have")
+        sources = in_order(channels, num_channels, problems, "where others have")
         if sources:
             taken = tuple(replace(source, forced=True) for source in sources)
             cases.append(Case(name, taken, (mask,), patient=patient_of(first, name)))

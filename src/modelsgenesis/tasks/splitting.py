@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.tasks.task import Task
 
@@ -156,28 +157,25 @@ def _stratified(patients: Patients, task: Task, order: Callable[[Patients], Pati
 
     Labels that do not exclude each other are too many together to be in proportion; chance sees to that.
     """
-    if task.target.kind == "classification" and not task.target.exclusive:
-        return _with_each_label(order(patients), len(task.target.labels))
+    target = task.target
     strata: dict[tuple[float, ...], Patients] = {}
     for group in patients:
-        key = group[0].values if task.target.kind == "classification" else ()
-        strata.setdefault(key, []).append(group)
+        strata.setdefault(target.stratum(group[0].values), []).append(group)
     placed = []
     for place, key in enumerate(sorted(strata)):
         members = order(strata[key])
         for number, group in enumerate(members):
             # The first of each class comes first of all; exact fractions, so that ties never hang on rounding.
             placed.append((Fraction(number, len(members)), place, number, group))
-    return [group for *_, group in sorted(placed, key=lambda each: each[:3])]
+    return _with_each_label([group for *_, group in sorted(placed, key=lambda each: each[:3])], target)
 
 
-def _with_each_label(patients: Patients, num_labels: int) -> Patients:
-    """The first patient with each label before all others, which stay in their order."""
+def _with_each_label(patients: Patients, target: Target) -> Patients:
+    """The first patient with each label that is wanted once before all others, which stay in their order."""
     first: dict[int, int] = {}
     for place, group in enumerate(patients):
-        for k in range(num_labels):
-            if k not in first and any(case.values[k] for case in group):
-                first[k] = place
+        for label in {label for case in group for label in target.each_once(case.values)}:
+            first.setdefault(label, place)
     early = dict.fromkeys(first[k] for k in sorted(first))
     return [patients[place] for place in early] + [group for place, group in enumerate(patients) if place not in early]
 

@@ -1,22 +1,31 @@
 """A CSV of cases: image, label, and what else is known of each."""
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.tables import read_table
-from modelsgenesis.core.target import Kind, Label, Target
+from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import ALSO
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.scan import MODALITIES
-from modelsgenesis.tasks.assembly import build, case_id, one_source, part_of, patient_of, with_modality
-from modelsgenesis.tasks.label_values import answers_of, looks_like_masks, without_label
+from modelsgenesis.tasks.assembly import build
+from modelsgenesis.tasks.case_finder import (
+    case_id,
+    image_columns,
+    images_in,
+    modality_in,
+    part_of,
+    patient_of,
+    with_modality,
+)
+from modelsgenesis.tasks.label_values import looks_like_masks, read_label_values, without_label
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task
@@ -60,22 +69,28 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
     rows, columns = read_table(path)
     if not rows:
         raise DataError(f"{path}: names no image; add a row for each case")
-    by_channel = _image_columns(columns, path, named=images is not None)
-    labels = _label_columns(columns, asked.label, path)
+    by_channel = image_columns(columns, path, or_else=NAMES if images is not None else ())
+    kind = find_target(asked.kind) if asked.kind else None
+    own = kind.own_columns(columns) if kind and asked.label is None else ()
+    labels = list(own) or _label_columns(columns, asked.label, path)
     problems: list[Problem] = []
     cases, entries = _cases(rows, by_channel, labels, path, images, problems)
     if not cases:
         raise NoCaseError(path, problems)
     unlabelled: list[Case] = []
-    if looks_like_masks(entries, path.parent, asked.kind):
+    if kind and own:
+        target, values = kind.read_entries(entries, own, path)
+        unlabelled = [case for case, known in zip(cases, values, strict=True) if known is None]
+        cases = [replace(case, values=known) for case, known in zip(cases, values, strict=True) if known is not None]
+    elif looks_like_masks(entries, path.parent, asked.kind):
         target, cases, unlabelled = _with_masks(cases, entries, labels, path, problems)
-    elif asked.kind == "segmentation":
+    elif kind and issubclass(kind, MaskTarget):
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     else:
-        told = answers_of(entries, labels, path, kind=asked.kind, classes=asked.classes)
-        target, problems = told.target, [*problems, *told.problems]
-        unlabelled = [cases[number] for number in told.unlabelled]
-        both = zip(cases, told.values, strict=True)
+        found = read_label_values(entries, labels, path, kind=asked.kind, classes=asked.classes)
+        target, problems = found.target, [*problems, *found.problems]
+        unlabelled = [cases[number] for number in found.unlabelled]
+        both = zip(cases, found.values, strict=True)
         cases = [replace(case, values=values) for case, values in both if values is not None]
     channels = ["image"] if len(by_channel) == 1 else by_channel
     name = path.stem if images is None else path.parent.resolve().name
@@ -130,25 +145,9 @@ def _with_masks(
     problems += without_label(len(unlabelled), len(cases), path)
     if len(columns) > 1:
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
-        return Target("segmentation", labels, exclusive=False), labelled, unlabelled
+        return make_target("multilabel_segmentation", labels), labelled, unlabelled
     found, labelled = labels_of(labelled, read_labels(path.parent), path.parent, problems)
     return found.target, labelled, unlabelled
-
-
-def _image_columns(columns: Sequence[str], path: Path, *, named: bool) -> list[str]:
-    """The column or columns that name the images, in the order of the channels."""
-    numbered = sorted((name for name in columns if re.fullmatch(r"image_\d+", name)), key=lambda name: int(name[6:]))
-    if "image" in columns:
-        return ["image"]
-    if numbered:
-        if numbered != [f"image_{number}" for number in range(len(numbered))]:
-            raise DataError(f"{path}: its channels are {', '.join(numbered)}; number them image_0, image_1 and so on")
-        return numbered
-    lower = {name.lower(): name for name in columns}
-    known = [lower[name] for name in NAMES if name in lower] if named else []
-    if not known:
-        raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
-    return known[:1]
 
 
 def _label_columns(columns: Sequence[str], asked: str | None, path: Path) -> list[str]:
@@ -189,17 +188,13 @@ def _shared(entries: Sequence[str], folder: Path) -> list[Path]:
 
 def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, roots: Sequence[Path]) -> Case:
     """The case of a row, as yet without its label; its id is its path below the first of the roots that it lies in."""
-    missing = [column for column in by_channel if not row[column]]
-    if missing:
-        raise UnreadableError(f"a row names nothing in column {missing[0]}", "name an image there, or delete the row")
-    modality, fold, split = (row.get(name, "") for name in ("modality", "fold", "split"))
-    if modality.upper() not in ALSO:
-        raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
+    entries, modality = images_in(row, by_channel), modality_in(row)
+    fold, split = row.get("fold", ""), row.get("split", "")
     if fold and not fold.isdecimal():
         raise UnreadableError(f"its fold is {fold!r}", "write a whole number from 0, or nothing")
     if split.lower() not in SPLITS:
         raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
-    sources = tuple(with_modality(find(row[column]), ALSO[modality.upper()]) for column in by_channel)
+    sources = tuple(with_modality(find(entry), modality) for entry in entries)
     first = sources[0]
     root = next((each for each in roots if first.path.is_relative_to(each)), roots[0])
     name = fit(row.get("id", "") or case_id(first.path, root) + part_of(first))

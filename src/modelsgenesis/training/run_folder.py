@@ -1,53 +1,19 @@
-"""What runs have in common: their batches, and the settings beside the weights by which a run is known again."""
+"""What runs have in common: the settings beside the weights by which a run is known again."""
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_json, write_json
-from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.naming import updated
-from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.data.sampling.stream import Range, load_batches
 from modelsgenesis.training.checkpoint import FILE as RESUME
-from modelsgenesis.training.plan import Plan
 
 SETTINGS = "recipe.json"
 FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
-
-
-class Batches:
-    """A process's share of the batches of a run.
-
-    Args:
-        plan: of the run.
-        fabric: where it runs, launched.
-    """
-
-    def __init__(self, plan: Plan, fabric: Processes) -> None:
-        self.plan, self.fabric = plan, fabric
-        on_gpu = fabric.device.type == "cuda"
-        self.workers = plan.workers if plan.workers is not None else 8 * on_gpu
-        self.pin = on_gpu
-
-    def training(self, samples: Dataset[dict[str, Any]], first: int, passes: int) -> Iterator[Batch]:
-        """Batches from sample number `first` on, one a backward pass."""
-        share = self.plan.share(self.fabric.world_size)
-        numbers = Range(first, passes, share, self.fabric.global_rank, self.fabric.world_size)
-        return iter(load_batches(samples, numbers, workers=self.workers, pin=self.pin))
-
-    def held_out(self, samples: Dataset[dict[str, Any]], num: int) -> Iterator[Batch]:
-        """The first `num` samples, once."""
-        share, rank = self.plan.share(self.fabric.world_size), self.fabric.global_rank
-        mine = list(range(rank, num, self.fabric.world_size))
-        batches = [mine[first : first + share] for first in range(0, len(mine), share)]
-        return iter(load_batches(samples, batches, workers=self.workers, pin=self.pin))
 
 
 def remember(into: Path, settings: dict[str, Any], source: Path) -> None:

@@ -66,9 +66,9 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
         WeightsError: it is broken or hostile, asks for more than tensors, or holds no mapping.
     """
     try:
-        asked = _check_archive(path) if _begins(path, ZIP) else _check_bare(path)
-        if not asked <= ALLOWED:
-            return _converted(path, sorted(asked - ALLOWED), trust=trust)
+        needs = _check_archive(path) if _begins(path, ZIP) else _check_bare(path)
+        if not needs <= ALLOWED:
+            return _converted(path, sorted(needs - ALLOWED), trust=trust)
         readers: list[Reader | tuple[Reader, str]] = [(reader, name) for name, reader in READERS.items()]
         with torch.serialization.safe_globals(readers), open(path, "rb") as file:  # by its name, torch may do otherwise
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -130,14 +130,14 @@ def _check_bare(path: Path) -> set[str]:
                 raise WeightsError("a pickle, but not one that torch.save wrote; it is not read")
         left = path.stat().st_size - file.tell()
     watchers = [watch(data) for data in pickles]
-    asked = set().union(*(watcher.needs for watcher in watchers))
-    if asked <= ALLOWED:
+    needs = set().union(*(watcher.needs for watcher in watchers))
+    if needs <= ALLOWED:
         storages: dict[str, int] = {}
         for name, key, count in watchers[3].storages:
             storages[key] = max(storages.get(key, 0), count * STORAGES.get(name, 1))
         if sum(storages.values()) + 8 * len(storages) > left:
             raise WeightsError(f"its tensors claim {sum(storages.values()):.1e} bytes of {left:.1e}; {AGAIN}")
-    return asked
+    return needs
 
 
 def _next_pickle(file: BinaryIO) -> bytes:
@@ -194,7 +194,7 @@ def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
     Console(stderr=True).print(f"{path} {asks}; trusted, it is opened in a process of its own", markup=False)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
-        program = Path(__file__).with_name("_converting.py")
+        program = Path(__file__).with_name("converting.py")
         command = [sys.executable, "-I", str(program), str(path.absolute()), str(into)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode or not into.is_file():

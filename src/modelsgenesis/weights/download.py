@@ -1,7 +1,6 @@
 """Downloading over lines that break: a file arrives whole and checked, or its beginning waits for the next try."""
 
 import http.client
-import os
 import re
 import shutil
 import time
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from modelsgenesis.core.errors import DataError, WeightsError
-from modelsgenesis.core.files import read_json, reason, sha256, write_json
+from modelsgenesis.core.files import reason, sha256
+from modelsgenesis.weights.partial_file import PartialFile
 from modelsgenesis.weights.refusals import BrokenOffError, of_answer, of_line, of_page
 
 CHUNK = 2**18  # bytes at a time
@@ -63,7 +63,7 @@ def download(
         size: bytes it must have, if that is known.
         checksum: its SHA-256, if that is known.
         patience: with lines that break.
-        progress: told from time to time how much is there.
+        progress: called from time to time with how much is there.
     Returns:
         Its SHA-256.
     Raises:
@@ -72,7 +72,7 @@ def download(
     """
     if urlsplit(url).scheme not in ("https", "http"):
         raise WeightsError(f"{url}: not an address of the web; give one that begins with https://")
-    part = Part(into, url)
+    part = PartialFile(into, url)
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         return _tried(part, size, checksum, patience or Patience(), progress)
@@ -80,7 +80,7 @@ def download(
         raise DataError(f"{part.path}: could not be written ({reason(error)})") from error
 
 
-def _tried(part: "Part", size: int | None, checksum: str | None, patience: Patience, progress: Progress) -> str:
+def _tried(part: PartialFile, size: int | None, checksum: str | None, patience: Patience, progress: Progress) -> str:
     """Receive until the file is whole, and check it."""
     tries, before = 0, part.length
     earlier, begun = before > 0, False
@@ -107,58 +107,7 @@ def _tried(part: "Part", size: int | None, checksum: str | None, patience: Patie
             patience.wait(tries, error.wait_s)
 
 
-class Part:
-    """What there is of a file.
-
-    Args:
-        into: the file it becomes.
-        url: it comes from.
-    """
-
-    def __init__(self, into: Path, url: str) -> None:
-        self.into, self.url = into, url
-        self.path = into.with_name(f"{into.name}.part")
-        self._notes = into.with_name(f"{into.name}.part.json")
-
-    @property
-    def length(self) -> int:
-        """Bytes there."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    @property
-    def validator(self) -> str:
-        """The server's mark of the version that these bytes are of; empty if they cannot be gone on from."""
-        try:
-            notes = read_json(self._notes)
-            return str(notes["validator"]) if notes["url"] == self.url else ""
-        except (DataError, LookupError, TypeError):
-            return ""
-
-    def begin(self, validator: str) -> None:
-        """Start with no bytes of a version."""
-        self.discard()
-        write_json(self._notes, {"url": self.url, "validator": validator})
-
-    def discard(self) -> None:
-        """Throw all away."""
-        self.path.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
-
-    def finish(self) -> None:
-        """Become the file."""
-        with open(self.path, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.path, self.into)
-        self._notes.unlink(missing_ok=True)
-
-    def kept(self) -> str:
-        """Say in words what is there for the next time."""
-        if self.length and self.validator:
-            return f"{self.length} bytes are kept in {self.path}, and the same command goes on from there"
-        return "the same command starts anew"
-
-
-def _receive(part: Part, size: int | None, stall_s: float, progress: Progress, *, begun: bool) -> None:
+def _receive(part: PartialFile, size: int | None, stall_s: float, progress: Progress, *, begun: bool) -> None:
     """Ask for what is missing and append it.
 
     Raises:
@@ -189,7 +138,7 @@ def _receive(part: Part, size: int | None, stall_s: float, progress: Progress, *
         _append(part, response, total if total is not None else size, progress)
 
 
-def _agreed(part: Part, response: http.client.HTTPResponse, offset: int) -> int | None:
+def _agreed(part: PartialFile, response: http.client.HTTPResponse, offset: int) -> int | None:
     """Find out what the server sends: the rest, or the whole, which then starts anew.
 
     Returns:
@@ -210,7 +159,7 @@ def _agreed(part: Part, response: http.client.HTTPResponse, offset: int) -> int 
     return int(stated) if stated.isdecimal() else None
 
 
-def _check_room(part: Part, size: int | None, total: int | None) -> None:
+def _check_room(part: PartialFile, size: int | None, total: int | None) -> None:
     if None not in (size, total) and size != total:
         part.discard()
         raise WeightsError(
@@ -225,13 +174,13 @@ def _check_room(part: Part, size: int | None, total: int | None) -> None:
         )
 
 
-def _append(part: Part, response: http.client.HTTPResponse, total: int | None, progress: Progress) -> None:
+def _append(part: PartialFile, response: http.client.HTTPResponse, total: int | None, progress: Progress) -> None:
     done = part.length
     progress(done, total)
     with open(part.path, "ab") as file:
         while chunk := _next(part.url, response):
             if not done:
-                of_page(part.url, "", chunk)
+                _check_beginning(part, chunk)
             done += len(chunk)
             if total is not None and done > total:
                 part.discard()
@@ -243,6 +192,14 @@ def _append(part: Part, response: http.client.HTTPResponse, total: int | None, p
         raise BrokenOffError(f"the line broke after {done} of {total} bytes")
     if not done:
         raise BrokenOffError("the server sent nothing")
+
+
+def _check_beginning(part: PartialFile, chunk: bytes) -> None:
+    try:
+        of_page(part.url, "", chunk)
+    except WeightsError:
+        part.discard()
+        raise
 
 
 def _next(url: str, response: http.client.HTTPResponse) -> bytes:

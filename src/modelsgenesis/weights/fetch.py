@@ -1,4 +1,4 @@
-"""Weights of the catalogue onto this disk, with a record beside them of what they are and who checked them."""
+"""Weights of the registry onto this disk, with a record beside them of what they are and who checked them."""
 
 import datetime
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Record:
     """What NAME.json says of the file beside it.
 
     Attributes:
-        name: in the catalogue.
+        name: in the registry.
         url: it came from.
         sha256: of what came.
         size: in bytes.
@@ -78,14 +78,14 @@ def fetch(
     """Download an entry whose licence the user has accepted; one that is there is only checked.
 
     Args:
-        entry: of the catalogue, or made by yourself.
+        entry: of the registry, or made by yourself.
         folder: gets the file, called after the entry, and its record NAME.json.
         patience: with lines that break.
-        progress: told how much is there.
+        progress: called with how much is there.
     Returns:
         The file's path; of weights in the package, theirs.
     Raises:
-        WeightsError: it cannot be had, or it is not what the catalogue or the record says.
+        WeightsError: it cannot be had, or it is not what the registry or the record says.
         DataError: the disk is full or the folder cannot be written.
     """
     if not entry.url:
@@ -107,7 +107,7 @@ def _of_file_there(entry: Entry, path: Path, record: Record | None, known: str |
         raise WeightsError(f"{path}: is there, but nothing says where from; remove it or name another folder")
     found = sha256(path)
     if found != known:
-        says = "the catalogue" if entry.sha256 else f"its record of {record.fetched if record else ''}"
+        says = "the registry" if entry.sha256 else f"its record of {record.fetched if record else ''}"
         raise WeightsError(
             f"{path}: its SHA-256 is {found}, but {says} says {known}; it was changed: remove it, and fetch anew"
         )

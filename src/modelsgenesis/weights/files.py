@@ -81,9 +81,9 @@ def load_network(path: Path) -> Network:
 def read_description(path: Path) -> dict[str, Any]:
     """Read what `genesis export --to torch` wrote beside a state dict; empty where there is no such description."""
     beside = path.with_name(DESCRIPTION)
-    told = read_json(beside) if beside.is_file() else {}
-    network = told.get("network") if isinstance(told, dict) else None
-    return told if isinstance(network, dict) and network.keys() == {"name", "arguments"} else {}
+    description = read_json(beside) if beside.is_file() else {}
+    network = description.get("network") if isinstance(description, dict) else None
+    return description if isinstance(network, dict) and network.keys() == {"name", "arguments"} else {}
 
 
 def rebuild_network(path: Path, described: dict[str, Any], state: Mapping[str, Any]) -> Network:

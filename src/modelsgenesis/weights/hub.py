@@ -18,7 +18,7 @@ STAYS = (PROVENANCE, ".*", "*.part")  # names paths of this machine, or is no pa
 def push(
     folder: Path, repo: str, *, public: bool = False, endpoint: str | None = None, token: str | None = None
 ) -> str:
-    """Upload an exported folder, all of it but its certificate.
+    """Upload an exported folder, all of it but its provenance.
 
     Args:
         folder: made by `genesis export`.

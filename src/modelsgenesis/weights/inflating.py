@@ -11,25 +11,25 @@ from modelsgenesis.weights.formats import LoadedWeights
 from modelsgenesis.weights.transfer import LoadingMap, Row, network_with
 
 
-def inflated(opened: LoadedWeights, axes: int) -> LoadedWeights:
-    """Make an opened network one for images of so many axes of space.
+def inflated(loaded: LoadedWeights, axes: int) -> LoadedWeights:
+    """Make a loaded network one for images of so many axes of space.
 
     Each kernel is repeated along the new axis and divided by the number of its copies that meet in a voxel, so that a
     volume that is constant along Z gets the answers of its slices, away from its ends, where zeros are padded.
 
     Args:
-        opened: of a 2D or 3D network.
+        loaded: of a 2D or 3D network.
         axes: of the images.
     Returns:
         The same where the axes agree; else a network of 3 axes, and a report of what was repeated. How the images were
-        read that it was taught on, and their size, are then forgotten: they are of pictures.
+        read that it was trained on, and their size, are then forgotten: they are of pictures.
     Raises:
         WeightsError: a network of volumes is asked to take pictures, or its kind cannot be inflated.
     Source: Carreira and Zisserman 2017, Quo Vadis, Action Recognition?, section 2.4.
     """
-    network = opened.network
+    network = loaded.network
     if network.axes == axes:
-        return opened
+        return loaded
     if network.axes > axes:
         raise WeightsError(
             f"the network is of volumes, {network.axes} axes, and the images are 2D pictures; start from a network of "
@@ -37,7 +37,7 @@ def inflated(opened: LoadedWeights, axes: int) -> LoadedWeights:
         )
     with torch.random.fork_rng(devices=[]):
         larger = network_with(network, axes=axes).eval()
-    flat, before, rows = distinct(network), {row.tensor: row for row in opened.report.rows}, []
+    flat, before, rows = distinct(network), {row.tensor: row for row in loaded.report.rows}, []
     with torch.no_grad():
         for name, tensor in distinct(larger).items():
             value, row = flat[name].detach(), before[name]
@@ -45,11 +45,11 @@ def inflated(opened: LoadedWeights, axes: int) -> LoadedWeights:
                 value, row = _repeated(larger, name, value, tensor, row)
             tensor.copy_(value)
             rows.append(row)
-    notes = {"inflated": axes, "flat": opened.notes}
+    notes = {"inflated": axes, "flat": loaded.notes}
     return replace(
-        opened,
+        loaded,
         network=larger,
-        report=LoadingMap(tuple(rows), opened.report.unused),
+        report=LoadingMap(tuple(rows), loaded.report.unused),
         reading=None,
         size=None,
         notes=notes,

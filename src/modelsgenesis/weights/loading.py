@@ -87,8 +87,8 @@ def _own(path: Path, kind: Kind) -> tuple[Network, dict[str, Any]] | None:
     """A network of ours with what its file says of itself: a file of its own, or a state dict as we export it."""
     if kind == "safetensors" and read_header(path):
         return load_network(path), read_notes(path)
-    if kind == "torch" and (told := read_description(path)):
-        return rebuild_network(path, told["network"], read_checkpoint(path)), dict(told.get("notes", {}))
+    if kind == "torch" and (description := read_description(path)):
+        return rebuild_network(path, description["network"], read_checkpoint(path)), dict(description.get("notes", {}))
     return None
 
 

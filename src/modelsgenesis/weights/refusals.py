@@ -33,8 +33,8 @@ def of_answer(url: str, error: HTTPError) -> BrokenOffError | WeightsError:
     """What an answer that is no file means."""
     said = f"{error.code} {error.reason}"
     if error.code in PASSING:
-        asked = error.headers.get("Retry-After", "")
-        return BrokenOffError(f"the server answers {said}", float(asked) if asked.isdecimal() else 0.0)
+        wait = error.headers.get("Retry-After", "")
+        return BrokenOffError(f"the server answers {said}", float(wait) if wait.isdecimal() else 0.0)
     if error.code in (401, 403):
         return WeightsError(f"{url}: the server wants to know who asks ({said}); {BY_HAND}")
     if error.code in (404, 410):
@@ -92,9 +92,9 @@ def _away() -> str:
 
 def _proxy(url: str) -> str:
     """The proxy in use for an address, without its password; empty if there is none."""
-    asked = urlsplit(url)
-    proxy = urlsplit(getproxies().get(asked.scheme, ""))
-    if not proxy.hostname or proxy_bypass(asked.hostname or ""):
+    address = urlsplit(url)
+    proxy = urlsplit(getproxies().get(address.scheme, ""))
+    if not proxy.hostname or proxy_bypass(address.hostname or ""):
         return ""
     return f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
 

@@ -85,7 +85,7 @@ MEDICALNET = Licence(
 TORCHVISION = Licence(
     "BSD-3-Clause, and ImageNet's terms",
     "The program's licence allows any use; its publisher says that the weights may carry the terms of the data they "
-    "were taught on, and ImageNet's are for non-commercial research and education.",
+    "were trained on, and ImageNet's are for non-commercial research and education.",
     "https://github.com/pytorch/vision/blob/main/LICENSE",
 )
 OURS = Licence(
@@ -123,7 +123,7 @@ def _openmind(method: str, title: str, *, sha256: str | None = None, notes: str 
 def _medicalnet(depth: int, size: int | None = None, sha256: str | None = None) -> Entry:
     return Entry(
         name=f"medicalnet-resnet{depth}",
-        title=f"MedicalNet's 3D ResNet-{depth}, taught to segment",
+        title=f"MedicalNet's 3D ResNet-{depth}, trained to segment",
         url=f"{_HUB}/TencentMedicalNet/MedicalNet-Resnet{depth}/resolve/main/resnet_{depth}_23dataset.pth",
         format="MedicalNet (torch)",
         fits=f"3D ResNet-{depth}",
@@ -139,7 +139,7 @@ def _medicalnet(depth: int, size: int | None = None, sha256: str | None = None) 
 def _imagenet(depth: int, begins: str) -> Entry:
     return Entry(
         name=f"imagenet-resnet{depth}",
-        title=f"torchvision's ResNet-{depth}, taught to classify photographs",
+        title=f"torchvision's ResNet-{depth}, trained to classify photographs",
         url=f"https://download.pytorch.org/models/resnet{depth}-{begins}.pth",
         format="torchvision ResNet (torch)",
         fits=f"2D ResNet-{depth}, and inflated the 3D one",
@@ -216,7 +216,7 @@ ENTRIES = (
     ),
     Entry(
         name="suprem-unet",
-        title="SuPreM's U-Net, taught to segment the abdomen",
+        title="SuPreM's U-Net, trained to segment the abdomen",
         url=f"{_HUB}/MrGiovanni/SuPreM/resolve/main/supervised_suprem_unet_2100.pth",
         format="SuPreM (torch)",
         fits="U-Net, width 32, norm batch_stats, up transposed",
@@ -254,7 +254,7 @@ def find(name: str) -> Entry:
             return entry
     names = [entry.name for entry in ENTRIES]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
-    raise WeightsError(f"no {name!r} in the catalogue; there are: {', '.join(near)}; genesis weights list shows all")
+    raise WeightsError(f"no {name!r} in the registry; there are: {', '.join(near)}; genesis weights list shows all")
 
 
 def resolve(said: str | Path) -> Path:
@@ -273,7 +273,7 @@ def resolve(said: str | Path) -> Path:
         return path
     if entry.url:
         raise WeightsError(
-            f"{entry.name} is in the catalogue, not here; run genesis weights fetch {entry.name} weights/ and give "
+            f"{entry.name} is in the registry, not here; run genesis weights fetch {entry.name} weights/ and give "
             f"weights/{entry.file} in its place"
         )
     boxed = BOX / entry.file

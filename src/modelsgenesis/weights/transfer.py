@@ -94,20 +94,20 @@ class LoadingMap:
         return lines
 
 
-def whole(network: Backbone, taught: Collection[Part] | None = None) -> LoadingMap:
+def whole(network: Backbone, trained: Collection[Part] | None = None) -> LoadingMap:
     """The map of a network that is taken as it is.
 
     Args:
         network: as it came.
-        taught: the parts that its method taught; the others are still as they were drawn. None is all.
+        trained: the parts that its method trained; the others are still as they were drawn. None is all.
     """
     places = _places(network)
     rows = []
     for name, tensor in distinct(network).items():
         part, learned = places[id(tensor)], isinstance(tensor, nn.Parameter)
-        is_taught = taught is None or part in taught
-        how: How = "taken" if is_taught else "random"
-        why = "" if is_taught else f"its pre-training taught the {' and '.join(taught or ())} alone"
+        is_trained = trained is None or part in trained
+        how: How = "taken" if is_trained else "random"
+        why = "" if is_trained else f"its pre-training trained the {' and '.join(trained or ())} alone"
         rows.append(Row(name, part, tuple(tensor.shape), how, why, learned))
     return LoadingMap(tuple(rows))
 
@@ -151,7 +151,7 @@ def transfer(
     *,
     widen: ChannelAdaptation = "mean",
     least: float = LEAST,
-    opened: LoadingMap | None = None,
+    loading: LoadingMap | None = None,
 ) -> LoadingMap:
     """Start a network from a pre-trained one: copy what fits, adapt the first convolution, leave the heads at random.
 
@@ -164,7 +164,7 @@ def transfer(
             its channels and divides by their new number, so that equal channels give the old features; "first" keeps
             the channels there were and starts further ones at zero; "random" leaves it.
         least: share of the encoder's parameters that must be taken or adapted, from 0 to 1.
-        opened: how the pre-trained network came from its file: what is at random there is not taken.
+        loading: how the pre-trained network came from its file: what is at random there is not taken.
     Returns:
         What became of each tensor.
     Raises:
@@ -175,21 +175,18 @@ def transfer(
         raise ValueError(f"widen must be {', '.join(get_args(ChannelAdaptation))}, got {widen!r}")
     prefix = "backbone." if isinstance(network, Classifier) else ""
     given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
-    absent = {prefix + row.tensor: row.why for row in (opened.rows if opened else ()) if row.how == "random"}
+    absent = {prefix + row.tensor: row.why for row in (loading.rows if loading else ()) if row.how == "random"}
     own, places, first = distinct(network), _places(network), _first_convolution(network)
     values: dict[str, Tensor] = {}
     rows: list[Row] = []
     left: set[str] = set()  # modules with random weights: their biases and statistics would be of other features
     for name, tensor in own.items():
         part, module = places[id(tensor)], name.rpartition(".")[0]
-        if part == "head":
-            how, why, value = _random("heads start at random")
-        elif name in absent:
-            how, why, value = _random(absent[name])
-        elif module in left:
-            how, why, value = _random("its weights are random")
-        else:
-            how, why, value = _fit(tensor, given.get(name), widen if tensor is first else None)
+        reason = "heads start at random" if part == "head" else absent.get(name)
+        if reason is None and module in left:
+            reason = "its weights are random"
+        fit = _fit(tensor, given.get(name), widen if tensor is first else None) if reason is None else _random(reason)
+        how, why, value = fit
         learned = isinstance(tensor, nn.Parameter)
         if value is not None:
             values[name] = value

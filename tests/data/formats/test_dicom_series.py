@@ -149,7 +149,7 @@ def test_numbers_that_are_none_are_a_damaged_header(tmp_path: Path, tag: str) ->
 
 
 def test_ct_without_rescaling_is_noted(tmp_path: Path) -> None:
-    """Its stored values may be no HU; nobody can tell, so it is said."""
+    """Its stored values may be no HU; nobody can tell, so a note says it."""
     write_series(tmp_path, VALUES + 1024, RescaleSlope=None, RescaleIntercept=None)
     volume, _ = only(tmp_path)
     assert volume.notes == ("a CT without rescale slope and intercept: its values are taken for HU as they are",)
@@ -202,7 +202,7 @@ def test_tilted_gantry_is_straightened(tmp_path: Path) -> None:
 
 
 def test_uneven_steps_are_noted(tmp_path: Path) -> None:
-    """Steps that differ by more than a tenth, without a gap, are averaged and said."""
+    """Steps that differ by more than a tenth, without a gap, are averaged, with a note."""
     for number, z in enumerate([0, 2, 4, 6.5, 8.5, 10.5]):
         write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], (0, 0, z))
     volume, _ = only(tmp_path)
@@ -220,7 +220,7 @@ def test_uneven_steps_are_noted(tmp_path: Path) -> None:
     ],
 )
 def test_other_dicom_is_refused(tmp_path: Path, tags: dict[str, object], words: str) -> None:
-    """What is no grey volume is said to be none."""
+    """What is no grey volume is refused as such."""
     for path in write_series(tmp_path, VALUES[..., :3], **tags):
         assert path.exists()
     sources, problems = find_sources(tmp_path)
@@ -230,7 +230,7 @@ def test_other_dicom_is_refused(tmp_path: Path, tags: dict[str, object], words: 
 
 
 def test_single_slice_and_damaged_header_are_refused(tmp_path: Path) -> None:
-    """One position is no volume; a header that breaks off is said to be damaged."""
+    """One position is no volume; a header that breaks off is called damaged."""
     write_slice(tmp_path / "one.dcm", VALUES[..., 0], (0, 0, 0))
     assert "single position" in only_problem(tmp_path).problem
     path = tmp_path / "one.dcm"

@@ -12,8 +12,8 @@ from tests.data.scan_files import make_image, write_ct
 from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.foreground_map import CELL_SIDE, make_foreground_map
 from modelsgenesis.data.intensity import Percentiles, Window
+from modelsgenesis.data.intensity_statistics import CELL_SIDE, make_foreground_map
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, best_place, draw_location, mean_over
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.store.store import Store
@@ -162,18 +162,18 @@ def test_best_place_is_the_best_of_its_grid() -> None:
     assert score == pytest.approx(min(every))
 
 
-def test_occupancy_is_the_mean_of_each_cell() -> None:
+def test_foreground_map_is_the_mean_of_each_cell() -> None:
     """To the precision of looking at every second voxel, for sides that cells do not divide."""
     values = make_chest((44, 37, 21))
-    occupancy = make_foreground_map(values, -500.0)
-    assert occupancy.tissue.shape == (6, 5, 3)
-    for index in np.ndindex(*occupancy.tissue.shape):
+    coarse = make_foreground_map(values, -500.0)
+    assert coarse.tissue.shape == (6, 5, 3)
+    for index in np.ndindex(*coarse.tissue.shape):
         low = np.array(index) * CELL_SIDE
         cell = values[low[0] : low[0] + 8 : 2, low[1] : low[1] + 8 : 2, low[2] : low[2] + 9]
         hard = cell > -150
         score = np.maximum(hard, 0.5 * np.concatenate([hard[..., 1:], hard[..., -1:]], axis=-1))[..., :8].mean()
-        assert abs(occupancy.tissue[index] / 255 - score) < 0.01
-        assert abs(occupancy.foreground[index] / 255 - (cell[..., :8] > -500).mean()) < 0.01
+        assert abs(coarse.tissue[index] / 255 - score) < 0.01
+        assert abs(coarse.foreground[index] / 255 - (cell[..., :8] > -500).mean()) < 0.01
 
 
 def test_official_cube_files_stream_like_scans(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.data.scan_files import SIZE, make_image
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import Label, LabelMap, MulticlassMap, MultilabelMap
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.core.target import Label, Target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.image_size import ImageSize, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
@@ -25,13 +26,15 @@ from modelsgenesis.data.store.case_cache import (
     CachedCase,
     CaseCache,
     cache_case,
-    count_labels,
+    count_planes,
     find_cached_case,
     some_of,
 )
-from modelsgenesis.tasks.assembly import one_source, with_modality
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.segmentation import Segmentation
+from modelsgenesis.tasks.case_finder import with_modality
 
-ORGANS = Target("segmentation", (Label("liver", (1,)), Label("spleen", (5,))))
+ORGANS = Segmentation((Label("liver", (1,)), Label("spleen", (5,))))
 SHAPE = (20, 14, 9)
 
 
@@ -56,7 +59,7 @@ def make_case(folder: Path, shape: tuple[int, int, int] = SHAPE) -> tuple[Case, 
 
 
 @pytest.fixture
-def shelved(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]:
+def cached(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]:
     """One prepared case, and what it was made of: image in [0, 1], classes."""
     case, values, mask = make_case(tmp_path)
     prepared = cache_case(case, target=ORGANS, reading=Reading(Window(-1000, 1000)), into=tmp_path / "cases")
@@ -64,22 +67,22 @@ def shelved(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarr
     return CaseCache(tmp_path / "cases"), prepared, (values.astype(np.float32) + 1000) / 2000, classes
 
 
-def test_regions_are_what_the_files_hold(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_regions_are_what_the_files_hold(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Also where a region leaves the case: there the image is 0 and the mask background."""
-    case_cache, case, image, classes = shelved
+    case_cache, case, image, classes = cached
     lower, size = (-3, 5, -1), (26, 6, 12)
     padded, labels = (np.pad(whole, ((3, 3), (0, 0), (1, 2))) for whole in (image, classes))
     np.testing.assert_allclose(case_cache.image(case, lower, size)[0], padded[:, 5:11], atol=1e-6)
     np.testing.assert_array_equal(case_cache.mask(case, lower, size)[0], labels[:, 5:11])
 
 
-def test_places_are_voxels_of_their_label(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_places_are_voxels_of_their_label(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Every voxel of a small label is there, and the counts are of all."""
-    case_cache, case, _, classes = shelved
+    case_cache, case, _, classes = cached
     assert case.num_voxels == (48, 1)
     for label in range(2):
-        places = case_cache.places(case, label)
-        assert {tuple(place) for place in places.tolist()} == set(
+        locations = case_cache.locations(case, label)
+        assert {tuple(place) for place in locations.tolist()} == set(
             map(tuple, np.argwhere(classes == label + 1).tolist())
         )
 
@@ -87,20 +90,20 @@ def test_places_are_voxels_of_their_label(shelved: tuple[CaseCache, CachedCase, 
 def test_what_is_kept_is_read_only_once(tmp_path: Path) -> None:
     """The second time nothing is written; another reading, or another source, is another case."""
     case, _, mask = make_case(tmp_path)
-    asked = {"target": ORGANS, "into": tmp_path / "cases"}
-    first = cache_case(case, reading=Reading(), **asked)
+    options = {"target": ORGANS, "into": tmp_path / "cases"}
+    first = cache_case(case, reading=Reading(), **options)
     written = (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns
-    assert cache_case(case, reading=Reading(), **asked) == first
+    assert cache_case(case, reading=Reading(), **options) == first
     assert (tmp_path / "cases" / "one.image.b2nd").stat().st_mtime_ns == written
-    other = cache_case(case, reading=Reading(Percentiles()), **asked)
+    other = cache_case(case, reading=Reading(Percentiles()), **options)
     assert other.limits != first.limits
     mask[:] = 0
     mask[0, 0, 0] = 5
     write(tmp_path / "m.nrrd", mask)  # of the same size in bytes
-    assert cache_case(case, **asked, reading=Reading(Percentiles())).num_voxels == (0, 1)
+    assert cache_case(case, **options, reading=Reading(Percentiles())).num_voxels == (0, 1)
     other = find_cached_case(tmp_path / "cases", "one")
     (tmp_path / "cases" / "one.image.b2nd").write_bytes(b"cut off")
-    assert cache_case(case, reading=Reading(Percentiles()), **asked) == other
+    assert cache_case(case, reading=Reading(Percentiles()), **options) == other
     with pytest.raises(DataError, match="holds no case two"):
         CaseCache(tmp_path / "cases").case("two")
 
@@ -109,7 +112,7 @@ def test_another_volume_of_the_file_is_another_case(tmp_path: Path) -> None:
     """A corrected row of a table: the next volume of the same 4D file, or another modality."""
     volumes = [make_image(np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)) for seed in (0, 1)]
     sitk.WriteImage(sitk.JoinSeries(volumes), str(tmp_path / "all.nii.gz"))
-    target = Target("classification", (Label("well", (0,)), Label("ill", (1,))))
+    target = Classification((Label("well", (0,)), Label("ill", (1,))))
     made_of = set()
     for entry, modality in (("all.nii.gz#0", ""), ("all.nii.gz#1", ""), ("all.nii.gz#1", "MR")):
         source = with_modality(one_source(tmp_path / entry, tmp_path), modality)
@@ -133,7 +136,7 @@ def test_patches_lie_inside_or_evenly_around(
     folder.mkdir(exist_ok=True)
     case, _, _ = make_case(folder)
     prepared = cache_case(case, target=ORGANS, reading=Reading(), into=folder / "cases")
-    sampler = PatchSampler(CaseCache(folder / "cases"), [prepared], ORGANS, size, foreground=foreground)
+    sampler = PatchSampler(CaseCache(folder / "cases"), [prepared], size, foreground=foreground)
     patch = sampler.sample(generator_for(seed, 0))
     again = sampler.sample(generator_for(seed, 0))
     assert patch.arrays["image"].shape == patch.arrays["mask"].shape == (1, *size)
@@ -142,15 +145,13 @@ def test_patches_lie_inside_or_evenly_around(
         assert (0 <= low <= whole - side) if whole >= side else low == -((side - whole) // 2)
 
 
-def test_margin_leaves_the_patch_where_it_is(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_margin_leaves_the_patch_where_it_is(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """What is cut around a patch hangs over the case's borders; the patch in its middle is the one without a margin."""
-    case_cache, case, *_ = shelved
+    case_cache, case, *_ = cached
     corners = set()
     for index in range(200):
         patch, wide = (
-            PatchSampler(case_cache, [case], ORGANS, (8, 8, 8), reach=reach, foreground=0.2).sample(
-                generator_for(0, index)
-            )
+            PatchSampler(case_cache, [case], (8, 8, 8), reach=reach, foreground=0.2).sample(generator_for(0, index))
             for reach in (None, (14, 12, 8))
         )
         inside = (slice(None), slice(3, 11), slice(2, 10), slice(None))
@@ -161,20 +162,20 @@ def test_margin_leaves_the_patch_where_it_is(shelved: tuple[CaseCache, CachedCas
 
 
 def test_foreground_patches_hold_a_label_each_as_often(
-    shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray],
+    cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray],
 ) -> None:
     """One voxel of spleen is found as often as the liver, 48 times its size; 400 draws, five standard deviations."""
-    case_cache, case, _, _ = shelved
-    sampler = PatchSampler(case_cache, [case], ORGANS, (3, 3, 3), foreground=1.0)
+    case_cache, case, _, _ = cached
+    sampler = PatchSampler(case_cache, [case], (3, 3, 3), foreground=1.0)
     masks = [sampler.sample(generator_for(0, index)).arrays["mask"] for index in range(400)]
     spleens = sum(bool((mask == 2).any()) for mask in masks)
     assert all(mask.any() for mask in masks)
     assert abs(spleens - 200) < 5 * np.sqrt(100)
 
 
-def test_shelf_travels_to_another_process(shelved: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_shelf_travels_to_another_process(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Pickled after reading, it reads the same."""
-    case_cache, case, _, _ = shelved
+    case_cache, case, _, _ = cached
     before = case_cache.image(case, (0, 0, 0), SHAPE)
     assert np.array_equal(pickle.loads(pickle.dumps(case_cache)).image(case, (0, 0, 0), SHAPE), before)
 
@@ -182,10 +183,10 @@ def test_shelf_travels_to_another_process(shelved: tuple[CaseCache, CachedCase, 
 def test_centred_patches_go_through_the_cases(tmp_path: Path) -> None:
     """The middle of each, with its values."""
     case, values, _ = make_case(tmp_path)
-    target = Target("classification", (Label("a"), Label("b")))
+    target = Classification((Label("a"), Label("b")))
     labelled = Case("one", case.images, values=(1.0,))
     prepared = cache_case(labelled, target=target, reading=Reading(), into=tmp_path / "cases")
-    centred = CentredPatches(CaseCache(tmp_path / "cases"), [prepared], target, (4, 4, 4))
+    centred = CentredPatches(CaseCache(tmp_path / "cases"), [prepared], (4, 4, 4))
     expected = (values[8:12, 5:9, 2:6].astype(np.float32) + 1000) / 2000
     np.testing.assert_allclose(centred[0]["image"][0].numpy(), expected, atol=1e-6)
     assert centred[0]["values"].tolist() == [1.0]
@@ -195,9 +196,9 @@ def test_centred_patches_go_through_the_cases(tmp_path: Path) -> None:
 def test_extents_come_from_headers_in_lps(tmp_path: Path) -> None:
     """An image stored with its axes turned has its size and spacing along X, Y and Z."""
     turned = write(tmp_path / "t.nii.gz", np.zeros((5, 6, 7), np.int16), (0, 0, 1, 1, 0, 0, 0, 1, 0))
-    extent = image_size_of(turned)
-    assert extent.size == (7, 5, 6)
-    np.testing.assert_allclose(extent.spacing_mm, (3.0, 0.5, 2.0), rtol=1e-6)
+    image_size = image_size_of(turned)
+    assert image_size.size == (7, 5, 6)
+    np.testing.assert_allclose(image_size.spacing_mm, (3.0, 0.5, 2.0), rtol=1e-6)
     np.save(tmp_path / "a.npy", np.zeros((3, 4, 5), np.float32))
     assert image_size_of(find_sources(tmp_path / "a.npy")[0][0]) == ImageSize((3, 4, 5), (1.0, 1.0, 1.0))
 
@@ -217,31 +218,31 @@ def test_a_task_may_have_many_labels(tmp_path: Path) -> None:
     for label in range(39):
         mask[label, :3, :2] = label + 1
     mask[:, 5:, :] = 1
-    target = Target("segmentation", tuple(Label(f"organ {k}", (k,)) for k in range(1, 41)))
+    target = Segmentation(tuple(Label(f"organ {k}", (k,)) for k in range(1, 41)))
     image = generator_for(2, 0).integers(-1000, 1000, mask.shape).astype(np.int16)
     case = Case("many", (write(tmp_path / "i.nrrd", image),), masks=(write(tmp_path / "m.nrrd", mask),))
     prepared = cache_case(case, target=target, reading=Reading(), into=tmp_path / "cases")
     case_cache = CaseCache(tmp_path / "cases")
     for label in range(40):
-        places = case_cache.places(prepared, label)
-        assert len(places) == min(1000, prepared.num_voxels[label])
-        assert (mask[tuple(places.T)] == label + 1).all()
+        locations = case_cache.locations(prepared, label)
+        assert len(locations) == min(1000, prepared.num_voxels[label])
+        assert (mask[tuple(locations.T)] == label + 1).all()
     assert (prepared.num_voxels[0], prepared.num_voxels[39]) == (6 + 40 * 9 * 9, 0)
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_chosen_places_are_of_all_voxels_in_order(exclusive: bool) -> None:
+@pytest.mark.parametrize("kind", [MulticlassMap, MultilabelMap])
+def test_chosen_places_are_of_all_voxels_in_order(kind: type[LabelMap]) -> None:
     """Few voxels are all kept, in order; of many each is as likely, whichever planes they lie in."""
     rng = np.random.default_rng(1)
     mask = rng.choice(4, (1, 30, 20, 9), p=(0.5, 0.3, 0.199, 0.001)).astype(np.uint8)
-    target = Target("segmentation", tuple(Label(name) for name in "abc"), exclusive=exclusive)
-    if not exclusive:
+    labels = kind(tuple(Label(name) for name in "abc"))
+    if kind is MultilabelMap:
         mask = np.concatenate([mask == k for k in (1, 2, 3)]).astype(np.uint8)
-    counts = count_labels(mask, target)
+    counts = count_planes(mask, labels)
     for label in range(3):
-        every = np.argwhere(mask[0] == label + 1 if exclusive else mask[label])
+        every = np.argwhere(mask[0] == label + 1 if kind is MulticlassMap else mask[label])
         assert counts[label].sum() == len(every)
-        found = some_of(mask, target, label, counts[label])
+        found = some_of(mask, labels, label, counts[label])
         assert len(found) == min(1000, len(every))
         assert len(np.unique(found, axis=0)) == len(found)
         rows = {tuple(place): at for at, place in enumerate(every.tolist())}
@@ -255,9 +256,9 @@ def test_chosen_places_are_of_all_voxels_in_order(exclusive: bool) -> None:
 def test_choosing_places_takes_less_memory_than_the_mask() -> None:
     """A list of every voxel of an organ would take twenty times the mask's."""
     mask = np.ones((1, 100, 120, 90), np.uint8)
-    target = Target("segmentation", (Label("organ"),))
+    labels = MulticlassMap((Label("organ"),))
     tracemalloc.start()
-    some_of(mask, target, 0, count_labels(mask, target)[0])
+    some_of(mask, labels, 0, count_planes(mask, labels)[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < mask.nbytes

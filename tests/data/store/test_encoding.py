@@ -10,7 +10,7 @@ from tests.data.scan_files import make_ct
 
 from modelsgenesis.data.intensity_statistics import guess_modality, refuse_labels, sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.store.encoding import choose_encoding
+from modelsgenesis.data.store.scan import choose_encoding
 
 FINITE = st.floats(-1e30, 1e30).filter(lambda value: value == 0 or abs(value) > 1e-30)
 

@@ -252,7 +252,7 @@ def test_lists_of_the_field_are_understood(tmp_path: Path) -> None:
 def test_last_line_counts_every_problem(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused while looking or while reading; without a problem nothing is said of the table."""
+    """Refused while looking or while reading; without a problem the table is not mentioned."""
     monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal does not break the path
     (scans / "empty.nii").touch()
     prepare(scans, tmp_path / "store", workers=0)

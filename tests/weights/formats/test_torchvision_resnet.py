@@ -115,7 +115,7 @@ def test_grey_task_gets_the_answers_of_three_equal_colours(tmp_path: Path) -> No
     """A task of one channel sums the colours of the first convolution; nothing else of the encoder changes."""
     state, there = opened(tmp_path)
     network = network_for(there.network, in_channels=1, out_channels=2)
-    report = transfer(there.network, network, opened=there.report)
+    report = transfer(there.network, network, loading=there.report)
     assert [row.tensor for row in report.rows if row.how == "adapted"] == ["encoder.conv1.weight"]
     assert report.shares["encoder"] == 1.0
     grey = torch.rand(2, 1, 64, 64)

@@ -1,7 +1,6 @@
 """How much annotation an arm saves: the budget at which it reaches what the reference reaches with more."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -9,17 +8,17 @@ from numpy.typing import NDArray
 
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores, bootstrap_means
 from modelsgenesis.benchmarking.statistics.comparison import check_reference
-from modelsgenesis.benchmarking.statistics.few_seeds import Estimate, draw_seeds, percentiles, scope_words, t_reach
+from modelsgenesis.benchmarking.statistics.few_seeds import Estimate, draw_seeds, scope_words
 from modelsgenesis.benchmarking.statistics.learning_curve import first_reaching, isotonic
 from modelsgenesis.benchmarking.statistics.runs import Table
-from modelsgenesis.benchmarking.statistics.significance import SAME
-from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights
-
-STEPS = 64  # places looked at between two budgets
-ALIKE = (
-    1e-12  # a lead whose variance is below that share of the scores' own is the same in every seed, but for rounding
+from modelsgenesis.benchmarking.statistics.saving_interval import (
+    as_savings,
+    covariance,
+    level_with,
+    percentile_interval,
+    together,
 )
-DECIMALS = 9  # of a saving; beyond them is the rounding of logarithms, which must not show a saving of 0
+from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights
 
 Bound = Literal["", "at least", "at most"]
 
@@ -153,109 +152,42 @@ def _fit(sums: NDArray[np.float64], counts: NDArray[np.generic]) -> NDArray[np.f
 
 
 def _saving(
-    table: Table,
-    arm: str,
-    reference: str,
-    curves: dict[str, _Curves],
-    column: int,
-    sign: float,
-    num_patients: int,
+    table: Table, arm: str, reference: str, curves: dict[str, _Curves], column: int, sign: float, num_patients: int
 ) -> LabelSaving:
     ours, theirs = curves[arm], curves[reference]
     budget, target = int(theirs.budgets[column]), float(theirs.point[column])
-    logs = np.log(ours.budgets)
     needed = float(first_reaching(ours.budgets, ours.point[None], np.array([target]))[0])
-    bound: Bound = "at most" if np.isinf(needed) else "at least" if target <= ours.point[0] else ""
     value = 1 - float(min(needed, ours.budgets[-1])) / budget
-    by_seed = _together(ours.by_seed, theirs.by_seed[:, column])
-    by_patient = _together(ours.by_patient, theirs.by_patient[:, column])
-    n = min(ours.n, theirs.n)
-    interval = plain = Estimate(value)
-    enough = len(by_seed) >= (1 - MOST_UNDEFINED) * len(ours.by_seed)
-    if n > 1 and enough and num_patients != 1:
-        parts = [_covariance(by_seed, n)] + ([_covariance(by_patient, num_patients)] if num_patients else [])
-        freedoms = np.array([n - 1, num_patients - 1][: len(parts)])
-        ends = _ends(logs, np.append(ours.point, target), np.stack(parts), freedoms)
-        interval = Estimate(value, *_as_savings(ends, ours.budgets, budget))
-        plain = _plain(ours.budgets, by_seed, budget, value)
-    missing = ours.missing + theirs.missing
+    interval, percentile = _intervals(ours, theirs, column, value, num_patients)
     return LabelSaving(
-        table.task,
-        table.metric,
-        arm,
-        reference,
-        budget,
-        sign * target,
-        needed,
-        bound,
-        interval,
-        plain,
-        n,
-        missing,
-        num_patients,
+        task=table.task,
+        metric=table.metric,
+        arm=arm,
+        reference=reference,
+        cases=budget,
+        score=sign * target,
+        needed=needed,
+        bound="at most" if np.isinf(needed) else "at least" if target <= ours.point[0] else "",
+        saving=interval,
+        percentile=percentile,
+        n=min(ours.n, theirs.n),
+        missing=ours.missing + theirs.missing,
+        patients=num_patients,
     )
 
 
-def _together(arm: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Resampled curves and targets, (resamples, budgets + 1), where both are defined."""
-    both = np.column_stack([arm, target])
-    return np.asarray(both[np.isfinite(both).all(1)])
-
-
-def _covariance(resampled: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Of curve and target, made good for drawing from n."""
-    return np.atleast_2d(np.cov(resampled, rowvar=False, ddof=0)) * n / (n - 1)
-
-
-def _ends(
-    logs: NDArray[np.float64], curve: NDArray[np.float64], parts: NDArray[np.float64], freedoms: NDArray[np.int64]
-) -> tuple[float, float]:
-    """The fewest and the most cases at which the arm may just be level with the target, as logarithms.
-
-    A number of cases is possible where the 95 % t-interval of the arm's score there minus the target holds zero.
-    -inf: the first budget may be enough; +inf: the last may not be. Where even the first is surely enough the most is
-    -inf, and where even the last surely is not the fewest is +inf. Where all seeds have the same lead nothing is known
-    of its spread, and that number of cases is possible, however great the lead is.
-
-    Args:
-        logs: (budgets,) of the arm.
-        curve: (budgets + 1,): the arm's scores, then the target.
-        parts: (sources, budgets + 1, budgets + 1) covariances of these; the seeds' first.
-        freedoms: (sources,).
-    """
-    steps = (np.linspace(a, b, STEPS, endpoint=False) for a, b in pairwise(logs))
-    places = np.concatenate([*steps, logs[-1:]])
-    hats = np.stack([np.interp(places, logs, one) for one in np.eye(len(logs))], axis=1)
-    minus = np.column_stack([hats, -np.ones(len(places))])  # (places, budgets + 1): arm minus target
-    lead = minus @ curve
-    variances = np.maximum(np.einsum("pi,sij,pj->sp", minus, parts, minus), 0)
-    rounding = max(ALIKE * float(np.diag(parts[0]).max()), (SAME * float(np.abs(curve).max())) ** 2)
-    reach = np.where(variances[0] > rounding, t_reach(variances, freedoms), np.inf)
-    fewest = _crossing(places, lead + reach)
-    most = -_crossing(-places[::-1], (reach - lead)[::-1])
-    return fewest, most
-
-
-def _crossing(places: NDArray[np.float64], heights: NDArray[np.float64]) -> float:
-    """Where heights first come to 0 or above, straight between places; -inf before the first, +inf after the last."""
-    above = heights >= 0
-    at = int(above.argmax())
-    if above[at] and at:
-        share = -heights[at - 1] / (heights[at] - heights[at - 1])
-        return float(places[at - 1] + share * (places[at] - places[at - 1]))
-    return float("-inf") if above[at] else float("inf")
-
-
-def _as_savings(ends: tuple[float, float], budgets: NDArray[np.float64], budget: int) -> tuple[float, float]:
-    """Low and high end of the saving, from the fewest and the most cases (logarithms, infinite beyond the budgets)."""
-    fewest, most = ends
-    high = 1.0 if fewest == -np.inf else 1 - min(np.exp(fewest), budgets[-1]) / budget
-    low = -np.inf if most == np.inf else 1 - max(np.exp(most), budgets[0]) / budget
-    return float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS))
-
-
-def _plain(budgets: NDArray[np.float64], by_seed: NDArray[np.float64], budget: int, value: float) -> Estimate:
-    drawn = 1 - first_reaching(budgets, by_seed[:, :-1], by_seed[:, -1]) / budget
-    drawn[(by_seed[:, 0] >= by_seed[:, -1])] = 1.0  # the first budget is enough, perhaps fewer cases too
-    found = percentiles(drawn, value)
-    return Estimate(value, min(found.low95, 1 - float(budgets[0]) / budget), found.high95)
+def _intervals(
+    ours: _Curves, theirs: _Curves, column: int, value: float, num_patients: int
+) -> tuple[Estimate, Estimate]:
+    """The saving with its interval, and with the plain bootstrap's; without any where seeds or patients are too few."""
+    budget, target, n = int(theirs.budgets[column]), float(theirs.point[column]), min(ours.n, theirs.n)
+    by_seed = together(ours.by_seed, theirs.by_seed[:, column])
+    by_patient = together(ours.by_patient, theirs.by_patient[:, column])
+    enough = len(by_seed) >= (1 - MOST_UNDEFINED) * len(ours.by_seed)
+    if n < 2 or not enough or num_patients == 1:
+        return Estimate(value), Estimate(value)
+    parts = [covariance(by_seed, n)] + ([covariance(by_patient, num_patients)] if num_patients else [])
+    freedoms = np.array([n - 1, num_patients - 1][: len(parts)])
+    ends = level_with(np.log(ours.budgets), np.append(ours.point, target), np.stack(parts), freedoms)
+    interval = Estimate(value, *as_savings(ends, ours.budgets, budget))
+    return interval, percentile_interval(ours.budgets, by_seed, budget, value)

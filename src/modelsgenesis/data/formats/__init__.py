@@ -1,0 +1,104 @@
+"""Image formats: one file each, found by being here; what several share is in `base/`. Here: which one a file is in."""
+
+import functools
+from pathlib import Path
+
+from modelsgenesis.core.image_format import ImageFormat
+from modelsgenesis.core.naming import find, members
+from modelsgenesis.data.problems import UnreadableError
+
+HEAD_BYTES = 352
+OTHER_PICTURES = (".tif", ".tiff", ".bmp")
+ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+FLAT = "a 2D picture, not a volume"
+OTHER_VOLUMES = (".mnc", ".par", ".img.gz", ".vtk", ".bdf")
+
+
+@functools.cache
+def formats() -> tuple[ImageFormat, ...]:
+    """Every format of the room, in the order of their files' names."""
+    return tuple(find("data.formats", name, ImageFormat)() for name in members("data.formats"))
+
+
+@functools.cache
+def _by_ending() -> dict[str, ImageFormat]:
+    """{ending: its format}, the longest endings first: .nii.gz before .gz."""
+    known = {ending: each for each in formats() for ending in each.endings}
+    return dict(sorted(known.items(), key=lambda pair: (-len(pair[0]), pair[0])))
+
+
+def ending_of(path: Path) -> str:
+    """The ending that tells the format, lower case; "" when it tells none."""
+    name = path.name.lower()
+    return next((ending for ending in _by_ending() if name.endswith(ending)), "")
+
+
+def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
+    """Say what format a file is in; None when it is no concern of ours.
+
+    Args:
+        file: to look at.
+        pictures: whether 2D pictures are wanted.
+    Raises:
+        UnreadableError: it is or claims to be an image, but cannot be read as one.
+    """
+    ending = ending_of(file)
+    claimed = _by_ending().get(ending)
+    if claimed and claimed.axes == 2 and not pictures:
+        raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
+    found, name = _recognised(file, claimed)
+    if claimed and name != claimed.endings[ending]:
+        if found is None:
+            called = claimed.endings[ending]
+            raise UnreadableError(f"not a {called} file, though called {ending}", "copy or export it again")
+        raise UnreadableError(
+            f"a {name} file by content, but called {ending}", f"rename it to end in {_usual_ending(name)}"
+        )
+    if found is None:
+        _refuse_others(file)
+        return None
+    if not ending and found.needs_ending:
+        if found.axes == 2 and not pictures:
+            return None
+        raise UnreadableError(f"a {name} file whose name does not say so", f"rename it to end in {_usual_ending(name)}")
+    return found
+
+
+def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | None, str]:
+    """The format of a scan's file by its content, and what people call it; the one that its name claims comes first.
+
+    Returns:
+        None and "" when it is none of ours.
+    Raises:
+        UnreadableError: the file is empty or cannot be opened.
+    """
+    try:
+        if file.stat().st_size == 0 and claimed:
+            raise UnreadableError("the file is empty", "copy or export it again")
+        with open(file, "rb") as opened:
+            head = opened.read(HEAD_BYTES)
+    except PermissionError as error:
+        raise UnreadableError("no permission to read the file", "change its permissions") from error
+    except OSError as error:
+        raise UnreadableError(f"the file cannot be opened ({error.strerror})", "copy it again") from error
+    for each in (claimed, *formats()) if claimed else formats():
+        if each.stands_alone and (name := each.recognise(head, file)):
+            return each, name
+    return None, ""
+
+
+def _refuse_others(file: Path) -> None:
+    name = file.name.lower()
+    if name.endswith(OTHER_PICTURES):
+        raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
+    if name.endswith(ARCHIVES):
+        raise UnreadableError(
+            "an archive", "unpack it beside; volumes are read from .nii.gz, .nrrd, .mha, DICOM or .npy"
+        )
+    if name.endswith(OTHER_VOLUMES):
+        raise UnreadableError("a format that is not read here", "convert it to .nii.gz")
+
+
+def _usual_ending(name: str) -> str:
+    """The usual ending of files of what people call a format: .nii.gz of gzipped NIfTI."""
+    return next(ending for each in formats() for ending, called in each.endings.items() if called == name)

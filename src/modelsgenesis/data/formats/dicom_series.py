@@ -4,10 +4,10 @@ import math
 import struct
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pydicom
@@ -15,9 +15,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
-from modelsgenesis.data.formats.headers import EXPORT_AGAIN, check_spacing
+from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Mapper, Place, Region
+from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, cut, execute, header_of
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.volume import Geometry
+from modelsgenesis.data.resampling import straighten
 
 MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
 NO_IMAGES = {"SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC", "SEG"}
@@ -30,6 +31,59 @@ TAGS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames"),
     *("SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation"),
 )
+
+
+@dataclass(frozen=True)
+class DicomSeries(ImageFormat):
+    """Slices that a folder holds; of an upright series only those that a region goes through are read."""
+
+    endings: ClassVar = {".dcm": "DICOM"}
+    needs_ending: ClassVar = False
+    is_directory: ClassVar = True
+    reads_parts: ClassVar = True
+
+    def recognise(self, head: bytes, path: Path) -> str:
+        """By its magic, after an empty page; the index of a medium is no slice."""
+        return "DICOM" if head[128:132] == b"DICM" and path.name != "DICOMDIR" else ""
+
+    def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[dict[str, Any]], list[Problem]]:
+        """Put slices in order, a volume for each series."""
+        read = list(mapper(read_slice, files))
+        found, problems = group_series([one for one in read if isinstance(one, Slice)])
+        volumes = [
+            {"path": one.folder, "files": one.files, "series": one.uid, "patient": one.patient,
+             "modality": one.modality, "dicom": one}
+            for one in found
+        ]  # fmt: skip
+        return volumes, [*(one for one in read if isinstance(one, Problem)), *problems]
+
+    def read_header(self, place: Place) -> Header:
+        """That of the first slice, and the step between slices."""
+        return header_of_series(place.dicom)
+
+    def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
+        """Refuse what is absurdly large; all else was checked when the slices were gathered."""
+        check_size(header.size, max_voxels)
+
+    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+        """Read the slices and give them their true place; a tilted stack is straightened, whole, before it is cut."""
+        series: Series = place.dicom
+        header, files = header_of_series(series), series.files
+        part = region if header.upright else None
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames([str(file) for file in (files[part[2]] if part else files)])
+        if not series.whole:
+            reader.SetOutputPixelType(sitk.sitkFloat32)
+        elif series.bits <= 15 and header.dtype not in SMALL:
+            reader.SetOutputPixelType(sitk.sitkInt16)
+        image = execute(reader)
+        if header.upright:  # where the whole scan has them: uneven slices lie elsewhere by their own headers
+            up_mm = header.geometry.frame[:, 2] * header.spacing_mm[2] * (part[2].start if part else 0)
+            image.SetOrigin((np.array(header.origin_mm) + up_mm).tolist())
+        image = straighten(image, series.step_mm)
+        if part:
+            return cut(image, (*part[:2], slice(0, image.GetSize()[2]))), []
+        return cut(image, region), []
 
 
 @dataclass(frozen=True)
@@ -186,26 +240,37 @@ def arrange(folder: Path, members: list[Slice]) -> Series:
     )
 
 
+def header_of_series(series: Series) -> Header:
+    """Read the header of the first slice, and say what it means for all of them.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    first = header_of(series.files[0])
+    axes = np.array(first.direction).reshape(3, 3)
+    normal, step = np.cross(axes[:, 0], axes[:, 1]), np.array(series.step_mm)
+    height = float(step @ normal)
+    upright = bool(np.linalg.norm(step - height * normal) < TILTED * height)
+    third, apart = (normal, height) if upright else (axes[:, 2], float(np.linalg.norm(step)))
+    return Header(
+        size=(*first.size[:2], len(series.files)),
+        spacing_mm=(*first.spacing_mm[:2], apart),
+        origin_mm=first.origin_mm,
+        direction=tuple(np.column_stack([axes[:, 0], axes[:, 1], third]).ravel().tolist()),
+        dtype=first.dtype,
+        upright=upright,
+        doubts=series.notes,
+    )
+
+
 def geometry_of_series(series: Series) -> Geometry | None:
     """Where the voxels of an upright series lie, from the header of its first slice; None where the gantry was tilted.
 
     Raises:
         UnreadableError: that header cannot be read.
     """
-    first = sitk.ImageFileReader()
-    first.SetFileName(str(series.files[0]))
-    try:
-        first.ReadImageInformation()
-    except RuntimeError as error:
-        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
-    frame = np.array(first.GetDirection()).reshape(3, 3)
-    normal, step = np.cross(frame[:, 0], frame[:, 1]), np.array(series.step_mm)
-    height = float(step @ normal)
-    if np.linalg.norm(step - height * normal) >= TILTED * height:
-        return None
-    direction = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel()
-    size, spacing = (*first.GetSize()[:2], len(series.files)), (*first.GetSpacing()[:2], height)
-    return Geometry(size, spacing, first.GetOrigin(), tuple(direction.tolist()))
+    header = header_of_series(series)
+    return header.geometry if header.upright else None
 
 
 def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:
@@ -232,9 +297,9 @@ def _one_a_place(members: list[Slice], normal: NDArray[Any], notes: list[str]) -
             f"{min(different)} volumes under one DICOM series (phases, times or echoes?)",
             "split them, for example with dcm2niix",
         )
-    doubles = len(members) - len(places)
-    if doubles:
-        notes.append(f"{doubles} duplicate slices were left out")
+    num_duplicates = len(members) - len(places)
+    if num_duplicates:
+        notes.append(f"{num_duplicates} duplicate slices were left out")
     return [min(place, key=lambda one: (one.number, one.path)) for place in places]
 
 

@@ -1,8 +1,9 @@
-"""Outlines that radiologists drew, in the XML of LIDC-IDRI, as masks."""
+"""Contours that radiologists drew, in the XML of LIDC-IDRI, as masks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,11 +11,12 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
+from modelsgenesis.data.formats.base.itk import cut, image_of
 from modelsgenesis.data.formats.dicom_series import Series, geometry_of_series
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.volume import Geometry
 
-FEWEST_POINTS = 3  # of an outline; nodules under 3 mm are marked with a single point
+FEWEST_POINTS = 3  # of a contour; nodules under 3 mm are marked with a single point
 AXIAL = 0.99  # of the slices' normal that runs along Z, at least
 AGREED = 0.5  # of the readers who outlined a nodule
 
@@ -22,8 +24,31 @@ Voxels = NDArray[np.int64]  # sorted places in a raveled volume
 
 
 @dataclass(frozen=True)
+class LidcXml(ImageFormat):
+    """A mask on the grid of the DICOM series that its contours were drawn on; a table names both."""
+
+    stands_alone: ClassVar = False
+
+    def recognise(self, head: bytes, path: Path) -> str:
+        """An XML whose root says so."""
+        return "LIDC-IDRI contours" if b"<LidcReadMessage" in head else ""
+
+    def read_header(self, place: Place) -> Header:
+        """Where the voxels of the series lie."""
+        grid = contoured_grid(place.dicom)
+        return Header(grid.size, grid.spacing_mm, grid.origin_mm, grid.direction, "uint8")
+
+    def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
+        """Nothing beyond the header: the series was checked when its slices were gathered."""
+
+    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+        """Draw all of it, and cut the region out."""
+        return cut(draw_contours(place.path, place.dicom), region), []
+
+
+@dataclass(frozen=True)
 class Plane:
-    """An outline on one slice.
+    """A contour on one slice.
 
     Attributes:
         z_mm: of the slice.
@@ -37,8 +62,8 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A nodule as one reader outlined it."""
+class Contour:
+    """The contours of a nodule by one reader."""
 
     reader: int
     planes: tuple[Plane, ...]
@@ -50,11 +75,11 @@ class Reading:
 
     Attributes:
         series: SeriesInstanceUID of the scan.
-        outlines: of nodules of 3 mm or more.
+        contours: of nodules of 3 mm or more.
     """
 
     series: str
-    outlines: tuple[Outline, ...]
+    contours: tuple[Contour, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +97,7 @@ class Nodule:
     voxels: Voxels
 
 
-def read_outlines(path: Path) -> Reading | None:
+def read_contours(path: Path) -> Reading | None:
     """Read the XML of one CT; None where it is another kind of XML.
 
     Raises:
@@ -83,18 +108,18 @@ def read_outlines(path: Path) -> Reading | None:
         if not root.tag.endswith("LidcReadMessage"):
             return None
         uid = (root.findtext(".//{*}SeriesInstanceUid") or "").strip()
-        return Reading(uid, tuple(_outlines(root))) if uid else None
+        return Reading(uid, tuple(_contours(root))) if uid else None
     except (ElementTree.ParseError, ValueError, TypeError) as error:
         raise UnreadableError(f"an XML that cannot be read ({error})", "copy it again") from error
 
 
-def _outlines(root: ElementTree.Element) -> Iterator[Outline]:
+def _contours(root: ElementTree.Element) -> Iterator[Contour]:
     for reader, session in enumerate(root.iterfind(".//{*}readingSession")):
         for nodule in session.iterfind("{*}unblindedReadNodule"):
             planes = tuple(map(_plane, nodule.iterfind("{*}roi")))
             planes = tuple(plane for plane in planes if len(plane.points) >= FEWEST_POINTS)
             if planes:
-                yield Outline(reader, planes)
+                yield Contour(reader, planes)
 
 
 def _plane(roi: ElementTree.Element) -> Plane:
@@ -106,8 +131,8 @@ def _plane(roi: ElementTree.Element) -> Plane:
     return Plane(z_mm, (roi.findtext("{*}inclusion") or "").strip().upper() != "FALSE", points)
 
 
-def outlined_grid(series: Series) -> Geometry:
-    """Where the voxels lie that outlines name by slice, column and row.
+def contoured_grid(series: Series) -> Geometry:
+    """Where the voxels lie that contours name by slice, column and row.
 
     Raises:
         UnreadableError: the slices are not axial.
@@ -118,17 +143,17 @@ def outlined_grid(series: Series) -> Geometry:
     return geometry
 
 
-def nodules_of(outlines: Sequence[Outline], geometry: Geometry, z_mm: Sequence[float]) -> list[Nodule]:
-    """Put together what several readers outlined: outlines that share a voxel are of one nodule.
+def nodules_of(contours: Sequence[Contour], geometry: Geometry, z_mm: Sequence[float]) -> list[Nodule]:
+    """Put together what several readers outlined: contours that share a voxel are of one nodule.
 
     Args:
-        outlines: of one scan.
+        contours: of one scan.
         geometry: of its voxels.
         z_mm: of its slices, which may be uneven.
     Raises:
-        UnreadableError: an outline lies beyond the scan.
+        UnreadableError: a contour lies beyond the scan.
     """
-    drawn = [(outline.reader, _voxels(outline, geometry, np.array(z_mm))) for outline in outlines]
+    drawn = [(contour.reader, _voxels(contour, geometry, np.array(z_mm))) for contour in contours]
     groups: list[list[tuple[int, Voxels]]] = []
     for reader, voxels in (each for each in drawn if each[1].size):
         touching = [group for group in groups if any(np.intersect1d(voxels, other).size for _, other in group)]
@@ -149,10 +174,10 @@ def _agreed(group: Sequence[tuple[int, Voxels]], geometry: Geometry) -> Nodule:
     return Nodule(len(by_reader), (x, y, z), kept)
 
 
-def _voxels(outline: Outline, geometry: Geometry, z_mm: NDArray[np.float64]) -> Voxels:
-    """The voxels inside of an outline, holes left out."""
+def _voxels(contour: Contour, geometry: Geometry, z_mm: NDArray[np.float64]) -> Voxels:
+    """The voxels inside of a contour, holes left out."""
     found, holes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for plane in outline.planes:
+    for plane in contour.planes:
         apart_mm = np.abs(z_mm - plane.z_mm)
         place = int(apart_mm.argmin())
         columns, rows = _inside(plane.points)
@@ -187,14 +212,10 @@ def draw_contours(path: Path, series: Series) -> sitk.Image:
     Raises:
         UnreadableError: the XML cannot be read, or is of another scan.
     """
-    reading, geometry = read_outlines(path), outlined_grid(series)
+    reading, geometry = read_contours(path), contoured_grid(series)
     if reading is None or reading.series != series.uid:
         raise UnreadableError("outlines of another scan", "name the XML that came with the series")
     mask = np.zeros(geometry.size, np.uint8)
-    for nodule in nodules_of(reading.outlines, geometry, series.z_mm):
+    for nodule in nodules_of(reading.contours, geometry, series.z_mm):
         mask.reshape(-1)[nodule.voxels] = 1
-    image = sitk.GetImageFromArray(np.ascontiguousarray(mask.T))
-    image.SetSpacing(geometry.spacing_mm)
-    image.SetOrigin(geometry.origin_mm)
-    image.SetDirection(geometry.direction)
-    return image
+    return image_of(mask, geometry)

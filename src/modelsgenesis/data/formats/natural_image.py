@@ -1,42 +1,83 @@
 """Pictures in PNG and JPEG files as grey 2D images."""
 
+import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
-from modelsgenesis.data.formats.headers import EXPORT_AGAIN
+from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, cut, header_of, read_file
 from modelsgenesis.data.problems import UnreadableError
 
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how their files begin
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 TAIL_BYTES = 1024  # at the end of a JPEG, some of which may follow its end marker
 ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)  # of EXIF
 GREY_ALPHA = 4  # the colour type of a PNG, at byte 25 of its header
 
 
-def check_ending(path: Path) -> None:
-    """Refuse a picture that SimpleITK fills up, turns or misreads silently.
+@dataclass(frozen=True)
+class NaturalImage(ImageFormat):
+    """A picture: what its file says of spacing is for printing, and is forgotten."""
 
-    These are a JPEG cut off, one that asks to be turned when it is shown, and a grey PNG with transparency.
+    endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+    axes: ClassVar = 2
+    knows_spacing: ClassVar = False
+
+    def recognise(self, head: bytes, path: Path) -> str:
+        """By the magics of both."""
+        return "PNG" if head[:8] == PNG else "JPEG" if head[:3] == JPEG else ""
+
+    def declared(self, path: Path) -> dict[str, Any]:
+        """Whatever was pictured, its values have no unit."""
+        return {"modality": "unknown"}
+
+    def read_header(self, place: Place) -> Header:
+        """Its size in pixels."""
+        _check_opaque(place.path)
+        header = header_of(place.path)
+        return header_of_array(header.size, header.dtype)
+
+    def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
+        """Refuse what is cut off, asks to be turned, or is of an impossible size."""
+        check_upright(place.path)
+        check_size(header.size, max_voxels, axes=2)
+        check_plausible(math.prod(header.size), place.files)
+
+    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+        """Read the picture, make it grey, and cut the region out of it."""
+        image, notes = to_grey(read_file(place))
+        return cut(image, region), notes
+
+
+def check_upright(path: Path) -> None:
+    """Refuse a JPEG that SimpleITK fills up or turns silently: one cut off, or one that asks to be turned when shown.
 
     Raises:
         UnreadableError: it is one of these.
     """
     with open(path, "rb") as file:
-        head = file.read(26)
-        if head[1:4] == b"PNG":
-            if head[25:26] == bytes([GREY_ALPHA]):
-                raise UnreadableError("grey with transparency", "save it without an alpha channel")
+        if file.read(3) != JPEG:
             return
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         if b"\xff\xd9" not in file.read():
             raise UnreadableError("the file is cut off: it lacks the end of a JPEG", EXPORT_AGAIN)
     if (turned := _orientation(path)) in TURNED:
         raise UnreadableError(f"it asks viewers to turn it (EXIF orientation {turned})", "save it turned, without that")
+
+
+def _check_opaque(path: Path) -> None:
+    """Refuse a grey PNG with transparency, which SimpleITK misreads."""
+    with open(path, "rb") as file:
+        head = file.read(26)
+    if head[:8] == PNG and head[25:26] == bytes([GREY_ALPHA]):
+        raise UnreadableError("grey with transparency", "save it without an alpha channel")
 
 
 def _orientation(path: Path) -> int:

@@ -1,23 +1,23 @@
-"""Where a cube may lie: rules by name, decided on the coarse occupancy alone."""
+"""Where a cube may lie: crop rules by name, decided on the foreground map alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.data.foreground_map import CELL_SIDE
+from modelsgenesis.data.intensity_statistics import CELL_SIDE
 
 Place = tuple[int, ...]
 Cells = NDArray[np.uint8]
 Span = tuple[int, int]
 
-TRIES = 512  # places drawn before the best one of the grid is taken
+TRIES = 512  # locations drawn before the best one of the grid is taken
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class CropRule:
-    """Which places are good.
+    """Which crop locations are good.
 
     Args:
         lacks: why a scan has no place, in words.
@@ -108,12 +108,12 @@ def mean_over(cells: Cells, place: Place, cube: Place) -> float:
 def best_place(cells: Cells, spans: list[Span], cube: Place) -> tuple[Place, float]:
     """The place with the least mean, on a grid of one cell, and that mean; by a table of sums."""
     sums = np.pad(cells.astype(np.int64), ((1, 0),) * 3).cumsum(0).cumsum(1).cumsum(2)
-    places = [np.array(sorted({*range(low, high + 1, CELL_SIDE), high})) for low, high in spans]
-    first = [place // CELL_SIDE for place in places]
-    last = [-(-(place + side) // CELL_SIDE) for place, side in zip(places, cube, strict=True)]
+    locations = [np.array(sorted({*range(low, high + 1, CELL_SIDE), high})) for low, high in spans]
+    first = [place // CELL_SIDE for place in locations]
+    last = [-(-(place + side) // CELL_SIDE) for place, side in zip(locations, cube, strict=True)]
     for axis in range(3):
         sums = np.take(sums, last[axis], axis) - np.take(sums, first[axis], axis)
     counts = [after - before for before, after in zip(first, last, strict=True)]
     means = sums / (255 * counts[0][:, None, None] * counts[1][:, None] * counts[2])
     where = np.unravel_index(int(means.argmin()), means.shape)
-    return tuple(int(place[i]) for place, i in zip(places, where, strict=True)), float(means[where])
+    return tuple(int(place[i]) for place, i in zip(locations, where, strict=True)), float(means[where])

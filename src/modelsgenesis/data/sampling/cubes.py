@@ -81,12 +81,12 @@ class CubeSampler:
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}
-        asked = list(store.scans if scans is None else scans)
-        self.scans = [scan for scan in asked if self._admit(scan)]
+        given = list(store.scans if scans is None else scans)
+        self.scans = [scan for scan in given if self._admit(scan)]
         if not self.scans:
             some = "; ".join(f"{id_}: {reason}" for id_, reason in list(self.left_out.items())[:3])
             raise DataError(
-                f"none of the {len(asked)} scans gives a cube of {spec.size} voxels ({some or 'none given'})"
+                f"none of the {len(given)} scans gives a cube of {spec.size} voxels ({some or 'none given'})"
             )
         weights = np.array([max(1.0, scan.num_cubes / scan.cubes_per_scan) for scan in self.scans])
         self._cumulative = np.cumsum(weights) / weights.sum()
@@ -116,7 +116,7 @@ class CubeSampler:
         """What a cube may have little of, in cells; None when any place is good."""
         if not self._rule.cells:
             return None
-        cells = self.store.occupancy(scan, self._rule.cells)
+        cells = self.store.foreground_map(scan, self._rule.cells)
         return 255 - cells if self._rule.inverted else cells
 
     def _admit(self, scan: Scan) -> bool:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.store.case_cache import CachedCase, CaseCache
 
 
@@ -34,8 +33,7 @@ class PatchSampler:
 
     Args:
         case_cache: to cut from.
-        cases: on it.
-        target: of the task.
+        cases: in it.
         size: voxels along X, Y, Z.
         reach: of what is cut, with a margin as wide on both sides that may hang over the case's borders, so that a
             border is seen as often as the middle however wide the margin; by default `size`.
@@ -47,19 +45,12 @@ class PatchSampler:
         self,
         case_cache: CaseCache,
         cases: Sequence[CachedCase],
-        target: Target,
         size: tuple[int, ...],
         *,
         reach: tuple[int, ...] | None = None,
         foreground: float = 1 / 3,
     ) -> None:
-        self.case_cache, self.cases, self.target, self.size, self.foreground = (
-            case_cache,
-            list(cases),
-            target,
-            size,
-            foreground,
-        )
+        self.case_cache, self.cases, self.size, self.foreground = case_cache, list(cases), size, foreground
         self.reach = reach or size
 
     def sample(self, rng: np.random.Generator) -> Patch:
@@ -69,14 +60,14 @@ class PatchSampler:
         present = [label for label, num in enumerate(case.num_voxels) if num]
         lower = tuple(_at(whole, side, u) for whole, side, u in zip(case.size, self.size, uniform, strict=True))
         if present and chosen < self.foreground:
-            places = self.case_cache.places(case, present[int(rng.integers(len(present)))])
-            centre = places[int(rng.integers(len(places)))]
+            locations = self.case_cache.locations(case, present[int(rng.integers(len(present)))])
+            centre = locations[int(rng.integers(len(locations)))]
             lower = tuple(
                 _around(whole, side, int(middle))
                 for whole, side, middle in zip(case.size, self.size, centre, strict=True)
             )
         begin = tuple(low - (far - side) // 2 for low, far, side in zip(lower, self.reach, self.size, strict=True))
-        return cut(self.case_cache, case, self.target, begin, self.reach)
+        return cut(self.case_cache, case, begin, self.reach)
 
 
 class CentredPatches(Dataset[dict[str, Tensor]]):
@@ -84,35 +75,29 @@ class CentredPatches(Dataset[dict[str, Tensor]]):
 
     Args:
         case_cache: to cut from.
-        cases: on it.
-        target: of the task.
+        cases: in it.
         size: voxels along X, Y, Z.
     """
 
-    def __init__(
-        self, case_cache: CaseCache, cases: Sequence[CachedCase], target: Target, size: tuple[int, ...]
-    ) -> None:
-        self.case_cache, self.cases, self.target, self.size = case_cache, list(cases), target, size
+    def __init__(self, case_cache: CaseCache, cases: Sequence[CachedCase], size: tuple[int, ...]) -> None:
+        self.case_cache, self.cases, self.size = case_cache, list(cases), size
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Cut case number `index`."""
         case = self.cases[index]
         lower = tuple((whole - side) // 2 for whole, side in zip(case.size, self.size, strict=True))
         return {
-            name: torch.from_numpy(array)
-            for name, array in cut(self.case_cache, case, self.target, lower, self.size).arrays.items()
+            name: torch.from_numpy(array) for name, array in cut(self.case_cache, case, lower, self.size).arrays.items()
         }
 
     def __len__(self) -> int:
         return len(self.cases)
 
 
-def cut(
-    case_cache: CaseCache, case: CachedCase, target: Target, lower: tuple[int, ...], size: tuple[int, ...]
-) -> Patch:
-    """Cut a patch at a place."""
+def cut(case_cache: CaseCache, case: CachedCase, lower: tuple[int, ...], size: tuple[int, ...]) -> Patch:
+    """Cut a patch at a place, with its mask if the case has labels on a grid, else with the case's values."""
     arrays: dict[str, NDArray[Any]] = {"image": case_cache.image(case, lower, size)}
-    if target.kind == "segmentation":
+    if case.num_voxels:
         arrays["mask"] = case_cache.mask(case, lower, size)
     else:
         arrays["values"] = np.array(case.values, np.float32)

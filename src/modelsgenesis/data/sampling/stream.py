@@ -103,7 +103,7 @@ class Range:
 def load_batches(
     stream: Dataset[dict[str, Any]], numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
-    """Read the batches of these numbers, in workers if asked for.
+    """Read the batches of these numbers, in workers if there are any.
 
     Args:
         stream: of samples.

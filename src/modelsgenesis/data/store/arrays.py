@@ -1,4 +1,4 @@
-"""Chunked, compressed arrays on disk: one Blosc2 file a scan, with the scan's record and occupancy inside."""
+"""Chunked, compressed arrays on disk: one Blosc2 file an image, with the record of what it was made of inside."""
 
 import errno
 import json
@@ -16,6 +16,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 
 T = TypeVar("T")
+ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
 
 MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 # Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
@@ -25,14 +26,20 @@ PLANES = 8
 BLOCK = {3: (16, 16, 32), 2: (64, 128)}  # what is decompressed; small: a random cube cuts through its outermost blocks
 
 
-def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
-    """Write an array part by part, whole or not at all; the same input gives the same bytes.
+def write_array(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    values_at: ValuesAt,
+    extra: dict[str, bytes],
+) -> None:
+    """Write an array chunk by chunk, whole or not at all; the same input gives the same bytes.
 
     Args:
         path: of the file, `.b2nd`.
         shape: (N, C, X, Y, Z), or (N, C, X, Y).
         dtype: of the array.
-        parts: (slices, values) that tile the array along chunk borders, as `chunks_of` names them.
+        values_at: gives the values of a region of the array.
         extra: named bytes kept beside the array.
     Raises:
         DataError: the disk is full or the folder cannot be written.
@@ -48,8 +55,8 @@ def write_array(path: Path, shape: tuple[int, ...], dtype: str, parts: Iterator[
             codec=blosc2.Codec.LZ4, clevel=1, filters=[blosc2.Filter.BITSHUFFLE], filters_meta=[0], nthreads=1
         ),
     )
-    for slices, values in parts:
-        array[slices] = _in_order(values)
+    for slices in _chunks_of(shape):
+        array[slices] = _in_order(values_at(slices))
     for name, data in extra.items():
         array.schunk.vlmeta[name] = data
     with written_aside(path) as aside:
@@ -70,7 +77,7 @@ def _in_order(values: NDArray[Any]) -> NDArray[Any]:
     return ordered
 
 
-def chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+def _chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     """Name the chunks of an array (N, C, X, Y, Z) in the order of its file."""
     sides = (1, 1, *_at_most(CHUNK, shape[2:]))
     counts = [-(-whole // side) for whole, side in zip(shape, sides, strict=True)]
@@ -112,9 +119,31 @@ class StoredArray:
         except (KeyError, RuntimeError) as error:
             raise DataError(f"{self.path}: holds no {name}; delete it and run genesis prepare again") from error
 
-    def record(self) -> dict[str, Any]:
-        """The scan's record."""
-        return json.loads(self.extra("scan"))  # type: ignore[no-any-return]
+
+def find_record(path: Path, name: str, make: Callable[[dict[str, Any]], T]) -> T | None:
+    """The record in the file of an array that is kept whole; None when it is missing or damaged, and to be made anew.
+
+    Args:
+        path: of the file.
+        name: of the record in it.
+        make: turns what `json` reads into the record.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return make(json.loads(StoredArray(path).extra(name)))
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+
+
+def is_current(record: object, wanted: Mapping[str, Any]) -> bool:
+    """Whether what is kept would be made of the same sources in the same way again.
+
+    Args:
+        record: of the array.
+        wanted: what the record would say now, as far as can be told without reading a voxel.
+    """
+    return all(getattr(record, name) == value for name, value in wanted.items())
 
 
 class OpenFiles(Generic[T]):

@@ -11,20 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import LabelMap
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading, scaled
-from modelsgenesis.data.masks import read_mask
 from modelsgenesis.data.regions import embedded, overlap
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, chunks_of, write_array
-from modelsgenesis.data.store.preparing import count_bytes
+from modelsgenesis.data.store.arrays import OpenFiles, StoredArray, find_record, is_current, write_array
 
-MOST_PLACES = 1000  # kept of each class, for patches that hold some of it
-KEPT = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
+MOST_LOCATIONS = 1000  # kept of each class, for patches that hold some of it
+AS_THEY_ARE = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any other becomes float32
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class CachedCase:
         id: of the case.
         size: (X, Y, Z), in voxels; (X, Y) of a picture.
         limits: the values that become 0 and 1, one pair a channel.
-        values: of classification and regression, as in `Case`.
-        num_voxels: of each label.
+        values: as in `Case`.
+        num_voxels: of each label that is learned voxel by voxel; none where the case has one prediction.
         made_of: a hash of the sources, the reading and the target; another one is another case.
     """
 
@@ -64,7 +63,7 @@ class CaseCache:
         return self._open[self.path / f"{case.id}.image.b2nd"]
 
     def masks_of(self, case: CachedCase) -> StoredArray:
-        """(1, 1 or K, X, Y, Z), as `read_mask` gives them."""
+        """(1, channels, X, Y, Z), as the target reads them."""
         return self._open[self.path / f"{case.id}.mask.b2nd"]
 
     def case(self, id_: str) -> CachedCase:
@@ -85,16 +84,16 @@ class CaseCache:
         return embedded(region, place, size)
 
     def mask(self, case: CachedCase, lower: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Cut a region of the masks, (1 or K, *size); what lies beyond the case is background."""
+        """Cut a region of the masks, (channels, *size); what lies beyond the case is background."""
         inside, place = overlap(case.size, lower, size)
         region = self.masks_of(case).read((slice(0, 1), slice(None), *inside))[0]
         return embedded(region, place, size)
 
-    def places(self, case: CachedCase, label: int) -> NDArray[np.int32]:
+    def locations(self, case: CachedCase, label: int) -> NDArray[np.int32]:
         """Some voxels of a label, (N, axes), evenly chosen among all of them."""
-        kept = [min(num, MOST_PLACES) for num in case.num_voxels]
-        places = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
-        return places[sum(kept[:label]) : sum(kept[: label + 1])]
+        kept = [min(num, MOST_LOCATIONS) for num in case.num_voxels]
+        found = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
+        return found[sum(kept[:label]) : sum(kept[: label + 1])]
 
 
 def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> CachedCase:
@@ -109,20 +108,20 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
         UnreadableError: image or mask cannot be read, or do not fit each other.
         DataError: the folder cannot be written.
     """
-    made_of = _hash_of(case, target, reading)  # before reading: a source that changes meanwhile is read again
-    if (known := find_cached_case(into, case.id)) is not None and known.made_of == made_of:
+    wanted = _wanted(case, target, reading)  # before reading: a source that changes meanwhile is read again
+    if (known := find_cached_case(into, case.id)) is not None and is_current(known, wanted):
         return known
     image = read_image(case.images, reading)
     num_voxels: tuple[int, ...] = ()
-    if target.kind == "segmentation":
-        mask = read_mask(case, target, image, reading)
-        counts = count_labels(mask, target)
+    if (labels := target.voxel_labels) is not None:
+        mask = target.read_voxels(case, image, reading)
+        counts = count_planes(mask, labels)
         num_voxels = tuple(int(each.sum()) for each in counts)
         # One after another under one name: Blosc2 takes sixteen names at most, tasks may have a hundred labels.
-        places = b"".join(some_of(mask, target, label, each).tobytes() for label, each in enumerate(counts))
-        _write(into / f"{case.id}.mask.b2nd", mask, {"places": places})
-    prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, made_of)
-    kept = image.values if image.values.dtype.str[1:] in KEPT else image.values.astype(np.float32)
+        locations = b"".join(some_of(mask, labels, label, each).tobytes() for label, each in enumerate(counts))
+        _write(into / f"{case.id}.mask.b2nd", mask, {"places": locations})
+    prepared = CachedCase(case.id, image.size, image.limits, case.values, num_voxels, **wanted)
+    kept = image.values if image.values.dtype.str[1:] in AS_THEY_ARE else image.values.astype(np.float32)
     _write(into / f"{case.id}.image.b2nd", kept, {"case": json.dumps(dataclasses.asdict(prepared)).encode()})
     return prepared
 
@@ -130,70 +129,60 @@ def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> C
 def find_current_case(case: Case, *, target: Target, reading: Reading, folder: Path) -> CachedCase | None:
     """The record of a case that is kept whole and would be made of the same sources again; None when it is not."""
     known = find_cached_case(folder, case.id)
-    return known if known is not None and known.made_of == _hash_of(case, target, reading) else None
+    return known if known is not None and is_current(known, _wanted(case, target, reading)) else None
 
 
 def find_cached_case(folder: Path, id_: str) -> CachedCase | None:
     """The record of a case that is kept whole; None when it is not."""
-    path = folder / f"{id_}.image.b2nd"
-    if not path.is_file():
-        return None
-    try:
-        data = json.loads(StoredArray(path).extra("case"))
-        return CachedCase(**{k: _as_tuple(v) for k, v in data.items()})
-    except (DataError, TypeError, ValueError):  # damaged: to be made again
-        return None
+    return find_record(
+        folder / f"{id_}.image.b2nd", "case", lambda data: CachedCase(**{k: _as_tuple(v) for k, v in data.items()})
+    )
 
 
-def count_labels(mask: NDArray[np.uint8], target: Target) -> NDArray[np.int64]:
+def count_planes(mask: NDArray[np.uint8], labels: LabelMap) -> NDArray[np.int64]:
     """How many voxels of each label each plane along X holds, (labels, X).
 
     Args:
-        mask: (1 or K, *space), as `read_mask` gives it.
-        target: of the task.
+        mask: (channels, *space), as the target reads it.
+        labels: that it holds.
     """
-    num = len(target.labels)
-    if target.exclusive:
-        return np.stack([np.bincount(plane.ravel(), minlength=num + 1)[1 : num + 1] for plane in mask[0]], axis=1)
-    return np.array([[np.count_nonzero(plane) for plane in channel] for channel in mask], np.int64)
+    return np.stack([labels.count(mask[:, x]) for x in range(mask.shape[1])], axis=1)
 
 
-def some_of(mask: NDArray[np.uint8], target: Target, label: int, counts: NDArray[np.int64]) -> NDArray[np.int32]:
+def some_of(mask: NDArray[np.uint8], labels: LabelMap, label: int, counts: NDArray[np.int64]) -> NDArray[np.int32]:
     """Choose at most a thousand voxels of a label, (N, axes), plane by plane: a list of all may be larger than a scan.
 
     Args:
-        mask: (1 or K, *space).
-        target: of the task.
+        mask: (channels, *space).
+        labels: that it holds.
         label: its number from 0.
         counts: its voxels in each plane, (X,).
     """
     ends = counts.cumsum()
     num = int(ends[-1])
-    if num > MOST_PLACES:
-        ranks = generator_for(num, label, "places").choice(num, MOST_PLACES, replace=False)
+    if num > MOST_LOCATIONS:
+        ranks = generator_for(num, label, "places").choice(num, MOST_LOCATIONS, replace=False)
     else:
         ranks = np.arange(num)
     planes = np.searchsorted(ends, ranks, side="right")
-    places = np.empty((len(ranks), mask.ndim - 1), np.int32)
+    found = np.empty((len(ranks), mask.ndim - 1), np.int32)
     for x in np.unique(planes):
-        there = np.argwhere(mask[0, x] == label + 1 if target.exclusive else mask[label, x] > 0)
+        there = np.argwhere(labels.present(mask[:, x], label))
         chosen = planes == x
-        places[chosen, 0] = x
-        places[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
-    return places
+        found[chosen, 0] = x
+        found[chosen, 1:] = there[ranks[chosen] - (ends[x] - counts[x])]
+    return found
 
 
 def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
-    shape = (1, *values.shape)
-    parts = ((slices, values[slices[1:]][np.newaxis]) for slices in chunks_of(shape))
-    write_array(path, shape, values.dtype.str, parts, extra)
+    write_array(path, (1, *values.shape), values.dtype.str, lambda at: values[at[1:]][np.newaxis], extra)
 
 
-def _hash_of(case: Case, target: Target, reading: Reading) -> str:
-    sources = [*case.images, *case.masks]
-    known = [[_named(source), count_bytes(source), _changed(source)] for source in sources]
-    told = [describe(target), describe(reading), known, list(case.values)]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def _wanted(case: Case, target: Target, reading: Reading) -> dict[str, str]:
+    """What the record of a case would say now that tells it from another case, or from one of changed sources."""
+    sources = [[_named(source), source.num_bytes, _changed(source)] for source in (*case.images, *case.masks)]
+    parts = [describe(target), describe(reading), sources, list(case.values)]
+    return {"made_of": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
 
 
 def _named(source: Source) -> list[str | int | None]:

@@ -9,14 +9,13 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.tables import read_table
-from modelsgenesis.data.identity import hashed
+from modelsgenesis.data.entries import one_source, place_of, scan_place
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.preparing import Settings, hash_content, name_scan
-from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.preparing import Settings, name_scan
+from modelsgenesis.data.store.scan import Scan, hashed
 from modelsgenesis.data.store.store import SCANS
 from modelsgenesis.data.store.writer import find_done, stored_ids
-from modelsgenesis.tasks.assembly import one_source, place_of, scan_place
 
 IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
 LEFT_OUT = "left_out.json"  # in the store: the ids of all scans that ever were left out
@@ -55,7 +54,7 @@ class LeftOut:
         return cls(tuple(tables), frozenset(images), frozenset(patients))
 
     @functools.cached_property
-    def places(self) -> set[tuple[Path, str, int | None]]:
+    def locations(self) -> set[tuple[Path, str, int | None]]:
         """The files and rows of the images."""
         return {scan_place(image) for image in self.images}
 
@@ -65,14 +64,15 @@ class LeftOut:
         found = set()
         for image in self.images:
             try:
-                found.add(hash_content(one_source(image, image.parent).whole()))
+                scan = one_source(image, image.parent).whole()
+                found.add(scan.format.content_hash(scan))
             except UnreadableError:
                 continue
         return found
 
     def holds(self, source: Source) -> bool:
         """Whether a table names this scan, a part of it, or its patient."""
-        return place_of(source) in self.places or source.patient in self.patients
+        return place_of(source) in self.locations or source.patient in self.patients
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.tables))

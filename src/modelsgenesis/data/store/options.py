@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.core.image_format import MAX_VOXELS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, sha256
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.data.duplicates import drop_duplicates
-from modelsgenesis.data.formats.headers import MAX_VOXELS
+from modelsgenesis.data.medmnist import volumes_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
-from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.sources import Source, drop_duplicates, find_sources
+from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
-from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan
+from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, wanted_of
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 from modelsgenesis.data.store.writer import (
@@ -29,13 +30,11 @@ from modelsgenesis.data.store.writer import (
     begin_store,
     find_done,
     has_provenance,
-    is_current,
     remove_leftovers,
     stored_ids,
     write_manifest,
     write_problems,
 )
-from modelsgenesis.tasks.medmnist import medmnist_volumes
 
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
@@ -72,13 +71,8 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         sources = [one for one in sources if not left_out.holds(one)]
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
-        scans: list[Scan] = []
-        for one, result in _with_progress(_each(sources, into, settings, do, workers), len(sources), console):
-            if isinstance(result, Scan):
-                scans.append(result)
-                problems += [Problem(one.path, note, "have a look at the scan", "warning") for note in result.notes]
-            else:
-                problems.append(result)
+        results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
+        scans = _sorted_out(results, problems)
         scans += _orphans(into, {scan.id for scan in scans}, problems)
         write_problems(into, problems)
         if not scans:
@@ -114,12 +108,12 @@ def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
     return line
 
 
-def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[list[Source], list[Problem]]:
+def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> tuple[list[Source], list[Problem]]:
     mapper = map_in_processes(workers)
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
     elif source.is_file() and source.suffix.lower() == ".npz":
-        sources, problems = medmnist_volumes(source), []
+        sources, problems = volumes_of(source), []
     else:
         sources, problems = find_sources(source, skip=into, mapper=mapper)
     if not sources:
@@ -128,10 +122,12 @@ def _find(source: Path, into: Path, workers: int, left_out: LeftOut) -> tuple[li
             f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
             "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
         )
-    sources, doubles = drop_duplicates(sorted(sources, key=left_out.holds, reverse=True))  # or a copy would stay in
-    if all(map(left_out.holds, sources)):
+    if left_out:
+        sources = sorted(sources, key=left_out.holds, reverse=True)  # or a copy would stay in
+    sources, duplicates = drop_duplicates(sources)
+    if left_out and all(map(left_out.holds, sources)):
         raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
-    return sources, [*problems, *doubles]
+    return sources, [*problems, *duplicates]
 
 
 def _each(
@@ -140,9 +136,8 @@ def _each(
     """Yield each source with its scan, from the store where it is there already, or with its problem."""
     undone = []
     for source in sources:
-        names = name_scan(source, settings)
-        scan = find_done(into, names.id)
-        if scan is not None and is_current(scan, source, names, settings):
+        scan = find_done(into, name_scan(source, settings).id)
+        if scan is not None and is_current(scan, wanted_of(source, settings)):
             yield source, scan
         else:
             undone.append(source)
@@ -158,6 +153,18 @@ def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> 
         return error.at(source.path)
     except MemoryError:
         return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
+
+
+def _sorted_out(results: Iterable[tuple[Source, Scan | Problem]], problems: list[Problem]) -> list[Scan]:
+    """The scans among the results; what is wrong with the others, and the scans' notes, are added to the problems."""
+    scans = []
+    for source, result in results:
+        if isinstance(result, Scan):
+            scans.append(result)
+            problems += [Problem(source.path, note, "have a look at the scan", "warning") for note in result.notes]
+        else:
+            problems.append(result)
+    return scans
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

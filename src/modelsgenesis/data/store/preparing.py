@@ -1,37 +1,30 @@
 """One scan from its source into the store."""
 
-import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.fingerprints import fingerprint_of
-from modelsgenesis.data.foreground_map import make_foreground_map
-from modelsgenesis.data.formats.headers import MAX_VOXELS
-from modelsgenesis.data.identity import fold_of, hashed
 from modelsgenesis.data.intensity_statistics import (
-    IntensityStatistics,
     fill_missing,
     guess_modality,
+    make_foreground_map,
     refuse_labels,
     sample_of,
     summarise,
 )
-from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import open_npy, read_both, read_row
+from modelsgenesis.data.reading import read_both, read_volume
 from modelsgenesis.data.sources import Source
-from modelsgenesis.data.store.arrays import chunks_of, write_array
-from modelsgenesis.data.store.encoding import Encoding, choose_encoding
-from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.arrays import ValuesAt, write_array
+from modelsgenesis.data.store.scan import Scan, choose_encoding, fold_of, hashed
 from modelsgenesis.data.store.store import SCANS
+from modelsgenesis.data.volume import Volume
 
 SAMPLED_CUBES = 256
-WINDOW_HU = (-1000.0, 1000.0)  # that official cubes were scaled from
 
 
 @dataclass(frozen=True)
@@ -74,6 +67,13 @@ def name_scan(source: Source, settings: Settings) -> Names:
     )
 
 
+def wanted_of(source: Source, settings: Settings) -> dict[str, Any]:
+    """What the record of a source's scan would say now, as far as can be told without reading it."""
+    names, modality = name_scan(source, settings), settings.modality or source.modality
+    known = {"patient": names.patient, "fold": names.fold, "source_bytes": source.num_bytes}
+    return known | ({"modality": modality} if modality else {})
+
+
 def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> Scan:
     """Read, describe and store one scan.
 
@@ -88,90 +88,66 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         UnreadableError: the source cannot be prepared; the others can.
         DataError: the store cannot be written.
     """
-    if source.kind == "cubes":
-        return _prepare_cubes(source, into, settings)
+    if source.format.is_stack:
+        return _prepare_stack(source, into, settings)
     own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
-    summary = summarise(values, sample, modality)
+    statistics = summarise(values, sample, modality)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
-    own_print = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
+    own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
     del own  # it may be large
-    encoding = choose_encoding(modality, summary.minimum, summary.maximum)
+    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality=modality,
         shape=values.shape,
         spacing_mm=volume.spacing_mm,
         **vars(encoding),
-        **vars(summary),
+        **vars(statistics),
         num_cubes=1,
         cubes_per_scan=1,
-        source_bytes=count_bytes(source),
-        sha256=hash_content(source),
+        source_bytes=source.num_bytes,
+        sha256=source.format.content_hash(source),
         notes=(*volume.notes, *notes),
-        print=str(own_print),
+        fingerprint=str(own_fingerprint),
     )
-    occupancy = make_foreground_map(values[0], summary.foreground)
-    parts = ((slices, encoding.encode(values[slices[1:]])[np.newaxis]) for slices in chunks_of((1, *scan.shape)))
-    _write(scan, into, parts, occupancy.to_extras())
+    coarse = make_foreground_map(values[0], statistics.foreground)
+    _write(scan, into, lambda at: encoding.encode(values[at[1:]])[np.newaxis], coarse.to_extras())
     return scan
 
 
-def _prepare_cubes(source: Source, into: Path, settings: Settings) -> Scan:
-    """Store an official cube file, (N, X, Y, Z) in [0, 1]: back in HU, a cube at a time, never whole in memory."""
-    cubes = open_npy(source.path)
-    if cubes.ndim != 4 or min(cubes.shape) < 1:
-        raise UnreadableError(f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}", "rename it")
-    shape = (len(cubes), 1, *cubes.shape[1:])
-    some = _to_hu(cubes[:: max(1, len(cubes) // SAMPLED_CUBES)])
-    summary: IntensityStatistics = summarise(some, sample_of(some), "CT")
+def _prepare_stack(source: Source, into: Path, settings: Settings) -> Scan:
+    """Store a file of many cubes as one array, a cube at a time, never whole in memory."""
+
+    def cube(number: int) -> Volume:
+        return read_volume(replace(source, index=number), max_voxels=settings.max_voxels)
+
+    header = source.format.read_header(source)
+    num, first = header.num_volumes, cube(0)
+    some = np.concatenate([cube(number).values for number in range(0, num, max(1, num // SAMPLED_CUBES))])
+    statistics = summarise(some, sample_of(some), first.modality)
+    encoding = choose_encoding(first.modality, statistics.minimum, statistics.maximum)
     scan = Scan(
         **vars(name_scan(source, settings)),
-        modality="CT",
-        shape=shape[1:],
-        spacing_mm=(1.0, 1.0, 1.0),
-        **vars(Encoding("int16")),
-        **vars(summary),
-        num_cubes=len(cubes),
+        modality=first.modality,
+        shape=first.values.shape,
+        spacing_mm=first.spacing_mm,
+        **vars(encoding),
+        **vars(statistics),
+        num_cubes=num,
         cubes_per_scan=source.cubes_per_scan,
-        source_bytes=count_bytes(source),
-        sha256=hash_content(source),
-        notes=("official cubes have no spacing: 1 mm is written", "their range is that of a sample of cubes"),
+        source_bytes=source.num_bytes,
+        sha256=source.format.content_hash(source),
+        notes=(*first.notes, "their range is that of a sample of cubes"),
     )
-    parts = ((slices, _to_hu(cubes[slices[0], *slices[2:]])[:, np.newaxis]) for slices in chunks_of(shape))
-    _write(scan, into, parts, {})
+    _write(scan, into, lambda at: encoding.encode(cube(at[0].start).values[at[1:]])[np.newaxis], {})
     return scan
 
 
-def _to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:
-    low, high = WINDOW_HU
-    if not (float(cubes.min()) >= 0 and float(cubes.max()) <= 1):
-        raise UnreadableError("an official cube file holds values in [0, 1], this one others", "rename it")
-    return np.rint(cubes * (high - low) + low).astype(np.int16)
-
-
-def _write(scan: Scan, into: Path, parts: Iterator[Any], extra: dict[str, bytes]) -> None:
+def _write(scan: Scan, into: Path, values_at: ValuesAt, extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
-    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, parts, {"scan": record, **extra})
-
-
-def count_bytes(source: Source) -> int:
-    """The size of all files of a source."""
-    return sum(file.stat().st_size for file in source.files)
-
-
-def hash_content(source: Source) -> str:
-    """SHA-256 of a source's files one after the other, of one file its own; of a row of an array, the row's."""
-    digest = hashlib.sha256()
-    if source.kind == "row":
-        digest.update(np.ascontiguousarray(read_row(source)).data)
-        return digest.hexdigest()
-    for path in source.files:
-        with open(path, "rb") as file:
-            while piece := file.read(2**20):
-                digest.update(piece)
-    return digest.hexdigest()
+    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, {"scan": record, **extra})

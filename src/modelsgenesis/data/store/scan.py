@@ -1,14 +1,21 @@
 """One scan as the manifest knows it: everything but the voxels, and nothing that names a person."""
 
 import dataclasses
+import hmac
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelsgenesis.core.errors import DataError
+import numpy as np
+from numpy.typing import NDArray
 
-PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.intensity_statistics import PERCENTILES
+
 MODALITIES = ("CT", "MR", "XR", "unknown")
+GREATEST = 2.0**15  # half the range of float16, so that rounding up never overflows
+ID_LENGTH = 16  # hexadecimal digits: 64 bits
 BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
 
 
@@ -37,7 +44,7 @@ class Scan:
         mean: of the values in the box around all that is not 0.
         std: their standard deviation; 0 in stores from before it was measured.
         zeros: the share of them that is 0.
-        print: of the image as it was read, before any resampling, which `prints` explains; "" of official cubes.
+        fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
     """
 
     id: str
@@ -62,7 +69,7 @@ class Scan:
     mean: float = 0.0
     std: float = 0.0
     zeros: float = 0.0
-    print: str = ""
+    fingerprint: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -73,6 +80,7 @@ class Scan:
         """Everything as JSON can hold it."""
         data = dataclasses.asdict(self)
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
+        data["print"] = data.pop("fingerprint")
         return data
 
     @classmethod
@@ -80,7 +88,8 @@ class Scan:
         """Undo `to_json`."""
         percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
         tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
-        return cls(**{**data, **tuples, "percentiles": percentiles})
+        others = {name: value for name, value in data.items() if name != "print"}
+        return cls(**{**others, **tuples, "percentiles": percentiles, "fingerprint": data.get("print", "")})
 
     def to_row(self) -> dict[str, str]:
         """One row of the manifest; numbers keep every digit."""
@@ -89,7 +98,7 @@ class Scan:
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
-        row["print"] = self.print
+        row["print"] = self.fingerprint
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
     @classmethod
@@ -108,7 +117,7 @@ class Scan:
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
                 notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
-                print=row.get("print", ""),
+                fingerprint=row.get("print", ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
@@ -143,3 +152,57 @@ COLUMNS = (
 
 def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """value = stored * slope + intercept."""
+
+    dtype: str
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Physical units -> what is stored; for CT rounded to 1 HU and clipped to the range of int16."""
+        if values.dtype == np.dtype(self.dtype) and self.slope == 1.0 and self.intercept == 0.0:
+            return values
+        if self.dtype == "int16":
+            rounded = np.rint(values) if values.dtype.kind == "f" else values.astype(np.int32)
+            hu: NDArray[Any] = np.clip(rounded, -32768, 32767).astype(np.int16)
+            return hu
+        scaled: NDArray[Any] = (values.astype(np.float64) - self.intercept) / self.slope
+        return scaled.astype(np.float16)
+
+
+def choose_encoding(modality: str, minimum: float, maximum: float) -> Encoding:
+    """Choose how a scan is stored.
+
+    float16 has eleven significant bits and overflows at 65504: the slope, a power of two so that it loses nothing,
+    brings the greatest value near 2^15; the intercept is the minimum when all values lie far from zero.
+
+    Args:
+        modality: CT is stored as int16.
+        minimum: least value.
+        maximum: greatest value.
+    """
+    if modality == "CT":
+        return Encoding("int16")
+    intercept = minimum if min(abs(minimum), abs(maximum)) > maximum - minimum else 0.0
+    greatest = max(abs(minimum - intercept), abs(maximum - intercept))
+    return Encoding("float16", 2.0 ** math.ceil(math.log2(greatest / GREATEST)), intercept)
+
+
+def hashed(salt: str, kind: str, raw: str) -> str:
+    """Hash a raw identifier so that only the holder of the salt can tell whose it is.
+
+    Args:
+        salt: the store's secret.
+        kind: "patient", "series" or "scan": one raw text gives unrelated ids.
+        raw: as the source has it.
+    """
+    return hmac.new(salt.encode(), f"{kind}\0{raw}".encode(), "sha256").hexdigest()[:ID_LENGTH]
+
+
+def fold_of(patient: str, folds: int) -> int:
+    """The fold of a patient, from the salted id alone: adding scans later moves nobody."""
+    return int(patient, 16) % folds

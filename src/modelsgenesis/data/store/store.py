@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
-from modelsgenesis.data.foreground_map import cells_from
+from modelsgenesis.data.intensity_statistics import cells_from
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
 
@@ -75,7 +75,7 @@ class Store:
             values += np.float32(scan.intercept)
         return values
 
-    def occupancy(self, scan: Scan, name: str) -> NDArray[np.uint8]:
+    def foreground_map(self, scan: Scan, name: str) -> NDArray[np.uint8]:
         """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""
         array, maps = self._handle(scan)
         if name not in maps:

@@ -11,10 +11,8 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store import scan as scan_room
-from modelsgenesis.data.store.arrays import StoredArray
-from modelsgenesis.data.store.preparing import Names, Settings, count_bytes
+from modelsgenesis.data.store.arrays import find_record
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 
@@ -75,24 +73,7 @@ def _read_salt(into: Path, salt: str | None) -> str:
 
 def find_done(into: Path, id_: str) -> Scan | None:
     """The record of a scan that is in the store, whole; None when it is not."""
-    path = into / SCANS / f"{id_}.b2nd"
-    if not path.is_file():
-        return None
-    try:
-        return Scan.from_json(StoredArray(path).record())
-    except (DataError, KeyError, TypeError, ValueError):  # damaged: to be made again
-        return None
-
-
-def is_current(scan: Scan, source: Source, names: Names, settings: Settings) -> bool:
-    """Whether a scan in the store is what this source would give, as far as can be told without reading it."""
-    modality = settings.modality or source.modality
-    return (
-        scan.patient == names.patient
-        and scan.fold == names.fold
-        and scan.modality == (modality or scan.modality)
-        and scan.source_bytes == count_bytes(source)
-    )
+    return find_record(into / SCANS / f"{id_}.b2nd", "scan", Scan.from_json)
 
 
 def stored_ids(into: Path) -> list[str]:
@@ -114,7 +95,7 @@ def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
-    """Whether the store has a certificate of these arguments; one of an earlier manifest does not count."""
+    """Whether the store has the provenance of these arguments; that of an earlier manifest does not count."""
     try:
         return read_provenance(into, "prepare").arguments == arguments
     except DataError:  # none, damaged, or of another stage: to be made again

@@ -1,4 +1,4 @@
-"""What all methods that ask the encoder a question share: which part is taught, how it is asked, how it is marked."""
+"""What all methods that ask the encoder a question share: which part is trained, how it is asked, how it is marked."""
 
 import torch
 from torch import Tensor

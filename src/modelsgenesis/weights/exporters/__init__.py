@@ -6,7 +6,7 @@ An exporter is a module with
     USAGE: str                               Markdown for the model card: how to load what was written
 
 `read_given(run)` gives the network, its notes and what follows from them. The stage `export` adds the model card and
-the certificate.
+the provenance.
 """
 
 from pathlib import Path

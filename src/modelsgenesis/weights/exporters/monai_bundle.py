@@ -8,9 +8,9 @@ from typing import Any
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import fit, write_json, written_aside
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import package_version
-from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.weights.exporters.base.given import Given, read_given
@@ -77,19 +77,20 @@ class _Bundle:
 
     def __init__(self, given: Given) -> None:
         target, reading, patch, network = given.target, given.reading, given.patch, given.network
-        if target is None or reading is None or patch is None or not isinstance(network, Backbone):
-            what = f"answers a {target.kind}" if target else "was not fine-tuned"
+        mask_target = target if isinstance(target, MaskTarget) else None
+        if mask_target is None or reading is None or patch is None or not isinstance(network, Backbone):
+            what = f"is of a task of {target.kind}" if target else "was not fine-tuned"
             raise WeightsError(
                 f"{given.file}: a MONAI bundle makes masks, but this network {what}; "
                 "export it with --to torch, safetensors or onnx, or fine-tune it to segment"
             )
         self.network: Backbone = network
-        self.target: Target = target
+        self.target, self.label_map = mask_target, mask_target.label_map
         self.reading: Reading = reading
         self.patch = patch
         self.name = str(given.notes.get("task") or given.file.stem)
         self.description = (
-            f"Segments {', '.join(target.names)} ({type(network).__name__}, fine-tuned by modelsgenesis)."
+            f"Segments {', '.join(mask_target.names)} ({type(network).__name__}, fine-tuned by modelsgenesis)."
         )
 
     def inference(self) -> dict[str, Any]:
@@ -107,19 +108,8 @@ class _Bundle:
             },
             "network": f"$torch.nn.Sequential(@network_def, {self._activation()}).to(@device)",
             "preprocessing": {"_target_": "Compose", "transforms": self._preprocessing()},
-            "dataset": {
-                "_target_": "Dataset", "data": "$[{'image': i} for i in @datalist]", "transform": "@preprocessing"
-            },
-            "dataloader": {
-                "_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0
-            },
-            "inferer": {
-                "_target_": "SlidingWindowInferer",
-                "roi_size": list(self.patch),
-                "sw_batch_size": max(1, BATCH_VOXELS // math.prod(self.patch)),
-                "overlap": OVERLAP,
-                "mode": "gaussian",
-            },
+            **self._reading(),
+            "inferer": self._inferer(),
             "postprocessing": {"_target_": "Compose", "transforms": self._postprocessing()},
             "evaluator": {
                 "_target_": "SupervisedEvaluator",
@@ -137,6 +127,25 @@ class _Bundle:
             "run": ["$@evaluator.run()"],
         }  # fmt: skip
 
+    def _reading(self) -> dict[str, Any]:
+        return {
+            "dataset": {
+                "_target_": "Dataset", "data": "$[{'image': i} for i in @datalist]", "transform": "@preprocessing"
+            },
+            "dataloader": {
+                "_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": False, "num_workers": 0
+            },
+        }  # fmt: skip
+
+    def _inferer(self) -> dict[str, Any]:
+        return {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": list(self.patch),
+            "sw_batch_size": max(1, BATCH_VOXELS // math.prod(self.patch)),
+            "overlap": OVERLAP,
+            "mode": "gaussian",
+        }
+
     def _datalist(self) -> str:
         """The files of each case: one, or one a channel, named as nnU-Net does."""
         if self.network.in_channels == 1:
@@ -150,7 +159,7 @@ class _Bundle:
         return f"$[[{parts}] for p in sorted(pathlib.Path(@dataset_dir).glob('*_0000.nii*'))]"
 
     def _activation(self) -> str:
-        return "torch.nn.Softmax(dim=1)" if self.target.exclusive else "torch.nn.Sigmoid()"
+        return "torch.nn.Softmax(dim=1)" if self.label_map.has_background else "torch.nn.Sigmoid()"
 
     def _preprocessing(self) -> list[dict[str, Any]]:
         intensity, spacing = self.reading.intensity, self.reading.spacing_mm
@@ -170,7 +179,7 @@ class _Bundle:
     def _postprocessing(self) -> list[dict[str, Any]]:
         way = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
         back: dict[str, Any] = {"_target_": "Invertd", "keys": "pred", **way}
-        if not self.target.exclusive:
+        if not self.label_map.has_background:
             names = [f"_{fit(name)}" for name in self.target.names]
             return [
                 back,
@@ -190,7 +199,7 @@ class _Bundle:
     def _save(self, key: str, postfix: str) -> dict[str, Any]:
         """Write masks under the scans' own names, or with the label's behind."""
         values = [value for label in self.target.labels for value in label.values]
-        small = not self.target.exclusive or (not values or (min(values) >= 0 and max(values) < 256))
+        small = not self.label_map.has_background or (not values or (min(values) >= 0 and max(values) < 256))
         return {
             "_target_": "SaveImaged",
             "keys": key,
@@ -204,11 +213,7 @@ class _Bundle:
 
     def metadata(self) -> dict[str, Any]:
         """What the bundle says of itself, by MONAI's schema."""
-        network, intensity = self.network, self.reading.intensity
-        modality = "CT" if isinstance(intensity, Window) else "any"
-        shape = [f"{step}*n" for step in network.stride]
-        outputs = ["background", *self.target.names] if self.target.exclusive else list(self.target.names)
-        common = {"spatial_shape": shape, "dtype": "float32", "is_patch_data": True}
+        channels = self.network.in_channels
         return {
             "schema": SCHEMA,
             "version": package_version(),
@@ -224,31 +229,38 @@ class _Bundle:
             "authors": "see the model card, README.md",
             "copyright": "see the model card, README.md",
             "intended_use": "research; not a medical device",
-            "image_classes": "one-channel images" if network.in_channels == 1 else f"{network.in_channels} channels",
-            "network_data_format": {
-                "inputs": {
-                    "image": {
-                        "type": "image",
-                        "format": "hounsfield" if isinstance(intensity, Window) else "magnitude",
-                        "modality": modality,
-                        "num_channels": network.in_channels,
-                        "value_range": [0, 1],
-                        "channel_def": {str(number): "image" for number in range(network.in_channels)},
-                        **common,
-                    }
-                },
-                "outputs": {
-                    "pred": {
-                        "type": "probabilities",
-                        "format": "segmentation",
-                        "num_channels": self.target.num_outputs,
-                        "value_range": [0, 1],
-                        "channel_def": {str(number): name for number, name in enumerate(outputs)},
-                        **common,
-                    }
-                },
-            },
+            "image_classes": "one-channel images" if channels == 1 else f"{channels} channels",
+            "network_data_format": {"inputs": {"image": self._image()}, "outputs": {"pred": self._prediction()}},
         }
+
+    def _image(self) -> dict[str, Any]:
+        """The network's input, by MONAI's schema."""
+        in_hu = isinstance(self.reading.intensity, Window)
+        return {
+            "type": "image",
+            "format": "hounsfield" if in_hu else "magnitude",
+            "modality": "CT" if in_hu else "any",
+            "num_channels": self.network.in_channels,
+            "value_range": [0, 1],
+            "channel_def": {str(number): "image" for number in range(self.network.in_channels)},
+            **self._patch_format(),
+        }
+
+    def _prediction(self) -> dict[str, Any]:
+        """The network's output, by MONAI's schema."""
+        outputs = ["background", *self.target.names] if self.label_map.has_background else list(self.target.names)
+        return {
+            "type": "probabilities",
+            "format": "segmentation",
+            "num_channels": self.target.num_outputs,
+            "value_range": [0, 1],
+            "channel_def": {str(number): name for number, name in enumerate(outputs)},
+            **self._patch_format(),
+        }
+
+    def _patch_format(self) -> dict[str, Any]:
+        shape = [f"{step}*n" for step in self.network.stride]
+        return {"spatial_shape": shape, "dtype": "float32", "is_patch_data": True}
 
 
 def _version(name: str) -> str:

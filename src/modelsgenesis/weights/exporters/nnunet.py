@@ -60,7 +60,8 @@ def export(run: Path, into: Path) -> Path:
     channels = len(planned.schemes) if planned else network.in_channels
     checkpoint: dict[str, Any] = {"network_weights": weights_of(network, channels)}
     if planned is not None:
-        checkpoint |= {"nnssl_adaptation_plan": adaptation_plan(network, planned, given, channels)}
+        plan = adaptation_plan(network, planned, given, channels)
+        checkpoint |= {"nnssl_adaptation_plan": describe(plan)}
         checkpoint |= {"citations": CITATIONS}
     with written_aside(into / FILE) as aside, open(aside, "wb") as file:
         torch.save(checkpoint, file)
@@ -95,10 +96,49 @@ def adaptation_plan(network: PlannedUNet, planned: Planned, given: Given, channe
     Source: the fields of nnssl's AdaptationPlan, as its checkpoints hold them.
     """
     order = planned.axis_order
-    patch = [(given.patch or planned.size)[axis] for axis in order]
-    transposed = [2 - axis for axis in order]
+    return {
+        "architecture_plans": architecture_plans(network),
+        "pretrain_plan": pretrain_plan(planned, given),
+        "pretrain_num_input_channels": channels,
+        "recommended_downstream_patchsize": [planned.size[axis] for axis in order],
+        "key_to_encoder": network.network.key_to_encoder,
+        "key_to_stem": network.network.key_to_stem,
+        "keys_to_in_proj": list(network.network.keys_to_in_proj),
+        "key_to_lpe": None,
+    }
+
+
+def architecture_plans(network: PlannedUNet) -> dict[str, Any]:
+    """How nnU-Net builds the network."""
+    architecture = network.architecture
+    return {
+        "arch_class_name": f"{UNET}.{architecture['network_class_name'].rpartition('.')[2]}",
+        "arch_kwargs": architecture["arch_kwargs"],
+        "arch_kwargs_requiring_import": architecture["_kw_requires_import"],
+    }
+
+
+def pretrain_plan(planned: Planned, given: Given) -> dict[str, Any]:
+    """The plans that the network was pre-trained by, as far as fine-tuning asks for them."""
+    transposed = [2 - axis for axis in planned.axis_order]
+    configuration = configuration_of(planned, given)
+    return {
+        "dataset_name": planned.dataset,
+        "plans_name": planned.name,
+        "original_median_spacing_after_transp": configuration["spacing"],
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": transposed,
+        "transpose_backward": [transposed.index(axis) for axis in range(3)],
+        "experiment_planner_used": "ExperimentPlanner",
+        "configurations": {planned.configuration: configuration},
+    }
+
+
+def configuration_of(planned: Planned, given: Given) -> dict[str, Any]:
+    """One configuration of nnU-Net's plans: spacing, patch and how images are resampled and normalised."""
+    order = planned.axis_order
     resampling = {"order_z": 0, "force_separate_z": None}
-    configuration = {
+    return {
         "data_identifier": f"{planned.name}_{planned.configuration}",
         "preprocessor_name": "DefaultPreprocessor",
         "spacing_style": "median",
@@ -109,30 +149,5 @@ def adaptation_plan(network: PlannedUNet, planned: Planned, given: Given, channe
         "resampling_fn_mask": "resample_data_or_seg_to_shape",
         "resampling_fn_mask_kwargs": {"is_seg": True, "order": 1, **resampling},
         "spacing": [planned.spacing_mm[axis] for axis in order],
-        "patch_size": patch,
+        "patch_size": [(given.patch or planned.size)[axis] for axis in order],
     }
-    architecture = network.architecture
-    plan: dict[str, Any] = {
-        "architecture_plans": {
-            "arch_class_name": f"{UNET}.{architecture['network_class_name'].rpartition('.')[2]}",
-            "arch_kwargs": architecture["arch_kwargs"],
-            "arch_kwargs_requiring_import": architecture["_kw_requires_import"],
-        },
-        "pretrain_plan": {
-            "dataset_name": planned.dataset,
-            "plans_name": planned.name,
-            "original_median_spacing_after_transp": configuration["spacing"],
-            "image_reader_writer": "SimpleITKIO",
-            "transpose_forward": transposed,
-            "transpose_backward": [transposed.index(axis) for axis in range(3)],
-            "experiment_planner_used": "ExperimentPlanner",
-            "configurations": {planned.configuration: configuration},
-        },
-        "pretrain_num_input_channels": channels,
-        "recommended_downstream_patchsize": [planned.size[axis] for axis in order],
-        "key_to_encoder": network.network.key_to_encoder,
-        "key_to_stem": network.network.key_to_stem,
-        "keys_to_in_proj": list(network.network.keys_to_in_proj),
-        "key_to_lpe": None,
-    }
-    return dict(describe(plan))

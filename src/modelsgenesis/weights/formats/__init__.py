@@ -34,8 +34,8 @@ class LoadedWeights:
         network: in evaluation mode; its call answers what the original answers.
         report: from the file to the network: what was taken, adapted, left at random, and not used.
         format: what people call the file's format.
-        reading: how the images were read that it was taught on, if that is known.
-        size: of the cubes that it was taught on, in voxels, if that is known.
+        reading: how the images were read that it was trained on, if that is known.
+        size: of the cubes that it was trained on, in voxels, if that is known.
         notes: what the file says of itself, and where its tensors were found; anything JSON holds.
     """
 

@@ -60,11 +60,11 @@ def build(make: Callable[[], B], tensors: Mapping[str, Tensor]) -> B:
     held = sum(tensor.numel() for tensor in tensors.values())
     try:
         with torch.device("meta"):  # takes no memory
-            asked = sum(parameter.numel() for parameter in make().parameters())
+            needed = sum(parameter.numel() for parameter in make().parameters())
     except (ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"its shapes make no network ({error})") from error
-    if asked > 2 * held + FRESH:
-        raise WeightsError(f"its shapes ask for a network of {asked:.1e} parameters, and it holds {held:.1e}")
+    if needed > 2 * held + FRESH:
+        raise WeightsError(f"its shapes ask for a network of {needed:.1e} parameters, and it holds {held:.1e}")
     with torch.random.fork_rng(devices=[]):
         return make().eval()
 

@@ -5,7 +5,7 @@ Layouts, and where each is known from:
 - SuPreM's self_supervised_models_genesis_unet_620.pt: the same layout, read there by "state_dict" and without "module."
   (SuPreM's and VoCo's public loading code).
 - SuPreM's supervised_suprem_unet_2100.pth, and its supervised_clip_driven_universal_unet_2100.pth: {"net", "optimizer",
-  "scheduler", "epoch"}, names under "module.backbone."; the same encoder and decoder, taught to segment 32 structures;
+  "scheduler", "epoch"}, names under "module.backbone."; the same encoder and decoder, trained to segment 32 structures;
   without the last convolution, in place of which stands a head steered by words (SuPreM's public training code).
 - A bare mapping of names to tensors, under any prefix.
 """

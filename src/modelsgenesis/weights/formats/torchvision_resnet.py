@@ -18,7 +18,7 @@ FORMAT = "torchvision ResNet"
 READS = "torch"
 
 MEAN, DEVIATION = 0.449, 0.226
-SIZE = (224, 224)  # of the pictures that they were taught on
+SIZE = (224, 224)  # of the pictures that they were trained on
 FRESH = "an ImageNet network has an encoder alone"
 
 

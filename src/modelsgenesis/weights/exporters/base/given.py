@@ -37,7 +37,7 @@ class Given:
 
     @property
     def target(self) -> Target | None:
-        """What it was taught by fine-tuning; None after pre-training."""
+        """What it was trained for by fine-tuning; None after pre-training."""
         target = rebuild(self.notes.get("target"))
         return target if isinstance(target, Target) else None
 
@@ -53,7 +53,7 @@ class Given:
 
     @property
     def patch(self) -> tuple[int, ...] | None:
-        """The size that it was taught on, in voxels, if its file says so."""
+        """The size that it was trained on, in voxels, if its file says so."""
         size = self.notes.get("patch") or self.notes.get("size") or self._cubes.get("size")
         return tuple(int(side) for side in size) if size else None
 
@@ -94,9 +94,9 @@ def read_given(run: Path) -> Given:
         WeightsError: there is no network there, or the file is broken.
     """
     file = network_file(run)
-    opened = load_weights(file)
-    network = load(file) if opened.format == OURS else opened.network  # a classifier of ours with its head
-    return Given(network, _without_places(describe(opened.notes)), file, opened.format)
+    loaded = load_weights(file)
+    network = load(file) if loaded.format == OURS else loaded.network  # a classifier of ours with its head
+    return Given(network, _without_places(describe(loaded.notes)), file, loaded.format)
 
 
 def _without_places(notes: Any) -> Any:

@@ -1,0 +1,272 @@
+"""An image format: how files of one kind are recognised, described without voxels, checked, and read."""
+
+import gzip
+import hashlib
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_VOXELS = 2**31  # 4 GiB as int16: five times a whole-body CT of 512 x 512 x 1600
+PIECE_BYTES = 2**20
+GZIP = b"\x1f\x8b"  # how gzipped files begin
+
+Region = tuple[slice, ...]  # of voxels along the file's own axes, within the image
+Mapper = Callable[[Callable[[Path], Any], Iterable[Path]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of a file lie, in the file's own axes, as SimpleITK reports it.
+
+    Attributes:
+        size: voxels along the file's axes.
+        spacing_mm: along the file's axes.
+        origin_mm: of the first voxel, in LPS.
+        direction: of the file's axes in LPS, a 3 x 3 matrix row by row; of a 2D picture 2 x 2.
+    """
+
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+
+    @property
+    def frame(self) -> NDArray[np.float64]:
+        """The direction as a matrix, a column an axis of the file."""
+        return np.array(self.direction).reshape(len(self.size), len(self.size))
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which of the file's axes runs along X, Y and Z (nearest, when the scan is oblique)."""
+        cosines = np.abs(self.frame)
+        order = [0] * len(cosines)
+        for _ in order:
+            space, axis = np.unravel_index(int(np.argmax(cosines)), cosines.shape)
+            order[int(space)] = int(axis)
+            cosines[space, :] = cosines[:, axis] = -1
+        return tuple(order)
+
+    @property
+    def flips(self) -> tuple[bool, ...]:
+        """Whether that axis runs against X, Y and Z."""
+        return tuple(bool(self.frame[space, axis] < 0) for space, axis in enumerate(self.order))
+
+    @property
+    def oblique_degrees(self) -> float:
+        """The greatest angle between one of the file's axes and the axis of LPS it is taken for."""
+        cosines = np.abs(self.frame)
+        least = min(float(cosines[space, axis]) for space, axis in enumerate(self.order))
+        return float(np.degrees(np.arccos(min(1.0, least))))
+
+    def to_lps(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turn (..., *file's axes) into (..., X, Y, Z) in LPS; a view, nothing is copied."""
+        front = range(values.ndim - len(self.size))
+        turned = values.transpose(*front, *(len(front) + axis for axis in self.order))
+        unflipped: NDArray[Any] = turned[self._unflipped]
+        return unflipped
+
+    def from_lps(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Undo `to_lps`: put an array such as a mask back into the file's own axes; a view."""
+        front, order = range(values.ndim - len(self.size)), self.order
+        places = (len(front) + order.index(axis) for axis in range(len(order)))
+        turned: NDArray[Any] = values[self._unflipped].transpose(*front, *places)
+        return turned
+
+    @property
+    def _unflipped(self) -> tuple[Any, ...]:
+        return (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
+
+
+class Place(Protocol):
+    """Where an image lies: all that a format needs to know to read it."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder of a series."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read, in order."""
+
+    @property
+    def index(self) -> int | None:
+        """Which of several volumes in a file; None where it holds one."""
+
+    @property
+    def array(self) -> str:
+        """The name of the array in an archive, or ""."""
+
+    @property
+    def dicom(self) -> Any:
+        """The DICOM series that this is, or is drawn on; otherwise None."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file claims to hold, in its own axes, before a voxel is read.
+
+    Attributes:
+        size: voxels along the file's axes; a fourth axis counts volumes.
+        spacing_mm: along the file's axes.
+        origin_mm: of the first voxel, in LPS.
+        direction: of the file's axes in LPS, a matrix row by row.
+        dtype: of the stored numbers after any rescaling, as NumPy calls it, or in words.
+        channels: values a voxel.
+        upright: whether the voxels lie just there; otherwise reading straightens a tilted stack of slices.
+        doubts: what the header leaves open or had to be mended, in words that name nobody.
+    """
+
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+    dtype: str
+    channels: int = 1
+    upright: bool = True
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def num_volumes(self) -> int:
+        """How many volumes the file holds."""
+        return self.size[3] if len(self.size) == 4 else 1
+
+    @property
+    def geometry(self) -> Geometry:
+        """Where the voxels of one volume lie: the first three axes of more."""
+        num = len(self.size)
+        kept = min(num, 3)
+        direction = tuple(self.direction[row * num + column] for row in range(kept) for column in range(kept))
+        return Geometry(self.size[:kept], self.spacing_mm[:kept], self.origin_mm[:kept], direction)
+
+
+def header_of_array(size: Sequence[int], dtype: str, doubts: tuple[str, ...] = ()) -> Header:
+    """The header of numbers that know neither spacing nor orientation: 1 mm and the axes of LPS are assumed.
+
+    Args:
+        size: (X, Y, Z), or (X, Y) of a picture.
+        dtype: of the numbers.
+        doubts: what to say of it.
+    """
+    axes = len(size)
+    direction = tuple(float(row == column) for row in range(axes) for column in range(axes))
+    return Header(tuple(size), (1.0,) * axes, (0.0,) * axes, direction, dtype, doubts=doubts)
+
+
+def head_inside(path: Path, count: int) -> bytes:
+    """The first bytes of what a gzipped file holds; b"" when it is cut off or broken."""
+    try:
+        with gzip.open(path) as file:
+            return file.read(count)
+    except (EOFError, OSError, zlib.error):
+        return b""
+
+
+class ImageFormat(ABC):
+    """One file of `data/formats/` each; nothing else asks what kind of file an image is in.
+
+    Attributes:
+        endings: of its files' names, lower case, {ending: what people call the format}; the usual one first.
+        mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz.
+        axes: of space: 3, or 2 of pictures.
+        knows_spacing: whether its files tell how fine they are.
+        stands_alone: whether a file of it is a scan by itself; otherwise a table names what in it is one.
+        needs_ending: whether a file of it is taken under one of the endings only.
+        is_directory: whether its files are slices of volumes, which `gather` puts together.
+        is_stack: whether a file of it holds many small cubes rather than a scan.
+        reads_parts: whether a region is read without the rest.
+    """
+
+    endings: ClassVar[Mapping[str, str]] = {}
+    mask_endings: ClassVar[Mapping[str, str]] = {}
+    axes: ClassVar[int] = 3
+    knows_spacing: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
+    needs_ending: ClassVar[bool] = True
+    is_directory: ClassVar[bool] = False
+    is_stack: ClassVar[bool] = False
+    reads_parts: ClassVar[bool] = False
+
+    @abstractmethod
+    def recognise(self, head: bytes, path: Path) -> str:
+        """Say what people call a file's format by its first bytes and its name; "" when it is not this one.
+
+        Args:
+            head: the first 352 bytes, or fewer of a smaller file.
+            path: of the file, whose compressed bytes may be looked at too.
+        """
+
+    @abstractmethod
+    def read_header(self, place: Place) -> Header:
+        """Read size, spacing, orientation and type, and what is doubtful about them; no voxel is read.
+
+        Raises:
+            DataError: the header cannot be read.
+        """
+
+    @abstractmethod
+    def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
+        """Refuse what is no grey image, absurd, or cannot be whole, before memory is taken for it.
+
+        Args:
+            header: as `read_header` gives it.
+            place: of the image.
+            max_voxels: more are refused.
+        Raises:
+            DataError: what is wrong, and what to do.
+        """
+
+    @abstractmethod
+    def read(self, place: Place, region: Region | None = None) -> tuple[Any, list[str]]:
+        """Read the voxels.
+
+        Args:
+            place: of an image whose header passed `check`.
+            region: of the volume, along the file's axes; None is the whole.
+        Returns:
+            A SimpleITK image of 2 or 3 axes, in the file's own axes; integers wider than 16 bits become float32. And
+            what was repaired, beyond the header's doubts.
+        Raises:
+            DataError: the file is cut off or damaged.
+        """
+
+    def files_of(self, path: Path) -> tuple[Path, ...]:
+        """All files of an image: its own, and any that its header names.
+
+        Raises:
+            DataError: one of them is not there.
+        """
+        return (path,)
+
+    def declared(self, path: Path) -> dict[str, Any]:
+        """What the format, or the file's name, says of its scans, as fields of a `Source`."""
+        return {}
+
+    def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[Any], list[Any]]:
+        """Put volumes together from files that are slices; only where `is_directory`.
+
+        Args:
+            files: slices of any number of volumes.
+            mapper: applies a function to many paths, as `map` does.
+        Returns:
+            The fields of a `Source` for each volume, as a mapping, and a problem for each file that is in none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no slices")
+
+    def axes_of(self, place: Place) -> int:
+        """How many axes of space one image has."""
+        return self.axes
+
+    def content_hash(self, place: Place) -> str:
+        """SHA-256 of what the image is made of, wherever it lies: of its files one after the other."""
+        digest = hashlib.sha256()
+        for path in place.files:
+            with open(path, "rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    digest.update(piece)
+        return digest.hexdigest()

@@ -1,0 +1,149 @@
+"""Targets whose truth and predictions are numbers of a case, in the rows of tables."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modelsgenesis.core.naming import members
+from modelsgenesis.core.target import Geometry, Image, Target, find_target
+
+Numbers = NDArray[np.float64]
+
+
+class TableTarget(Target):
+    """A target whose truth and predictions are numbers of a case, in the rows of a table.
+
+    Arrays of predictions are (N, value columns), arrays of truth (N, values) as `true_values` has them.
+    """
+
+    # The table of predictions.
+
+    @property
+    @abstractmethod
+    def value_columns(self) -> tuple[str, ...]:
+        """The columns of predictions.csv that hold the numbers of a prediction, in order."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of predictions.csv, after the case's id and image."""
+        return self.value_columns
+
+    @abstractmethod
+    def row(self, values: NDArray[Any]) -> dict[str, str]:
+        """A prediction as entries of `columns`."""
+
+    @classmethod
+    @abstractmethod
+    def recognised(cls, columns: Sequence[str]) -> tuple[str, ...]:
+        """The columns of a table that are predictions of this kind, whoever made it; none if there are none."""
+
+    @classmethod
+    def names_of(cls, columns: Sequence[str]) -> tuple[str, ...]:
+        """The names of the labels that those columns are of."""
+        return tuple(columns)
+
+    def refusal(self, values: Sequence[float]) -> str:
+        """Why finite numbers cannot be a prediction, in words; "" if they can."""
+        return ""
+
+    def gathered(self, parts: Iterator[Tensor], image: Image) -> Numbers:
+        """Make a case's numbers of what a dense network predicts of each voxel.
+
+        Args:
+            parts: of a whole image, (num_outputs, n, Y, Z) in order along X.
+            image: that they are of.
+        """
+        raise NotImplementedError(f"a {self.kind} is not dense")
+
+    # Truth and scores.
+
+    def of_network(self, predicted_columns: Sequence[str], network: "TableTarget | None") -> "TableTarget":
+        """The target by whose labels predictions are compared with a truth of this one.
+
+        Args:
+            predicted_columns: that were recognised in the table of predictions.
+            network: the target of the network, if that is known.
+        Raises:
+            DataError: the truth has labels that the predictions do not know.
+        """
+        return self
+
+    def true_values(self, values: Sequence[float], of_case: "TableTarget") -> tuple[float, ...]:
+        """A case's truth in the order of this target's labels.
+
+        Args:
+            values: of the case.
+            of_case: the target they are of, whose labels this one knows.
+        """
+        return tuple(values[of_case.names.index(name)] for name in self.names)
+
+    @abstractmethod
+    def scores(self, predicted: Numbers, truth: Numbers) -> dict[str, dict[str, float]]:
+        """The scores of all labels together, if there are such, then of each label: {label: {metric: value}}."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """The names of all metrics in `scores`."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> tuple[str, tuple[str, ...], str]:
+        """The label and its metrics that are named first, and words that say which label it is, if need be."""
+
+    def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
+        """What is looked for in a patient who has several cases, as (N, K) p and truth; None if nothing is."""
+        return None
+
+    @abstractmethod
+    def errors(self, predicted: Numbers, truth: Numbers) -> Numbers:
+        """How wrong each prediction is, (N,), to order cases by."""
+
+    # The page.
+
+    @abstractmethod
+    def case_row(self, predicted: Sequence[float], true: Sequence[float]) -> dict[str, Any]:
+        """What is true and what was predicted of a case, as columns of cases.csv.
+
+        Args:
+            predicted: the numbers; NaN where there is no prediction.
+            true: from `true_values`.
+        """
+
+    @abstractmethod
+    def true_words(self, true: Sequence[float]) -> str:
+        """What is true of a case, in words."""
+
+    @abstractmethod
+    def predicted_words(self, predicted: Sequence[float]) -> str:
+        """What was predicted of a case, in a few words."""
+
+    @abstractmethod
+    def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
+        """What is true and what was predicted, in a line."""
+
+    @abstractmethod
+    def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
+        """Draw how predictions lie to the truth, as a PNG; its place, and what it shows in words."""
+
+    @abstractmethod
+    def rules(self) -> tuple[str, ...]:
+        """How the scores are to be read, in sentences."""
+
+    def marks(self, values: Sequence[float], geometry: Geometry) -> NDArray[np.uint8] | None:
+        """What is drawn of numbers on their scan, as `figures.overlay` takes it, on the file's grid in LPS; or None."""
+        return None
+
+
+def recognise(columns: Sequence[str]) -> type[TableTarget] | None:
+    """The first kind of task, by name, whose predictions a table's columns are; None if they are of none."""
+    for name in members("targets"):
+        kind = find_target(name)
+        if issubclass(kind, TableTarget) and kind.recognised(columns):
+            return kind
+    return None

@@ -1,0 +1,209 @@
+"""Headers and voxels through SimpleITK, and what is refused of them: what most formats share."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from modelsgenesis.core.image_format import Geometry, Header, Place, Region
+from modelsgenesis.data.problems import UnreadableError
+
+DTYPES = {
+    sitk.sitkInt8: "int8", sitk.sitkUInt8: "uint8", sitk.sitkInt16: "int16", sitk.sitkUInt16: "uint16",
+    sitk.sitkInt32: "int32", sitk.sitkUInt32: "uint32", sitk.sitkInt64: "int64", sitk.sitkUInt64: "uint64",
+    sitk.sitkFloat32: "float32", sitk.sitkFloat64: "float64",
+}  # fmt: skip
+DEFLATE_RATIO = 1032  # no zlib stream holds more bytes than this for each of its own
+EXPORT_AGAIN = "copy or export it again"
+SMALL = ("int8", "uint8", "int16", "uint16")  # kept; anything wider is read as float32
+
+
+def header_of(path: Path) -> Header:
+    """Read a header through SimpleITK as it stands, unchecked.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+    pixel = reader.GetPixelID()
+    dtype = DTYPES.get(pixel) or sitk.GetPixelIDValueAsString(pixel)
+    place = (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+    return Header(*place, dtype, reader.GetNumberOfComponents())
+
+
+def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    """Where the voxels of an image, or of a reader that has read a header, lie."""
+    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+def read_file(place: Place, region: Region | None = None, *, dtype: str = "") -> sitk.Image:
+    """Read the voxels of a file, all axes of it.
+
+    Args:
+        place: of the image.
+        region: along all of the file's axes, read without the rest where the format can; None is the whole.
+        dtype: of the stored numbers, as its header says: wider ones than 16 bits become float32; "" keeps all.
+    Raises:
+        UnreadableError: they cannot be read.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(place.path))
+    if dtype and dtype not in SMALL:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    if region is not None:
+        reader.SetExtractIndex([side.start for side in region])
+        reader.SetExtractSize([side.stop - side.start for side in region])
+    return execute(reader)
+
+
+def execute(reader: Any) -> sitk.Image:
+    """Let a SimpleITK reader read.
+
+    Raises:
+        UnreadableError: the voxels cannot be read, or do not fit into memory.
+    """
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        if "allocate" in str(error):
+            raise UnreadableError(
+                "it does not fit into memory", "use a machine with more, or fewer --workers"
+            ) from error
+        raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
+
+
+def one_volume(image: sitk.Image, index: int | None) -> sitk.Image:
+    """One volume of a 4D image; an image of fewer axes as it is."""
+    return image[:, :, :, index or 0] if image.GetDimension() == 4 else image
+
+
+def cut(image: sitk.Image, region: Region | None) -> sitk.Image:
+    """A region of an image, along its own axes; all of it for None."""
+    if region is None:
+        return image
+    return sitk.RegionOfInterest(image, [side.stop - side.start for side in region], [side.start for side in region])
+
+
+def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Image:
+    """Make an image of an array in the file's own axes; numbers wider than 16 bits become float32.
+
+    Args:
+        values: (I, J, K), or (I, J) of a picture.
+        geometry: of the file; None is 1 mm along the axes of LPS.
+    """
+    wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
+    kept = np.dtype(np.float32) if wide else values.dtype.newbyteorder("=")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T, kept))
+    if geometry is not None:
+        image.SetSpacing(geometry.spacing_mm)
+        image.SetOrigin(geometry.origin_mm)
+        image.SetDirection(geometry.direction)
+    return image
+
+
+def detached_file(path: Path, ending: str, key: bytes) -> tuple[Path, ...]:
+    """The files of a header that may name the file of its voxels.
+
+    Args:
+        path: of the header.
+        ending: that only detached headers have; any other file is alone.
+        key: a pattern of what stands before the name.
+    Raises:
+        UnreadableError: the voxels' file is not there, or they lie in a list of files.
+    """
+    if path.suffix.lower() != ending:
+        return (path,)
+    with open(path, "rb") as opened:
+        found = re.search(key + rb"\s*(.+)", opened.read(65536), re.IGNORECASE)
+    name = found[1].decode(errors="replace").strip() if found else ""
+    if not name or name.upper().startswith("LIST") or "%" in name:
+        raise UnreadableError("its voxels lie in a list of files", "convert it to .nii.gz or .nrrd, one file a volume")
+    return (path,) if name == "LOCAL" else (path, beside(path, name))
+
+
+def beside(path: Path, name: str) -> Path:
+    """The file of the voxels of a detached header.
+
+    Raises:
+        UnreadableError: it is not there.
+    """
+    data = path.parent / name
+    if not data.is_file():
+        raise UnreadableError(f"its voxels, {name}, are not there", "copy that file beside it")
+    return data
+
+
+def check_volume(header: Header, place: Place, max_voxels: int) -> None:
+    """Refuse a header of no grey 3D volume, without a proper spacing, absurdly large, or of more than its bytes hold.
+
+    Args:
+        header: of the file.
+        place: of the volume; its index is one of a 4D image.
+        max_voxels: more are refused.
+    Raises:
+        UnreadableError: it is one of these.
+    """
+    if place.index is not None:
+        _check_index(header.size, place.index)
+    check_size(header.size if place.index is None else header.size[:3], max_voxels)
+    if header.channels != 1:
+        raise UnreadableError(
+            f"{header.channels} values a voxel: colour or vectors", "leave it out or save one channel"
+        )
+    check_spacing(header.spacing_mm[:3])
+    check_plausible(math.prod(header.size), place.files)
+
+
+def check_size(size: tuple[int, ...], max_voxels: int, *, axes: int = 3) -> None:
+    """Refuse what is absurdly large, and what has not so many axes."""
+    voxels = " x ".join(map(str, size))
+    if math.prod(size) > max_voxels:
+        raise UnreadableError(
+            f"its header claims {voxels} voxels, more than the limit of {max_voxels}",
+            "if that is right, raise --max-voxels",
+        )
+    if axes == 2:
+        if len(size) != 2 or min(size) < 2:
+            raise UnreadableError(f"{len(size)} axes ({voxels})", "give a 2D picture of two pixels a side, or more")
+        return
+    if len(size) == 4 and size[3] > 1:
+        raise UnreadableError(f"4D ({voxels}): a series of volumes", "save each volume as a file of its own")
+    if len(size) > 4 or len(size) < 2:
+        raise UnreadableError(f"{len(size)} axes ({voxels})", "save a 3D volume")
+    if len(size) == 2 or min(size[:3]) < 2:
+        raise UnreadableError(f"2D ({voxels})", "leave it out; 3D volumes are prepared here")
+
+
+def check_spacing(spacing_mm: tuple[float, ...]) -> None:
+    """Refuse a spacing that is not positive."""
+    if not all(math.isfinite(step) and step > 0 for step in spacing_mm):
+        given = " x ".join(f"{step:g}" for step in spacing_mm)
+        raise UnreadableError(f"its spacing is {given} mm: zero, negative or not a number", "correct its header")
+
+
+def check_plausible(num_voxels: int, files: tuple[Path, ...]) -> None:
+    """Refuse what no compression could have put into these bytes; a voxel is at least one byte."""
+    num_bytes = sum(file.stat().st_size for file in files)
+    if num_voxels > DEFLATE_RATIO * num_bytes:
+        raise UnreadableError(
+            f"its header claims {num_voxels} voxels, more than its {num_bytes} bytes can hold", EXPORT_AGAIN
+        )
+
+
+def _check_index(size: tuple[int, ...], index: int) -> None:
+    """Refuse an image that has not the volume that is wanted."""
+    num_volumes = size[3] if len(size) == 4 else 1
+    if len(size) < 3 or index >= num_volumes:
+        voxels = " x ".join(map(str, size))
+        raise UnreadableError(
+            f"channel {index} is asked of an image of {num_volumes} ({voxels})", "correct the channels the data declare"
+        )

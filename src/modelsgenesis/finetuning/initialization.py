@@ -1,0 +1,113 @@
+"""Where a fine-tuning begins: pre-trained weights, or a kind of network with weights at random."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.naming import find, rebuild
+from modelsgenesis.data.image_size import axes_of
+from modelsgenesis.data.images import Reading
+from modelsgenesis.nets.norms import Norm
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes.recipe import check_backbone_args
+from modelsgenesis.tasks import Task
+from modelsgenesis.weights.inflating import inflated
+from modelsgenesis.weights.loading import OURS, LoadedWeights, load_weights
+from modelsgenesis.weights.registry import resolve
+from modelsgenesis.weights.transfer import network_with
+
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """Where a fine-tuning begins.
+
+    Attributes:
+        backbone: pre-trained, or of the kind and size to begin with at random.
+        pretrained: whether its weights are taken.
+        size: of the cubes that it was trained on, if that is known.
+        reading: how their images were read, if that is known.
+        given: what the user called it.
+        loaded: of another program's file, or one of ours of which a part was never taught: its format, and how the
+            network came from it.
+    """
+
+    backbone: Backbone
+    pretrained: bool
+    size: tuple[int, ...] | None
+    reading: Reading | None
+    given: str
+    loaded: LoadedWeights | None = None
+
+    @property
+    def place(self) -> Path:
+        """The run or file that its weights come from; of weights of the package, their file there."""
+        return resolve(self.given)
+
+
+def choose_initialization(
+    given: str | Path,
+    task: Task,
+    *,
+    like: str | Path | None,
+    backbone: str | None = None,
+    width: int | None = None,
+    norm: Norm | None = None,
+    trust: bool = False,
+) -> Initialization:
+    """Open what a fine-tuning begins with.
+
+    Args:
+        given: a run, a weights file of any known format, or "scratch".
+        task: to be learned.
+        like: of a start from scratch: the run or recipe whose kind of network is taken; by default chest-ct for CT, and
+            any for the rest.
+        backbone: of a start from scratch: another kind of network.
+        width: of a start from scratch: another width.
+        norm: of a start from scratch: another norm.
+        trust: unpickle a file that needs more than tensors, in a process of its own.
+    Raises:
+        WeightsError: there are no such weights.
+        GenesisError: options that contradict each other, or an unknown network.
+    """
+    network_options = {"--backbone": backbone, "--width": width, "--norm": norm}
+    if str(given) != SCRATCH:
+        options = {"--like": like, **network_options}
+        if wrong := [option for option, value in options.items() if value is not None]:
+            raise GenesisError(f"{', '.join(wrong)}: {given} decides the network; this is for --from scratch")
+        return _load(Path(given), task, pretrained=True, trust=trust)
+    if like is not None and resolve(like).exists():
+        if wrong := [option for option, value in network_options.items() if value is not None]:
+            raise GenesisError(f"{like} decides the network; leave {', '.join(wrong)} out, or --like")
+        return _load(Path(like), task, pretrained=False, trust=trust)
+    recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
+    recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
+    kind, axes = find("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
+    check_backbone_args(kind, recipe)
+    with torch.random.fork_rng():  # its weights are never used: only its kind and size
+        network = kind(**recipe.backbone_args)
+        network = network if network.axes == axes else network_with(network, axes=axes)
+    if axes != len(recipe.cubes.size):  # its cubes say nothing of pictures
+        return Initialization(network, False, None, None, SCRATCH)
+    return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
+
+
+def _load(path: Path, task: Task, *, pretrained: bool, trust: bool) -> Initialization:
+    loaded = inflated(load_weights(path, trust=trust), axes_of(task.cases[0].images[0]))
+    ours = loaded.format == OURS
+    complete = all(row.how == "taken" for row in loaded.report.rows)
+    notes = loaded.notes if ours else {}
+    recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
+    reading, size = reading or loaded.reading, size or loaded.size
+    if isinstance(recipe, Recipe):
+        spacing_mm = recipe.plans.spacing_mm if recipe.plans else None
+        reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.cubes.size
+    known = reading if isinstance(reading, Reading) else None
+    if not pretrained:
+        return Initialization(loaded.network, False, size, known, SCRATCH)
+    return Initialization(loaded.network, True, size, known, str(path), None if ours and complete else loaded)

@@ -1,0 +1,71 @@
+"""The network of a task, its weights drawn from a seed and then taken from where the fine-tuning begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.naming import describe
+from modelsgenesis.core.target import LearnerSettings, Target
+from modelsgenesis.data.store.case_cache import CachedCase
+from modelsgenesis.finetuning.config import FineTuneConfig
+from modelsgenesis.finetuning.initialization import SCRATCH, Initialization
+from modelsgenesis.nets.classifier import Network
+from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
+
+
+def make_learner(
+    target: Target, start: Initialization, config: FineTuneConfig, cases: Sequence[CachedCase], seed: int
+) -> tuple[Learner, LoadingMap | None]:
+    """Make a learner with weights drawn from the seed, and then those that the start gives.
+
+    Args:
+        target: to learn.
+        start: where to begin.
+        config: of the fine-tuning.
+        cases: to train on.
+        seed: of the first weights.
+    Returns:
+        The learner, and what became of the start's weights; None from scratch.
+    Raises:
+        ShapeError: the network does not fit the target.
+        DataError: the training cases do not tell a label from the rest.
+        WeightsError: too little of the start fits.
+    """
+    channels, outputs = len(cases[0].limits), target.num_outputs if target.dense else 1
+    views = config.augmentation.views(config.size)
+    settings = LearnerSettings([case.values for case in cases], views, config.layer_rates)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = network_for(start.backbone, in_channels=channels, out_channels=outputs)
+        network = target.network(backbone, hidden=config.hidden)
+        loading = _transferred(start, network, config) if start.pretrained else None
+        return target.learner(network, settings), loading
+
+
+def _transferred(start: Initialization, network: nn.Module, config: FineTuneConfig) -> LoadingMap:
+    report = start.loaded.report if start.loaded else None
+    return transfer(start.backbone, kept_network(network), widen=config.widen, loading=report)
+
+
+def kept_network(network: nn.Module) -> Network:
+    """The network of a learner, as a weights file holds it.
+
+    Raises:
+        TypeError: it is none that can be kept.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"a learner's network is kept, and {type(network).__name__} is none")
+    return network
+
+
+def loading_report(start: Initialization, loading: LoadingMap | None) -> dict[str, Any]:
+    """What loading.json says: the map to the task's network, and of another program's file the one before it."""
+    if loading is None:
+        return {"from": SCRATCH}
+    if start.loaded is None:
+        return loading.to_json()
+    first = {"format": start.loaded.format, "notes": describe(start.loaded.notes), **start.loaded.report.to_json()}
+    return {**loading.to_json(), "opened": first}

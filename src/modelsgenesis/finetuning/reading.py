@@ -1,0 +1,59 @@
+"""The cases of a fine-tuning, read once into a cache."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.target import Target
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.store.case_cache import cache_case, find_current_case
+from modelsgenesis.tasks import Task
+
+WORTH_PROCESSES = 20  # cases
+MOST_NAMED = 5  # problems in an error
+
+
+def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, console: Console) -> None:
+    """Read cases into a cache, but for those that it holds already.
+
+    Args:
+        task: whose.
+        cases: to read.
+        reading: how images are read.
+        into: the folder of the cache.
+        console: shows that it is reading.
+    Raises:
+        DataError: one cannot be read, or the images are not alike.
+    """
+    how: dict[str, Any] = {"target": task.target, "reading": reading}
+    unread = [case for case in cases if find_current_case(case, **how, folder=into) is None]
+    workers = usable_cores() if len(unread) >= WORTH_PROCESSES else 0
+    problems = []
+    with console.status(f"reading {len(unread)} cases"):
+        for case, problem in work_through(functools.partial(_read, **how, into=into), unread, workers):
+            if problem is None:
+                problems.append(f"{case.images[0].path}: the process that read it died; is there enough memory?")
+            elif problem:
+                problems.append(problem)
+    if problems:
+        named = "; ".join(sorted(problems)[:MOST_NAMED])
+        raise DataError(
+            f"{len(problems)} of {len(cases)} cases cannot be used: {named}. Mend them or leave them out; "
+            f"genesis inspect {task.place} tells more"
+        )
+
+
+def _read(case: Case, *, target: Target, reading: Reading, into: Path) -> str:
+    """Read one case; what is wrong with it, or nothing."""
+    try:
+        cache_case(case, target=target, reading=reading, into=into)
+    except UnreadableError as error:
+        return f"{case.images[0].path}: {error}"
+    return ""

@@ -1,0 +1,116 @@
+"""What a pre-training achieved, read off its log: the numbers on top of its page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from modelsgenesis.core.words import duration
+from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log
+from modelsgenesis.figures.page import Headline
+from modelsgenesis.weights.loading import load
+
+HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore
+ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What a run achieved.
+
+    Attributes:
+        parameters: of the network.
+        steps: of the optimiser.
+        time_s: spent training.
+        cubes_per_s: median over the log.
+        error: mean squared error on held-out patients at the best validation; NaN before the first.
+        identity_baseline: the same of the deformed cubes left as they are.
+        mean_baseline: the same of answering each cube's own mean everywhere; NaN where the log does not say.
+        best_step: when that was.
+        accuracy: of a pretext task that asks, the share of right predictions then; otherwise NaN.
+        chance: the share that guessing gets right.
+    """
+
+    parameters: int
+    steps: int
+    time_s: float
+    cubes_per_s: float
+    error: float
+    identity_baseline: float
+    mean_baseline: float
+    best_step: int
+    accuracy: float = float("nan")
+    chance: float = float("nan")
+
+    @property
+    def asks(self) -> bool:
+        """Whether the pretext task asks what was done to a cube, and restores nothing."""
+        return bool(np.isfinite(self.chance))
+
+    @property
+    def ratio(self) -> float:
+        """Which share of the error is left."""
+        return self.error / self.identity_baseline if self.identity_baseline > 0 else float("nan")
+
+
+def measure(run: Path, log: Log) -> RunMetrics:
+    """Read what a run achieved off its log and its network."""
+    step, error = log.points(VALIDATION)
+    identity, mean = log.points(IDENTITY_BASELINE)[1], log.points(MEAN_BASELINE)[1]
+    accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
+    best = int(np.argmin(error)) if len(error) else -1
+    missing = float("nan")
+    speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
+    has_network = (run / "model.safetensors").is_file()
+    return RunMetrics(
+        parameters=sum(p.numel() for p in load(run).parameters()) if has_network else 0,
+        steps=int(log.columns["step"].max()),
+        time_s=float(time_s[-1]) if len(time_s) else missing,
+        cubes_per_s=float(np.median(speed)) if len(speed) else missing,
+        error=float(error[best]) if len(error) else missing,
+        identity_baseline=float(identity[min(best, len(identity) - 1)]) if len(error) and len(identity) else missing,
+        mean_baseline=float(mean[0]) if len(mean) else missing,
+        best_step=int(step[best]) if len(error) else 0,
+        accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
+        chance=float(chance[-1]) if len(chance) else missing,
+    )
+
+
+def headline(metrics: RunMetrics) -> list[Headline]:
+    """The numbers on top of the page."""
+    if not np.isfinite(metrics.error):
+        return [(f"{metrics.steps:,}", "steps, no validation yet", "")]
+    return [
+        *(predicted(metrics) if metrics.asks else restored(metrics)),
+        (f"{metrics.parameters / 1e6:.1f} M", "parameters", ""),
+        (duration(metrics.time_s), f"of training, {metrics.steps:,} steps", ""),
+        (f"{metrics.cubes_per_s:.0f}", "cubes a second, median", ""),
+    ]
+
+
+def restored(metrics: RunMetrics) -> list[Headline]:
+    """How well a method that restores did."""
+    mood = (
+        "good"
+        if metrics.ratio < HALF and not metrics.error >= metrics.mean_baseline
+        else "bad"
+        if metrics.ratio >= 1
+        else ""
+    )
+    baseline = (f"{metrics.mean_baseline:.4f}", "the same for each cube's own mean grey everywhere", "")
+    return [
+        (f"{100 * metrics.ratio:.0f} %", "of the error of leaving the deformed cubes as they are is left", mood),
+        (f"{metrics.error:.4f}", f"mean squared error on held-out patients, best at step {metrics.best_step:,}", ""),
+        (f"{metrics.identity_baseline:.4f}", "the same for the deformed cubes, left as they are", ""),
+        *([baseline] if np.isfinite(metrics.mean_baseline) else []),
+    ]
+
+
+def predicted(metrics: RunMetrics) -> list[Headline]:
+    """How well a pretext task that asks was solved."""
+    mood = "bad" if metrics.accuracy <= metrics.chance else ""
+    return [
+        (f"{100 * metrics.accuracy:.0f} %", "of the questions about cubes of held-out patients answered right", mood),
+        (f"{100 * metrics.chance:.0f} %", "would be right by guessing", ""),
+        (f"{metrics.error:.4f}", f"loss on held-out patients, best at step {metrics.best_step:,}", ""),
+    ]

@@ -1,0 +1,160 @@
+"""Classification: an image has one class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import Label
+from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.target import LearnerSettings
+from modelsgenesis.metrics.classification import exclusive_scores
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.targets.base.classes import BY_PATIENT, CALIBRATION, DEFINED, Classes
+from modelsgenesis.targets.base.task_learner import as_classifier
+from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_told_apart, counted
+
+NEARLY = 1e-3  # by which probabilities may miss a sum of 1
+
+
+@dataclass(frozen=True)
+class Classification(Classes):
+    """Classes that exclude each other: softmax; a case's value is the number of its class.
+
+    Args:
+        labels: the classes.
+    """
+
+    answers = "one class"
+    squashing = "softmax"
+
+    def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
+        """Learn by cross-entropy, each class weighed by how rare it is."""
+        return ClassLearner(as_classifier(network), self, settings)
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """Probabilities that sum to 1."""
+        return outputs.softmax(dim=1)
+
+    def stratum(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Each class in its own proportion."""
+        return tuple(values)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """One column names the class."""
+        return ("label",)
+
+    def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
+        """The class's name."""
+        return (self.names[int(values[0])],)
+
+    def refusal(self, values: Sequence[float]) -> str:
+        """Refuse what is no probability, and probabilities that do not sum to 1."""
+        wrong = abs(sum(values) - 1) > NEARLY
+        return super().refusal(values) or (f"probabilities that sum to {sum(values):.3g}, not 1" if wrong else "")
+
+    def of_network(self, predicted_columns: Sequence[str], network: TableTarget | None) -> TableTarget:
+        """The classes that the network knows, of which the truth may lack some."""
+        names = network.names if network else self.names_of(predicted_columns)
+        if strange := [name for name in self.names if name not in names]:
+            raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
+        return Classification(tuple(Label(name) for name in names))
+
+    def true_values(self, values: Sequence[float], of_case: TableTarget) -> tuple[float, ...]:
+        """The class's number among these classes."""
+        return (float(self.names.index(of_case.names[int(values[0])])),)
+
+    def labels_of(self, values: Sequence[float]) -> list[str]:
+        """The one class."""
+        return [self.names[int(values[0])]]
+
+    def chosen(self, predicted: Sequence[float]) -> list[str]:
+        """The most probable class."""
+        return [self.names[int(np.argmax(predicted))]]
+
+    def predicted_words(self, predicted: Sequence[float]) -> str:
+        """The most probable class, and how probable it is."""
+        return f"{super().predicted_words(predicted)} {max(predicted):.2f}"
+
+    def presence(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
+        """One class of each case."""
+        return np.asarray(truth[:, :1] == np.arange(len(self.labels)))
+
+    def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
+        """Of the most probable class."""
+        return exclusive_scores(predicted, truth[:, 0])
+
+    def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
+        """The second of two classes."""
+        if len(self.labels) > 2:
+            return None
+        return predicted[:, 1:2], self.presence(truth)[:, 1:2].astype(float)
+
+    @property
+    def _drawn(self) -> range:
+        return range(1, 2) if len(self.labels) == 2 else range(len(self.labels))
+
+    def rules(self) -> tuple[str, ...]:
+        """Which class is the positive one, or how classes are averaged."""
+        whole = (
+            "The predicted class is the most probable. AUC and average precision of all labels are the mean over the "
+            "classes, each against the rest; the Brier score is their sum."
+        )
+        if len(self.labels) == 2:
+            whole = f"Two classes: {self.names[1]} is the positive one in the line of all labels."
+        return whole, DEFINED, BY_PATIENT, CALIBRATION
+
+
+class ClassLearner(ValueLearner):
+    """Predict a cube's class.
+
+    Args:
+        classifier: predicts a logit a class.
+        target: of the task.
+        settings: its values, its views and its rates.
+    Raises:
+        DataError: a class has no training case.
+    """
+
+    weights: Tensor
+
+    def __init__(self, classifier: Classifier, target: Classification, settings: LearnerSettings) -> None:
+        super().__init__(classifier, target, settings)
+        weights = class_weights(np.array(settings.values, np.float64), target.names)
+        self.register_buffer("weights", buffer(weights), persistent=False)
+
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Cross-entropy, each class weighed by how rare it is.
+
+        Returns:
+            "total" and "accuracy"; when validating also what `metrics` makes a balanced accuracy of.
+        """
+        logits, classes = self.classifier(batch["image"]).float(), batch["values"][:, 0].long()
+        total = functional.cross_entropy(logits, classes, weight=self.weights, reduction="none").mean()
+        right = logits.argmax(dim=1) == classes
+        metrics = {"total": total, "accuracy": right.double().mean()}
+        if self.training:
+            return metrics
+        hits = functional.one_hot(classes, len(self.target.labels)).double()
+        return {**metrics, **counted(right[:, None], hits)}
+
+
+def class_weights(values: Numbers, names: Sequence[str]) -> Numbers:
+    """How much each class weighs, so that the rare count like the frequent.
+
+    Args:
+        values: (cases, 1), the number of each case's class.
+        names: of the classes.
+    Raises:
+        DataError: a class of which there is no training case.
+    """
+    counts = np.array([(values[:, 0] == k).sum() for k in range(len(names))])
+    check_told_apart(names, counts > 0, len(values))
+    return np.asarray(len(values) / (len(counts) * counts), np.float64)

@@ -1,0 +1,132 @@
+"""Classification into labels that do not exclude each other: an image has any number of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelsgenesis.core.learner import Batch, Learner
+from modelsgenesis.core.table_target import Numbers
+from modelsgenesis.core.target import LearnerSettings
+from modelsgenesis.metrics.classification import THRESHOLD, overlapping_scores
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.targets.base.classes import BY_PATIENT, CALIBRATION, DEFINED, Classes
+from modelsgenesis.targets.base.task_learner import as_classifier
+from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_told_apart, counted
+
+
+@dataclass(frozen=True)
+class MultilabelClassification(Classes):
+    """Labels of which a case has any number: a sigmoid each; a case's values are 0 or 1 for each.
+
+    Args:
+        labels: of which each is there or not.
+    """
+
+    remark = "; they may overlap"
+    answers = "any number of labels"
+    squashing = "sigmoid"
+
+    def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
+        """Learn by binary cross-entropy, the presence of each label weighed by how rare it is."""
+        return LabelLearner(as_classifier(network), self, settings)
+
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """The probability of each label."""
+        return outputs.sigmoid()
+
+    def each_once(self, values: Sequence[float]) -> tuple[int, ...]:
+        """Each label that the case has."""
+        return tuple(k for k, value in enumerate(values) if value)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """A column a label."""
+        return tuple(f"label_{name}" for name in self.names)
+
+    def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
+        """0 or 1 for each."""
+        return tuple(f"{value:g}" for value in values)
+
+    def row(self, values: NDArray[Any]) -> dict[str, str]:
+        """The labels above a half, and the probabilities to six digits."""
+        above = [name for name, p in zip(self.names, values, strict=True) if p > THRESHOLD]
+        return {**super().row(values), "class": ";".join(above)}
+
+    def labels_of(self, values: Sequence[float]) -> list[str]:
+        """The labels that are there."""
+        return [name for name, there in zip(self.names, values, strict=True) if there > 0]
+
+    def chosen(self, predicted: Sequence[float]) -> list[str]:
+        """The labels at a half and above."""
+        return [name for name, p in zip(self.names, predicted, strict=True) if p >= THRESHOLD]
+
+    def presence(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
+        """The labels of each case."""
+        return np.asarray(truth > 0)
+
+    def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
+        """The mean of the labels' own."""
+        return overlapping_scores(predicted, truth)
+
+    def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
+        """Every label."""
+        return predicted, self.presence(truth).astype(float)
+
+    def rules(self) -> tuple[str, ...]:
+        """When a label is predicted, and how labels are averaged."""
+        whole = "Labels may overlap: each is predicted at p of 0.5 and above, and all labels together are their mean."
+        return whole, DEFINED, BY_PATIENT, CALIBRATION
+
+
+class LabelLearner(ValueLearner):
+    """Predict each label of a cube.
+
+    Args:
+        classifier: predicts a logit a label.
+        target: of the task.
+        settings: its values, its views and its rates.
+    Raises:
+        DataError: no training case has a label, or every one has it.
+    """
+
+    weights: Tensor
+
+    def __init__(self, classifier: Classifier, target: MultilabelClassification, settings: LearnerSettings) -> None:
+        super().__init__(classifier, target, settings)
+        weights = presence_weights(np.array(settings.values, np.float64), target.names)
+        self.register_buffer("weights", buffer(weights), persistent=False)
+
+    def losses(self, batch: Batch, progress: float) -> Batch:
+        """Binary cross-entropy of each label, its presence weighed by how rare it is.
+
+        Returns:
+            "total" and "accuracy"; when validating also what `metrics` makes a balanced accuracy of.
+        """
+        logits, values = self.classifier(batch["image"]).float(), batch["values"]
+        total = functional.binary_cross_entropy_with_logits(logits, values, pos_weight=self.weights)
+        right = (logits > 0) == (values > 0)
+        metrics = {"total": total, "accuracy": right.double().mean()}
+        if self.training:
+            return metrics
+        hits = torch.stack([values > 0, values <= 0], dim=2).double()
+        return {**metrics, **counted(right[:, :, None], hits)}
+
+
+def presence_weights(values: Numbers, names: Sequence[str]) -> Numbers:
+    """How much the presence of each label weighs, so that it counts like its absence.
+
+    Args:
+        values: (cases, labels) of 0 and 1.
+        names: of the labels.
+    Raises:
+        DataError: a label that no training case has, or every one.
+    """
+    counts = (values > 0).sum(axis=0)
+    check_told_apart(names, (counts > 0) & (counts < len(values)), len(values))
+    return np.asarray((len(values) - counts) / counts, np.float64)

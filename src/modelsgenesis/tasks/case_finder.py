@@ -1,0 +1,164 @@
+"""How a case is found: its id, its channels, its image in a table; the same for all who look for cases."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.source_table import ALSO
+from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.store.scan import MODALITIES
+
+CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
+
+
+def case_id(place: Path, root: Path) -> str:
+    """The id of a case from where its image lies: the path below the root without the ending, fit for a file name."""
+    inside = place.is_relative_to(root) and place != root
+    below = place.relative_to(root).as_posix() if inside else place.name if place == root else place.as_posix()
+    return fit(below[: len(below) - len(ending_of(place))])
+
+
+def part_of(source: Source) -> str:
+    """What tells a source from others of the same file, to follow that file's id: "" where it is all of it."""
+    number = "" if source.index is None else f"_{source.index}"
+    return (f"_{source.array}" if source.array else "") + number + str(source.box or "")
+
+
+def patient_of(source: Source, name: str) -> str:
+    """Who a source is of, where its header or folder says so; otherwise each case is a patient of its own."""
+    return source.patient if source.patient not in ("", source.series) else name
+
+
+def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
+    """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems."""
+    if not folder.is_dir():
+        return {}
+    found, wrong = find_sources(folder)
+    problems += [problem for problem in wrong if problem.severity == "error"]
+    named: dict[str, Source] = {}
+    for source in found:
+        first = named.setdefault(case_id(source.path, folder), source)
+        if first is not source:
+            what = f"two files of one name: the other is {first.path.name}"
+            problems.append(Problem(source.path, what, "rename or remove one of them"))
+    return named
+
+
+def with_modality(source: Source, modality: str) -> Source:
+    """The source with a modality that was declared for it; it is then an image, whatever it looks like."""
+    return replace(source, modality=modality or source.modality, forced=True)
+
+
+def modality_in(row: Mapping[str, str]) -> str:
+    """The modality that a row of a table declares, or "".
+
+    Raises:
+        UnreadableError: it is none that is known.
+    """
+    modality = row.get("modality", "")
+    if modality.upper() not in ALSO:
+        raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
+    return ALSO[modality.upper()]
+
+
+def image_columns(columns: Sequence[str], path: Path, *, or_else: Sequence[str] = ()) -> list[str]:
+    """The column or columns that name the images, in the order of the channels: `image`, or `image_0`, `image_1` ...
+
+    Args:
+        columns: of a table.
+        path: of the table, for messages.
+        or_else: names, in whatever case, of which the first is taken where there is no such column.
+    Raises:
+        DataError: there is none, or the channels are not numbered from 0.
+    """
+    numbered = sorted((name for name in columns if re.fullmatch(r"image_\d+", name)), key=lambda name: int(name[6:]))
+    if "image" in columns:
+        return ["image"]
+    if numbered:
+        if numbered != [f"image_{number}" for number in range(len(numbered))]:
+            raise DataError(f"{path}: its channels are {', '.join(numbered)}; number them image_0, image_1 and so on")
+        return numbered
+    lower = {name.lower(): name for name in columns}
+    known = [lower[name] for name in or_else if name in lower]
+    if not known:
+        raise DataError(f"{path}: has no column `image`; its columns are {', '.join(columns) or 'none'}")
+    return known[:1]
+
+
+def images_in(row: Mapping[str, str], columns: Sequence[str]) -> list[str]:
+    """The entries of a row that name its images.
+
+    Raises:
+        UnreadableError: one is empty.
+    """
+    if missing := [column for column in columns if not row[column]]:
+        raise UnreadableError(f"a row names nothing in column {missing[0]}", "name an image there, or delete the row")
+    return [row[column] for column in columns]
+
+
+def unique_cases(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
+    """Leave out a second case of one id; a name of a file that differs in nothing but capitals is no other.
+
+    Args:
+        cases: found.
+        problems: is added to.
+    """
+    first: dict[str, Case] = {}
+    for case in cases:
+        other = first.setdefault(case.id.casefold(), case)
+        if other is not case:
+            what = f"two cases are called {case.id}: the other is {other.images[0].path}"
+            problems.append(Problem(case.images[0].path, what, "give each case an id of its own, in a CSV"))
+    return list(first.values())
+
+
+def channel_of(name: str) -> tuple[str, int] | None:
+    """The case and the channel that a name as nnU-Net writes it tells: `CASE_0001` is channel 1 of CASE."""
+    found = CHANNEL.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[str, dict[int, Source]]:
+    """Split names as nnU-Net writes them, {case: {channel: source}}."""
+    cases: dict[str, dict[int, Source]] = defaultdict(dict)
+    for name, source in named.items():
+        found = channel_of(name)
+        if found is None:
+            what = "its name does not end in the number of its channel"
+            problems.append(Problem(source.path, what, "call the first channel CASE_0000, the second CASE_0001"))
+        else:
+            cases[found[0]][found[1]] = source
+    return cases
+
+
+def in_order(
+    by_channel: Mapping[int, Source], num_channels: int, problems: list[Problem], wanted: str
+) -> tuple[Source, ...]:
+    """The channels of a case in order; none, and a problem, when one is missing or too many.
+
+    Args:
+        by_channel: what is there.
+        num_channels: that there should be.
+        problems: is added to.
+        wanted: who wants how many, in words that end the sentence "it has channels 0000 ...".
+    """
+    if sorted(by_channel) == list(range(num_channels)):
+        return tuple(by_channel[number] for number in range(num_channels))
+    has = ", ".join(f"{number:04d}" for number in sorted(by_channel))
+    remedy = "add what is missing, or leave the case out"
+    problems.append(Problem(by_channel[min(by_channel)].path, f"it has channels {has} {wanted} {num_channels}", remedy))
+    return ()
+
+
+def names_of(case: Case) -> list[str]:
+    """What a prediction of a case may be called, the surest first: its id, its mask's file, its image's, nnU-Net's."""
+    files = [fit(case_id(source.path, source.path.parent)) for source in (*case.masks[:1], *case.images[:1])]
+    bare = [found[0] for name in files if (found := channel_of(name))]
+    return list(dict.fromkeys([case.id, *files, *bare]))
