@@ -7,7 +7,7 @@ import pytest
 
 HOME = Path(__file__).parents[2]
 ROOTS = (HOME, HOME / "src" / "modelsgenesis")
-PAGES = [*HOME.glob("*.md"), *sorted((HOME / "docs").rglob("*.md")), *sorted((HOME / "benchmarks").rglob("*.md"))]
+PAGES = [*HOME.glob("*.md"), *sorted((HOME / "docs").rglob("*.md"))]
 NAMED = re.compile(r"(?<![\w./:-])((?:[\w-]+/)+[\w-]+\.py|(?:tests|src)/(?:[\w-]+/)*)(?!\w)")
 MADE_BY_READERS = {"src/modelsgenesis/deformations/quantise.py"}  # the how-to lets its reader write it
 HISTORY = {"CHANGELOG.md"}  # says what was

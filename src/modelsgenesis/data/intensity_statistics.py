@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from modelsgenesis.data.problems import UnreadableError
 
@@ -66,6 +65,8 @@ def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
     if not grid.any() or grid.min() == grid.max():  # the thinning missed it
         grid = values
     occupied = grid.reshape(-1, *grid.shape[-3:]).any(axis=0)
+    from scipy import ndimage  # here, since a tenth of a second is much where no foreground is looked for
+
     box: tuple[Any, ...] = ndimage.find_objects(occupied.astype(np.int8))[0]
     grid = grid[(..., *box)]
     zeros = 1 - np.count_nonzero(grid) / grid.size

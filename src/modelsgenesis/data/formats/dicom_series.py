@@ -7,18 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Mapper, Place, Region
 from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, cut, execute, header_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.resampling import straighten
+
+if TYPE_CHECKING:
+    import pydicom
 
 MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
 NO_IMAGES = {"SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC", "SEG"}
@@ -137,6 +138,9 @@ class Series:
 
 def read_slice(path: Path) -> Slice | Problem:
     """Read one header, without its voxels; what cannot be read becomes a problem."""
+    import pydicom  # here, since it takes as long as everything else that a folder without DICOM needs
+    from pydicom.errors import InvalidDicomError
+
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")  # pydicom warns of every odd tag; those that matter are checked here
@@ -150,7 +154,7 @@ def read_slice(path: Path) -> Slice | Problem:
         return Problem(path, "a DICOM file whose header is damaged", "export it again")
 
 
-def _describe(path: Path, header: pydicom.Dataset) -> Slice:
+def _describe(path: Path, header: "pydicom.Dataset") -> Slice:
     if "SeriesInstanceUID" not in header and "Modality" not in header:
         raise UnreadableError("a DICOM file whose header is damaged", "export it again")
     if "SeriesInstanceUID" not in header or "Rows" not in header or header.get("Modality") in NO_IMAGES:
