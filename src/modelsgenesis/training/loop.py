@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
+from modelsgenesis.nets.exact_layers import keep_exact
 from modelsgenesis.nets.memory_layout import put_channels_last
 from modelsgenesis.training.checkpoint import State, load_state, save_state
 from modelsgenesis.training.logger import RunLogger
@@ -91,6 +92,7 @@ class Training:
             learner.load_state_dict(resumed[1])
         if fabric.device.type == "cpu":
             put_channels_last(learner)
+            keep_exact(learner)
         module: nn.Module = torch.compile(learner) if plan.compile else learner  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(module, optimizer)
         if resumed:

@@ -1,0 +1,53 @@
+"""Convolutions whose bf16 gradients PyTorch gets wrong on CPUs are computed in 32 bits there."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.exact_layers import keep_exact
+
+
+def gradient(layer: nn.Module, image: Tensor, *, bf16: bool) -> Tensor:
+    """The gradient of a layer's weights, under autocast or in 32 bits."""
+    layer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        answer = layer(image)
+    answer.float().square().sum().backward()
+    parameter = next(layer.parameters())
+    assert parameter.grad is not None
+    return parameter.grad.clone()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4])
+def test_gradients_in_bf16_are_those_of_32_bits(side: int) -> None:
+    """Within the precision of bf16, whatever the first spatial side."""
+    torch.manual_seed(0)
+    layer = nn.Conv3d(16, 32, 3, padding=1)
+    keep_exact(layer)
+    image = torch.randn(2, 16, side, 4, 4)
+    exact, found = gradient(layer, image, bf16=False), gradient(layer, image, bf16=True)
+    assert float((found - exact).norm() / exact.norm()) < 0.02
+
+
+def test_only_what_would_be_wrong_is_computed_in_32_bits() -> None:
+    """Other layers keep the speed of bf16, and copies of a network are guarded by layers of their own."""
+    layer = nn.Conv3d(1, 2, 3, padding=1)
+    keep_exact(layer)
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.weight.zero_()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.ones(1, 1, 4, 4, 4)).dtype == torch.bfloat16
+        assert layer(torch.ones(1, 1, 2, 4, 4)).dtype == torch.float32
+        assert torch.equal(other(torch.ones(1, 1, 2, 4, 4)), other.bias[:, None, None, None].expand(1, 2, 2, 4, 4))
+
+
+def test_names_of_weights_stay() -> None:
+    """A guarded network is saved as it was."""
+    network = UNet3D(width=2)
+    before = list(network.state_dict())
+    keep_exact(network)
+    assert list(network.state_dict()) == before
