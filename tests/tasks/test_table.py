@@ -177,7 +177,7 @@ def test_columns_of_channels(tmp_path: Path) -> None:
     task = folder(write_csv(tmp_path / "t.csv", *rows))
     assert task.channels == ("image_0", "image_1")
     assert [[source.path.name for source in case.images] for case in task.cases] == [["0.nrrd", "1.nrrd"]]
-    assert [problem.problem for problem in task.problems] == ["a row names nothing in column image_1"]
+    assert [problem.problem for problem in task.problems] == ["a row names no image in its column image_1"]
 
 
 def test_what_else_is_known_is_kept(tmp_path: Path) -> None:
