@@ -99,7 +99,7 @@ def images_in(row: Mapping[str, str], columns: Sequence[str]) -> list[str]:
         UnreadableError: one is empty.
     """
     if missing := [column for column in columns if not row[column]]:
-        raise UnreadableError(f"a row names no image in its column {missing[0]}", "name an image there, or delete the row")
+        raise UnreadableError(f"a row names no image in its column {missing[0]}", "name one there, or delete the row")
     return [row[column] for column in columns]
 
 
