@@ -1,8 +1,8 @@
 """How much faster a network works on a CPU when the weights of its convolutions lie channels last.
 
 Run: python benchmarks/channels_last.py
-Prints, for widths and precisions, milliseconds of an optimiser step and of an answer with both layouts, taken in turns
-within one run, and their ratio.
+Prints, for widths and precisions, milliseconds of an optimiser step and of a prediction with both layouts, taken in
+turns within one run, and their ratio.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from modelsgenesis.nets.memory_layout import put_channels_last
 def make_work(
     width: int, size: tuple[int, ...], batch: int, precision: torch.dtype, last: bool
 ) -> dict[str, Callable[[], None]]:
-    """A step of training and an answer, ready to be timed."""
+    """A step of training and a prediction, ready to be timed."""
     torch.manual_seed(0)
     network = UNet3D(width=width)
     if last:
@@ -27,14 +27,14 @@ def make_work(
     optimizer = torch.optim.AdamW(network.parameters())
     x = torch.rand(batch, 1, *size)
 
-    def answer() -> torch.Tensor:
+    def prediction() -> torch.Tensor:
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
             y: torch.Tensor = network(x)
         return y.float()
 
     def step() -> None:
         network.train()
-        loss = (answer() - x).square().mean()
+        loss = (prediction() - x).square().mean()
         torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
@@ -42,9 +42,9 @@ def make_work(
     @torch.inference_mode()
     def predict() -> None:
         network.eval()
-        answer()
+        prediction()
 
-    return {"step": step, "answer": predict}
+    return {"step": step, "prediction": predict}
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
     for width in (8, 16, 32):
         for precision in (torch.float32, torch.bfloat16):
             made = [make_work(width, options.size, options.batch_size, precision, last) for last in (False, True)]
-            for name in ("step", "answer"):
+            for name in ("step", "prediction"):
                 times: list[list[float]] = [[], []]
                 for repeat in range(options.repeats + 1):
                     for taken, work in zip(times, made, strict=True):

@@ -31,9 +31,9 @@ def done(*_):
     print("seconds", sum(used.ru_utime + used.ru_stime for used in both), flush=True)
     os._exit(0)
 
-def watched(*asked, load=importlib.import_module, **named):
-    module = load(*asked, **named)
-    if asked[0].rpartition(".")[2] == sys.argv[1]:
+def watched(*given, load=importlib.import_module, **named):
+    module = load(*given, **named)
+    if given[0].rpartition(".")[2] == sys.argv[1]:
         if sys.argv[1] == "predict":
             from torch.nn.modules.module import register_module_forward_hook
             register_module_forward_hook(lambda module, *_: done() if hasattr(module, "stride") and callable(getattr(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import weighted_auc
-from modelsgenesis.benchmarking.statistics.comparison import TESTS, Comparison, compare
+from modelsgenesis.benchmarking.statistics.comparison import TESTS, Comparison, compare_arms
 from modelsgenesis.benchmarking.statistics.few_seeds import (
     Estimate,
     draw_seeds,
@@ -75,7 +75,7 @@ def compared(simulations: int, num_seeds: int, arms: int, seed: int = 0) -> Iter
     """Comparisons of arms that are no better than scratch."""
     rng = np.random.default_rng(seed)
     for _ in range(simulations):
-        yield compare(simulated(rng, num_seeds, arms, 0.0), resamples=500)
+        yield compare_arms(simulated(rng, num_seeds, arms, 0.0), resamples=500)
 
 
 def saved(

@@ -145,21 +145,21 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", help="of the checkouts, for the table")
     parser.add_argument("--list", choices=PATHS, help="name the files of this path too")
     parser.add_argument("--count", type=Path, help=argparse.SUPPRESS)  # in this process, into this file
-    asked = parser.parse_args()
-    if asked.count:
+    options = parser.parse_args()
+    if options.count:
         with tempfile.TemporaryDirectory() as home:
-            asked.count.write_text(json.dumps(count(Path(home))), encoding="utf-8")
+            options.count.write_text(json.dumps(count(Path(home))), encoding="utf-8")
         return
-    found = [counted(src) for src in asked.src]
-    names = asked.names or [src.resolve().parent.name for src in asked.src]
+    found = [counted(src) for src in options.src]
+    names = options.names or [src.resolve().parent.name for src in options.src]
     print("| | " + " | ".join(f"{name}: files | functions" for name in names) + " |")
     print("|---|" + "---:|" * 2 * len(names))
     for path, words in PATHS.items():
         cells = (f"{len(one[path]['files'])} | {one[path]['functions']}" for one in found)
         print(f"| {words} | " + " | ".join(cells) + " |")
-    if asked.list:
+    if options.list:
         for name, one in zip(names, found, strict=True):
-            print(f"\n{name}, {asked.list}: " + ", ".join(one[asked.list]["files"]))
+            print(f"\n{name}, {options.list}: " + ", ".join(one[options.list]["files"]))
 
 
 if __name__ == "__main__":

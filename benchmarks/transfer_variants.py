@@ -3,8 +3,8 @@
 Run: python benchmarks/transfer_variants.py RUN OUT
 Writes into OUT
 - encoder.safetensors: the decoder is left at random when a task starts from it;
-- rescaled.safetensors: every convolution before a norm is as long as a fresh one, which changes no answer but lets each
-  step of the optimiser turn the weights as far as it turns fresh ones;
+- rescaled.safetensors: every convolution before a norm is as long as a fresh one, which changes no prediction but lets
+  each step of the optimiser turn the weights as far as it turns fresh ones;
 - norms.safetensors: scale 1 and shift 0 in every norm, as drawn;
 and prints how many times as long as a fresh one the weights of each convolution have become.
 docs/results/transfer/ has what came of them.

@@ -113,7 +113,7 @@ def test_spacing_zooms_into_the_same_body():
 
 @pytest.mark.parametrize(("size", "spacing"), [((8, 64, 48), None), (SIZE, (0.0, 2.0, 2.0))])
 def test_impossible_sizes_are_refused(size, spacing):
-    """Too few voxels or no spacing are said to be so."""
+    """Too few voxels or no spacing are refused as such."""
     with pytest.raises(ShapeError, match="at least 16 voxels and a positive spacing"):
         torso(0, size, spacing)
 

@@ -15,13 +15,13 @@ import torch
 from benchmarks.gpu.stores import made_up, recode
 
 from modelsgenesis.core.learner import Learner
-from modelsgenesis.recipes import Recipe, find
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import make_learner
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a step is told.
+    """What a step is given.
 
     Attributes:
         into: where its results go.
@@ -42,9 +42,9 @@ class Settings:
     @classmethod
     def given(cls) -> Self:
         """From the command line, as `words` writes them."""
-        told = json.loads(sys.argv[1])
-        paths = {name: Path(told[name]) if told[name] else None for name in ("into", "work", "pack", "official")}
-        return cls(**{**told, **paths})
+        given = json.loads(sys.argv[1])
+        paths = {name: Path(given[name]) if given[name] else None for name in ("into", "work", "pack", "official")}
+        return cls(**{**given, **paths})
 
     def words(self) -> str:
         """For the command line of a step."""
@@ -144,7 +144,7 @@ def recipe_for(settings: Settings, name: str, **backbone_args: Any) -> Recipe:
     """A recipe, at a rehearsal with a small network and small cubes; cubes wherever there is something to see."""
     tiny: dict[str, Any] = {"width": 4} if settings.tiny else {}
     cubes = {"rule": "not_mostly_air", "size": (32, 32, 32) if settings.tiny else None}
-    return find(name).but(backbone_args={**backbone_args, **tiny}, cubes=cubes)
+    return find_recipe(name).but(backbone_args={**backbone_args, **tiny}, cubes=cubes)
 
 
 def learner_of(recipe: Recipe, kind: type, **arguments: Any) -> Learner:

@@ -134,8 +134,8 @@ def main() -> int:
     begun = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     given.into.mkdir(parents=True, exist_ok=True)
     work, official = Path(tempfile.mkdtemp(prefix="gpu-visit-")), given.pack / "official"
-    told = {"into": work / "found", "work": work, "pack": given.pack.resolve()}
-    told |= {"official": official.resolve() if official.is_dir() else None, "tiny": given.rehearse}
+    settings = {"into": work / "found", "work": work, "pack": given.pack.resolve()}
+    settings |= {"official": official.resolve() if official.is_dir() else None, "tiny": given.rehearse}
     (work / "found" / "logs").mkdir(parents=True)
     ways: dict[str, str] = {}
     try:
@@ -144,7 +144,7 @@ def main() -> int:
                 continue
             left = end - time.monotonic()
             box = min(left, REHEARSAL if given.rehearse else step.seconds or left)
-            words = json.dumps({**told, "seconds": box}, default=str)
+            words = json.dumps({**settings, "seconds": box}, default=str)
             log = work / "found" / "logs" / f"{step.name}.txt"
             ways[step.name] = do(step, words, box, log) if left > LEAST else "left out, no time was left"
             print(f"{step.title}: {ways[step.name]}", flush=True)

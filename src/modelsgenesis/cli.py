@@ -13,9 +13,9 @@ from typing import Annotated, Any
 VERBS = {
     "prepare": "SCANS STORE: read a folder or table of scans of any format into a store",
     "show": "RECIPE STORE PICTURE: see what the network will see, and how it restores it",
-    "pretrain": "RECIPE STORE RUN: teach a network to restore deformed cubes",
+    "pretrain": "RECIPE STORE RUN: train a network to restore deformed cubes",
     "inspect": "DATA: labelled cases before training on them: what they hold, and what is wrong",
-    "finetune": "DATA RUN: teach a pre-trained network a task, from labelled cases",
+    "finetune": "DATA RUN: train a pre-trained network for a task, on labelled cases",
     "predict": "RUN SCANS OUT: masks, classes or numbers for new scans, each mask on its source",
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",

@@ -89,7 +89,7 @@ def test_every_run_is_there_and_scored(done: Path) -> None:
 
 
 def test_arms_differ_in_nothing_but_the_start(done: Path) -> None:
-    """The same cases in every arm, the same test patients in every run, three times the updates where asked."""
+    """The same cases in every arm, the same test patients in every run, three times the updates where wanted."""
     runs = {place.parent: rows_of(place) for place in (done / "runs").rglob("run/cases.csv")}
     roles = {
         str(run.relative_to(done / "runs")): {
@@ -190,7 +190,7 @@ def test_budgets_are_by_default_those_there_are_cases_for(
     benchmark(balls, tmp_path / "out", like="any", dry_run=True, **TINY)
     plan = capsys.readouterr().err
     assert "4 runs" in plan
-    with pytest.raises(DataError, match="12 labelled cases asked for; 6 may be used"):
+    with pytest.raises(DataError, match="12 labelled cases wanted; 6 may be used"):
         benchmark(balls, tmp_path / "out", like="any", cases=("3", "12"), dry_run=True, **TINY)
 
 
@@ -230,13 +230,13 @@ def test_report_says_what_is_not_shown(done: Path, tmp_path: Path) -> None:
     """Two steps of training show nothing, and page and Markdown say so, and what the intervals are not."""
     page = report(done, tmp_path / "page.html").read_text(encoding="utf-8")
     text = (done / "report.md").read_text(encoding="utf-8")
-    for said in (page, text):
-        assert "no saving of labels by pre-training is shown" in said
-        assert "the audit found" in said.lower()
-        assert "no provenance says what it was pre-trained on" in said
-        assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in said
-        assert "2 seeds (0, 1)" in said
-        assert "the mean over 2 test cases of 2 patients" in said
+    for words in (page, text):
+        assert "no saving of labels by pre-training is shown" in words
+        assert "the audit found" in words.lower()
+        assert "no provenance says what it was pre-trained on" in words
+        assert "not corrected for the number of lines: of 4 lines without any effect, 0.1 would be claimed" in words
+        assert "2 seeds (0, 1)" in words
+        assert "the mean over 2 test cases of 2 patients" in words
     assert "not shown" in page
     assert {row["arm"] for row in rows_of(done / "comparisons.csv")} == {"scratch:2x", "ours"}
     assert all(row["claim"] == "not shown" for row in rows_of(done / "savings.csv"))
@@ -292,7 +292,7 @@ def test_report_of_tables_alone_says_what_is_missing(done: Path, tmp_path: Path)
 def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> None:
     """A saving on a flat curve is one of updates, and the report says so; on a curve that gets better it does not."""
     flat, rising = (0.751, 0.748, 0.753), (0.811, 0.808, 0.813)
-    for name, metric, last, said in [
+    for name, metric, last, is_flat in [
         ("flat", "dice", flat, True), ("level", "auc", (0.75, 0.75, 0.75), True),
         ("rising", "dice", rising, False), ("worse", "mae", rising, True),
     ]:  # fmt: skip
@@ -307,7 +307,7 @@ def test_report_says_where_labels_are_not_what_is_lacking(tmp_path: Path) -> Non
         (tmp_path / name / "runs.csv").write_text("\n".join(["task,arm,cases,seed,metric,value", *rows]) + "\n")
         report(tmp_path / name)
         text = (tmp_path / name / "report.md").read_text(encoding="utf-8")
-        assert ("From 3 to 12 labelled cases scratch itself is not shown to get better" in text) is said
+        assert ("From 3 to 12 labelled cases scratch itself is not shown to get better" in text) is is_flat
 
 
 def test_published_scores_stand_beside_ours(done: Path, tmp_path: Path) -> None:
@@ -347,15 +347,15 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "said", "better"),
+    ("label", "caption", "better"),
     [("class", r"true: [ab]\nscratch: [ab] [01]\.\d\d", "more"), ("volume", r"true: volume \S+\nscratch: \S+", "less")],
 )
 def test_predictions_are_pictured_with_the_truth(
-    balls: Path, start: Path, tmp_path: Path, label: str, said: str, better: str
+    balls: Path, start: Path, tmp_path: Path, label: str, caption: str, better: str
 ) -> None:
-    """The middle slices of the cases answered worst and best; one arm alone is compared with nothing.
+    """The middle slices of the cases predicted worst and best; one arm alone is compared with nothing.
 
-    The scores of the answers are those of the runs, though two patients are too few to draw from for AUC.
+    The scores of the predictions are those of the runs, though two patients are too few to draw from for AUC.
     """
     with open(tmp_path / "cases.csv", "w", encoding="utf-8", newline="") as file:
         rows = [[balls / "images" / f"ball{k}.nii.gz", "ab"[k % 2], f"{k + 0.5}"] for k in range(8)]
@@ -367,7 +367,7 @@ def test_predictions_are_pictured_with_the_truth(
     assert not labels
     assert caption.startswith("The middle slice of each case, what is true")
     assert [row.caption for row in sheet] == ["worst predictions", "best predictions"]
-    assert all(re.fullmatch(rf"\S*ball\d\n{said}", row.titles[0]) for row in sheet)
+    assert all(re.fullmatch(rf"\S*ball\d\n{caption}", row.titles[0]) for row in sheet)
     text = (into / "report.md").read_text(encoding="utf-8")
     assert "One arm alone" in text
     assert f"of 2 test cases of 2 patients together; {better} is better" in text
@@ -396,7 +396,7 @@ def test_missing_runs_are_counted(done: Path, tmp_path: Path) -> None:
 
 
 def test_command_of_a_benchmark_names_each_start_once(done: Path, balls: Path, start: Path) -> None:
-    """Starts are inputs of the folder, and options of the command, and are said as options alone."""
+    """Starts are inputs of the folder, and options of the command, and are listed as options alone."""
     line = commands(done, command)[-1]
     assert line.startswith(f"genesis benchmark {balls} {done} --from scratch scratch:2x ours={start} ")
 
@@ -416,7 +416,7 @@ def test_failed_runs_are_named_and_the_others_reported(done: Path, balls: Path, 
     shutil.rmtree(into / "runs/ours/cases-2/seed-1")
     shutil.copytree(into / "runs/ours/cases-2/seed-0", into / "runs/ours/cases-2/seed-1")
     arms = ("scratch", "scratch:2x", f"ours={start}")
-    with pytest.raises(DataError, match=r"1 of 12 runs failed; .*seed-1.*report.html tells of the others"):
+    with pytest.raises(DataError, match=r"1 of 12 runs failed; .*seed-1.*report.html shows the others"):
         benchmark(balls, into, from_=arms, cases=("2", "all"), allow=("ours",), **TINY)
     assert len(rows_of(into / "runs.csv")) == 11
     assert (into / "report.html").is_file()
@@ -432,8 +432,11 @@ def test_start_that_nobody_can_vouch_for_is_refused(balls: Path, start: Path, tm
 
 def test_metric_that_cannot_be_compared_is_refused_at_once(balls: Path, tmp_path: Path) -> None:
     """One that evaluate does not give, or whose best is neither much nor little, before anything is trained or kept."""
-    for metric, said in {"auc": "take one of: dice, iou", "difference_ml": "neither more nor less is better"}.items():
-        with pytest.raises(DataError, match=said):
+    for metric, message in {
+        "auc": "take one of: dice, iou",
+        "difference_ml": "neither more nor less is better",
+    }.items():
+        with pytest.raises(DataError, match=message):
             benchmark(balls, tmp_path / "out", cases=("2",), like="any", metric=metric, **TINY)
     assert not (tmp_path / "out").exists()
     (tmp_path / "cases.csv").write_text(
@@ -467,7 +470,7 @@ def test_audit_is_kept_beside_the_runs(done: Path) -> None:
 
 
 def test_weights_of_the_package_are_a_start_by_their_name(tmp_path: Path) -> None:
-    """Scratch is of their kind, and the certificate knows the very file."""
+    """Scratch is of their kind, and the provenance knows the very file."""
     balls = tmp_path / "balls"
     for number in range(4):
         image, mask = blob(number)
@@ -496,10 +499,10 @@ def test_words_for_arms_and_budgets() -> None:
     ]  # fmt: skip
     with pytest.raises(GenesisError, match="names of their own"):
         arms_of(["a/run", "b/run"])
-    with pytest.raises(GenesisError, match="say scratch:3x"):
+    with pytest.raises(GenesisError, match="give scratch:3x"):
         arms_of(["scratch:threex"])
     assert budgets_of(["all", "6", "3"], 10) == [3, 6, None]
-    with pytest.raises(DataError, match="10 labelled cases asked for; 10 may be used, which all says"):
+    with pytest.raises(DataError, match="10 labelled cases wanted; 10 may be used, which is all"):
         budgets_of(["10"], 10)
     with pytest.raises(DataError, match="a budget is a number of cases, or all"):
         budgets_of(["few"], 10)

@@ -1,4 +1,4 @@
-"""The audit finds test cases among what a network was taught on, however they were saved."""
+"""The audit finds test cases among what a network was trained on, however they were saved."""
 
 import csv
 import shutil
@@ -35,12 +35,12 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(scans: Path) -> Path:
-    """Something that was pre-trained on them, by its certificates."""
+    """Something that was pre-trained on them, by its provenance."""
     return pretrained(scans / "known", scans / "ours")
 
 
 def pretrained(source: Path, into: Path, **options: Any) -> Path:
-    """What stands for a run: a store and the certificate of a pre-training on it."""
+    """What stands for a run: a store and the provenance of a pre-training on it."""
     store = mg.prepare(source, into / "store", quiet=True, workers=0, **{"modality": "MR", **options})
     write_provenance(into / "run", "pretrain", {}, inputs=[store])
     return into / "run"
@@ -66,7 +66,7 @@ def test_strangers_are_not_found(scans: Path, run: Path, tmp_path: Path) -> None
 
 
 def test_same_file_under_another_name_is_found(scans: Path, run: Path, tmp_path: Path) -> None:
-    """Its bytes tell."""
+    """Its bytes identify it."""
     (tmp_path / "images").mkdir()
     copy = shutil.copy(scans / "known" / "scan1.nii.gz", tmp_path / "images" / "innocent.nii.gz")
     hits = audit("genesis", run, [case_of(Path(copy))])
@@ -90,7 +90,7 @@ CHANGES: dict[str, Callable[[sitk.Image], sitk.Image]] = {
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("store", ["as it is", "resampled"])
 def test_copy_that_was_saved_anew_is_found(scans: Path, tmp_path: Path, change: str, store: str) -> None:
-    """Another format, another unit, rounded, or with its axes turned: the grey levels tell, as they were read."""
+    """Another format, another unit, rounded, or with its axes turned: the grey levels as read identify it."""
     options = {"spacing": (1.5, 1.3, 2.0)} if store == "resampled" else {}
     run = pretrained(scans / "known", tmp_path / "ours", **options)
     image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
@@ -120,7 +120,7 @@ def test_bare_array_of_a_scan_is_found(scans: Path, run: Path, tmp_path: Path, a
 
 
 @pytest.mark.parametrize("spacing", [None, (2.0, 2.0, 2.0)])
-def test_masks_are_told_by_their_outlines(tmp_path: Path, spacing: tuple[float, float, float] | None) -> None:
+def test_masks_are_known_by_their_outer_shape(tmp_path: Path, spacing: tuple[float, float, float] | None) -> None:
     """As 0 and 255 in place of 0 and 1 it is found, another is not; whatever the store's spacing."""
     masks = [(blob(number)[1] > 0).astype(np.uint8) for number in (0, 1, 2)]
     for number, mask in enumerate(masks[:2]):
@@ -136,7 +136,7 @@ def test_masks_are_told_by_their_outlines(tmp_path: Path, spacing: tuple[float, 
     assert stranger == []
 
 
-def test_store_that_was_made_anew_is_said(scans: Path, tmp_path: Path) -> None:
+def test_store_that_was_made_anew_is_reported(scans: Path, tmp_path: Path) -> None:
     """Whoever prepares it again without the test case after the training has hidden nothing."""
     shutil.copytree(scans / "known", tmp_path / "known")
     run = pretrained(tmp_path / "known", tmp_path / "ours")
@@ -146,7 +146,7 @@ def test_store_that_was_made_anew_is_said(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     copy = Path(shutil.copy(scans / "known" / "scan2.nii.gz", tmp_path / "images"))
     hits = audit("genesis", run, [case_of(copy)])
-    assert [(hit.case, "was made anew" in hit.why and "nobody can tell" in hit.why) for hit in hits] == [("", True)]
+    assert [(hit.case, "was made anew" in hit.why and "nobody can know" in hit.why) for hit in hits] == [("", True)]
 
 
 def test_official_cubes_are_said_to_name_no_scan(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_official_cubes_are_said_to_name_no_scan(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     np.save(tmp_path / "known" / "bat_32_s_8x8x8_0.npy", np.random.default_rng(0).random((4, 8, 8, 8)))
     hits = audit("genesis", pretrained(tmp_path / "known", tmp_path / "ours", modality=None), [])
-    assert ["official cubes" in hit.why and "nobody can tell" in hit.why for hit in hits] == [True]
+    assert ["official cubes" in hit.why and "nobody can know" in hit.why for hit in hits] == [True]
 
 
 def test_another_scan_of_a_patient_is_found(scans: Path, run: Path, tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_another_scan_of_a_patient_is_found(scans: Path, run: Path, tmp_path: Pa
     assert "the patient scan0.nii.gz is in the store" in hits[0].why
 
 
-def test_lineage_that_leads_nowhere_is_said(scans: Path, tmp_path: Path) -> None:
-    """No certificate, or a store that is gone: nobody can tell."""
+def test_lineage_that_leads_nowhere_is_reported(scans: Path, tmp_path: Path) -> None:
+    """No provenance, or a store that is gone: nobody can know."""
     assert "no provenance says" in audit("official", tmp_path / "weights.pt", [])[0].why
     write_provenance(tmp_path / "run", "pretrain", {}, inputs=[tmp_path / "store"])
     hit = audit("genesis", tmp_path / "run", [])[0]
@@ -184,7 +184,7 @@ def test_file_that_merely_lies_in_a_run_has_no_lineage(run: Path, tmp_path: Path
 
 
 def test_start_of_a_fine_tuning_is_followed_from_a_file(scans: Path, run: Path, tmp_path: Path) -> None:
-    """Of a run's own network it is the run; of any other file nobody can tell."""
+    """Of a run's own network it is the run; of any other file nobody can know."""
     task, _ = tuned_on_two(tmp_path, run)
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "seen" / "images").mkdir(parents=True)
@@ -214,11 +214,11 @@ def tuned_on_two(place: Path, run: Path) -> tuple[Task, CaseSplit]:
 def test_cases_of_an_earlier_fine_tuning_are_found(scans: Path, run: Path, tmp_path: Path) -> None:
     """A start that was fine-tuned on a test case has seen its label too; one that left it out has not."""
     _, division = tuned_on_two(tmp_path, run)
-    taught, left = (
+    trained, left = (
         audit("tuned", tmp_path / "tuned", division.train),
         audit("tuned", tmp_path / "tuned", division.unused),
     )
-    assert {hit.case for hit in taught} == {case.id for case in division.train}
+    assert {hit.case for hit in trained} == {case.id for case in division.train}
     assert left == []
 
 
@@ -244,21 +244,21 @@ def test_copies_of_what_a_fine_tuning_saw_are_found(scans: Path, run: Path, tmp_
 
 
 @pytest.mark.parametrize("gone", ["all", "one"])
-def test_fine_tuning_whose_cases_were_moved_is_said(run: Path, tmp_path: Path, gone: str) -> None:
+def test_fine_tuning_whose_cases_were_moved_is_reported(run: Path, tmp_path: Path, gone: str) -> None:
     """What it saw can no longer be looked up, or not all of it."""
     _, division = tuned_on_two(tmp_path, run)
     for case in division.train if gone == "all" else division.train[:1]:
         case.images[0].path.unlink()
     (hit,) = audit("tuned", tmp_path / "tuned", division.unused)
     assert (hit.case, hit.why.partition(" of the 2 cases")[0]) == ("", "2" if gone == "all" else "1")
-    assert "nobody can tell" in hit.why
+    assert "nobody can know" in hit.why
 
 
 @pytest.mark.parametrize("allow", [(), ("ours",), ("ours", "theirs")])
 def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None:
     """Those beyond what an error can name, and those that are allowed."""
     hits = [Hit("ours", f"case{number}", "Zoë", "it is there, twice") for number in range(7)]
-    hits += [Hit("theirs", "", "", "nobody can tell")]
+    hits += [Hit("theirs", "", "", "nobody can know")]
     if "theirs" in allow:
         stop_at(hits, tmp_path / "out", arms=("ours", "theirs"), allow=allow)
     else:
@@ -270,7 +270,7 @@ def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None
 
 
 def test_clean_audit_leaves_an_empty_table(tmp_path: Path) -> None:
-    """So that it can be told later that there was one."""
+    """So that it can be known later that there was one."""
     stop_at([], tmp_path / "out", arms=("ours",), allow=())
     assert (tmp_path / "out" / "audit.csv").read_text(encoding="utf-8") == "arm,case,patient,why,allowed\n"
 
@@ -278,7 +278,7 @@ def test_clean_audit_leaves_an_empty_table(tmp_path: Path) -> None:
 def test_what_was_found_of_other_arms_stays(tmp_path: Path) -> None:
     """Arms of an earlier command are still in the tables, so what was allowed of them is too."""
     for arm in ("ours", "theirs", "ours"):
-        stop_at([Hit(arm, "", "", "nobody can tell")], tmp_path / "out", arms=(arm,), allow=(arm,))
+        stop_at([Hit(arm, "", "", "nobody can know")], tmp_path / "out", arms=(arm,), allow=(arm,))
     assert [row["arm"] for row in rows_of(tmp_path / "out" / "audit.csv")] == ["theirs", "ours"]
 
 
@@ -302,7 +302,7 @@ def test_store_without_its_salt_is_a_doubt(scans: Path, tmp_path: Path) -> None:
     assert [hit.case for hit in audit("genesis", run, [case])] == ["new"]
     (tmp_path / "ours" / "store" / "salt").unlink()
     (hit,) = audit("genesis", run, [case])
-    assert (hit.case, "by patient" in hit.why, "nobody can tell" in hit.why) == ("", True, True)
+    assert (hit.case, "by patient" in hit.why, "nobody can know" in hit.why) == ("", True, True)
     with pytest.raises(DataError, match="without its salt"):
         stop_at([hit], tmp_path / "out", arms=("genesis",), allow=())
     stop_at([hit], tmp_path / "out", arms=("genesis",), allow=("genesis",))
@@ -310,7 +310,7 @@ def test_store_without_its_salt_is_a_doubt(scans: Path, tmp_path: Path) -> None:
 
 
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:
-    """A candidate in a copy of a scan that pre-training saw; its own voxels alone would tell nothing."""
+    """A candidate in a copy of a scan that pre-training saw; its own voxels alone would not identify it."""
     image = sitk.ReadImage(scans / "known" / "scan2.nii.gz")
     sitk.WriteImage(image, tmp_path / "other.nrrd")
     write_image(tmp_path / "new.nii.gz", blob(9)[0])

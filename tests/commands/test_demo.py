@@ -74,9 +74,9 @@ def test_demo_stopped_in_training_stops_there(out, tmp_path, capsys):
         asking.join()
         signal.signal(signal.SIGUSR1, before)
     assert not (into / "report.html").exists()
-    said = capsys.readouterr().err
-    assert "the same command goes on" in said.partition("4/5")[2]
-    assert "5/5" not in said
+    printed = capsys.readouterr().err
+    assert "the same command goes on" in printed.partition("4/5")[2]
+    assert "5/5" not in printed
 
 
 def ask_to_stop(begun, done):
@@ -88,7 +88,7 @@ def ask_to_stop(begun, done):
 
 def test_scans_of_another_demo_are_refused(out):
     """Scans of another size, seed or number are not taken for the ones asked for."""
-    with pytest.raises(DataError, match=r"has size \(48, 40, 36\), asked for \(64, 40, 36\)"):
+    with pytest.raises(DataError, match=r"has size \(48, 40, 36\), wanted \(64, 40, 36\)"):
         demo(out, steps=2, scans=3, size=(64, 40, 36))
     with pytest.raises(DataError, match=r"torso-002.nii.gz of another demo"):
         demo(out, steps=2, scans=2, size=(48, 40, 36))

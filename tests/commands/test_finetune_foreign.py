@@ -1,4 +1,4 @@
-"""genesis finetune --from another program's file: what is taken is told in two steps, and the settings follow it."""
+"""genesis finetune --from another program's file: what is taken is reported in two steps; the settings follow."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ QUICK = {"steps": 2, "batch_size": 1, "val_cubes": 2, "validate_every": 2, "prec
 
 @pytest.fixture(scope="module")
 def nodules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three scans in HU and outlines of their soft tissue."""
+    """Three scans in HU and masks of their soft tissue."""
     import SimpleITK as sitk
 
     folder = tmp_path_factory.mktemp("nodules")
@@ -46,9 +46,9 @@ def test_official_file_starts_a_task_and_brings_its_settings(
     notes = read_notes(run / "model.safetensors")
     assert rebuild(notes["reading"]) == Reading(Window(-1000, 1000))
     assert notes["patch"] == [40, 48, 32]  # 64 x 64 x 32 voxels, no longer than the scans are
-    told = " ".join(capsys.readouterr().err.split())
-    assert "1. From Genesis_Chest_CT.pt (official Models Genesis, PyTorch) to its own network" in told
-    assert "2. From that network to the task's" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "1. From Genesis_Chest_CT.pt (official Models Genesis, PyTorch) to its own network" in printed
+    assert "2. From that network to the task's" in printed
     loading = json.loads((run / "loading.json").read_text())
     assert loading["shares"] == {"encoder": 1.0, "decoder": 1.0, "head": 0.0}
     assert loading["opened"]["format"] == "official Models Genesis, PyTorch"
@@ -56,16 +56,16 @@ def test_official_file_starts_a_task_and_brings_its_settings(
     assert loading["opened"]["shares"] == {"encoder": 1.0, "decoder": 1.0, "head": 1.0}
 
 
-def test_weights_taught_further_are_the_files(nodules: Path, tmp_path: Path) -> None:
+def test_weights_trained_further_are_the_files(nodules: Path, tmp_path: Path) -> None:
     """At a rate of almost nothing, the task's network still is the official one."""
     official = scrambled(Official(width=2))
     torch.save(official.state_dict(), tmp_path / "weights.pt")
     run = finetune(nodules, tmp_path / "run", from_=tmp_path / "weights.pt", val=1, lr=1e-12, weight_decay=0.0, **QUICK)
-    taught = load_file(run / "last.safetensors")
+    trained = load_file(run / "last.safetensors")
     np.testing.assert_allclose(
-        taught["down.3.3.weight"], official.down_tr512.ops[1]["conv1"].weight.detach(), atol=1e-6
+        trained["down.3.3.weight"], official.down_tr512.ops[1]["conv1"].weight.detach(), atol=1e-6
     )
-    np.testing.assert_allclose(taught["rise.0.weight"], official.up_tr256.up_conv.weight.detach(), atol=1e-6)
+    np.testing.assert_allclose(trained["rise.0.weight"], official.up_tr256.up_conv.weight.detach(), atol=1e-6)
 
 
 def test_decoder_that_no_file_had_is_drawn_from_the_seed(nodules: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_predictions_of_a_table_and_of_a_folder_agree(run: Path, pictures: Path,
         assert row["p_ill"] == by_id[row["id"]]["p_ill"]
 
 
-def test_a_probability_is_the_networks_answer_to_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Computed by hand: scaled by 255, shrunk to fit, padded evenly to the patch."""
     mg.predict(run, pictures / "chest1.png", tmp_path / "out", precision="32-true", quiet=True)
     reading = rebuild(read_notes(run / "model.safetensors")["reading"])
@@ -130,7 +130,7 @@ def test_small_pictures_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_network_learns_to_see_the_disc(pictures: Path, tmp_path: Path) -> None:
-    """Held-out pictures are told apart, and a second start goes on from the first."""
+    """Held-out pictures are distinguished, and a second start goes on from the first."""
     rows = ["image,label"]
     for number in range(60):
         write_picture(tmp_path / f"a{number}.png", radiograph(number, ill=bool(number % 2)))
@@ -171,12 +171,12 @@ def test_imagenet_starts_volumes_inflated(imagenet: Path, tmp_path: Path) -> Non
     assert (network.axes, network.stride) == (3, (32, 32, 32))
     loading = json.loads((run / "loading.json").read_text())
     assert loading["shares"]["encoder"] == 1.0
-    said = {row["tensor"]: row["why"] for row in loading["opened"]["rows"] if row["how"] == "adapted"}
-    assert said["encoder.layer4.1.conv2.weight"] == "repeated along Z, each / 3"
+    reasons = {row["tensor"]: row["why"] for row in loading["opened"]["rows"] if row["how"] == "adapted"}
+    assert reasons["encoder.layer4.1.conv2.weight"] == "repeated along Z, each / 3"
 
 
 def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
-    """Beside a scratch arm of the same network; nobody can tell what it saw, so it must be allowed by name."""
+    """Beside a scratch arm of the same network; nobody can know what it saw, so it must be allowed by name."""
     asked = {"steps": 2, "batch_size": 2, "size": (32, 32), "precision": "32-true", "test": 0.2, "seeds": 1}
     arms = ("scratch", f"imagenet={imagenet}")
     with pytest.raises(DataError, match="--allow imagenet"):
@@ -218,7 +218,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_questions_are_refused(name: str, pictures: Path, tmp_path: Path) -> None:
+def test_wrong_options_are_refused(name: str, pictures: Path, tmp_path: Path) -> None:
     """Before anything is trained, in words that say what to do."""
     place, asked, error, words = WRONG[name]
     with pytest.raises(error, match=words):
@@ -254,4 +254,4 @@ def test_pictures_given_to_a_network_of_volumes_are_failures(pictures: Path, tmp
     (tmp_path / "new.csv").write_text(f"image\n{pictures / 'chest1.png'}\nball1.nii.gz\n")
     out = mg.predict(volumes, tmp_path / "new.csv", tmp_path / "out", quiet=True)
     (problem,) = [row for row in rows_of(out / "failures.csv") if row["severity"] == "error"]
-    assert problem["problem"] == "it has 2 axes, but the network was taught images of 3"
+    assert problem["problem"] == "it has 2 axes, but the network was trained on images of 3"

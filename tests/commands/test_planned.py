@@ -23,7 +23,7 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.intensity import Window, ZScore
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.nets import PlannedUNet
-from modelsgenesis.recipes import find
+from modelsgenesis.recipes import find_recipe
 from modelsgenesis.weights.files import save_network
 
 PLANS: dict[str, Any] = {
@@ -79,7 +79,7 @@ def test_everything_the_plans_decide_is_followed(run: Path) -> None:
     assert recipe.cubes.size == (32, 24, 16)
     assert recipe.cubes.intensity == Window(-900.0, 700.0)
     assert recipe.plan.batch_size == 3
-    assert recipe.plan.lr == find("any").plan.lr
+    assert recipe.plan.lr == find_recipe("any").plan.lr
     network = mg.load(run)
     assert isinstance(network, PlannedUNet)
     assert network.stride == (4, 4, 2)
@@ -99,7 +99,7 @@ def test_network_sees_what_nnunet_feeds(run: Path, small_store: Path) -> None:
     np.testing.assert_allclose(seen[0][0].numpy(), theirs.transpose(0, 3, 2, 1), atol=1e-5)
 
 
-def test_what_nnunet_starts_from_answers_as_ours(run: Path, tmp_path: Path) -> None:
+def test_what_nnunet_starts_from_predicts_as_ours(run: Path, tmp_path: Path) -> None:
     """The exported weights in nnU-Net's own network give our features, axes turned, units nnU-Net's."""
     theirs, ours = reference(classes=3), mg.load(run)
     start_like_nnunet(theirs, export(run, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth")
@@ -124,13 +124,13 @@ def test_export_holds_an_adaptation_plan(run: Path, tmp_path: Path) -> None:
         assert any(name.startswith(f"{key}.") for name in checkpoint["network_weights"])
 
 
-def test_network_of_one_channel_is_widened_for_plans_of_several(run: Path, small_store: Path, tmp_path: Path) -> None:
+def test_network_of_one_channel_is_adapted_for_plans_of_several(run: Path, small_store: Path, tmp_path: Path) -> None:
     """Scans of one channel teach a network for plans of two: equal channels give the old features."""
     several = {"normalization_schemes": ["CTNormalization"] * 2, "use_mask_for_norm": [False] * 2}
     plans = plans_file(tmp_path / "nnUNetPlans.json", **several)
-    widened = mg.pretrain("any", small_store, tmp_path / "run", plans=plans, **STEPS)
-    theirs, ours = reference(channels=2, classes=3), mg.load(widened)
-    start_like_nnunet(theirs, export(widened, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth")
+    run = mg.pretrain("any", small_store, tmp_path / "run", plans=plans, **STEPS)
+    theirs, ours = reference(channels=2, classes=3), mg.load(run)
+    start_like_nnunet(theirs, export(run, tmp_path / "out", to="nnunet") / "nnunet-pretrained.pth")
     cube = torch.rand(1, 1, 32, 24, 16)
     scale, shift = ours.units
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_run_goes_on_when_the_plans_have_moved(run: Path, small_store: Path, tmp
         mg.pretrain("any", small_store, run, plans=plans_file(tmp_path / "other.json", batch_size=2), **STEPS)
 
 
-def test_certificate_gives_the_command_back(run: Path) -> None:
+def test_provenance_gives_the_command_back(run: Path) -> None:
     """The command line names the plans, and nothing that they decided."""
     words = shlex.split(command("run", read_provenance(run, "pretrain")))
     assert words[:3] == ["genesis", "pretrain", "any"]

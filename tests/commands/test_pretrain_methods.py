@@ -22,7 +22,7 @@ from modelsgenesis.weights.files import read_notes
 
 SIZE = (32, 32, 16)
 RIVALS = [method for method in members("methods") if method != "genesis"]
-ASKING = {"rotation", "relative_position", "rubiks_cube"}
+CLASSIFYING = {"rotation", "relative_position", "rubiks_cube"}
 
 
 @pytest.fixture(scope="module")
@@ -47,51 +47,51 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("method", RIVALS)
-def test_run_says_what_it_taught_and_how_well(runs: dict[str, Path], method: str) -> None:
-    """Whole networks by restoring, with sheets; the encoder by questions, with accuracy beside chance."""
+def test_run_says_what_it_trained_and_how_well(runs: dict[str, Path], method: str) -> None:
+    """Whole networks by restoring, with sheets; the encoder by classifying, with accuracy beside chance."""
     run = runs[method]
     notes = read_notes(run / "model.safetensors")
-    assert notes["taught"] == (["encoder"] if method in ASKING else ["encoder", "decoder", "head"])
+    assert notes["taught"] == (["encoder"] if method in CLASSIFYING else ["encoder", "decoder", "head"])
     assert notes["recipe"]["method"] == method
     columns = set(next(csv.DictReader((run / "log.csv").read_text().splitlines())))
-    measured = ("accuracy", "chance") if method in ASKING else ("identity_baseline", "mean_baseline")
+    measured = ("accuracy", "chance") if method in CLASSIFYING else ("identity_baseline", "mean_baseline")
     assert {f"val_{name}" for name in measured} <= columns
-    assert len(list((run / "sheets").glob("*.png"))) == (0 if method in ASKING else 1)
+    assert len(list((run / "sheets").glob("*.png"))) == (0 if method in CLASSIFYING else 1)
 
 
 @pytest.mark.parametrize("method", RIVALS)
-def test_untaught_parts_are_as_they_were_drawn(
+def test_untrained_parts_are_as_they_were_drawn(
     runs: dict[str, Path], small_store: Path, tiny_recipe: Recipe, method: str
 ) -> None:
-    """The first weights are those of Genesis under this seed; what a method taught has moved, and nothing else."""
+    """The first weights are those of Genesis under this seed; what a method trained has moved, and nothing else."""
     recipe = tiny_recipe.but(cubes={"size": SIZE})
     first = build_learner(recipe, mg.Store.open(small_store), 0).backbone
     last = load_file(runs[method] / "last.safetensors")
     for part, module in first.parts():
-        taught = part == "encoder" or method not in ASKING
+        trained = part == "encoder" or method not in CLASSIFYING
         names = {id(tensor): name for name, tensor in first.named_parameters()}
         moved = [not last[names[id(tensor)]].equal(tensor) for tensor in module.parameters() if tensor.dim() > 1]
-        assert all(moved) if taught else not any(moved)
+        assert all(moved) if trained else not any(moved)
 
 
 @pytest.mark.parametrize("method", ["mae", "rubiks_cube"])
 def test_a_rival_starts_a_fine_tuning(runs: dict[str, Path], labelled: Path, tmp_path: Path, method: str) -> None:
-    """The encoder is taken whole, by a task's network of the same kind; the decoder only where it was taught."""
+    """The encoder is taken whole, by a task's network of the same kind; the decoder only where it was trained."""
     quick = {"steps": 2, "batch_size": 2, "size": (16, 16, 16), "precision": "32-true"}
     run = mg.finetune(labelled, tmp_path / "run", from_=runs[method], **quick)
     loading = read_json(run / "loading.json")
     assert loading["shares"]["encoder"] == 1.0
-    assert loading["shares"]["decoder"] == (0.0 if method in ASKING else 1.0)
+    assert loading["shares"]["decoder"] == (0.0 if method in CLASSIFYING else 1.0)
     reasons = {row["why"] for row in loading["rows"] if row["part"] == "decoder"}
-    assert reasons == ({"its pre-training trained the encoder alone"} if method in ASKING else {""})
+    assert reasons == ({"its pre-training trained the encoder alone"} if method in CLASSIFYING else {""})
 
 
 @pytest.mark.parametrize("method", ["mae", "rotation", "rubiks_cube"])
 def test_every_run_has_its_report(runs: dict[str, Path], tmp_path: Path, method: str) -> None:
     """Restorations are shown where there are any, else the accuracy; the command comes back with the method."""
     page = mg.report(runs[method], tmp_path / "report.html").read_text(encoding="utf-8")
-    assert ("would be right by guessing" in page) == (method in ASKING)
-    assert ("Restorations of held-out cubes" in page) == (method not in ASKING)
+    assert ("would be right by guessing" in page) == (method in CLASSIFYING)
+    assert ("Restorations of held-out cubes" in page) == (method not in CLASSIFYING)
     assert "nan" not in page.partition("<img")[0]
     assert f"--method {method}" in command(str(runs[method]), read_provenance(runs[method], "pretrain"))
 

@@ -51,18 +51,18 @@ def entry(server: Server) -> Entry:
 def test_list_names_every_entry_with_its_licence(capsys: pytest.CaptureFixture[str]) -> None:
     """On stdout, so that it can be searched."""
     assert main(["weights", "list"]) == 0
-    said = capsys.readouterr().out
-    assert all(entry.name in said for entry in ENTRIES)
-    assert "CC BY-NC-ND 4.0" in said
-    assert "153 MB" in said
+    printed = capsys.readouterr().out
+    assert all(entry.name in printed for entry in ENTRIES)
+    assert "CC BY-NC-ND 4.0" in printed
+    assert "153 MB" in printed
 
 
 def test_show_tells_licence_citation_and_checksum(capsys: pytest.CaptureFixture[str]) -> None:
     """All that one needs before fetching; where no checksum is known, what happens instead."""
     assert main(["weights", "show", "genesis-chest-ct"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for words in ("Academic and other non-commercial research", "Zhou et al.", "62de21a05236d6a8", "LUNA16"):
-        assert words in said
+        assert words in printed
     assert main(["weights", "show", "medicalnet-resnet18"]) == 0
     assert "recorded on the first download, checked after" in capsys.readouterr().out
 
@@ -79,8 +79,8 @@ def test_help_tells_the_actions(capsys: pytest.CaptureFixture[str]) -> None:
     """One line each, and one page an action."""
     with pytest.raises(SystemExit):
         main(["weights", "--help"])
-    said = capsys.readouterr().out
-    assert all(action in said for action in ("list", "show", "fetch", "recalibrate", "push", "pull"))
+    printed = capsys.readouterr().out
+    assert all(action in printed for action in ("list", "show", "fetch", "recalibrate", "push", "pull"))
     with pytest.raises(SystemExit):
         main(["weights", "recalibrate", "--help"])
     assert "SOURCE STORE INTO" in capsys.readouterr().out
@@ -142,12 +142,12 @@ def statistical_run(small_store: Path, tiny_recipe: Recipe, tmp_path_factory: py
 def test_recalibration_from_the_command_line(
     statistical_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It tells what it changed, and leaves a network, a report and a birth certificate that leads to run and store."""
+    """It prints what it changed, and leaves a network, a report and a provenance file that leads to run and store."""
     asked = ["weights", "recalibrate", str(statistical_run), str(small_store), str(tmp_path / "new")]
     assert main([*asked, "--batches", "4", "--batch-size", "4"]) == 0
-    told = capsys.readouterr()
-    assert told.out == f"{tmp_path / 'new'}\n"
-    assert "for a cube alone and in a batch of 4" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'new'}\n"
+    assert "for a cube alone and in a batch of 4" in printed.err
     report = json.loads((tmp_path / "new" / "recalibration.json").read_text())
     assert report["before"]["largest"] > 100 * report["after"]["largest"]
     assert report["after"]["largest"] < 1e-5
@@ -201,7 +201,7 @@ def test_file_that_does_not_say_its_cubes_needs_a_recipe(small_store: Path, tmp_
 
 
 def test_classifier_is_refused(small_store: Path, tmp_path: Path) -> None:
-    """Its head was taught on features that would no longer be the same."""
+    """Its head was trained on features that would no longer be the same."""
     target = {"class": "modelsgenesis.core.target:Target", "kind": "classification"}
     labels = [{"class": "modelsgenesis.core.target:Label", "name": name, "values": [k]} for k, name in enumerate("ab")]
     notes = {"target": {**target, "labels": labels, "exclusive": True}}

@@ -1,4 +1,4 @@
-"""Where a run computes, and how its certificate says so."""
+"""Where a run computes, and its provenance."""
 
 import platform
 
@@ -8,16 +8,16 @@ import torch
 from modelsgenesis.core.device import describe_machine, gpus_here, make_fabric
 
 
-def test_certificate_says_on_what_a_run_was_computed() -> None:
+def test_provenance_says_on_what_a_run_was_computed() -> None:
     """What decides time and last digits is there; the computer's name is not."""
-    said = describe_machine(make_fabric("32-true", accelerator="cpu"))
-    assert said["device"] == "cpu"
-    assert said["precision"] == "32-true"
-    assert said["torch"] == torch.__version__
-    assert said["threads"] == torch.get_num_threads()
-    assert said["cores"] >= 1
-    assert said["processor"]
-    assert not platform.node() or platform.node() not in str(said)
+    machine = describe_machine(make_fabric("32-true", accelerator="cpu"))
+    assert machine["device"] == "cpu"
+    assert machine["precision"] == "32-true"
+    assert machine["torch"] == torch.__version__
+    assert machine["threads"] == torch.get_num_threads()
+    assert machine["cores"] >= 1
+    assert machine["processor"]
+    assert not platform.node() or platform.node() not in str(machine)
 
 
 def test_precision_is_the_one_that_was_chosen() -> None:

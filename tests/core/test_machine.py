@@ -1,4 +1,4 @@
-"""Networks compute where they are told to, and the sum lives where it fits."""
+"""Networks compute where they are to, and the sum lives where it fits."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from modelsgenesis.core.errors import GenesisError
 
 
 @pytest.mark.parametrize(("precision", "bf16"), [("32-true", False), ("bf16-mixed", True)])
-def test_precision_is_as_told(precision: str, bf16: bool) -> None:
+def test_precision_is_as_given(precision: str, bf16: bool) -> None:
     """On a CPU too."""
     assert find_machine("cpu", precision) == Machine(torch.device("cpu"), bf16)  # type: ignore[arg-type]
 
@@ -23,8 +23,8 @@ def test_auto_is_what_is_there() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_missing_gpu_is_named() -> None:
-    """Asked for in so many words."""
-    with pytest.raises(GenesisError, match="a GPU is asked for, and there is none here"):
+    """Given in so many words."""
+    with pytest.raises(GenesisError, match="a GPU is wanted, and there is none here"):
         find_machine("gpu")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.core.naming import describe, find, rebuild
+from modelsgenesis.core.naming import describe, find_class, rebuild
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.training.plan import Plan
 
@@ -15,19 +15,19 @@ def test_class_is_found_by_file_name_or_full_name() -> None:
     """Dashes and underscores are one; outside classes need their package."""
     from modelsgenesis.nets import ResidualUNet, UNet3D
 
-    assert find("nets", "unet3d", Backbone) is UNet3D
-    assert find("nets", "residual-unet", Backbone) is ResidualUNet
-    assert find("nets", "modelsgenesis.nets.unet3d:UNet3D", Backbone) is UNet3D
+    assert find_class("nets", "unet3d", Backbone) is UNet3D
+    assert find_class("nets", "residual-unet", Backbone) is ResidualUNet
+    assert find_class("nets", "modelsgenesis.nets.unet3d:UNet3D", Backbone) is UNet3D
 
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     """A misspelt file, an absent package, a class of another kind."""
     with pytest.raises(GenesisError, match=r"no 'unet4d' in nets; there are: .*unet3d"):
-        find("nets", "unet4d", Backbone)
+        find_class("nets", "unet4d", Backbone)
     with pytest.raises(GenesisError, match=r"cannot import nowhere .no nowhere.; is it installed"):
-        find("nets", "nowhere:Net", Backbone)
+        find_class("nets", "nowhere:Net", Backbone)
     with pytest.raises(GenesisError, match="expected one Backbone there, found 0"):
-        find("nets", "modelsgenesis.nets.unet3d:Backbone", Backbone)
+        find_class("nets", "modelsgenesis.nets.unet3d:Backbone", Backbone)
 
 
 def test_dataclasses_survive_json() -> None:

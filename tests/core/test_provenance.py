@@ -29,5 +29,5 @@ def test_unfinished_or_wrong_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="made by `genesis pretrain`, but a folder made by `genesis prepare`"):
         read_provenance(tmp_path, "prepare")
     (tmp_path / "made.json").write_text('{"other": 1}')
-    with pytest.raises(DataError, match="not a birth certificate"):
+    with pytest.raises(DataError, match="not a provenance file"):
         read_provenance(tmp_path, "pretrain")

@@ -52,11 +52,11 @@ class Mixing(nn.Module):
 
     def forward(self, batch: dict[str, torch.Tensor], progress: float) -> dict[str, torch.Tensor]:
         """An error, and in which precision its parts were computed."""
-        answer = self.layers(batch["seen"])
-        error = (answer - batch["seen"]).square().mean() * (1 + progress)
+        prediction = self.layers(batch["seen"])
+        error = (prediction - batch["seen"]).square().mean() * (1 + progress)
         return {
             "total": error,
-            "bits": torch.tensor(answer.element_size()),
+            "bits": torch.tensor(prediction.element_size()),
             "asked": torch.tensor(batch["seen"].itemsize),
         }
 

@@ -16,7 +16,7 @@ def test_rows_written_are_rows_read(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "t.csv") == [*rows, {"a": "", "b": "last"}]
 
 
-def test_line_ends_are_those_asked_for(tmp_path: Path) -> None:
+def test_line_ends_are_those_given(tmp_path: Path) -> None:
     """Files that began with one go on with it."""
     write_table(tmp_path / "t.csv", ["a"], [{"a": 1}], line_end="\r\n")
     append_row(tmp_path / "t.csv", ["a"], {"a": None}, line_end="\r\n")

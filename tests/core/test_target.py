@@ -18,7 +18,7 @@ def test_labels_whose_files_would_have_one_name_are_refused(one: str, other: str
 
 
 def test_labels_of_one_name_and_none_are_refused() -> None:
-    """Nobody could tell them apart."""
+    """Nobody could distinguish them."""
     with pytest.raises(DataError, match="two labels have one name"):
         Regression((Label("age"), Label("age")))
     with pytest.raises(DataError, match="needs at least one label"):

@@ -39,7 +39,7 @@ def world(*index: float) -> tuple[float, float, float]:
 @pytest.mark.parametrize("ending", ["mhd", "mha", "nii.gz", "nrrd"])
 def test_box_is_what_the_whole_scan_has_there(tmp_path: Path, ending: str) -> None:
     """The place is its middle voxel, whatever the format; it lies where it lay."""
-    source = write_scan(tmp_path / f"scan.{ending}").cut(Box(world(16, 12, 9), (8, 6, 4)))
+    source = write_scan(tmp_path / f"scan.{ending}").within(Box(world(16, 12, 9), (8, 6, 4)))
     volume = read_volume(source)
     np.testing.assert_array_equal(volume.values[0], VALUES[12:20, 9:15, 7:11])
     np.testing.assert_allclose(volume.geometry.origin_mm, world(12, 9, 7), atol=1e-4)
@@ -49,15 +49,15 @@ def test_box_is_what_the_whole_scan_has_there(tmp_path: Path, ending: str) -> No
 def test_world_decides_not_the_order_of_the_file(tmp_path: Path) -> None:
     """A file whose axes run backwards gives the same box, with its middle on the other side of the even sides."""
     box = Box(world(16.2, 11.9, 9.4), (7, 5, 3))
-    straight = read_volume(write_scan(tmp_path / "straight.mhd").cut(box)).values
-    turned = read_volume(write_scan(tmp_path / "turned.mhd", turned=True).cut(box)).values
+    straight = read_volume(write_scan(tmp_path / "straight.mhd").within(box)).values
+    turned = read_volume(write_scan(tmp_path / "turned.mhd", turned=True).within(box)).values
     np.testing.assert_array_equal(straight[0], VALUES[13:20, 10:15, 8:11])
     np.testing.assert_array_equal(turned, straight)
 
 
 def test_what_hangs_over_is_air(tmp_path: Path) -> None:
     """The size stays; in CT the padding is -1000 HU, elsewhere 0 or the least value of the box."""
-    source = write_scan(tmp_path / "scan.mhd").cut(Box(world(1, 27, 19), (8, 6, 4)))
+    source = write_scan(tmp_path / "scan.mhd").within(Box(world(1, 27, 19), (8, 6, 4)))
     values = read_volume(source).values[0]
     assert values.shape == (8, 6, 4)
     np.testing.assert_array_equal(values[3:, :4, :3], VALUES[:5, 24:, 17:])
@@ -71,7 +71,7 @@ def test_organ_ends_where_the_scan_ends(tmp_path: Path) -> None:
     """A mask whose box holds nothing but the organ is padded with background all the same."""
     sitk.WriteImage(make_image(np.ones((12, 10, 8), np.uint8)), str(tmp_path / "organ.nii.gz"))
     (source,), _ = find_sources(tmp_path / "organ.nii.gz")
-    values = read_volume(source.cut(Box((5, 5, 0), (4, 4, 4)))).values[0]
+    values = read_volume(source.within(Box((5, 5, 0), (4, 4, 4)))).values[0]
     assert values[..., 2:].all()
     assert not values[..., :2].any()
 
@@ -80,7 +80,7 @@ def test_dicom_series_gives_up_its_slices(tmp_path: Path) -> None:
     """Only those that the box goes through are read: the others may be damaged."""
     paths = write_series(tmp_path, VALUES)
     (series,), _ = find_sources(tmp_path)
-    source = series.cut(Box((8.0, 6.0, 18.0), (8, 6, 4)))
+    source = series.within(Box((8.0, 6.0, 18.0), (8, 6, 4)))
     np.testing.assert_array_equal(read_volume(source).values[0], VALUES[12:20, 9:15, 7:11])
     paths[2].write_bytes(paths[2].read_bytes()[:-100])
     np.testing.assert_array_equal(read_volume(source).values[0], VALUES[12:20, 9:15, 7:11])
@@ -97,7 +97,7 @@ def test_tilted_series_is_straightened_first(tmp_path: Path) -> None:
     frame = np.array(whole.geometry.origin_mm)
     at = np.rint((np.array(box.centre_mm) - frame) / whole.geometry.spacing_mm).astype(int)
     x, y, z = (slice(a - side // 2, a - side // 2 + side) for a, side in zip(at, box.size, strict=True))
-    np.testing.assert_array_equal(read_volume(series.cut(box)).values, whole.values[:, x, y, z])
+    np.testing.assert_array_equal(read_volume(series.within(box)).values, whole.values[:, x, y, z])
 
 
 def test_uneven_series_keeps_its_grid(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_uneven_series_keeps_its_grid(tmp_path: Path) -> None:
     whole = read_volume(series)
     for z in range(2, 16):
         box = Box((6.0, 5.0, z * whole.spacing_mm[2]), (6, 6, 4))
-        cut = read_volume(series.cut(box))
+        cut = read_volume(series.within(box))
         np.testing.assert_array_equal(cut.values, whole.values[:, 9:15, 7:13, z - 2 : z + 2])
         np.testing.assert_allclose(cut.geometry.origin_mm[2], (z - 2) * whole.spacing_mm[2])
 
@@ -119,7 +119,7 @@ def test_place_outside_is_refused(tmp_path: Path) -> None:
     for name in ("scan.mhd", "scan.nii.gz"):
         source = write_scan(tmp_path / name)
         with pytest.raises(UnreadableError, match=r"the place \(100, 5, -40\) mm lies outside the scan"):
-            read_volume(source.cut(Box((100.0, 5.0, -40.0), (8, 8, 8))))
+            read_volume(source.within(Box((100.0, 5.0, -40.0), (8, 8, 8))))
 
 
 def test_box_of_a_picture_is_refused(tmp_path: Path) -> None:
@@ -135,12 +135,12 @@ def test_cut_off_file_is_refused(tmp_path: Path) -> None:
     with open(tmp_path / "scan.raw", "r+b") as file:
         file.truncate(SIZE[0] * SIZE[1] * 2 * 6)
     with pytest.raises(UnreadableError, match="cut off"):
-        read_volume(source.cut(Box(world(16, 12, 9), (8, 6, 4))))
+        read_volume(source.within(Box(world(16, 12, 9), (8, 6, 4))))
 
 
 def test_spelled_in_a_table_it_comes_back(tmp_path: Path) -> None:
     """A path, the place and the size, digit for digit."""
-    source = write_scan(tmp_path / "scan.mhd").cut(Box((-3.1415926535, 8.0, -22.25), (64, 64, 32)))
+    source = write_scan(tmp_path / "scan.mhd").within(Box((-3.1415926535, 8.0, -22.25), (64, 64, 32)))
     assert spell(source).endswith("scan.mhd@-3.1415926535,8.0,-22.25@64x64x32")
     again = one_source(Path(spell(source)), tmp_path)
     assert again.box == source.box

@@ -35,8 +35,8 @@ def test_print_hangs_on_no_axis_and_no_unit() -> None:
     assert not Fingerprints([one]).hold(fingerprint_of(noise(1)))
 
 
-def test_print_of_a_mask_is_its_outline() -> None:
-    """Its levels tell nothing; where it lies does, whichever way the axes run."""
+def test_fingerprint_of_a_mask_is_its_shape() -> None:
+    """Its levels do not identify it; where it lies does, whichever way the axes run."""
     mask = (noise(1) > 120).astype(np.uint8)
     one = fingerprint_of(mask)
     assert (

@@ -28,7 +28,7 @@ def test_each_volume_of_a_4d_image_is_read(tmp_path: Path, ending: str) -> None:
         np.testing.assert_array_equal(volume.values, wanted[np.newaxis])
         assert volume.spacing_mm == (1, 2, 3)
         assert volume.geometry.size == SIZE
-    with pytest.raises(UnreadableError, match="channel 3 is asked of an image of 3"):
+    with pytest.raises(UnreadableError, match="channel 3 is wanted of an image of 3"):
         read_volume(replace(source, index=3))
     with pytest.raises(UnreadableError, match="4D"):
         read_volume(source)

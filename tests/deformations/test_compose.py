@@ -37,7 +37,7 @@ def test_parts_are_applied_in_order() -> None:
     np.testing.assert_array_equal(both.apply(image, drawn), expected)
 
 
-def test_sometimes_acts_as_often_as_told() -> None:
+def test_sometimes_acts_as_often_as_given() -> None:
     """At 0.3, 300 of 1000 draws act, within 60; at 0 and 1, none and all."""
     for p, low, high in ((0.3, 240, 360), (0.0, 0, 0), (1.0, 1000, 1000)):
         acts = sum(Sometimes(Gamma(), p).draw((1, 8, 8), generator_for(1, k)) is not None for k in range(1000))

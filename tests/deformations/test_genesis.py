@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
-from modelsgenesis.core.naming import find
+from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.deformations import (
     Deformation,
@@ -174,8 +174,8 @@ def test_wrong_settings_are_refused(make, words: str) -> None:
 
 def test_recipe_is_found_by_its_file() -> None:
     """`--deformation genesis` and the other files' names lead to their classes."""
-    assert find("deformations", "genesis", Deformation) is Genesis
-    assert find("deformations", "local-shuffling", Deformation) is LocalShuffling
+    assert find_class("deformations", "genesis", Deformation) is Genesis
+    assert find_class("deformations", "local-shuffling", Deformation) is LocalShuffling
 
 
 def test_importing_deformations_does_not_import_torch() -> None:

@@ -52,7 +52,7 @@ def test_rician_noise_lifts_the_background() -> None:
     assert out.mean() == pytest.approx(0.1 * np.sqrt(np.pi / 2), rel=0.02)
 
 
-def test_block_mask_hides_the_part_it_is_told() -> None:
+def test_block_mask_hides_the_part_it_is_given() -> None:
     """60 % of the blocks of 8, to the block."""
     out = BlockMask(block=8, hidden=0.6)(np.ones((2, 64, 64, 32), np.float32), generator_for(0, 1))
     assert (out == 0).mean() == pytest.approx(0.6, abs=1 / 256)

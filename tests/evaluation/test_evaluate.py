@@ -109,20 +109,20 @@ def test_summary_is_of_the_cases(data: Path, predictions: Path, tmp_path: Path) 
     assert float(liver["value"]) == pytest.approx(np.mean(dice), abs=1e-5)
     assert float(liver["low95"]) < float(liver["value"]) < float(liver["high95"])
     assert float(both["value"]) == pytest.approx((float(liver["value"]) + float(tumour["value"])) / 2, abs=1e-5)
-    told = json.loads((tmp_path / "scores" / "summary.json").read_text())
-    assert told["rules"]["tolerance_mm"] == 1.5
-    assert told["lines"][0]["value"] == float(liver["value"])
+    summary = json.loads((tmp_path / "scores" / "summary.json").read_text())
+    assert summary["rules"]["tolerance_mm"] == 1.5
+    assert summary["lines"][0]["value"] == float(liver["value"])
 
 
 def test_twice_gives_the_same_bytes(data: Path, predictions: Path, tmp_path: Path) -> None:
-    """In this process or in another; but for the dates of the certificate."""
+    """In this process or in another; but for the dates of the provenance."""
     for name, workers in (("one", 0), ("two", 1)):
         evaluate(predictions, data, tmp_path / name, workers=workers)
     for file in ("cases.csv", "summary.csv", "summary.json", "report.html"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
 
 
-def test_missing_predictions_are_said_aloud(
+def test_missing_predictions_are_reported(
     data: Path, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A mean of zeros for scans that nobody predicted should surprise no one."""
@@ -134,7 +134,7 @@ def test_missing_predictions_are_said_aloud(
 
 
 def test_a_missing_prediction_counts_as_empty(data: Path, predictions: Path, tmp_path: Path) -> None:
-    """Dice 0, the diagonal for a distance, and a line on the page; as asked it is left out, and the page says so."""
+    """Dice 0, the diagonal for a distance, and a line on the page; with --only-predicted it is left out."""
     (predictions / "case03.nii.gz").unlink()
     found, page = evaluate(predictions, data, tmp_path / "scores")
     lost = [row for row in found if row["id"] == "case03"]
@@ -144,7 +144,7 @@ def test_a_missing_prediction_counts_as_empty(data: Path, predictions: Path, tmp
     assert "<td>case03</td><td>missing</td>" in page
     found, page = evaluate(predictions, data, tmp_path / "predicted", only_predicted=True)
     assert "case03" not in {row["id"] for row in found}
-    assert "as --only-predicted asks: 1." in page
+    assert "because of --only-predicted: 1." in page
 
 
 def other_grid(path: Path) -> None:
@@ -216,7 +216,7 @@ def test_predictions_of_no_case_are_listed(data: Path, predictions: Path, tmp_pa
 
 
 def test_empty_on_both_sides_is_undefined_or_perfect(data: Path, predictions: Path, tmp_path: Path) -> None:
-    """By default n is one less; as asked the case counts as 1; a prediction that is missing is never perfect."""
+    """By default n is one less; with the option the case counts as 1; a prediction that is missing is never perfect."""
     for number in (0, 1):
         without = np.where(truth_of(number) == 2, 1, truth_of(number)).astype(np.uint8)
         write(data / "labels" / f"{CASES[number]}.nii.gz", without)
@@ -274,12 +274,12 @@ def test_nnunet_s_folders_are_understood(data: Path, predictions: Path, tmp_path
     raw = tmp_path / "Dataset001_Made"
     (raw / "imagesTr").mkdir(parents=True)
     (data / "labels").rename(raw / "labelsTs")
-    told = {
+    description = {
         "channel_names": {"0": "CT"},
         "labels": {"background": 0, "liver": 1, "tumour": 2},
         "file_ending": ".nii.gz",
     }
-    (raw / "dataset.json").write_text(json.dumps(told))
+    (raw / "dataset.json").write_text(json.dumps(description))
     found, page = evaluate(predictions, raw / "labelsTs", tmp_path / "scores")
     assert {row["label"] for row in found} == set(ORGANS.names)
     assert {row["status"] for row in found} == {"compared"}
@@ -317,7 +317,7 @@ def test_equal_file_names_are_not_mixed_up(data: Path, tmp_path: Path) -> None:
 
 
 def test_predictions_of_a_run_tell_its_labels(data: Path, predictions: Path, tmp_path: Path) -> None:
-    """The certificate of predict names them; only files in its table are masks, so probabilities are none."""
+    """The provenance of predict names them; only files in its table are masks, so probabilities are none."""
     (data / "labels.json").unlink()
     write_provenance(predictions, "predict", {"target": describe(ORGANS)}, inputs=[])
     lines = [f"{name},x,{name}.nii.gz,predicted" for name in CASES]
@@ -444,13 +444,13 @@ def probabilities(number: int) -> list[float]:
 def write_classes(scans: Path, names: tuple[str, ...] = CLASSES, leave_out: tuple[int, ...] = ()) -> tuple[Path, Path]:
     """A table of true classes, and predictions whose columns come in the order of the names."""
     truth = [f"s{n:02d}.nii.gz,{CLASSES[n % 3]},p{n}" for n in range(12)]
-    said = [
+    rows = [
         f"s{n:02d},{','.join(str(probabilities(n)[CLASSES.index(name)]) for name in names)}"
         for n in range(12)
         if n not in leave_out
     ]
     predictions = table(
-        scans.parent / "predictions" / "predictions.csv", "id," + ",".join(f"p_{n}" for n in names), said
+        scans.parent / "predictions" / "predictions.csv", "id," + ",".join(f"p_{n}" for n in names), rows
     )
     return predictions.parent, table(scans / "truth.csv", "image,label,patient", truth)
 
@@ -467,7 +467,7 @@ def test_classes_are_matched_by_their_names(names: tuple[str, ...], scans: Path,
     assert "true: benign; predicted: malignant" in page
 
 
-def test_a_class_without_an_answer_is_in_no_number_and_listed(scans: Path, tmp_path: Path) -> None:
+def test_a_class_without_a_prediction_is_in_no_number_and_listed(scans: Path, tmp_path: Path) -> None:
     """It is counted in summary.csv as undefined, and so is what are no probabilities."""
     predictions, truth = write_classes(scans, leave_out=(1, 2))
     with open(predictions / "predictions.csv", "a", encoding="utf-8") as file:
@@ -480,14 +480,16 @@ def test_a_class_without_an_answer_is_in_no_number_and_listed(scans: Path, tmp_p
     assert "probabilities that sum to 2.7, not 1" in page
 
 
-def test_one_answer_is_not_given_to_two_images_of_a_name(scans: Path, tmp_path: Path) -> None:
-    """Nobody knows whose it is: both cases are without an answer."""
+def test_one_prediction_is_not_given_to_two_images_of_a_name(scans: Path, tmp_path: Path) -> None:
+    """Nobody knows whose it is: both cases are without a prediction."""
     for folder in ("a", "b"):
         write(scans / folder / "ct.nii.gz", np.random.default_rng(0).normal(0, 20, (6, 5, 4)).astype(np.int16))
     lines = ["a/ct.nii.gz,benign", "b/ct.nii.gz,normal", "s00.nii.gz,malignant"]
     truth = table(scans / "t.csv", "image,label", lines)
-    said = table(tmp_path / "said.csv", "id,p_benign,p_malignant,p_normal", ["ct,0.8,0.1,0.1", "s00,0.1,0.8,0.1"])
-    found, _ = evaluate(said, truth, tmp_path / "scores")
+    predictions = table(
+        tmp_path / "said.csv", "id,p_benign,p_malignant,p_normal", ["ct,0.8,0.1,0.1", "s00,0.1,0.8,0.1"]
+    )
+    found, _ = evaluate(predictions, truth, tmp_path / "scores")
     assert [row["status"] for row in found] == ["missing", "missing", "compared"]
 
 
@@ -501,10 +503,10 @@ def test_a_truth_of_one_class_has_no_auc(scans: Path, tmp_path: Path) -> None:
 
 
 def test_overlapping_classes_are_scored_each(scans: Path, tmp_path: Path) -> None:
-    """Any number of labels a case; perfect answers have AUC 1."""
+    """Any number of labels a case; perfect predictions have AUC 1."""
     truth = [f"s{n:02d}.nii.gz,{n % 2},{int(n > 5)}" for n in range(12)]
-    said = [f"s{n:02d},{0.6 + 0.2 * (n > 5)},{0.4 + 0.2 * (n % 2)}" for n in range(12)]
-    predictions = table(tmp_path / "predictions.csv", "id,p_b,p_a", said)
+    rows = [f"s{n:02d},{0.6 + 0.2 * (n > 5)},{0.4 + 0.2 * (n % 2)}" for n in range(12)]
+    predictions = table(tmp_path / "predictions.csv", "id,p_b,p_a", rows)
     found, _ = evaluate(predictions, table(scans / "t.csv", "image,label_a,label_b", truth), tmp_path / "scores")
     assert (found[7]["truth"], found[7]["class"]) == ("a | b", "a | b")
     assert {line(tmp_path / "scores", name, "auc")["value"] for name in "ab"} == {"1.0"}
@@ -518,9 +520,9 @@ def test_patients_of_several_cases_have_an_auc_of_their_own(scans: Path, tmp_pat
         ("c", 0, 0.4), ("c", 0, 0.1), ("d", 0, 0.15), ("e", 0, 0.05),
     ]  # fmt: skip
     truth = [f"s{n:02d}.nii.gz,{('no', 'yes')[label]},{who}" for n, (who, label, _) in enumerate(cases)]
-    said = [f"s{n:02d},{1 - p:.2f},{p:.2f}" for n, (_, _, p) in enumerate(cases)]
+    rows = [f"s{n:02d},{1 - p:.2f},{p:.2f}" for n, (_, _, p) in enumerate(cases)]
     truths = table(scans / "t.csv", "image,label,patient", truth)
-    _, page = evaluate(table(tmp_path / "p.csv", "id,p_no,p_yes", said), truths, tmp_path / "scores")
+    _, page = evaluate(table(tmp_path / "p.csv", "id,p_no,p_yes", rows), truths, tmp_path / "scores")
     found = line(tmp_path / "scores", "all labels", "auc_patient")
     # Sick a (0.9) and b (0.3) against healthy c (0.4), d and e: five of six pairs.
     assert (float(found["value"]), found["n"]) == (pytest.approx(5 / 6, abs=1e-6), "5")
@@ -534,16 +536,16 @@ def test_patients_of_several_cases_have_an_auc_of_their_own(scans: Path, tmp_pat
 def test_numbers_are_scored_as_numbers(scans: Path, tmp_path: Path) -> None:
     """A table without p_ columns predicts numbers, even where the truth looks like classes."""
     truth = table(scans / "ages.csv", "image,label", [f"s{n:02d}.nii.gz,{n}" for n in range(12)])
-    said = table(
+    predictions = table(
         tmp_path / "ages.csv", "image,label", [f"elsewhere/s{n:02d}.nii.gz,{n + 2 * (n % 2)}" for n in range(12)]
     )
-    found, page = evaluate(said, truth, tmp_path / "scores")
+    found, page = evaluate(predictions, truth, tmp_path / "scores")
     assert (found[3]["true label"], found[3]["predicted label"], found[3]["error label"]) == ("3.0", "5.0", "2.0")
     assert float(line(tmp_path / "scores", "label", "mae")["value"]) == 1
     assert "s01   label: true 1.000, predicted 3.000" in page
 
 
-def test_tables_that_do_not_answer_are_refused(scans: Path, tmp_path: Path) -> None:
+def test_tables_that_lack_the_cases_are_refused(scans: Path, tmp_path: Path) -> None:
     """Other classes, two rows of a case, no id, and a folder without a table."""
     predictions, truth = write_classes(scans)
     out = tmp_path / "scores"
@@ -563,8 +565,8 @@ def test_tables_that_do_not_answer_are_refused(scans: Path, tmp_path: Path) -> N
         evaluate(predictions, truth, out)
 
 
-def test_certificate_says_the_command(data: Path, predictions: Path, tmp_path: Path) -> None:
+def test_provenance_says_the_command(data: Path, predictions: Path, tmp_path: Path) -> None:
     """What is not the default is an option, so that a report can print how the folder was made."""
     evaluate(predictions, data, tmp_path / "scores", tolerance=2.5, only_predicted=True, worst=0, resamples=2000)
-    said = command("scores", read_provenance(tmp_path / "scores", "evaluate"))
-    assert said == f"genesis evaluate {predictions} {data} scores --tolerance 2.5 --only-predicted --worst 0"
+    spelled = command("scores", read_provenance(tmp_path / "scores", "evaluate"))
+    assert spelled == f"genesis evaluate {predictions} {data} scores --tolerance 2.5 --only-predicted --worst 0"

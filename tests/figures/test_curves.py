@@ -33,7 +33,7 @@ def test_log_is_read_by_name_and_empty_fields_are_left_out(log):
 
 
 def test_broken_logs_are_refused(tmp_path):
-    """A missing file and a table without steps are said to be no log."""
+    """A missing file and a table without steps are refused as no log."""
     with pytest.raises(DataError, match="not there, so the run has not come to its first steps"):
         Log.read(tmp_path / "none.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")

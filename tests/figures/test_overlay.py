@@ -1,4 +1,4 @@
-"""Masks lie on their image where their voxels are, in three planes and in colours that can be told apart."""
+"""Masks lie on their image where their voxels are, in three planes and in colours that can be distinguished."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def label_map() -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 7))
-def test_outline_runs_between_pixels_in_and_out(seed: int, rows: int, columns: int) -> None:
+def test_contour_runs_between_pixels_in_and_out(seed: int, rows: int, columns: int) -> None:
     """Its pieces are exactly the sides of pixels whose other side is out of the mask; so the area is what it bounds."""
     part = np.random.default_rng(seed).random((rows, columns)) < 0.5
     found = {tuple(sorted(piece)) for piece in edges(part)}

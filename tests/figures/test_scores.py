@@ -33,14 +33,14 @@ def test_area_under_the_curve_is_the_share_of_pairs_in_order(seed: int) -> None:
 
 
 def test_one_kind_of_case_has_no_curve() -> None:
-    """There is nothing to tell apart."""
+    """There is nothing to separate."""
     assert len(roc(np.array([0.1, 0.9]), np.array([True, True]))[0]) == 0
 
 
 def test_reliability_counts_every_case_once() -> None:
     """p = 1 falls into the last tenth; empty tenths are left out."""
-    said, true, counts = reliability(np.array([0.05, 0.0, 0.55, 1.0]), np.array([False, True, True, True]))
-    np.testing.assert_allclose(said, [0.025, 0.55, 1.0])
+    predicted, true, counts = reliability(np.array([0.05, 0.0, 0.55, 1.0]), np.array([False, True, True, True]))
+    np.testing.assert_allclose(predicted, [0.025, 0.55, 1.0])
     np.testing.assert_allclose(true, [0.5, 1, 1])
     np.testing.assert_array_equal(counts, [2, 1, 1])
 

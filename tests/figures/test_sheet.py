@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.figures.drawing import difference_limit
 from modelsgenesis.figures.gallery import draw_gallery
 from modelsgenesis.figures.locator import Locator
-from modelsgenesis.figures.planes import cut, names
+from modelsgenesis.figures.planes import cut_plane, names
 from modelsgenesis.figures.restoration import caption, restoration_sheet
 from modelsgenesis.figures.sheet import Panel, draw_sheet
 from modelsgenesis.figures.windows import ct_display, ct_window, percentile_display
@@ -34,7 +34,7 @@ def brightest(picture: np.ndarray) -> tuple[int, ...]:
 
 def test_axial_plane_has_patients_right_on_the_left_and_front_on_top():
     """A voxel to the right and in front (low x, low y in LPS) is drawn at the left and on top."""
-    plane = cut(marked((0, 0, 4)), "axial", SPACING_MM)
+    plane = cut_plane(marked((0, 0, 4)), "axial", SPACING_MM)
     assert brightest(plane.picture) == (0, 0)
     assert plane.letters == ("R", "L", "A", "P")
     assert plane.size_mm == (12.0, 20.0)
@@ -42,7 +42,7 @@ def test_axial_plane_has_patients_right_on_the_left_and_front_on_top():
 
 def test_coronal_plane_has_patients_right_on_the_left_and_head_on_top():
     """A voxel to the right and at the head (low x, high z) is drawn at the left and on top."""
-    plane = cut(marked((0, 5, 7)), "coronal", SPACING_MM)
+    plane = cut_plane(marked((0, 5, 7)), "coronal", SPACING_MM)
     assert brightest(plane.picture) == (0, 0)
     assert plane.letters == ("R", "L", "S", "I")
     assert plane.size_mm == (12.0, 24.0)
@@ -50,22 +50,22 @@ def test_coronal_plane_has_patients_right_on_the_left_and_head_on_top():
 
 def test_sagittal_plane_has_front_on_the_left_and_head_on_top():
     """A voxel in front and at the head (low y, high z) is drawn at the left and on top."""
-    plane = cut(marked((6, 0, 7)), "sagittal", SPACING_MM)
+    plane = cut_plane(marked((6, 0, 7)), "sagittal", SPACING_MM)
     assert brightest(plane.picture) == (0, 0)
     assert plane.letters == ("A", "P", "S", "I")
     assert plane.size_mm == (20.0, 24.0)
 
 
-def test_planes_meet_where_they_are_told_to():
+def test_planes_meet_where_they_shall():
     """All three planes go through the voxel given, and through the middle when none is given."""
     values = marked((2, 3, 1))
-    assert all(cut(values, name, SPACING_MM, (2, 3, 1)).picture.max() == 1 for name in names(3))
-    assert all(cut(values, name, SPACING_MM).picture.max() == 0 for name in names(3))
+    assert all(cut_plane(values, name, SPACING_MM, (2, 3, 1)).picture.max() == 1 for name in names(3))
+    assert all(cut_plane(values, name, SPACING_MM).picture.max() == 0 for name in names(3))
 
 
 def test_flat_images_are_one_plane_without_letters():
     """A 2D image is drawn as it is; nothing is claimed about how the patient lies."""
-    plane = cut(marked((0, 1), (5, 7)), "image", (1.0, 1.0))
+    plane = cut_plane(marked((0, 1), (5, 7)), "image", (1.0, 1.0))
     assert names(2) == ("image",)
     assert plane.picture.shape == (7, 5)
     assert brightest(plane.picture) == (1, 0)
@@ -73,13 +73,13 @@ def test_flat_images_are_one_plane_without_letters():
 
 
 def test_wrong_shapes_and_planes_are_refused():
-    """Channels, missing spacings and unknown planes are said to be wrong."""
+    """Channels, missing spacings and unknown planes are refused as wrong."""
     with pytest.raises(ShapeError, match="choose one channel"):
-        cut(np.zeros((1, *SIZE)), "axial", SPACING_MM)
+        cut_plane(np.zeros((1, *SIZE)), "axial", SPACING_MM)
     with pytest.raises(ShapeError, match="one spacing for each axis"):
-        cut(np.zeros(SIZE), "axial", (1.0, 1.0))
+        cut_plane(np.zeros(SIZE), "axial", (1.0, 1.0))
     with pytest.raises(ShapeError, match="no plane 'oblique'"):
-        cut(np.zeros(SIZE), "oblique", SPACING_MM)
+        cut_plane(np.zeros(SIZE), "oblique", SPACING_MM)
 
 
 def test_window_follows_content():
@@ -127,14 +127,14 @@ def test_panels_of_different_shapes_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_locator_outlines_the_cube_where_it_lies():
-    """The outline is a share of the picture: low x at the left, low y on top, low z at the bottom."""
+def test_locator_draws_the_cube_where_it_lies():
+    """The drawn cube is a share of the picture: low x at the left, low y on top, low z at the bottom."""
     sections = [np.zeros((12, 10, 1)), np.zeros((12, 1, 8)), np.zeros((1, 10, 8))]
     locator = Locator(sections, SPACING_MM, lower_mm=(3.0, 0.0, 0.0), size_mm=(6.0, 5.0, 6.0))
     axial, coronal, _ = locator.planes(names(3))
     axes = Figure().add_axes((0, 0, 1, 1))
-    assert locator.outline(axial, axes).get_bbox().bounds == pytest.approx((0.25, 0.75, 0.5, 0.25))
-    assert locator.outline(coronal, axes).get_bbox().bounds == pytest.approx((0.25, 0.0, 0.5, 0.25))
+    assert locator.rectangle(axial, axes).get_bbox().bounds == pytest.approx((0.25, 0.75, 0.5, 0.25))
+    assert locator.rectangle(coronal, axes).get_bbox().bounds == pytest.approx((0.25, 0.0, 0.5, 0.25))
 
 
 def test_locator_is_drawn_beside_the_panels(tmp_path):

@@ -143,7 +143,7 @@ def test_pretrained_network_starts_with_its_weights(balls: Path, pretrained: Pat
 def test_run_that_was_pretrained_gives_its_window_and_cubes(
     balls: Path, small_store: Path, tiny_recipe: Recipe, tmp_path: Path
 ) -> None:
-    """What the network was taught on is what it is fine-tuned on, unless the images are of another kind."""
+    """What the network was trained on is what it is fine-tuned on, unless the images are of another kind."""
     run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
     with pytest.raises(DataError, match="the network reads Hounsfield units, but this is MRI"):
         finetune(balls, tmp_path / "wrong", from_=run, steps=1)
@@ -200,12 +200,12 @@ def test_one_validation_case_is_enough_for_two_processes(balls: Path, tmp_path: 
 
 
 def test_regression_begins_at_the_mean(table: Path, tmp_path: Path) -> None:
-    """An untaught network answers about the mean of the training cases, in their unit."""
+    """An untrained network predicts about the mean of the training cases, in their unit."""
     run = finetune(table, tmp_path / "run", label="volume", **{**QUICK, "steps": 1, "lr": 1e-9})
     numbers = [float(row["label_volume"]) for row in rows_of(run / "cases.csv")]
     with torch.no_grad():
-        answer = mg.load(run)(torch.rand(2, 1, 16, 16, 16))
-    assert answer.mean().item() == pytest.approx(np.mean(numbers), abs=np.std(numbers))
+        prediction = mg.load(run)(torch.rand(2, 1, 16, 16, 16))
+    assert prediction.mean().item() == pytest.approx(np.mean(numbers), abs=np.std(numbers))
 
 
 def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> 
         assert (whole / name).read_bytes() == (parts / name).read_bytes()
 
 
-def test_several_channels_widen_a_network_of_one(pretrained: Path, tmp_path: Path) -> None:
+def test_several_channels_adapt_a_network_of_one(pretrained: Path, tmp_path: Path) -> None:
     """Two sequences of MRI; the first convolution is adapted by the rule, and the map says so."""
     rows = ["image_0,image_1,label"]
     for number in range(3):
@@ -314,7 +314,7 @@ def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["cases"]
 
 
-def test_certificate_gives_the_command_back(table: Path, pretrained: Path, tmp_path: Path) -> None:
+def test_provenance_gives_the_command_back(table: Path, pretrained: Path, tmp_path: Path) -> None:
     """Every option that was given, and none that was not."""
     quick = {"steps": 1, "size": (16, 16, 16), "batch_size": 2}
     classes = {"small": "<250", "large": ">250"}
@@ -352,7 +352,7 @@ def test_cases_that_are_left_out_are_counted(balls: Path, tmp_path: Path, capsys
 
 
 def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
-    """All that is taught lies on the case_cache: a share that goes offline costs no network."""
+    """All that is trained lies on the case_cache: a share that goes offline costs no network."""
     for number in range(2):
         image, mask = blob(number)
         write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image)
@@ -371,7 +371,7 @@ def test_scans_may_vanish_while_the_training_runs(tmp_path: Path) -> None:
     assert read_notes(run / "model.safetensors")["taught_mm"] == [1.0, 1.0, 1.0]
 
 
-def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
+def test_runs_share_a_case_cache(balls: Path, tmp_path: Path) -> None:
     """Named as text or as a path, it is the same folder, and what lies there already is not written again."""
     case_cache = tmp_path / "shelf"
     finetune(balls, tmp_path / "one", shelf=str(case_cache), **{**QUICK, "steps": 1})
@@ -382,7 +382,7 @@ def test_runs_share_a_shelf(balls: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "two" / "cases").exists()
 
 
-def test_splits_that_are_not_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_splits_that_are_not_used_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of another data set: who asks for folds must hear that they are not those of the file."""
     for number in range(2):
         image, mask = blob(number)
@@ -395,7 +395,7 @@ def test_splits_that_are_not_used_are_told(tmp_path: Path, capsys: pytest.Captur
     assert "warning: 2 of 2 cases validate in none of its splits" in capsys.readouterr().err
 
 
-def test_what_training_cases_lack_is_said(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_training_cases_lack_is_reported(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A label that none of them holds, and empty masks; training goes on."""
     for number in range(3):
         image, mask = blob(number)
@@ -403,22 +403,22 @@ def test_what_training_cases_lack_is_said(balls: Path, tmp_path: Path, capsys: p
         write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask * (number != 1))
     (tmp_path / "data" / "labels.json").write_text(json.dumps({"shell": 1, "core": 2, "vessel": 3, "cyst": 4}))
     finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 1})
-    said = capsys.readouterr().err
-    assert "warning: no training case holds vessel, cyst, so that cannot be learned" in said
-    assert "warning: the masks of 1 of 3 training cases are empty" in said
+    printed = capsys.readouterr().err
+    assert "warning: no training case holds vessel, cyst, so that cannot be learned" in printed
+    assert "warning: the masks of 1 of 3 training cases are empty" in printed
     finetune(balls, tmp_path / "whole", **{**QUICK, "steps": 1})
     assert "warning" not in capsys.readouterr().err
 
 
 def test_modality_that_nobody_declared_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A bare folder of CT is scaled by percentiles, and the user told; with --modality CT in Hounsfield units."""
+    """A bare folder of CT is scaled by percentiles, and the user informed; with --modality CT in Hounsfield units."""
     for number in range(3):
         image, mask = blob(number)
         write_image(tmp_path / "data" / "images" / f"b{number}.nii.gz", image * 2 - 1000)
         write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask)
     quick = {name: value for name, value in QUICK.items() if name != "like"} | {"steps": 1}
     run = finetune(tmp_path / "data", tmp_path / "run", **quick)
-    assert "modality: nobody said" in capsys.readouterr().err
+    assert "modality: unknown" in capsys.readouterr().err
     assert "Percentiles" in str(read_notes(run / "model.safetensors")["reading"])
     run = finetune(tmp_path / "data", tmp_path / "ct", modality="CT", test=0.3, **quick)
     assert "modality" not in capsys.readouterr().err
@@ -432,7 +432,7 @@ def test_swapped_arguments_are_understood(balls: Path, pretrained: Path, tmp_pat
     """A run or weights where data are wanted: the message gives the order, and how to start from them."""
     run = finetune(balls, tmp_path / "run", **{**QUICK, "steps": 1})
     for place in (run, pretrained):
-        with pytest.raises(DataError, match=r"not data; the order is genesis finetune DATA RUN; .*say --from"):
+        with pytest.raises(DataError, match=r"not data; the order is genesis finetune DATA RUN; .*give --from"):
             finetune(place, balls)
 
 

@@ -112,18 +112,18 @@ def test_losses_are_finite_and_fall(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_answers_are_probabilities_or_numbers(case: str) -> None:
+def test_predictions_are_probabilities_or_numbers(case: str) -> None:
     """Of labels that exclude each other they add up to one; all lie in [0, 1]; numbers are not squeezed."""
     make, given = CASES[case]
     learner = make().eval()
     with torch.no_grad():
-        answer = learner.answer(given())
-    assert answer.shape[:2] == (4, learner.target.num_outputs)
+        prediction = learner.predict(given())
+    assert prediction.shape[:2] == (4, learner.target.num_outputs)
     if learner.target == VOLUMES:
         return
-    assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
+    assert 0 <= float(prediction.min()) <= float(prediction.max()) <= 1
     if learner.target in (ORGANS, CLASSES):
-        torch.testing.assert_close(answer.sum(dim=1), torch.ones_like(answer[:, 0]))
+        torch.testing.assert_close(prediction.sum(dim=1), torch.ones_like(prediction[:, 0]))
 
 
 def test_reach_is_whole_voxels_but_for_the_last_digits() -> None:
@@ -169,10 +169,10 @@ def test_deep_supervision_weighs_coarser_scales_less() -> None:
     with torch.no_grad():
         total = learner.losses(batch, 0.0)["total"].item()
         parts = []
-        for answer in learner.backbone.answers(batch["image"]):
-            step = 16 // answer.shape[2]
+        for prediction in learner.backbone.predict_scales(batch["image"]):
+            step = 16 // prediction.shape[2]
             mask = batch["mask"][:, :, ::step, ::step, ::step]
-            parts.append(sum(part.item() for part in learner.losses_at(answer, mask)))
+            parts.append(sum(part.item() for part in learner.losses_at(prediction, mask)))
     weights = np.array([1, 0.5, 0.25][: len(parts)])
     assert len(parts) == 2
     assert total == pytest.approx(float((weights / weights.sum()) @ parts), abs=1e-4)
@@ -200,7 +200,7 @@ def test_balanced_accuracy_is_the_mean_over_classes() -> None:
 
 
 def test_paces_divide_every_parameter_once() -> None:
-    """Whatever the layer_rates, no parameter is taught twice; earlier stages never learn faster than later ones."""
+    """Whatever the layer_rates, no parameter is trained twice; earlier stages never learn faster than later ones."""
     for layer_rates in (
         LayerLearningRates(),
         LayerLearningRates("layer_decay", decay=0.5),
@@ -214,9 +214,9 @@ def test_paces_divide_every_parameter_once() -> None:
         scales = [group.scale for group in groups]
         assert scales == sorted(scales)
         optimizer = make_optimizer(learner, Plan(steps=1))
-        taught = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-        assert taught == sum(p.numel() for p in learner.parameters() if p.requires_grad)
-        assert (taught < 60) == (layer_rates.how == "probe")
+        trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+        assert trained == sum(p.numel() for p in learner.parameters() if p.requires_grad)
+        assert (trained < 60) == (layer_rates.how == "probe")
 
 
 def test_augmentation_hangs_on_the_generator_alone_and_moves_mask_with_image() -> None:
@@ -271,9 +271,9 @@ def test_what_makes_no_sense_is_refused() -> None:
     """Each in one line."""
     with pytest.raises(ShapeError, match="the task needs 3 outputs, the network has 1"):
         ORGANS.learner(UNet3D(width=2), settings_of([]))
-    with pytest.raises(DataError, match=r"the 2 training cases do not tell c from the rest; use more --cases"):
+    with pytest.raises(DataError, match=r"the 2 training cases do not separate c from the rest; use more --cases"):
         classifier(CLASSES, [[0.0], [1.0]])
-    with pytest.raises(DataError, match="do not tell fluid from the rest"):
+    with pytest.raises(DataError, match="do not separate fluid from the rest"):
         classifier(FINDINGS, [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(TrainingError, match=r"decay from stage to stage must be in \(0, 1\]"):
         LayerLearningRates(decay=0.0)

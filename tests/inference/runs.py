@@ -56,13 +56,13 @@ def make_run(
     reading: Reading | None = None,
     patch: tuple[int, ...] = (16, 16, 16),
     channels: int = 1,
-    taught_mm: tuple[float, ...] | None = None,
+    training_spacing_mm: tuple[float, ...] | None = None,
 ) -> Path:
     """Write a finished run of one network, or of one network a fold."""
     for number, network in enumerate(networks or (thresholding_unet(0.20012, 0.60012),)):
         here = folder / f"fold-{number}" if len(networks) > 1 else folder
         here.mkdir(parents=True, exist_ok=True)
-        notes = {**notes_of(target, reading or Reading(), patch, channels), "taught_mm": taught_mm}
+        notes = {**notes_of(target, reading or Reading(), patch, channels), "taught_mm": training_spacing_mm}
         save_network(here / "model.safetensors", network, notes)
         write_provenance(here, "finetune", {}, inputs=[])
     write_provenance(folder, "finetune", {}, inputs=[])

@@ -115,23 +115,23 @@ def test_resampled_mask_overlays_its_source(tmp_path: Path, name: str) -> None:
 def test_scan_of_quite_another_spacing_is_warned_of(
     tmp_path: Path, resamples: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where the network does not resample: anatomy has another size in voxels there than it was taught on."""
+    """Where the network does not resample: anatomy has another size in voxels there than it was trained on."""
     for name, spacing in (("same", (2.0, 2.0, 3.0)), ("near", (1.5, 2.4, 3.0)), ("far", (2.0, 2.0, 1.9))):
         write_ct(tmp_path / "scans" / f"{name}.nii.gz", size=(20, 20, 16), spacing_mm=spacing)
     reading = Reading(spacing_mm=(2.0, 2.0, 3.0) if resamples else None)
-    run = make_run(tmp_path / "run", reading=reading, taught_mm=(2.0, 2.0, 3.0))
+    run = make_run(tmp_path / "run", reading=reading, training_spacing_mm=(2.0, 2.0, 3.0))
     rows = table(mg.predict(run, tmp_path / "scans", tmp_path / "out") / "failures.csv")
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     if resamples:
         assert not rows
-        assert "warnings" not in said
+        assert "warnings" not in printed
         return
     assert [(Path(row["path"]).name, row["severity"]) for row in rows] == [("far.nii.gz", "warning")]
     assert rows[0]["problem"] == (
-        "its voxels are 2 x 2 x 1.9 mm, but the network was taught on 2 x 2 x 3 mm and does not resample"
+        "its voxels are 2 x 2 x 1.9 mm, but the network was trained on 2 x 2 x 3 mm and does not resample"
     )
-    assert "3 cases in" in said
-    assert "1 with warnings" in said
+    assert "3 cases in" in printed
+    assert "1 with warnings" in printed
 
 
 def test_swapped_arguments_are_understood(run: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_table_of_cases(run: Path, tmp_path: Path) -> None:
     assert [row["id"] for row in table(out / "predictions.csv")] == ["first_case", "b"]
     np.testing.assert_array_equal(read(out / "first_case.nii.gz"), expected(make_ct(1)))
     problems = [row["problem"] for row in table(out / "failures.csv")]
-    assert [any(word in problem for problem in problems) for word in ("not there", "no image", "modality")] == [
+    assert [any(word in problem for problem in problems) for word in ("not there", "names nothing", "modality")] == [
         True
     ] * 3
 
@@ -233,7 +233,7 @@ def test_rows_of_an_array_and_volumes_of_a_file(run: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(read(out / f"{name}.nii.gz"), expected(hu[1]))
 
 
-def test_names_tell_cases_apart(run: Path, tmp_path: Path) -> None:
+def test_names_distinguish_cases(run: Path, tmp_path: Path) -> None:
     """Files of one name are called after their folders too, others keep the short name."""
     for place in ("p1/ct.nii.gz", "p2/ct.nii.gz", "p2/Ct.nrrd", "p3/other scan.nii.gz"):
         write_ct(tmp_path / "scans" / place, 1, size=(8, 8, 8))
@@ -329,7 +329,7 @@ def test_mirroring_changes_nothing_for_a_symmetric_network(run: Path, tmp_path: 
     np.testing.assert_array_equal(read(out / "a.nii.gz"), expected(make_ct(1)))
 
 
-def test_windows_are_mirrored_as_the_network_was_taught(tmp_path: Path) -> None:
+def test_windows_are_mirrored_as_the_network_was_trained(tmp_path: Path) -> None:
     """Left and right that were kept apart in training stay apart; an ensemble mirrors what all its networks know."""
     runs = []
     for name, axes in (("a", [1, 2]), ("b", [0, 2]), ("none", [])):
@@ -342,7 +342,7 @@ def test_windows_are_mirrored_as_the_network_was_taught(tmp_path: Path) -> None:
     assert [find_fine_tuned([run]).mirror for run in runs] == [(1, 2), (0, 2), ()]
     assert find_fine_tuned(runs[:2]).mirror == (2,)
     write_ct(tmp_path / "a.nii.gz", 1)
-    with pytest.raises(DataError, match="taught no mirrored patches"):
+    with pytest.raises(DataError, match="trained without mirrored patches"):
         quietly(runs[2], tmp_path / "a.nii.gz", tmp_path / "out", mirror=True)
 
 
@@ -433,7 +433,7 @@ def test_bad_runs_are_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="was made by `genesis pretrain`"):
         ask(pretrained)
     other = make_run(tmp_path / "other", reading=Reading(Percentiles()))
-    with pytest.raises(WeightsError, match="was taught something else"):
+    with pytest.raises(WeightsError, match="was trained on something else"):
         ask([run, other])
     wrong = make_run(tmp_path / "wrong", UNet3D(1, 2, width=1))
     with pytest.raises(WeightsError, match="not the one that its notes describe"):
@@ -530,12 +530,12 @@ def test_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     """The same words in the same order; an error is one line."""
     write_ct(tmp_path / "a.nii.gz", 1)
     out = tmp_path / "out"
-    asked = ["predict", str(run), str(tmp_path / "a.nii.gz"), str(out), "--accelerator", "cpu", "--overlap", "0.25"]
-    assert main([*asked, "--mirror", "--no-seg", "--also", str(run)]) == 0
-    told = capsys.readouterr()
-    assert told.out.strip() == str(out)
-    assert "predict: 1 case in" in told.err
-    assert main(asked) == 1
-    told = capsys.readouterr()
-    assert told.err.startswith("predict: ")
-    assert told.err.count("\n") == 1
+    words = ["predict", str(run), str(tmp_path / "a.nii.gz"), str(out), "--accelerator", "cpu", "--overlap", "0.25"]
+    assert main([*words, "--mirror", "--no-seg", "--also", str(run)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(out)
+    assert "predict: 1 case in" in printed.err
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("predict: ")
+    assert printed.err.count("\n") == 1

@@ -13,7 +13,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.sliding_window import cut, num_together, rows
+from modelsgenesis.inference.sliding_window import cut_window, num_together, rows
 from modelsgenesis.inference.volume_prediction import predict_numbers
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
@@ -46,9 +46,9 @@ def monais(image: Image, net: nn.Module, patch: tuple[int, ...], overlap: float)
 
     inferer = SlidingWindowInferer(patch, 2, overlap=overlap, mode="gaussian")
     with torch.no_grad():
-        answer = inferer(torch.from_numpy(image.scaled())[None], lambda x: net(x).softmax(1))
-    assert isinstance(answer, Tensor)
-    return answer[0]
+        prediction = inferer(torch.from_numpy(image.scaled())[None], lambda x: net(x).softmax(1))
+    assert isinstance(prediction, Tensor)
+    return prediction[0]
 
 
 SIZES = st.tuples(st.integers(2, 40), st.integers(2, 40), st.integers(2, 40))
@@ -69,15 +69,15 @@ def test_rows_are_monais(size: tuple[int, ...], patch: tuple[int, ...], overlap:
     torch.testing.assert_close(ours, monais(image, net, patch, overlap), atol=1e-5, rtol=0)
 
 
-def test_rows_leave_before_all_windows_are_asked() -> None:
-    """The first rows come when a fraction of the windows is answered: nothing waits for the whole volume."""
+def test_rows_leave_before_all_windows_are_predicted() -> None:
+    """The first rows come when a fraction of the windows is predicted: nothing waits for the whole volume."""
     image, windows = make_image((80, 16, 16)), Windows((80, 16, 16), (16, 16, 16), 0.5)
-    answered: list[int] = []
-    stream = rows(image, Ensemble([make_net()], ORGANS, CPU), windows, batch_size=1, tick=answered.append)
+    predicted: list[int] = []
+    stream = rows(image, Ensemble([make_net()], ORGANS, CPU), windows, batch_size=1, tick=predicted.append)
     assert next(stream).shape == (3, 8, 16, 16)
-    assert 1 <= sum(answered) <= 2
+    assert 1 <= sum(predicted) <= 2
     list(stream)
-    assert sum(answered) == len(windows.places) == 9
+    assert sum(predicted) == len(windows.places) == 9
 
 
 def test_image_in_several_channels() -> None:
@@ -90,7 +90,7 @@ def test_image_in_several_channels() -> None:
 def test_padding_is_even_and_zero_after_scaling() -> None:
     """A small image lies in the middle of its window; around it is 0, whatever 0 HU would become."""
     image, windows = make_image((5, 4, 8)), Windows((5, 4, 8), (8, 8, 8))
-    window = cut(image, windows, (0, 0, 0))
+    window = cut_window(image, windows, (0, 0, 0))
     np.testing.assert_array_equal(window[:, 1:6, 2:6], image.scaled())
     window[:, 1:6, 2:6] = 0
     assert not window.any()
@@ -107,7 +107,7 @@ def test_ensemble_and_mirrors_are_averaged(mirror: tuple[int, ...]) -> None:
     torch.testing.assert_close(Ensemble(nets, ORGANS, CPU, mirror=mirror)(x), wanted, atol=1e-6, rtol=0)
 
 
-def test_overlapping_labels_are_told_one_by_one() -> None:
+def test_overlapping_labels_are_reported_one_by_one() -> None:
     """Sigmoids, not a softmax."""
     target = MultilabelSegmentation(ORGANS.labels)
     net, x = make_net(outputs=2), torch.rand(1, 1, 8, 8, 8)
@@ -116,7 +116,7 @@ def test_overlapping_labels_are_told_one_by_one() -> None:
 
 
 def test_bf16_is_near() -> None:
-    """Half the digits, the same answer to a hundredth; the sum stays float32."""
+    """Half the digits, the same prediction to a hundredth; the sum stays float32."""
     net, x = make_net(), torch.rand(1, 1, 16, 16, 16)
     half = Ensemble([net], ORGANS, Machine(torch.device("cpu"), bf16=True))(x)
     assert half.dtype == torch.float32
@@ -131,7 +131,9 @@ def test_prediction_of_an_image_is_the_mean_over_windows(kind: type[TableTarget]
     net, image = Classifier(make_net(), 2, hidden=4).eval(), make_image((24, 16, 16))
     windows = Windows(image.size, (16, 16, 16), 0.5)
     with torch.no_grad():
-        each = torch.stack([net(torch.from_numpy(cut(image, windows, place))[None])[0] for place in windows.places])
+        each = torch.stack(
+            [net(torch.from_numpy(cut_window(image, windows, place))[None])[0] for place in windows.places]
+        )
     wanted = (each.softmax(1) if kind is Classification else each).double().mean(0)
     found = predict_numbers(image, Ensemble([net], target, CPU), target, windows)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
@@ -153,7 +155,7 @@ def test_overlapping_labels_need_more_than_a_half() -> None:
     assert MultilabelMap(()).decide(p).flatten().tolist() == [0, 1]
 
 
-def test_windows_asked_together_make_up_a_million_voxels() -> None:
+def test_windows_predicted_together_make_up_a_million_voxels() -> None:
     """So that memory does not depend on the patch; a number given wins."""
     assert [num_together(patch, None) for patch in [(64, 64, 32), (128, 128, 128), (16, 16, 16)]] == [8, 1, 256]
     assert num_together((128, 128, 128), 4) == 4

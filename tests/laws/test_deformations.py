@@ -30,7 +30,7 @@ def image_of(shape: tuple[int, ...], seed: int = 0, low: float = 0.0, high: floa
 
 
 def in_range(deformation: Deformation, range: Any) -> Deformation:
-    """The same deformation, told another range."""
+    """The same deformation, given another range."""
     data = describe(deformation)
     remade: Deformation = rebuild({**data, "range": describe(range)})
     return remade
@@ -85,7 +85,7 @@ def test_draws_replay(name: str) -> None:
 @every_one
 @pytest.mark.parametrize("range", [(0.0, 1.0), (-1000.0, 1000.0), (-0.2, 0.3), Percentiles(2, 98)], ids=str)
 def test_output_stays_in_the_range(name: str, range: Any) -> None:
-    """The output leaves neither the told range nor, where the image is wider, the image's."""
+    """The output leaves neither the given range nor, where the image is wider, the image's."""
     image = image_of((1, 20, 18, 16), low=-300, high=500) if range != (0.0, 1.0) else image_of((1, 20, 18, 16))
     least, greatest = image.min(), image.max()
     if not isinstance(range, Percentiles):
@@ -102,9 +102,9 @@ def test_range_is_mapped_to_the_unit_and_back(name: str) -> None:
     unit = image_of((1, 20, 18, 16))
     hu = unit * 2000 - 1000
     for index in range(4):
-        told = in_range(GALLERY[name], (-1000.0, 1000.0))(hu, generator_for(2, index))
+        in_hu = in_range(GALLERY[name], (-1000.0, 1000.0))(hu, generator_for(2, index))
         plain = GALLERY[name](unit, generator_for(2, index))
-        np.testing.assert_allclose((told + 1000) / 2000, plain, atol=1e-4)
+        np.testing.assert_allclose((in_hu + 1000) / 2000, plain, atol=1e-4)
 
 
 @every_one

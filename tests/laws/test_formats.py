@@ -110,7 +110,7 @@ def array_of(image: sitk.Image) -> np.ndarray:
 
 @each_format
 def test_file_is_recognised_by_its_own_format_and_by_no_other(name: str, tmp_path: Path) -> None:
-    """The first bytes and the name are enough to tell."""
+    """The first bytes and the name are enough to identify it."""
     source = made(name, tmp_path / "a")
     head = source.files[0].read_bytes()[:HEAD_BYTES]
     assert type(source.format).__module__.endswith(f"formats.{name}")

@@ -52,7 +52,7 @@ def test_map_is_the_cpus_to_a_millionth(arm: Arm) -> None:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_step_of_training_is_finite_and_changes_the_weights(precision: str, tmp_path: Path) -> None:
-    """Loss, gradient and weights; and the network, saved there, answers on the CPU."""
+    """Loss, gradient and weights; and the network, saved there, predicts on the CPU."""
     torch.manual_seed(0)
     learner = Genesis(UNet3D(width=4))
     before = [parameter.detach().clone() for parameter in learner.parameters()]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.core.naming import find, members
+from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
@@ -21,7 +21,7 @@ def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> C
 
     def made() -> Learner:
         network = UNet3D(in_channels=channels, out_channels=channels, width=2, axes=axes)
-        learner: Learner = find("methods", method, Learner)(network, **settings)
+        learner: Learner = find_class("methods", method, Learner)(network, **settings)
         return learner
 
     return made
@@ -36,7 +36,7 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     "mae-everywhere": make("mae", hidden_only=False),
 }
 RESTORING = [name for name, make_it in LEARNERS.items() if make_it().restores]
-ASKING = [name for name in LEARNERS if name not in RESTORING]
+CLASSIFYING = [name for name in LEARNERS if name not in RESTORING]
 
 
 @pytest.fixture(params=LEARNERS)
@@ -102,39 +102,39 @@ def test_losses_are_finite_and_fall(learner: Learner) -> None:
     assert totals[-1] < 0.75 * totals[0]
 
 
-def test_every_taught_parameter_gets_a_gradient(learner: Learner) -> None:
-    """None is left out, which several processes could not bear; what is not taught is no part of the loss."""
+def test_every_trained_parameter_gets_a_gradient(learner: Learner) -> None:
+    """None is left out, which several processes could not bear; what is not trained is no part of the loss."""
     learner(batch(learner), 0.0)["total"].backward()
     for name, parameter in learner.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
-def test_answers_are_one_an_image(learner: Learner) -> None:
+def test_predictions_are_one_an_image(learner: Learner) -> None:
     """(B, ...), finite."""
-    answer = learner.answer(batch(learner, 3))
-    assert len(answer) == 3
-    assert torch.isfinite(answer).all()
+    prediction = learner.predict(batch(learner, 3))
+    assert len(prediction) == 3
+    assert torch.isfinite(prediction).all()
 
 
 @pytest.mark.parametrize("name", RESTORING)
 def test_restorations_have_the_shape_of_the_original(name: str) -> None:
-    """(B, C, *space), of a deformed image of that shape; the whole network is taught."""
+    """(B, C, *space), of a deformed image of that shape; the whole network is trained."""
     learner = fresh(name)
     views = batch(learner, 2)
-    assert learner.answer(views).shape == views["original"].shape == views["deformed"].shape
+    assert learner.predict(views).shape == views["original"].shape == views["deformed"].shape
     assert all(parameter.requires_grad for parameter in learner.backbone.parameters())
 
 
-@pytest.mark.parametrize("name", ASKING)
-def test_questions_teach_the_encoder_alone_and_name_their_chance(name: str) -> None:
-    """The decoder rests; answers are probabilities of as many classes as chance says."""
+@pytest.mark.parametrize("name", CLASSIFYING)
+def test_classifying_tasks_train_the_encoder_alone_and_name_their_chance(name: str) -> None:
+    """The decoder rests; predictions are probabilities of as many classes as chance says."""
     learner = fresh(name)
     for part, module in learner.backbone.parts():
         assert all(parameter.requires_grad == (part == "encoder") for parameter in module.parameters())
     views = batch(learner, 3)
-    parts, answer = learner(views, 0.0), learner.answer(views)
-    assert parts["chance"].item() == pytest.approx(1 / answer.shape[1])
-    torch.testing.assert_close(answer.sum(dim=1), torch.ones(3))
+    parts, prediction = learner(views, 0.0), learner.predict(views)
+    assert parts["chance"].item() == pytest.approx(1 / prediction.shape[1])
+    torch.testing.assert_close(prediction.sum(dim=1), torch.ones(3))
     assert 0 <= parts["accuracy"].item() <= 1
 
 

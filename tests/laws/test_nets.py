@@ -104,8 +104,10 @@ def test_nothing_is_left_on_the_network(backbone: Backbone) -> None:
 
 
 def test_every_parameter_learns(backbone: Backbone) -> None:
-    """Each parameter that asks for a gradient gets one from the answers; DDP waits for all of them."""
-    torch.stack([answer.square().mean() for answer in backbone.answers(images(backbone))]).sum().backward()
+    """Each parameter that asks for a gradient gets one from the predictions; DDP waits for all of them."""
+    torch.stack(
+        [prediction.square().mean() for prediction in backbone.predict_scales(images(backbone))]
+    ).sum().backward()
     lazy = [name for name, p in backbone.named_parameters() if p.requires_grad and p.grad is None]
     assert lazy == []
 
@@ -133,19 +135,19 @@ def test_parts_come_in_the_order_of_the_image(backbone: Backbone) -> None:
     assert set(passed) == set(range(len(words)))
 
 
-def test_first_answer_is_the_forward_pass(backbone: Backbone) -> None:
-    """Deep supervision adds answers of coarser scales, finest first, and changes nothing of the finest."""
+def test_first_prediction_is_the_forward_pass(backbone: Backbone) -> None:
+    """Deep supervision adds predictions of coarser scales, finest first, and changes nothing of the finest."""
     backbone.eval()
     x = images(backbone)
-    answers = backbone.answers(x)
-    assert torch.equal(answers[0], backbone(x))
-    sizes = [answer.shape[2:].numel() for answer in answers]
+    predictions = backbone.predict_scales(x)
+    assert torch.equal(predictions[0], backbone(x))
+    sizes = [prediction.shape[2:].numel() for prediction in predictions]
     assert sizes == sorted(set(sizes), reverse=True)
-    assert {answer.shape[1] for answer in answers} == {answers[0].shape[1]}
+    assert {prediction.shape[1] for prediction in predictions} == {predictions[0].shape[1]}
 
 
-def test_saved_network_rebuilds_alone_and_answers_the_same(backbone: Backbone, tmp_path: Path) -> None:
-    """The file is enough: same class, same tensors, same answer."""
+def test_saved_network_rebuilds_alone_and_predicts_the_same(backbone: Backbone, tmp_path: Path) -> None:
+    """The file is enough: same class, same tensors, same prediction."""
     save_network(tmp_path / "model.safetensors", backbone, {"step": 3})
     loaded = load_network(tmp_path / "model.safetensors")
     assert type(loaded) is type(backbone)

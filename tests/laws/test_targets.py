@@ -93,7 +93,9 @@ def test_described_and_rebuilt_targets_are_equal(name: str) -> None:
 def test_every_target_says_how_it_is_called(name: str) -> None:
     """Words, and a metric of its own that a benchmark compares by."""
     target = make(name)
-    assert all((target.kind, target.noun, target.answers, target.metric, target.column, target.outputs_in_words))
+    assert all(
+        (target.kind, target.noun, target.labels_per_case, target.metric, target.column, target.outputs_in_words)
+    )
     assert 0 <= target.overlap < 1
     assert isinstance(target, TableTarget) != isinstance(target, MaskTarget)
     assert target.dense == (target.voxel_labels is not None)
@@ -108,7 +110,7 @@ def test_network_has_the_outputs_of_its_target(name: str) -> None:
     learner = learner_of(target).eval()
     batch = batch_of(target)
     with torch.no_grad():
-        predicted = learner.answer(batch)
+        predicted = learner.predict(batch)
     assert predicted.shape == (4, target.num_outputs, *(SIZE if target.dense else ()))
 
 

@@ -1,4 +1,4 @@
-"""Models Genesis asks for the original cube, and says what its error is worth."""
+"""Models Genesis restores the original cube, and compares its error with trivial ones."""
 
 import numpy as np
 import pytest
@@ -52,12 +52,12 @@ def test_dropped_skips_are_shut_cube_by_cube_and_level_by_level() -> None:
     cubes = torch.from_numpy(np.stack([cube(1), cube(2), cube(3)]))
     wanted = torch.tensor([[True, True, True], [False, False, False], [False, True, False]])
     with torch.no_grad():
-        answer = learner.answer({"deformed": cubes, "original": cubes, "kept": wanted})
+        prediction = learner.predict({"deformed": cubes, "original": cubes, "kept": wanted})
         features = network.encode(cubes)
         none = [torch.zeros_like(feature) for feature in features[:-1]]
         alone = network.head(network.decode([*none, features[-1]]))
         middle = network.head(network.decode([none[0], features[1], none[2], features[-1]]))
-        torch.testing.assert_close(answer, torch.stack([network(cubes)[0], alone[1], middle[2]]))
+        torch.testing.assert_close(prediction, torch.stack([network(cubes)[0], alone[1], middle[2]]))
 
 
 def test_rate_of_dropping_is_a_probability() -> None:
@@ -70,7 +70,7 @@ def test_errors_are_what_their_names_say() -> None:
     """Each figure is recomputed with NumPy."""
 
     class Half(Genesis):
-        def answer(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        def predict(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             return batch["deformed"] / 2
 
     batch = {"deformed": torch.rand(3, 1, 4, 4, 4), "original": torch.rand(3, 1, 4, 4, 4)}

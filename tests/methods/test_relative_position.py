@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.methods.toys import taught
+from tests.methods.toys import trained
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
 from modelsgenesis.core.randomness import generator_for
@@ -13,7 +13,7 @@ from modelsgenesis.nets import UNet3D
 
 @pytest.mark.parametrize(("size", "num"), [((32, 48), 8), ((32, 32, 48), 26)])
 def test_label_is_the_way_from_the_first_cell_to_the_second(size: tuple[int, ...], num: int) -> None:
-    """Channels that hold each voxel's own place tell where the cells were; all directions are asked."""
+    """Channels that hold each voxel's own place tell where the cells were; all directions occur."""
     axes = len(size)
     learner = RelativePosition(UNet3D(width=2, axes=axes, in_channels=axes))
     places = 1 + np.stack(np.meshgrid(*map(np.arange, size), indexing="ij")).astype(np.float32)
@@ -47,7 +47,7 @@ def test_cells_share_no_edge() -> None:
 def test_encoder_learns_where_the_second_cell_is() -> None:
     """On a body that brightens along its axes, far above the eighth that guessing gets."""
     torch.manual_seed(0)
-    figures = taught(RelativePosition(UNet3D(width=4, axes=2)), (32, 32), steps=80)
+    figures = trained(RelativePosition(UNet3D(width=4, axes=2)), (32, 32), steps=80)
     assert figures["chance"] == pytest.approx(1 / 8)
     assert figures["accuracy"] > 0.5
 

@@ -30,7 +30,7 @@ def test_every_restoring_method_sees_the_same_originals(method: type) -> None:
         assert np.array_equal(one, two)
 
 
-def test_noise_is_white_and_of_the_asked_strength() -> None:
+def test_noise_is_white_and_of_the_given_strength() -> None:
     """Its mean is 0 and its standard deviation within the span, to 10 % of it."""
     learner = Denoising(UNet3D(width=2), sd=(0.05, 0.1))
     strengths = []
@@ -77,7 +77,7 @@ def test_parts_that_are_none_are_refused(moved: float, side: tuple[float, float]
 
 @pytest.mark.parametrize("hidden", [0.6, 0.75])
 def test_mask_hides_whole_blocks_and_says_which(hidden: float) -> None:
-    """Hidden voxels are 0, the others untouched; each block of a grid is hidden or not, and as many as asked."""
+    """Hidden voxels are 0, the others untouched; each block of a grid is hidden or not, and as many as wanted."""
     learner = MaskedAutoEncoder(UNet3D(width=2), block=8, hidden=hidden)
     views = learner.views(cube(0), generator_for(5, 0))
     mask = views["hidden"]
@@ -109,7 +109,7 @@ def test_masked_error_is_that_of_hidden_voxels_alone() -> None:
     assert {name: float(part) for name, part in parts.items()} == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_visible_voxels_do_not_teach_a_masked_auto_encoder() -> None:
+def test_visible_voxels_do_not_train_a_masked_auto_encoder() -> None:
     """Other targets where nothing is hidden change neither loss nor gradient, unless all voxels count."""
     torch.manual_seed(0)
     made = MaskedAutoEncoder(UNet3D(width=2)).views(cube(0, (16, 16, 16)), generator_for(6, 0))
@@ -124,14 +124,14 @@ def test_visible_voxels_do_not_teach_a_masked_auto_encoder() -> None:
         assert (losses[0] == losses[1]) == hidden_only
 
 
-def test_masked_auto_encoder_answers_what_was_hidden_and_keeps_the_rest() -> None:
+def test_masked_auto_encoder_predicts_what_was_hidden_and_keeps_the_rest() -> None:
     """Visible voxels come back as they came, so that pictures show its work alone."""
     learner = MaskedAutoEncoder(UNet3D(width=2)).eval()
     made = learner.views(cube(0), generator_for(7, 0))
     batch = {name: torch.from_numpy(view)[None] for name, view in made.items()}
-    answer, mask = learner.answer(batch), batch["hidden"]
-    assert torch.equal(answer[~mask], batch["original"][~mask])
-    assert torch.equal(answer[mask], learner.backbone(batch["deformed"])[mask])
+    prediction, mask = learner.predict(batch), batch["hidden"]
+    assert torch.equal(prediction[~mask], batch["original"][~mask])
+    assert torch.equal(prediction[mask], learner.backbone(batch["deformed"])[mask])
 
 
 def test_cubes_of_too_few_blocks_are_refused() -> None:

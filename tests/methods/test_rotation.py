@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.methods.toys import taught
+from tests.methods.toys import trained
 
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.methods.rotation import Rotation, turned, turns
@@ -38,6 +38,6 @@ def test_turning_back_by_the_label_gives_the_cube(size: tuple[int, ...]) -> None
 def test_encoder_learns_which_way_up() -> None:
     """On a body that brightens along its axes, far above the tenth that guessing gets."""
     torch.manual_seed(0)
-    figures = taught(Rotation(UNet3D(width=4)), (16, 16, 16), steps=60)
+    figures = trained(Rotation(UNet3D(width=4)), (16, 16, 16), steps=60)
     assert figures["chance"] == pytest.approx(0.1)
     assert figures["accuracy"] > 0.5

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tests.methods.toys import taught
+from tests.methods.toys import trained
 
 from modelsgenesis.core.errors import GenesisError, ShapeError
 from modelsgenesis.core.randomness import generator_for
@@ -33,7 +33,7 @@ def test_undoing_the_labels_gives_the_cube_back(size: tuple[int, ...]) -> None:
         assert np.array_equal(rebuilt, image)
 
 
-def test_every_order_and_turn_is_asked() -> None:
+def test_every_order_and_turn_occurs() -> None:
     """About equally often, and turns independently of one another."""
     learner = RubiksCube(UNet3D(width=2, axes=2))
     views = [
@@ -83,7 +83,7 @@ def test_four_cells_have_24_orders_at_most() -> None:
 def test_encoder_learns_order_and_turns() -> None:
     """On a body that brightens along its axes: far above chance in both."""
     torch.manual_seed(0)
-    figures = taught(RubiksCube(UNet3D(width=4, axes=2)), (32, 32), steps=80)
+    figures = trained(RubiksCube(UNet3D(width=4, axes=2)), (32, 32), steps=80)
     assert figures["chance"] == pytest.approx(1 / 24)
     assert figures["accuracy"] > 0.5
     assert figures["turn_accuracy"] > 0.7

@@ -1,4 +1,4 @@
-"""A body that every cube shows from the same side: what questions about places and turns can be learned on."""
+"""A body that every cube shows from the same side: what pretext tasks about places and turns can be learned on."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def body(size: tuple[int, ...], rng: np.random.Generator) -> Array:
     return np.clip(image + 0.02 * rng.standard_normal(size), 0, 1).astype(np.float32)[None]
 
 
-def questions(learner: Learner, size: tuple[int, ...], first: int, num: int) -> Batch:
+def views_of(learner: Learner, size: tuple[int, ...], first: int, num: int) -> Batch:
     """Views of some bodies."""
     made = []
     for index in range(first, first + num):
@@ -28,15 +28,15 @@ def questions(learner: Learner, size: tuple[int, ...], first: int, num: int) -> 
     return collate(made)
 
 
-def taught(learner: Learner, size: tuple[int, ...], *, steps: int, lr: float = 5e-3) -> dict[str, float]:
+def trained(learner: Learner, size: tuple[int, ...], *, steps: int, lr: float = 5e-3) -> dict[str, float]:
     """Teach for some steps of 16 bodies, each seen once; the figures over 128 others."""
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], lr=lr)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 - 2 * step / steps)
-        learner(questions(learner, size, 16 * step, 16), step / steps)["total"].backward()
+        learner(views_of(learner, size, 16 * step, 16), step / steps)["total"].backward()
         optimizer.step()
         optimizer.zero_grad()
     learner.eval()
     with torch.no_grad():
-        parts = learner(questions(learner, size, 1_000_000, 128), 1.0)
+        parts = learner(views_of(learner, size, 1_000_000, 128), 1.0)
     return {name: float(part) for name, part in parts.items()}

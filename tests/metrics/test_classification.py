@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelsgenesis.metrics.classification import OF_LABEL, OVERALL, exclusive_scores, label_scores, overlapping_scores
+from modelsgenesis.metrics.classification import OF_LABEL, OVERALL, label_scores, multiclass_scores, overlapping_scores
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -31,9 +31,9 @@ def average_precision(p: np.ndarray, there: np.ndarray) -> float:
     """Precision at each threshold, weighted by the recall it adds."""
     found, before = 0.0, 0.0
     for threshold in np.unique(p)[::-1]:
-        said = p >= threshold
-        recall = (said & there).sum() / there.sum()
-        found += (recall - before) * (said & there).sum() / said.sum()
+        predicted = p >= threshold
+        recall = (predicted & there).sum() / there.sum()
+        found += (recall - before) * (predicted & there).sum() / predicted.sum()
         before = recall
     return found
 
@@ -66,22 +66,22 @@ def test_scores_of_a_label_are_their_formulas(seed: int) -> None:
 def test_scores_of_several_classes_are_their_formulas(seed: int, classes: int) -> None:
     """AUC is the mean of each class against the rest, balanced accuracy the mean of what is found of each."""
     p, truth = made_up(seed, classes)
-    found, said = exclusive_scores(p, truth), p.argmax(1)
+    found, predicted = multiclass_scores(p, truth), p.argmax(1)
     assert set(found) == set(OVERALL)
     assert found["auc"] == pytest.approx(np.mean([auc(p[:, k], truth == k) for k in range(classes)]), abs=1e-5)
     precisions = [average_precision(p[:, k], truth == k) for k in range(classes)]
     assert found["average_precision"] == pytest.approx(np.mean(precisions), abs=1e-5)
-    assert found["accuracy"] == pytest.approx((said == truth).mean())
-    recalls = [(said[truth == k] == k).mean() for k in range(classes)]
+    assert found["accuracy"] == pytest.approx((predicted == truth).mean())
+    recalls = [(predicted[truth == k] == k).mean() for k in range(classes)]
     assert found["balanced_accuracy"] == pytest.approx(np.mean(recalls))
     assert found["brier"] == pytest.approx(np.square(p - np.eye(classes)[truth]).sum(1).mean())
-    assert found["calibration_error"] == pytest.approx(calibration_error(p.max(1), said == truth), abs=1e-5)
+    assert found["calibration_error"] == pytest.approx(calibration_error(p.max(1), predicted == truth), abs=1e-5)
 
 
 def test_of_two_classes_the_second_is_positive() -> None:
     """Average precision and Brier score are its, as for a disease that is there or not."""
     p, truth = made_up(5, 2)
-    found, second = exclusive_scores(p, truth), label_scores(p[:, 1], truth == 1)
+    found, second = multiclass_scores(p, truth), label_scores(p[:, 1], truth == 1)
     for name in ("auc", "average_precision", "brier", "calibration_error"):
         assert found[name] == second[name]
 
@@ -92,13 +92,13 @@ def test_order_of_the_cases_does_not_matter(seed: int) -> None:
     """Any permutation gives the same scores."""
     p, truth = made_up(seed, 3)
     order = np.random.default_rng(seed).permutation(len(truth))
-    assert exclusive_scores(p[order], truth[order]) == pytest.approx(exclusive_scores(p, truth), abs=1e-6)
+    assert multiclass_scores(p[order], truth[order]) == pytest.approx(multiclass_scores(p, truth), abs=1e-6)
 
 
-def test_a_perfect_answer_scores_perfectly() -> None:
+def test_a_perfect_prediction_scores_perfectly() -> None:
     """1 where more is better, 0 where less is."""
     truth = np.array([0, 1, 2, 1])
-    found = exclusive_scores(np.eye(3)[truth], truth)
+    found = multiclass_scores(np.eye(3)[truth], truth)
     assert [found[name] for name in OVERALL] == pytest.approx([1, 1, 1, 1, 0, 0])
 
 
@@ -118,13 +118,13 @@ def test_a_class_without_cases_is_left_out_of_means() -> None:
     """AUC is the mean over the classes that have it."""
     p, truth = made_up(1, 3)
     kept = truth != 2
-    found = exclusive_scores(p[kept], truth[kept])
+    found = multiclass_scores(p[kept], truth[kept])
     there = [auc(p[kept][:, k], truth[kept] == k) for k in (0, 1)]
     assert found["auc"] == pytest.approx(np.mean(there), abs=1e-5)
 
 
 def test_overlapping_labels_are_averaged() -> None:
-    """Each label is its own question; all together are their mean, accuracy the share of right answers."""
+    """Each label is its own task; all together are their mean, accuracy the share of right predictions."""
     rng = np.random.default_rng(0)
     p, there = rng.uniform(size=(30, 3)), rng.integers(0, 2, (30, 3))
     found, each = overlapping_scores(p, there), [label_scores(p[:, k], there[:, k]) for k in range(3)]
@@ -137,6 +137,6 @@ def test_overlapping_labels_are_averaged() -> None:
 
 def test_no_case_at_all_is_undefined() -> None:
     """No number and no warning."""
-    assert all(math.isnan(value) for value in exclusive_scores(np.zeros((0, 3)), np.zeros(0)).values())
+    assert all(math.isnan(value) for value in multiclass_scores(np.zeros((0, 3)), np.zeros(0)).values())
     assert all(math.isnan(value) for value in label_scores(np.zeros(0), np.zeros(0)).values())
     assert all(math.isnan(value) for value in overlapping_scores(np.zeros((0, 2)), np.zeros((0, 2))).values())

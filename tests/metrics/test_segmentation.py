@@ -105,18 +105,18 @@ def test_surface_dice_is_a_share_of_area() -> None:
 
 
 def test_two_empty_masks_are_undefined_or_perfect() -> None:
-    """By default no number; as asked 1 and 0 mm. The volumes are 0 either way, a share of nothing is undefined."""
+    """By default no number; with the option 1 and 0 mm. The volumes are 0, a share of nothing is undefined."""
     nothing = np.zeros(SIZE, bool)
-    unsaid, perfect = compare(nothing, nothing), compare(nothing, nothing, empty="perfect")
-    assert all(math.isnan(each) for each in (unsaid.dice, unsaid.iou, unsaid.surface_dice, unsaid.hd95_mm))
+    undefined, perfect = compare(nothing, nothing), compare(nothing, nothing, empty="perfect")
+    assert all(math.isnan(each) for each in (undefined.dice, undefined.iou, undefined.surface_dice, undefined.hd95_mm))
     assert (perfect.dice, perfect.iou, perfect.surface_dice, perfect.hd95_mm) == (1, 1, 1, 0)
-    assert unsaid.truth_ml == unsaid.predicted_ml == unsaid.difference_ml == 0
-    assert math.isnan(unsaid.difference_percent)
+    assert undefined.truth_ml == undefined.predicted_ml == undefined.difference_ml == 0
+    assert math.isnan(undefined.difference_percent)
 
 
 @pytest.mark.parametrize("empty", ["undefined", "perfect"])
 @pytest.mark.parametrize("of_truth", [True, False])
-def test_one_empty_mask_is_the_worst_answer(of_truth: bool, empty: str) -> None:
+def test_one_empty_mask_is_the_worst_prediction(of_truth: bool, empty: str) -> None:
     """Overlaps are 0 and the distance is the diagonal of the image, whichever is empty and whatever two are worth."""
     mask, nothing = blob(3), np.zeros(SIZE, bool)
     found = compare(*((mask, nothing) if of_truth else (nothing, mask)), empty=empty)

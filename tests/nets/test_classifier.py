@@ -31,7 +31,7 @@ def images(backbone: Backbone) -> torch.Tensor:
     return torch.rand(3, backbone.in_channels, *(16,) * backbone.axes)
 
 
-def test_answer_is_the_dense_head_of_the_deepest_features_average(backbone: Backbone) -> None:
+def test_prediction_is_the_dense_head_of_the_deepest_features_average(backbone: Backbone) -> None:
     """Global average, dense, ReLU, dense: written out once more."""
     classifier, x = Classifier(backbone, 5, hidden=7).eval(), images(backbone)
     average = backbone.encode(x)[-1].mean(tuple(range(2, x.dim())))
@@ -54,7 +54,7 @@ def test_without_a_hidden_layer_the_head_is_linear() -> None:
 
 
 def test_encoder_and_head_learn_and_the_decoder_does_not(backbone: Backbone) -> None:
-    """Gradients reach every part in use; what has no part in the answer asks for none."""
+    """Gradients reach every part in use; what has no part in the prediction asks for none."""
     classifier = Classifier(backbone, 2, hidden=3)
     classifier(images(backbone)).square().sum().backward()
     used = {id(p) for _, module in classifier.parts() for p in module.parameters()}

@@ -21,8 +21,8 @@ def test_state_without_prefix_is_that_of_nnunet() -> None:
 
 
 @pytest.mark.parametrize("axis_order", [(2, 1, 0), (0, 2, 1), (1, 2, 0), (0, 1, 2)])
-def test_answers_are_those_of_nnunet_on_its_own_axes(axis_order: tuple[int, ...]) -> None:
-    """Our image turned to nnU-Net's axes and units gives, turned back, our answers at every scale."""
+def test_predictions_are_those_of_nnunet_on_its_own_axes(axis_order: tuple[int, ...]) -> None:
+    """Our image turned to nnU-Net's axes and units gives, turned back, our predictions at every scale."""
     theirs = reference()
     ours = PlannedUNet(
         PLANNED,
@@ -38,11 +38,11 @@ def test_answers_are_those_of_nnunet_on_its_own_axes(axis_order: tuple[int, ...]
     image = torch.rand(sides, generator=torch.Generator().manual_seed(1))
     assert tuple(image.permute(inwards).shape) == (1, 1, 4, 8, 12)
     with torch.no_grad():
-        answers, expected = ours.answers(image), theirs(image.permute(inwards) * 2.5 - 0.75)
-    assert len(answers) == len(expected)
-    for answer, truth in zip(answers, expected, strict=True):
-        torch.testing.assert_close(answer.permute(inwards), truth, atol=1e-5, rtol=0)
-    assert torch.equal(ours(image), answers[0])
+        predictions, expected = ours.predict_scales(image), theirs(image.permute(inwards) * 2.5 - 0.75)
+    assert len(predictions) == len(expected)
+    for prediction, truth in zip(predictions, expected, strict=True):
+        torch.testing.assert_close(prediction.permute(inwards), truth, atol=1e-5, rtol=0)
+    assert torch.equal(ours(image), predictions[0])
 
 
 def test_stride_follows_our_axes() -> None:

@@ -1,4 +1,4 @@
-"""The residual-encoder U-Net answers at one scale, or at all where it is supervised deeply."""
+"""The residual-encoder U-Net predicts at one scale, or at all where it is supervised deeply."""
 
 import torch
 from torch import nn
@@ -25,24 +25,24 @@ def heads(network: ResidualUNet) -> list[nn.Parameter]:
     return list(head.parameters())
 
 
-def test_deep_supervision_answers_at_every_scale_of_the_decoder() -> None:
-    """Two rises give two answers, the finest at the image's size, the next at half of it."""
-    answers = small(deep_supervision=True).answers(torch.rand(1, 1, 16, 16, 8))
-    assert [tuple(answer.shape) for answer in answers] == [(1, 2, 16, 16, 8), (1, 2, 8, 8, 4)]
+def test_deep_supervision_predicts_at_every_scale_of_the_decoder() -> None:
+    """Two rises give two predictions, the finest at the image's size, the next at half of it."""
+    predictions = small(deep_supervision=True).predict_scales(torch.rand(1, 1, 16, 16, 8))
+    assert [tuple(prediction.shape) for prediction in predictions] == [(1, 2, 16, 16, 8), (1, 2, 8, 8, 4)]
 
 
 def test_coarser_heads_learn_only_under_deep_supervision() -> None:
-    """Without it they are frozen, there is one answer, and the finest head alone gets a gradient."""
+    """Without it they are frozen, there is one prediction, and the finest head alone gets a gradient."""
     x = torch.rand(1, 1, 16, 16, 8)
     for deep in (False, True):
         network = small(deep_supervision=deep)
-        answers = network.answers(x)
-        assert len(answers) == (2 if deep else 1)
-        torch.stack([answer.square().mean() for answer in answers]).sum().backward()
+        predictions = network.predict_scales(x)
+        assert len(predictions) == (2 if deep else 1)
+        torch.stack([prediction.square().mean() for prediction in predictions]).sum().backward()
         assert [parameter.grad is not None for parameter in heads(network)] == [deep, deep, True, True]
 
 
-def test_deep_supervision_changes_no_weight_and_no_finest_answer() -> None:
-    """The same network answers the same with and without it."""
+def test_deep_supervision_changes_no_weight_and_no_finest_prediction() -> None:
+    """The same network predicts the same with and without it."""
     x = torch.rand(1, 1, 16, 16, 8)
     assert torch.equal(small(deep_supervision=True)(x), small(deep_supervision=False)(x))

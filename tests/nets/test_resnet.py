@@ -36,7 +36,7 @@ def test_features_shrink_by_two_down_to_an_eighth() -> None:
 
 
 def test_undilated_features_shrink_down_to_a_32nd_in_2d() -> None:
-    """As ImageNet's do; a picture must divide by 32, and the answer is of its size."""
+    """As ImageNet's do; a picture must divide by 32, and the prediction is of its size."""
     network = ResNet(blocks=(1, 1, 1, 1), width=4, axes=2, dilated=False)
     x = torch.rand(1, 1, 64, 96)
     sizes = [tuple(feature.shape[2:]) for feature in network.encode(x)]

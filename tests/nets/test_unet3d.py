@@ -20,8 +20,8 @@ def test_nearest_upsampling_leaves_out_the_transposed_convolutions_alone() -> No
     assert sum(parameter.numel() for parameter in keras.parameters()) == 19_073_665 - fewer
 
 
-def test_batch_statistics_make_an_answer_depend_on_its_company() -> None:
-    """The authors' norm gives other answers in other batches even in evaluation; the ordinary norm does not."""
+def test_batch_statistics_make_a_prediction_depend_on_its_company() -> None:
+    """The authors' norm gives other predictions in other batches even in evaluation; the ordinary norm does not."""
     torch.manual_seed(0)
     cubes = torch.rand(2, 1, 16, 16, 16)
     for norm, depends in (("batch_stats", True), ("batch", False)):
@@ -42,17 +42,17 @@ def test_norms_follow_the_same_running_statistics() -> None:
 
 
 def test_an_evaluation_leaves_running_statistics_alone() -> None:
-    """Being asked changes no network: with batch statistics it normalises by the batch, and keeps nothing of it."""
+    """A prediction changes no network: with batch statistics it normalises by the batch, and keeps nothing of it."""
     torch.manual_seed(0)
     cubes = 5 + 3 * torch.rand(2, 1, 16, 16, 16)
     for norm in ("batch_stats", "batch"):
         network = UNet3D(width=4, norm=norm)  # type: ignore[arg-type]
         trained = network(cubes)
         before = {name: tensor.clone() for name, tensor in network.named_buffers()}
-        asked = network.eval()(cubes)
+        predicted = network.eval()(cubes)
         assert before
         assert all(torch.equal(before[name], tensor) for name, tensor in network.named_buffers())
-        assert torch.equal(asked, trained) is (norm == "batch_stats")
+        assert torch.equal(predicted, trained) is (norm == "batch_stats")
 
 
 def test_two_dimensional_twin_comes_from_the_same_code() -> None:

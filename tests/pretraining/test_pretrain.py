@@ -84,7 +84,7 @@ def test_norm_is_the_users_choice(small_store: Path, tmp_path: Path) -> None:
 
 
 def test_loaded_network_restores_a_cube(finished: Path) -> None:
-    """mg.load gives the best network in evaluation mode, and its file tells how it came to be."""
+    """mg.load gives the best network in evaluation mode, and its file records how it came to be."""
     network = mg.load(finished)
     assert not network.training
     assert network(torch.rand(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)

@@ -82,7 +82,7 @@ def test_half_of_the_curves_rise() -> None:
 
 @pytest.mark.parametrize("range", [(-3.0, 4.0), Percentiles()], ids=str)
 def test_z_scored_image_keeps_its_grey_levels(range: tuple[float, float] | Percentiles) -> None:
-    """Told its range, or its percentiles, 99 % of 300 z-scored levels stay apart; taken for [0, 1], most are flat."""
+    """Given its range, or its percentiles, 99 % of 300 z-scored levels stay apart; taken for [0, 1], most are flat."""
     z_scores = generator_for(6, 0).standard_normal((1, 30, 30, 30))
     image = (np.clip(np.round(z_scores * 50), -150, 149) / 50).astype(np.float32)
     num_levels = len(np.unique(image))

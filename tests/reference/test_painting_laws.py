@@ -10,7 +10,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.deformations import InPainting, OutPainting, genesis
 
 SIZE, DRAWS, LEAST_P = (64, 64, 32), 2000, 1e-4
-ONES = np.full((1, *SIZE), 2.0, np.float32)  # out of the noise's range, so that what is hidden can be told
+ONES = np.full((1, *SIZE), 2.0, np.float32)  # out of the noise's range, so that what is hidden can be seen
 
 
 def slow_boxes(out: bool, rng: np.random.Generator) -> list[tuple[slice, ...]]:

@@ -17,7 +17,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.reports.model_card import anonymous
 from modelsgenesis.weights.files import save_network
-from modelsgenesis.weights.registry import find
+from modelsgenesis.weights.registry import find_entry
 
 
 def front_matter(card: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def front_matter(card: str) -> dict[str, str]:
 
 
 def test_export_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The files of the format, the card and the certificate; a second time nothing is done; nothing is overwritten."""
+    """The files of the format, the card and the provenance; a second time nothing is done; nothing is overwritten."""
     run, into = make_run(tmp_path / "run"), tmp_path / "out" / "exported"
     assert main(["export", str(run), str(into)]) == 0
     assert sorted(path.name for path in into.iterdir()) == [
@@ -84,9 +84,9 @@ def test_card_of_a_pre_trained_run(tmp_path: Path) -> None:
     settings = {"width": 1, "batch_size": 2, "val_cubes": 2, "workers": 0, "accelerator": "cpu"}
     run = mg.pretrain("small", store, tmp_path / "run", steps=2, validate_every=2, **settings)
     card = (mg.export(run, tmp_path / "out", quiet=True) / "README.md").read_text()
-    told = front_matter(card)
-    assert (told["license"], told["library_name"]) == ("unknown", "modelsgenesis")
-    assert {"3d", "models-genesis", "safetensors"} <= set(told["tags"])
+    metadata = front_matter(card)
+    assert (metadata["license"], metadata["library_name"]) == ("unknown", "modelsgenesis")
+    assert {"3d", "models-genesis", "safetensors"} <= set(metadata["tags"])
     assert "genesis prepare secret store" in card
     assert "genesis pretrain small store run" in card
     assert str(tmp_path) not in card
@@ -112,7 +112,7 @@ def test_card_says_what_its_owner_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("known", ["by its bytes", "by its name", "by the notes"])
 def test_card_names_the_licence_of_the_weights_it_began_with(tmp_path: Path, known: str) -> None:
     """Whatever its owner says: the official weights are for non-commercial research, and so is what began with them."""
-    official = find("genesis-chest-ct")
+    official = find_entry("genesis-chest-ct")
     run = make_run(tmp_path / "run")
     inputs = {
         "by its bytes": {str(tmp_path / "renamed.pt"): official.sha256},

@@ -146,7 +146,7 @@ def test_command_cuts_a_column(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ["malignant", "2", "50%"] in rows
 
 
-def test_without_a_case_all_problems_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_case_all_problems_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The error is one line; the table on stderr has the rest, found early or by reading."""
     place = make_nnunet(tmp_path, cases=2)
     write(place / "imagesTr" / "case0_0000.nii.gz", np.zeros(SIZE, np.uint8))

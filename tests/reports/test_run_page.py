@@ -32,7 +32,7 @@ def test_page_holds_everything_inside(page):
 
 
 def test_page_gives_numbers_and_lineage(page, tiny_run, small_store):
-    """Parameters, steps, folders, certificates and commands are on the page."""
+    """Parameters, steps, folders, provenance and commands are on the page."""
     parameters = sum(p.numel() for p in mg.load(tiny_run).parameters())
     assert f"{parameters:,}" in page
     assert "6 of 6 steps" in page
@@ -76,7 +76,7 @@ def test_headline_judges_the_ratio():
 
 
 def test_unfinished_run_is_reported_as_far_as_it_went(tiny_run, tmp_path):
-    """Without certificate, network and sheets the page still has its curves, and says what is missing."""
+    """Without provenance, network and sheets the page still has its curves, and says what is missing."""
     half = tmp_path / "half"
     half.mkdir()
     shutil.copy(tiny_run / "recipe.json", half)
@@ -96,7 +96,7 @@ def test_other_folders_are_refused(tmp_path):
         report(tmp_path, tmp_path / "page.html")
 
 
-def test_commands_are_written_back_from_certificates(tiny_run, small_store):
+def test_commands_are_written_back_from_provenance(tiny_run, small_store):
     """The command names the recipe, the folders and every setting that is not the recipe's own."""
     words = command(str(tiny_run), read_provenance(tiny_run, "pretrain")).split()
     assert words[:5] == ["genesis", "pretrain", "small", str(small_store), str(tiny_run)]

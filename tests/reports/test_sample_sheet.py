@@ -21,7 +21,7 @@ from modelsgenesis.figures.sheet import Panel
 from modelsgenesis.recipes import any as any_recipe
 from modelsgenesis.recipes import small
 from modelsgenesis.recipes.recipe import build_learner, split
-from modelsgenesis.reports.replay import detail, interest, replay, settings, telling_sample
+from modelsgenesis.reports.replay import clearest_sample, detail, interest, replay, settings
 from modelsgenesis.reports.sample_sheet import display_of, gallery, legible, locate
 
 
@@ -113,12 +113,12 @@ def test_drowned_panels_are_shown_over_the_full_range():
     assert legible(Panel("same", original), original, (0.0, 0.5)).display is None
 
 
-def test_telling_sample_has_the_most_to_see(small_store, tiny_recipe):
+def test_clearest_sample_has_the_most_to_see(small_store, tiny_recipe):
     """No other of the samples looked at is of more interest."""
     store = Store.open(small_store)
     sampler = sampler_of(store, tiny_recipe)
     scores = [interest(sampler.sample(generator_for(0, k, "train")).image) for k in range(6)]
-    assert telling_sample(tiny_recipe, small_store, among=6) == scores.index(max(scores))
+    assert clearest_sample(tiny_recipe, small_store, among=6) == scores.index(max(scores))
 
 
 def test_lung_with_vessels_is_of_more_interest_than_a_chest_wall():

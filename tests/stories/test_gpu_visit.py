@@ -55,9 +55,9 @@ def test_rehearsal_does_every_step(tmp_path: Path, pack: Path) -> None:
     into = tmp_path / "out"
     command = [sys.executable, str(VISIT), "--rehearse", "--into", str(into), "--pack", str(pack)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    said = (into / "results.md").read_text(encoding="utf-8")
-    assert done.returncode == 0, done.stdout + done.stderr + said
-    assert "failed" not in said
+    results = (into / "results.md").read_text(encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr + results
+    assert "failed" not in results
     steps = json.loads((into / "results.json").read_text(encoding="utf-8"))["steps"]
     assert list(steps) == [step.name for step in STEPS]
     assert all(step["went"].startswith("done") and step["rows"] for step in steps.values())

@@ -47,9 +47,9 @@ def done(*_):
     sys.stdout.flush()
     os._exit(0)
 
-def watched(*asked, load=importlib.import_module, **named):
-    module = load(*asked, **named)
-    if asked[0] == "modelsgenesis.commands.pretrain":
+def watched(*given, load=importlib.import_module, **named):
+    module = load(*given, **named)
+    if given[0] == "modelsgenesis.commands.pretrain":
         from torch.optim.optimizer import register_optimizer_step_post_hook
         register_optimizer_step_post_hook(done)
     return module

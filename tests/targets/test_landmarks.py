@@ -129,8 +129,8 @@ def test_whole_line_runs_from_the_command_line(tmp_path: Path, capsys: pytest.Ca
     assert main(["finetune", table, run, "--kind", "landmarks", "--test", "0.3", *few, "--quiet"]) == 0
     assert main(["predict", run, f"{run}/test.csv", out, "--accelerator", "cpu", "--quiet"]) == 0
     assert main(["evaluate", out, f"{run}/test.csv", scores, "--resamples", "20"]) == 0
-    told = capsys.readouterr()
-    assert "landmarks: bright, dark" in told.err
+    printed = capsys.readouterr()
+    assert "landmarks: bright, dark" in printed.err
     with open(f"{out}/predictions.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "image", *TIPS.value_columns]

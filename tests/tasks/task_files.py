@@ -66,13 +66,13 @@ def make_nnunet(folder: Path, *, cases: int = 3, channels: Sequence[str] = ("CT"
         for channel in range(len(channels)):
             write_image(folder / "imagesTr" / f"case{number}_{channel:04d}.nii.gz", 10 * number + channel)
         write_mask(folder / "labelsTr" / f"case{number}.nii.gz")
-    said = {
+    description = {
         "channel_names": {str(number): name for number, name in enumerate(channels)},
         "labels": labels or {"background": 0, "liver": 1, "tumour": 2},
         "numTraining": cases,
         "file_ending": ".nii.gz",
     }
-    write_json(folder / "dataset.json", said)
+    write_json(folder / "dataset.json", description)
     return folder
 
 

@@ -100,13 +100,13 @@ def test_decathlon_s_tumours_are_the_same_task(tmp_path: Path) -> None:
         write_volumes(tmp_path / "imagesTr" / name, [make_mr(4 * number + k) for k in range(4)])
         write_mask(tmp_path / "labelsTr" / name, (1, 2, 3))
         listed.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
-    said = {
+    description = {
         "modality": {"0": "T1w", "1": "FLAIR", "2": "t1gd", "3": "T2w"},
         "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
         "training": listed,
         "test": [],
     }
-    write_json(tmp_path / "dataset.json", said)
+    write_json(tmp_path / "dataset.json", description)
     task = read(tmp_path, task="bms,test_fold=2")
     assert task.channels == ("FLAIR",)
     np.testing.assert_array_equal(read_image(task.cases[1].images, Reading(MinMax())).values[0], make_mr(5))
@@ -114,13 +114,13 @@ def test_decathlon_s_tumours_are_the_same_task(tmp_path: Path) -> None:
     checked = check(task, workers=0)
     assert not checked.problems
     assert {finding.voxels for finding in checked.findings} == {(180,)}
-    write_json(tmp_path / "dataset.json", {**said, "modality": {"0": "T1", "1": "T2", "2": "PD", "3": "T1w"}})
+    write_json(tmp_path / "dataset.json", {**description, "modality": {"0": "T1", "1": "T2", "2": "PD", "3": "T1w"}})
     with pytest.raises(DataError, match="names no channel FLAIR, but T1, T2, PD, T1w"):
         mg.tasks.bms(tmp_path)
 
 
 def test_hostile_folders(tmp_path: Path) -> None:
-    """A patient without a segmentation is told; another value, or nothing at all, is refused."""
+    """A patient without a segmentation is reported; another value, or nothing at all, is refused."""
     root = make_brats(tmp_path / "brats", 3, 0)
     (root / "HGG" / "Brats18_HGG_1_1" / "Brats18_HGG_1_1_seg.nii.gz").unlink()
     write_mask(root / "HGG" / "Brats18_HGG_2_1" / "Brats18_HGG_2_1_seg.nii.gz", (1, 9))

@@ -11,7 +11,7 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.tasks import Task, folder
-from modelsgenesis.tasks.case_tables import write_untaught
+from modelsgenesis.tasks.case_tables import write_held_out
 from modelsgenesis.tasks.splitting import split_cases
 
 
@@ -64,7 +64,7 @@ def test_number_of_another_column_keeps_its_name(tmp_path: Path) -> None:
     masks(tmp_path)
     (tmp_path / "t.csv").write_text("image,age\nimages/c0.nii.gz,1.5\nimages/c1.nii.gz,2.5\n")
     task = folder(tmp_path / "t.csv", label="age")
-    write_untaught(tmp_path / "run", split_cases(task, cases=1), task.target)
+    write_held_out(tmp_path / "run", split_cases(task, cases=1), task.target)
     back = folder(tmp_path / "run" / "unused.csv", kind="regression")
     assert back.target == task.target
     assert back.cases[0].values in {case.values for case in task.cases}
@@ -74,7 +74,7 @@ def test_number_of_another_column_keeps_its_name(tmp_path: Path) -> None:
 def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
     """Ids, patients, values, names of labels and every voxel of every channel."""
     task: Task = folder(make(tmp_path))  # type: ignore[operator]
-    write_untaught(tmp_path / "run", split_cases(task, cases=1), task.target)
+    write_held_out(tmp_path / "run", split_cases(task, cases=1), task.target)
     back = folder(tmp_path / "run" / "unused.csv")
     known = {case.id: case for case in task.cases}
     assert len(back.cases) == len(task.cases) - 1
@@ -82,13 +82,13 @@ def test_written_cases_come_back(make: object, tmp_path: Path) -> None:
         before = known[case.id]
         assert case.patient == before.patient
         assert [source.modality for source in case.images] == [source.modality for source in before.images]
-        assert _said(case.values, back.target) == _said(before.values, task.target)
+        assert _entries(case.values, back.target) == _entries(before.values, task.target)
         for one, other in zip((*case.images, *case.masks), (*before.images, *before.masks), strict=True):
             np.testing.assert_array_equal(read_volume(one).values, read_volume(other).values)
     if isinstance(task.target, MaskTarget):
         assert back.target == task.target
 
 
-def _said(values: tuple[float, ...], target: Target) -> tuple[object, ...]:
+def _entries(values: tuple[float, ...], target: Target) -> tuple[object, ...]:
     """Classes by their names: a table of fewer cases may have fewer classes."""
     return tuple(target.names[int(value)] for value in values) if isinstance(target, Classification) else values

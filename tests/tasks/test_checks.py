@@ -31,7 +31,7 @@ def checked(place: Path) -> tuple[Task, Checked]:
     return task, check(task, workers=0)
 
 
-def said(found: Checked, severity: str) -> dict[str, str]:
+def problems_of(found: Checked, severity: str) -> dict[str, str]:
     """What is wrong with which file."""
     return {problem.path.name: problem.problem for problem in found.problems if problem.severity == severity}
 
@@ -70,14 +70,14 @@ def test_bad_masks_cost_their_case(tmp_path: Path) -> None:
     write_mask(masks[5], values=())
     _, found = checked(place)
     assert [case.id for case in found.usable] == ["case5", "case6", "case7"]
-    assert said(found, "error") == {
+    assert problems_of(found, "error") == {
         "case0.nii.gz": "mask and image have different sizes, (20, 18, 15) and (20, 18, 16)",
         "case1.nii.gz": "mask and image lie up to 5 mm apart though both have (20, 18, 16) voxels",
         "case2.nii.gz": "the mask holds 9 (60 voxels); declared are 0, 1, 2",
         "case3.nii.gz": "a mask of numbers that are not whole",
         "case4.nii": "the file is cut off: 6072 bytes where its header claims 6112",
     }
-    assert said(found, "warning") == {"case5.nii.gz": "its mask is empty"}
+    assert problems_of(found, "warning") == {"case5.nii.gz": "its mask is empty"}
     assert all(problem.remedy for problem in found.problems)
 
 
@@ -95,12 +95,12 @@ def test_bad_images_cost_their_case(tmp_path: Path) -> None:
     _, found = checked(place)
     assert [case.id for case in found.usable] == ["case3", "case4"]
     assert [finding.id for finding in found.findings] == ["case3", "case4"]
-    errors = said(found, "error")
+    errors = problems_of(found, "error")
     assert errors["case0_0001.nii.gz"] == "every voxel is 7"
     assert "cut off" in errors["case1_0001.nii.gz"]
     assert errors["case2_0001.nii.gz"].startswith("its channels lie up to 7.5 mm apart")
     for channel in range(2):
-        assert said(found, "warning")[f"case3_000{channel}.nii.gz"].startswith("1 voxels are NaN or infinite")
+        assert problems_of(found, "warning")[f"case3_000{channel}.nii.gz"].startswith("1 voxels are NaN or infinite")
 
 
 def test_volumes_must_be_as_many_as_the_channels(tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_volumes_must_be_as_many_as_the_channels(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", {"modality": {"0": "T1", "1": "T2"}, "labels": labels, "training": listed})
     _, found = checked(tmp_path)
     assert [case.id for case in found.usable] == ["0"]
-    errors = said(found, "error")
+    errors = problems_of(found, "error")
     assert errors["1.nii.gz"] == "it holds 3 volumes where 2 channels are declared"
-    assert errors["2.nii.gz"].startswith("channel 1 is asked of an image of 1")
+    assert errors["2.nii.gz"].startswith("channel 1 is wanted of an image of 1")
 
 
 def test_one_scan_under_two_names_is_named(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_one_scan_under_two_names_is_named(tmp_path: Path) -> None:
     shutil.copy(place / "images" / "case0.nii.gz", place / "images" / "case2.nii.gz")
     _, found = checked(place)
     assert [case.id for case in found.usable] == ["case0", "case1"]
-    assert said(found, "error")["case2.nii.gz"].startswith("byte for byte the same as")
+    assert problems_of(found, "error")["case2.nii.gz"].startswith("byte for byte the same as")
     rows = [{"image": "a.nrrd", "label": "x", "id": "one"}, {"image": "a.nrrd", "label": "y", "id": "two"}]
     write_image(tmp_path / "a.nrrd")
     _, found = checked(write_csv(tmp_path / "t.csv", *rows))
     assert [case.id for case in found.usable] == ["one"]
-    assert said(found, "error") == {"a.nrrd": "two cases have this image: the other is one"}
+    assert problems_of(found, "error") == {"a.nrrd": "two cases have this image: the other is one"}
 
 
 def test_volumes_of_one_file_are_no_copies(tmp_path: Path) -> None:
@@ -140,21 +140,21 @@ def test_volumes_of_one_file_are_no_copies(tmp_path: Path) -> None:
     rows = [{"image": f"all.nii.gz#{n % 2}", "label": "ab"[n % 2], "id": f"case{n}"} for n in range(3)]
     _, found = checked(write_csv(tmp_path / "t.csv", *rows))
     assert [case.id for case in found.usable] == ["case0", "case1"]
-    assert said(found, "error") == {"all.nii.gz": "two cases have this image: the other is case0"}
+    assert problems_of(found, "error") == {"all.nii.gz": "two cases have this image: the other is case0"}
 
 
-def test_what_was_found_before_is_told_again(tmp_path: Path) -> None:
+def test_what_was_found_before_is_reported_again(tmp_path: Path) -> None:
     """Missing masks, and patients in two folds, stand beside what reading shows."""
     table = make_table(tmp_path, ["a", "b", "a", "b"], patient=["p", "p", "q", "r"], fold=[0, 1, 0, 0])
     task, found = checked(table)
     assert len(task.cases) == 3
-    assert "its patient is in fold 0" in said(found, "error")["scan1.nii.gz"]
+    assert "its patient is in fold 0" in problems_of(found, "error")["scan1.nii.gz"]
 
 
 def test_rare_classes_are_named(tmp_path: Path) -> None:
     """A class of one case, a label of one and a label of none."""
     _, found = checked(make_table(tmp_path / "table", ["a", "a", "b"]))
-    assert said(found, "warning") == {"cases.csv": "classes that occur in 1 of 3 cases: b"}
+    assert problems_of(found, "warning") == {"cases.csv": "classes that occur in 1 of 3 cases: b"}
     place = make_nnunet(tmp_path / "set", labels={"background": 0, "liver": 1, "tumour": 2, "gland": 3})
     for number in range(2):
         write_mask(place / "labelsTr" / f"case{number}.nii.gz", values=(1,))
@@ -200,7 +200,7 @@ def test_a_case_without_its_mask_is_named(tmp_path: Path) -> None:
     """A task made by hand is checked too."""
     task = folder(make_pairs(tmp_path))
     found = check(replace(task, cases=(replace(task.cases[0], masks=()), *task.cases[1:])), workers=0)
-    assert said(found, "error") == {"case0.nii.gz": "it has no mask"}
+    assert problems_of(found, "error") == {"case0.nii.gz": "it has no mask"}
     assert found.usable == task.cases[1:]
 
 
@@ -212,4 +212,4 @@ def test_a_mask_on_an_image_that_is_turned(tmp_path: Path) -> None:
     sitk.WriteImage(mask, str(place / "labels" / "case0.nii.gz"))
     _, found = checked(place)
     assert found.usable == ()
-    assert "mask and image lie up to" in said(found, "error")["case0.nii.gz"]
+    assert "mask and image lie up to" in problems_of(found, "error")["case0.nii.gz"]

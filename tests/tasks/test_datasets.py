@@ -26,8 +26,8 @@ from modelsgenesis.tasks.task import NoCaseError
 
 def describe(place: Path, **changes: Any) -> Path:
     """Change entries of a data set's description; None takes one out."""
-    said = read_json(place / "dataset.json") | changes
-    write_json(place / "dataset.json", {name: value for name, value in said.items() if value is not None})
+    description = read_json(place / "dataset.json") | changes
+    write_json(place / "dataset.json", {name: value for name, value in description.items() if value is not None})
     return place
 
 
@@ -39,19 +39,19 @@ def make_decathlon(place: Path, *, cases: int = 2) -> Path:
         write_mask(place / "labelsTr" / f"BRATS_{number:03d}.nii.gz")
     write_volumes(place / "imagesTs" / "BRATS_900.nii.gz", [make_ct(7, SIZE)] * 2)
     names = [f"BRATS_{number:03d}.nii.gz" for number in range(cases)]
-    said = {
+    description = {
         "name": "BRATS",
         "modality": {"0": "FLAIR", "1": "t1gd"},
         "labels": {"0": "background", "1": "edema", "2": "tumour"},
         "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names],
         "test": ["./imagesTs/BRATS_900.nii.gz"],
     }
-    write_json(place / "dataset.json", said)
+    write_json(place / "dataset.json", description)
     return place
 
 
 def test_nnunet_cases_have_all_their_channels(tmp_path: Path) -> None:
-    """Channels come in order, each with the modality its name tells; the background is no label."""
+    """Channels come in order, each with the modality its name means; the background is no label."""
     task = folder(make_nnunet(tmp_path / "Dataset007_Liver", channels=("CT", "PET")))
     assert task.name == "Dataset007_Liver"
     assert task.target.labels == (Label("liver", (1,)), Label("tumour", (2,)))
@@ -159,8 +159,8 @@ def test_decathlon_of_one_channel_is_read(tmp_path: Path) -> None:
     write_image(tmp_path / "imagesTr" / "a.nii.gz")
     write_mask(tmp_path / "labelsTr" / "a.nii.gz")
     listed = [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}]
-    said = {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "Anterior", "2": "Posterior"}}
-    write_json(tmp_path / "dataset.json", said | {"training": listed})
+    description = {"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "Anterior", "2": "Posterior"}}
+    write_json(tmp_path / "dataset.json", description | {"training": listed})
     task = folder(tmp_path)
     assert task.target.names == ("Anterior", "Posterior")
     assert task.cases[0].images[0].index is None
@@ -239,7 +239,7 @@ def test_broken_description_is_refused(tmp_path: Path) -> None:
         folder(place)
 
 
-def test_data_set_without_cases_tells_why(tmp_path: Path) -> None:
+def test_data_set_without_cases_names_why(tmp_path: Path) -> None:
     """The error names the first problem and holds them all."""
     place = make_nnunet(tmp_path, cases=2)
     for number in range(2):

@@ -37,22 +37,24 @@ def entries() -> Entries:
 
 
 def make_chest14(
-    folder: Path, *, said: Entries | None = None, test: set[str] | None = None, without: tuple[str, ...] = ()
+    folder: Path, *, listed: Entries | None = None, test: set[str] | None = None, without: tuple[str, ...] = ()
 ) -> Path:
     """Write it as NIH does: two folders of images, the table with its empty last column, the two lists.
 
     The last quarter of the patients is the test; `without` names images that are listed and not there.
     """
-    said = entries() if said is None else said
-    test = {name for name in said if int(name[:8]) > 18} if test is None else test
-    for number, name in enumerate(said):
+    listed = entries() if listed is None else listed
+    test = {name for name in listed if int(name[:8]) > 18} if test is None else test
+    for number, name in enumerate(listed):
         if name not in without:
-            values = radiograph(number, ill=not said[name][0].startswith("No"), size=(36, 36))
+            values = radiograph(number, ill=not listed[name][0].startswith("No"), size=(36, 36))
             part = "images_001" if number % 2 else "images_002"
             write_picture(folder / part / "images" / name, values)
-    rows = [f"{name},{labels},0,{patient},058,M,PA,2682,2749,0.143,0.143," for name, (labels, patient) in said.items()]
+    rows = [
+        f"{name},{labels},0,{patient},058,M,PA,2682,2749,0.143,0.143," for name, (labels, patient) in listed.items()
+    ]
     (folder / "Data_Entry_2017.csv").write_text("\n".join([HEAD, *rows]) + "\n")
-    for name, some in (("train_val_list.txt", set(said) - test), ("test_list.txt", test)):
+    for name, some in (("train_val_list.txt", set(listed) - test), ("test_list.txt", test)):
         (folder / name).write_text("\n".join(sorted(some)))
     return folder
 
@@ -107,11 +109,11 @@ def test_papers_numbers_come_with_it(tmp_path: Path) -> None:
     assert published.metric == "auc"
 
 
-def test_taught_predicted_and_scored(tmp_path: Path) -> None:
+def test_trained_predicted_and_scored(tmp_path: Path) -> None:
     """Fourteen probabilities a picture that need not sum to 1; the score is the mean of fourteen AUCs."""
     folder = make_chest14(tmp_path / "data")
-    asked = {"steps": 3, "batch_size": 4, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
-    run = mg.finetune(folder, tmp_path / "run", task="dxc", **asked)
+    options = {"steps": 3, "batch_size": 4, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
+    run = mg.finetune(folder, tmp_path / "run", task="dxc", **options)
     mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
     lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert lines[0].split(",")[3:] == [f"p_{name}" for name in FINDINGS]
@@ -128,11 +130,11 @@ def test_taught_predicted_and_scored(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_single_images_costs_them_alone(tmp_path: Path) -> None:
     """Missing, unknown, contradictory, without a patient, in both lists, in none, in a list alone: each is named."""
-    said = entries()
-    said["00000001_001.png"] = ("Atelectasis|Lung Opacity", "1")
-    said["00000002_001.png"] = ("No Finding|Mass", "2")
-    said["00000003_001.png"] = ("Mass", "")
-    folder = make_chest14(tmp_path, said=said, without=("00000004_000.png",))
+    listed = entries()
+    listed["00000001_001.png"] = ("Atelectasis|Lung Opacity", "1")
+    listed["00000002_001.png"] = ("No Finding|Mass", "2")
+    listed["00000003_001.png"] = ("Mass", "")
+    folder = make_chest14(tmp_path, listed=listed, without=("00000004_000.png",))
     lists = {name: (folder / f"{name}_list.txt") for name in ("train_val", "test")}
     both = "00000005_000.png"
     lists["test"].write_text(f"{lists['test'].read_text()}\n{both}")
@@ -162,7 +164,7 @@ def test_patient_in_both_lists_is_kept_on_one_side(tmp_path: Path) -> None:
     assert not {case.patient for case in division.test} & {case.patient for case in division.train}
 
 
-def test_part_of_the_images_is_told_in_one_line(tmp_path: Path) -> None:
+def test_part_of_the_images_is_reported_in_one_line(tmp_path: Path) -> None:
     """Who has unpacked one of twelve archives is not shown a hundred thousand problems."""
     folder = make_chest14(tmp_path)
     for path in (folder / "images_002" / "images").iterdir():
@@ -173,7 +175,7 @@ def test_part_of_the_images_is_told_in_one_line(tmp_path: Path) -> None:
     assert problem.problem.startswith("of 24 images, the first is 00000001_000.png: it is listed, but")
 
 
-def test_same_name_twice_is_told(tmp_path: Path) -> None:
+def test_same_name_twice_is_reported(tmp_path: Path) -> None:
     """The first is taken."""
     folder = make_chest14(tmp_path)
     first = next((folder / "images_001" / "images").iterdir())

@@ -90,20 +90,20 @@ def test_hostile_rows_cost_themselves_alone(tmp_path: Path) -> None:
     task = mg.tasks.ecc(tmp_path)
     assert task.place == table
     assert [case.id for case in task.cases] == ["scan_2"]
-    told = [problem.problem for problem in task.problems]
+    problems = [problem.problem for problem in task.problems]
     for words in (
         "it is named, but it is not there", "(-5, 18, 30) mm lies outside", "places it at 20, here, 30", "inf",
         "has the label '2'", "is in fold '-1'", "row 9 names no image",
     ):  # fmt: skip
-        assert any(words in line for line in told), words
-    assert len(told) == len(hostile)
+        assert any(words in line for line in problems), words
+    assert len(problems) == len(hostile)
     with pytest.raises(DataError, match="has no column x, y, z"):
         mg.tasks.ecc(write_csv(tmp_path / "other.csv", {"image": "scan.nii.gz", "label": 1}))
     with pytest.raises(DataError, match="holds 2 tables"):
         mg.tasks.ecc(tmp_path)
 
 
-def test_network_is_taught_on_a_fold_less(tmp_path: Path) -> None:
+def test_network_is_trained_on_a_fold_less(tmp_path: Path) -> None:
     """One step; the test table holds the fold that was kept."""
     run = mg.finetune(
         make_table(tmp_path), tmp_path / "run", task="ecc,test_fold=0", cases=4, like="any", width=2, steps=1,

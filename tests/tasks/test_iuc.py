@@ -1,4 +1,4 @@
-"""A table of ultrasound frames: read, taught, predicted, scored; frames of a video stay together."""
+"""A table of ultrasound frames: read, trained on, predicted, scored; frames of a video stay together."""
 
 import json
 from pathlib import Path
@@ -41,11 +41,11 @@ def test_frames_of_one_video_stay_together(group: str, tmp_path: Path) -> None:
     assert {score.start: score.mean for score in task.published.scores}["Genesis Chest X-ray"] == 0.9499
 
 
-def test_taught_predicted_and_scored(tmp_path: Path) -> None:
+def test_trained_predicted_and_scored(tmp_path: Path) -> None:
     """The AUC is the mean over the views."""
     table = make_frames(tmp_path)
-    asked = {"steps": 3, "batch_size": 4, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
-    run = mg.finetune(table, tmp_path / "run", task="iuc", test=0.3, **asked)
+    options = {"steps": 3, "batch_size": 4, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
+    run = mg.finetune(table, tmp_path / "run", task="iuc", test=0.3, **options)
     mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
     scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=5, quiet=True)
     lines = json.loads((scores / "summary.json").read_text(encoding="utf-8"))["lines"]

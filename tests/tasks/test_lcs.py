@@ -65,15 +65,15 @@ def test_hostile_folders(tmp_path: Path) -> None:
     (root / "Training Batch 1" / "volume-7.nii").write_bytes(b"")
     task = mg.tasks.lcs(root)
     assert {"volume-100", "volume-7"}.isdisjoint(splits(task))
-    told = {problem.path.name: problem.problem for problem in task.problems}
-    assert told["volume-100.nii"] == "it has no segmentation-100"
-    assert "empty" in told["volume-7.nii"]
+    problems = {problem.path.name: problem.problem for problem in task.problems}
+    assert problems["volume-100.nii"] == "it has no segmentation-100"
+    assert "empty" in problems["volume-7.nii"]
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match=r"has neither volume-0\.nii nor dataset\.json"):
         mg.tasks.lcs(tmp_path / "none")
 
 
-def test_network_is_taught_liver_and_tumour_as_one(tmp_path: Path) -> None:
+def test_network_is_trained_on_liver_and_tumour_as_one(tmp_path: Path) -> None:
     """One step; its test table keeps what the values of the masks mean."""
     run = mg.finetune(
         make_lits(tmp_path / "lits", (0, 1, 115)), tmp_path / "run", task="lcs", like="any", width=2, steps=1,

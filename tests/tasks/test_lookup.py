@@ -12,12 +12,12 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.finetuning.config import make_config
 from modelsgenesis.finetuning.initialization import choose_initialization
-from modelsgenesis.tasks import Published, Task, find, names, read
+from modelsgenesis.tasks import Published, Task, find_reader, names, read
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.published import scores
 
 NOTHING: dict[str, dict[str, object]] = {
-    name: {} for name in ("reading", "plan", "layer_rates", "augmentation", "approach")
+    name: {} for name in ("reading", "plan", "layer_rates", "augmentation", "config")
 }  # fmt: skip
 
 
@@ -29,14 +29,14 @@ def make_decathlon(folder: Path, cases: int = 3) -> Path:
         write_mask(folder / "labelsTr" / f"hippocampus_{number:03d}.nii.gz")
         listed.append({part: f"./{place}Tr/hippocampus_{number:03d}.nii.gz" for part, place in (
             ("image", "images"), ("label", "labels"))})  # fmt: skip
-    said = {
+    description = {
         "name": "Hippocampus",
         "modality": {"0": "MRI"},
         "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
         "training": listed,
         "test": [],
     }
-    write_json(folder / "dataset.json", said)
+    write_json(folder / "dataset.json", description)
     return folder
 
 
@@ -50,8 +50,8 @@ def test_every_name_is_a_function_and_a_protocol() -> None:
     """Each can be called as mg.tasks.NAME, and says what papers did."""
     assert "hippocampus" in names()
     for name in names():
-        assert find(name) is getattr(mg.tasks, name)
-        assert find(name).__doc__
+        assert find_reader(name) is getattr(mg.tasks, name)
+        assert find_reader(name).__doc__
 
 
 def test_decathlon_hippocampus_is_read(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_strange_names_and_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(GenesisError, match=r"no task 'hipocampus'; there are: .*hippocampus"):
         read(tmp_path, task="hipocampus")
     with pytest.raises(GenesisError, match="no task 'folder'"):
-        find("folder")
+        find_reader("folder")
     with pytest.raises(GenesisError, match="has no setting 'folds=3'; it takes none"):
         read(tmp_path, task="hippocampus,folds=3")
     with pytest.raises(GenesisError, match="task hippocampus decides what its labels mean"):
@@ -104,9 +104,9 @@ def test_strange_names_and_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         read(tmp_path / "gone", task="hippocampus")
     with pytest.raises(GenesisError, match="cannot import nowhere"):
-        find("nowhere:task")
+        find_reader("nowhere:task")
     with pytest.raises(GenesisError, match="is no function that reads a Task"):
-        find("tests.tasks.test_lookup:NOTHING")
+        find_reader("tests.tasks.test_lookup:NOTHING")
 
 
 def test_task_from_outside_takes_settings(tmp_path: Path) -> None:

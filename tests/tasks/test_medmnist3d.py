@@ -66,7 +66,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         mg.tasks.medmnist3d(tmp_path / "organmnist3d.npz")
 
 
-def test_network_is_taught(tmp_path: Path) -> None:
+def test_network_is_trained(tmp_path: Path) -> None:
     """One step on whole volumes, 28 rounded up to what the network divides."""
     path = make_set(tmp_path, "synapsemnist3d", 2)
     run = mg.finetune(

@@ -127,7 +127,7 @@ def test_missing_subsets_cost_their_candidates_alone(tmp_path: Path) -> None:
     assert second.problem == f"2 series of the list are not there, the first {uid(3)}: 22 candidates"
 
 
-def test_hostile_rows_are_told_one_by_one(tmp_path: Path) -> None:
+def test_hostile_rows_are_reported_one_by_one(tmp_path: Path) -> None:
     """A place outside, a word for a number, a class of 2, a header without its voxels; the rest is read."""
     root = make_luna(tmp_path, range(8))
     good = dict(zip(("coordX", "coordY", "coordZ"), world((20, 20, 20)), strict=True))
@@ -144,9 +144,9 @@ def test_hostile_rows_are_told_one_by_one(tmp_path: Path) -> None:
     (root / "subset2" / f"{uid(2)}.raw").unlink()
     task = mg.tasks.ncc(root, candidates="candidates.csv", negatives=None)
     assert [case.id for case in task.cases] == [f"{uid(0)}_2", f"{uid(7)}_8"]
-    told = " | ".join(problem.problem for problem in task.problems)
+    problems = " | ".join(problem.problem for problem in task.problems)
     for words in ("lies outside the scan", "row 4 of the list says", "nan", "row 6 of the list says", "its voxels,"):
-        assert words in told
+        assert words in problems
 
 
 def test_what_is_no_luna_is_refused(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_what_is_no_luna_is_refused(tmp_path: Path) -> None:
         mg.tasks.ncc(make_luna(tmp_path / "luna", range(1)), negatives=-1)
 
 
-def test_network_is_taught_and_asked(luna: Path, tmp_path: Path) -> None:
+def test_network_is_trained_and_predicts(luna: Path, tmp_path: Path) -> None:
     """Fine-tuned as the paper says; its test table names the places, and predict and evaluate read them there."""
     run = mg.finetune(
         luna, tmp_path / "run", task="ncc,negatives=1", cases=6, like="any", width=2, steps=1, batch_size=2,

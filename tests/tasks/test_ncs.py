@@ -43,7 +43,7 @@ def edges(columns: slice, rows: slice) -> str:
 
 
 def roi(z: float, inside: str, inclusion: str = "TRUE") -> str:
-    """One outline on one slice."""
+    """One contour on one slice."""
     place = f"<imageZposition>{z * STEP_MM[2]:.6f}</imageZposition><imageSOP_UID>1.2.{z}</imageSOP_UID>"
     return f"<roi>{place}<inclusion>{inclusion}</inclusion>{inside}</roi>"
 
@@ -155,7 +155,7 @@ def test_readers_can_be_asked_for(lidc: Path) -> None:
 
 
 def test_holes_are_left_out(tmp_path: Path) -> None:
-    """An outline with inclusion FALSE goes around what is no nodule."""
+    """A contour with inclusion FALSE goes around what is no nodule."""
     hole = roi(5, edges(slice(23, 26), slice(32, 35)), "FALSE")
     make_patient(tmp_path, 1, [nodule(A, hole)])
     expected = np.zeros(SIZE, np.uint8)
@@ -182,7 +182,7 @@ def test_xmls_in_a_folder_of_their_own(lidc: Path, tmp_path: Path) -> None:
 
 
 def test_hostile_collections(tmp_path: Path) -> None:
-    """A broken XML, a series that is gone, one with slices missing, outlines beyond the scan; the rest goes on."""
+    """A broken XML, a series that is gone, one with slices missing, contours beyond the scan; the rest goes on."""
     for number in range(1, 6):
         make_patient(tmp_path, number, [nodule(A)])
     homes = {number: next(tmp_path.glob(f"LIDC-IDRI-{number:04d}/*/*")) for number in range(1, 6)}
@@ -195,17 +195,17 @@ def test_hostile_collections(tmp_path: Path) -> None:
     (homes[5] / "005.xml").write_text(xml(uid, [nodule((A[0], A[1], slice(40, 42)))]))
     task = mg.tasks.ncs(tmp_path)
     assert [case.patient for case in task.cases] == ["LIDC-IDRI-0001"]
-    told = {problem.path.name: problem.problem for problem in task.problems}
-    assert "cannot be read" in told["002.xml"]
-    assert told["003.xml"] == f"its series {homes[3].name} is not there"
-    assert "slices are missing" in told[homes[4].name]
-    assert "z = 80 mm lies beyond the scan" in told["005.xml"]
+    problems = {problem.path.name: problem.problem for problem in task.problems}
+    assert "cannot be read" in problems["002.xml"]
+    assert problems["003.xml"] == f"its series {homes[3].name} is not there"
+    assert "slices are missing" in problems[homes[4].name]
+    assert "z = 80 mm lies beyond the scan" in problems["005.xml"]
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no XML of readings"):
         mg.tasks.ncs(tmp_path / "none")
 
 
-def test_outlines_need_upright_axial_slices(tmp_path: Path) -> None:
+def test_contours_need_upright_axial_slices(tmp_path: Path) -> None:
     """Of a tilted gantry they would lie elsewhere once it is straightened."""
     home = make_patient(tmp_path, 1, [nodule(A)])
     make_patient(tmp_path, 2, [nodule(A)])
@@ -219,7 +219,7 @@ def test_outlines_need_upright_axial_slices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("steps_mm", "degrees"), [((2.0, 2.6), 0.0), ((2.0, 2.0), 7.0)])
-def test_outlines_find_their_slices(tmp_path: Path, steps_mm: tuple[float, float], degrees: float) -> None:
+def test_contours_find_their_slices(tmp_path: Path, steps_mm: tuple[float, float], degrees: float) -> None:
     """By where each slice lies: the mean step, or the height above tilted slices, misses those at the end."""
     home = make_patient(tmp_path, 1, [""])
     for file in home.glob("*.dcm"):
@@ -241,17 +241,17 @@ def test_outlines_find_their_slices(tmp_path: Path, steps_mm: tuple[float, float
     assert mask_of(task, 0).sum() == 3 * 10 * 8
 
 
-def test_outlines_of_another_scan_are_refused(lidc: Path) -> None:
+def test_contours_of_another_scan_are_refused(lidc: Path) -> None:
     """A table that names the XML of another series, or none."""
     first, last = (next(lidc.glob(f"LIDC-IDRI-{number}/*/*")) for number in ("0001", "1012"))
     wrong = one_source(Path(f"{first}#{last / '1012.xml'}"), lidc)
-    with pytest.raises(UnreadableError, match="outlines of another scan"):
+    with pytest.raises(UnreadableError, match="contours of another scan"):
         read_volume(wrong)
     with pytest.raises(UnreadableError, match="is not there, or not of a DICOM series"):
         one_source(Path(f"{first}#{first / 'gone.xml'}"), lidc)
 
 
-def test_network_is_taught_and_scored(lidc: Path, tmp_path: Path) -> None:
+def test_network_is_trained_and_scored(lidc: Path, tmp_path: Path) -> None:
     """One step; the test table names series and XML, and the cubes are predicted and scored from there."""
     run = mg.finetune(
         lidc, tmp_path / "run", task="ncs", cases=2, like="any", width=2, steps=1, batch_size=1, size=(32, 32, 32),

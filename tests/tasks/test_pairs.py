@@ -90,7 +90,7 @@ def test_only_empty_masks_are_refused(tmp_path: Path) -> None:
         folder(place)
 
 
-def test_no_readable_mask_tells_why(tmp_path: Path) -> None:
+def test_no_readable_mask_names_why(tmp_path: Path) -> None:
     """An image taken for a mask is the first problem."""
     place = make_pairs(tmp_path, cases=0)
     write_image(place / "images" / "a.nii.gz")

@@ -54,7 +54,7 @@ def ids(division: CaseSplit) -> dict[str, set[str]]:
 def test_every_case_has_one_role_and_every_patient_too(
     num: int, of_patient: int, test: float, val: int, seed: int
 ) -> None:
-    """Whatever is asked, nobody is on two sides and nothing is lost."""
+    """Whatever the options, nobody is on two sides and nothing is lost."""
     task = make_task(num, of_patient=of_patient)
     division = split_cases(task, cases=6, test=test, val=val, seed=seed)
     roles = [role for role, _ in division.roles()]
@@ -92,14 +92,14 @@ def test_few_cases_have_every_class() -> None:
 
 
 def test_validation_is_spared_when_cases_are_few() -> None:
-    """None of 29, a tenth of 30 and more; or as many as asked."""
+    """None of 29, a tenth of 30 and more; or as many as wanted."""
     assert len(split_cases(make_task(40), cases=29).val) == 0
     assert len(split_cases(make_task(40), cases=30).val) == 3
     assert len(split_cases(make_task(40), cases=10, val=4).val) == 4
 
 
 def test_declared_splits_are_kept() -> None:
-    """The makers' test cases are always held out; their validation cases validate unless a budget is asked."""
+    """The makers' test cases are always held out; their validation cases validate unless a budget is given."""
     task = make_task(40, splits=("train", "val", "test", "train"))
     whole, few = split_cases(task), split_cases(task, cases=5)
     assert (len(whole.train), len(whole.val), len(whole.test)) == (20, 10, 10)
@@ -138,10 +138,10 @@ def test_folds_have_every_class_alike(classes: int, folds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
-        ({"cases": 41}, "41 labelled cases asked for; 40 of 40"),
-        ({"cases": 0}, "0 labelled cases asked for"),
+        ({"cases": 41}, "41 labelled cases wanted; 40 of 40"),
+        ({"cases": 0}, "0 labelled cases wanted"),
         ({"cases": 3, "fraction": 0.5}, "give one"),
         ({"fraction": 1.5}, r"fraction in \(0, 1\]"),
         ({"test": 1.0}, r"test must be in \[0, 1\)"),
@@ -149,10 +149,10 @@ def test_folds_have_every_class_alike(classes: int, folds: int) -> None:
         ({"val": -1}, "val must be 0 or more"),
     ],
 )
-def test_what_makes_no_sense_is_refused(asked: dict[str, float], message: str) -> None:
+def test_what_makes_no_sense_is_refused(options: dict[str, float], message: str) -> None:
     """In one line that says what was given."""
     with pytest.raises(DataError, match=message):
-        split_cases(make_task(40), **asked)  # type: ignore[arg-type]
+        split_cases(make_task(40), **options)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="use 2 to 40"):
         cross_validation_splits(split_cases(make_task(40)), 41)
 

@@ -244,7 +244,7 @@ def test_patient_stays_in_one_split(tmp_path: Path) -> None:
 BAD: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "no labels": (["", ""], {}, "no row has a label in column label"),
     "missing column": (["a", "b"], {"label": "grade"}, "no column 'grade'; its columns are image, label"),
-    "masks asked of classes": (["a", "b"], {"kind": "segmentation"}, "names no masks"),
+    "masks wanted of classes": (["a", "b"], {"kind": "segmentation"}, "names no masks"),
     "a text among numbers": (["1", "x"], {"kind": "regression"}, "x in a column of numbers"),
     "classes that overlap": ([1, 5], {"classes": {"low": "<3", "small": "<2"}}, "'1' is both low and small"),
     "a class of nothing": ([1, 5], {"classes": {"low": "<3", "high": ">9"}}, r"no row is high \(>9\)"),
@@ -256,11 +256,11 @@ BAD: dict[str, tuple[list[Any], dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_labels_that_make_no_sense_are_refused(tmp_path: Path, name: str) -> None:
     """The error says what is there and what to do."""
-    labels, asked, words = BAD[name]
+    labels, options, words = BAD[name]
     image = write_image(tmp_path / "i.nrrd").name
     table = write_csv(tmp_path / "t.csv", *({"image": image, "label": label} for label in labels))
     with pytest.raises(DataError, match=words):
-        folder(table, **asked)
+        folder(table, **options)
 
 
 def test_labels_beside_zero_and_one_are_refused(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_tables_of_another_form_are_refused(tmp_path: Path) -> None:
         folder(tmp_path / "t.csv")
 
 
-def test_table_without_any_image_tells_why(tmp_path: Path) -> None:
+def test_table_without_any_image_names_why(tmp_path: Path) -> None:
     """Every image is gone: the first one is named."""
     with pytest.raises(NoCaseError, match=r"gone.nii.gz: it is named, but it is not there"):
         folder(write_csv(tmp_path / "t.csv", {"image": "gone.nii.gz", "label": "a"}))

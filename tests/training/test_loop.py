@@ -50,11 +50,11 @@ class Broken(Genesis):
 
 
 class Grey(Genesis):
-    """A learner that answers one grey value."""
+    """A learner that predicts one grey value."""
 
-    def answer(self, batch: Batch) -> torch.Tensor:
+    def predict(self, batch: Batch) -> torch.Tensor:
         """Half grey everywhere."""
-        return super().answer(batch) * 0 + 0.5
+        return super().predict(batch) * 0 + 0.5
 
 
 class Unranked(Genesis):
@@ -152,8 +152,8 @@ def test_workers_do_not_change_the_weights(tmp_path: Path) -> None:
     assert torch.equal(weights(runs[0]), weights(runs[1]))
 
 
-def test_channels_last_changes_how_weights_lie_and_not_what_they_answer() -> None:
-    """Every convolution lies channels last, and answers and gradients are those of channels first."""
+def test_channels_last_changes_how_weights_lie_and_not_what_they_predict() -> None:
+    """Every convolution lies channels last, and predictions and gradients are those of channels first."""
     torch.manual_seed(0)
     first, x = UNet3D(width=4, norm="instance").double(), torch.rand(2, 1, 16, 16, 16, dtype=torch.float64)
     last = copy.deepcopy(first)
@@ -161,10 +161,10 @@ def test_channels_last_changes_how_weights_lie_and_not_what_they_answer() -> Non
     wide = [parameter for parameter in last.parameters() if parameter.dim() == 5 and min(parameter.shape[:2]) > 1]
     assert wide
     assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in wide)
-    answers = [network(x) for network in (first, last)]
-    torch.testing.assert_close(answers[1], answers[0])
-    for answer in answers:
-        answer.square().mean().backward()
+    predictions = [network(x) for network in (first, last)]
+    torch.testing.assert_close(predictions[1], predictions[0])
+    for prediction in predictions:
+        prediction.square().mean().backward()
     for here, there in zip(first.parameters(), last.parameters(), strict=True):
         torch.testing.assert_close(there.grad, here.grad)
 

@@ -190,8 +190,8 @@ def without_mark(manner: Manner) -> Manner:
     return unmarked
 
 
-def answers(status: int, body: bytes = b"", kind: str = "text/plain", **headers: object) -> Manner:
-    """Give one answer."""
+def response(status: int, body: bytes = b"", kind: str = "text/plain", **headers: object) -> Manner:
+    """Give one response."""
 
     def manner(handler: Handler) -> None:
         handler.head(status, Content_Type=kind, Content_Length=len(body), **headers)

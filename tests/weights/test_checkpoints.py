@@ -95,8 +95,8 @@ def test_trusted_file_is_unpickled_in_another_process(tmp_path: Path, capsys: py
     assert torch.equal(read["state_dict"]["layer.weight"], CONTENT["state_dict"]["layer.weight"])  # type: ignore[index]
     assert read["kept"].tolist() == [0, 1, 2]
     assert (read["epoch"], read["shape"]) == (3, 2.0)
-    told = " ".join(capsys.readouterr().err.split())
-    assert "asks for numpy._core.multiarray._reconstruct, numpy.ndarray, subprocess.call; trusted" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "asks for numpy._core.multiarray._reconstruct, numpy.ndarray, subprocess.call; trusted" in printed
     assert (tmp_path / "who").read_text().strip() != str(os.getpid())
 
 

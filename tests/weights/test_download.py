@@ -1,4 +1,4 @@
-"""Files arrive whole and checked over bad lines; what cannot be had is said in words."""
+"""Files arrive whole and checked over bad lines; what cannot be had is explained in words."""
 
 import shutil
 import ssl
@@ -13,11 +13,11 @@ from tests.weights.servers import (
     Handler,
     Manner,
     Server,
-    answers,
     breaks_off,
     claims,
     ignores_range,
     in_chunks,
+    response,
     sends_other_range,
     serving,
     stalls,
@@ -211,9 +211,9 @@ def test_less_than_known_is_a_broken_line(server: Server, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "manner",
     [
-        answers(200, b"<html><body>Sign in</body></html>", "text/html; charset=utf-8"),
-        answers(200, b"\n<!DOCTYPE html><p>Sign in", "application/octet-stream"),
-        answers(200, b'{"error": "gone"}', "application/json"),
+        response(200, b"<html><body>Sign in</body></html>", "text/html; charset=utf-8"),
+        response(200, b"\n<!DOCTYPE html><p>Sign in", "application/octet-stream"),
+        response(200, b'{"error": "gone"}', "application/json"),
     ],
 )
 def test_page_in_place_of_weights_is_refused(server: Server, tmp_path: Path, manner: Manner) -> None:
@@ -228,7 +228,7 @@ def test_page_in_place_of_weights_is_refused(server: Server, tmp_path: Path, man
 def test_pointer_of_git_is_refused(server: Server, tmp_path: Path) -> None:
     """Some addresses give 130 bytes in place of the file; nothing of them stays."""
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:62de\nsize 152639120\n"
-    server.manners.append(answers(200, pointer))
+    server.manners.append(response(200, pointer))
     with pytest.raises(WeightsError, match="Git's pointer"):
         download(server.url, tmp_path / "weights.pt", patience=HASTE)
     assert left_in(tmp_path) == set()
@@ -248,7 +248,7 @@ def test_pointer_of_git_is_refused(server: Server, tmp_path: Path) -> None:
 )
 def test_refusals_are_said_in_words_and_not_repeated(server: Server, tmp_path: Path, status: int, words: str) -> None:
     """Another try would bring the same answer."""
-    server.manners.append(answers(status))
+    server.manners.append(response(status))
     with pytest.raises(WeightsError, match=words):
         download(server.url, tmp_path / "weights.pt", patience=HASTE)
     assert len(server.asked) == 1
@@ -256,16 +256,16 @@ def test_refusals_are_said_in_words_and_not_repeated(server: Server, tmp_path: P
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
     """After the pause that it asks for."""
-    server.manners.extend([answers(503), answers(429, Retry_After="0")])
+    server.manners.extend([response(503), response(429, Retry_After="0")])
     assert download(server.url, tmp_path / "weights.pt", patience=HASTE) == SHA256
-    server.manners.extend([answers(503)] * 3)
+    server.manners.extend([response(503)] * 3)
     with pytest.raises(WeightsError, match="the server answers 503"):
         download(server.url, tmp_path / "again.pt", patience=HASTE)
 
 
 def test_empty_file_is_none(server: Server, tmp_path: Path) -> None:
     """Nothing, stated as such, may be a server that starts; it is asked again, and never taken for weights."""
-    server.manners.extend([answers(200)] * 3)
+    server.manners.extend([response(200)] * 3)
     with pytest.raises(WeightsError, match="the server sent nothing; the same command starts anew"):
         download(server.url, tmp_path / "weights.pt", patience=HASTE)
     assert not (tmp_path / "weights.pt").exists()
@@ -275,12 +275,12 @@ def test_patience_waits_longer_from_try_to_try(monkeypatch: pytest.MonkeyPatch) 
     """It doubles up to a minute, and a server that asks for an hour gets that minute too."""
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
-    for tries, asked_s in [(1, 0.0), (2, 0.0), (3, 0.0), (9, 0.0), (1, 7.0), (1, 3600.0)]:
-        Patience(pause_s=1.0).wait(tries, asked_s)
+    for tries, requested_s in [(1, 0.0), (2, 0.0), (3, 0.0), (9, 0.0), (1, 7.0), (1, 3600.0)]:
+        Patience(pause_s=1.0).wait(tries, requested_s)
     assert waited == [1.0, 2.0, 4.0, 60.0, 7.0, 60.0]
 
 
-def test_no_server_is_said_at_once(tmp_path: Path) -> None:
+def test_no_server_is_reported_at_once(tmp_path: Path) -> None:
     """Nobody answers at the port: no use trying again before anything has come."""
     with serving() as gone:
         url = gone.url
@@ -288,7 +288,7 @@ def test_no_server_is_said_at_once(tmp_path: Path) -> None:
         download(url, tmp_path / "weights.pt", patience=Patience(pause_s=60))
 
 
-def test_unknown_name_is_said_at_once(tmp_path: Path) -> None:
+def test_unknown_name_is_reported_at_once(tmp_path: Path) -> None:
     """Offline, or a name that is none."""
     with pytest.raises(WeightsError, match=r"the name no-such-host\.invalid is not known here"):
         download("http://no-such-host.invalid/weights.pt", tmp_path / "weights.pt", patience=Patience(pause_s=60))
@@ -360,8 +360,10 @@ def encrypted(server: Server, tmp_path: Path) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("makes its certificate with openssl, which is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    asked = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([*asked.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -383,7 +385,7 @@ def test_encrypted_line_does_not_lead_to_an_open_one(
     url = server.url.replace("http:", "https:")
     assert download(url, tmp_path / "weights.pt", patience=HASTE) == SHA256
     with serving() as other:
-        server.manners.append(answers(302, Location=other.url))
+        server.manners.append(response(302, Location=other.url))
         with pytest.raises(WeightsError, match="which is not encrypted; not followed"):
             download(url, tmp_path / "again.pt", patience=HASTE)
         assert other.asked == []
@@ -392,7 +394,7 @@ def test_encrypted_line_does_not_lead_to_an_open_one(
 def test_redirection_is_followed_with_its_range(server: Server, tmp_path: Path) -> None:
     """Hubs send on to where the bytes lie."""
     with serving() as other:
-        server.manners.extend([answers(302, Location=other.url)] * 2)
+        server.manners.extend([response(302, Location=other.url)] * 2)
         other.manners.append(breaks_off(100_000))
         assert download(server.url, tmp_path / "weights.pt", patience=HASTE) == SHA256
         assert other.ranges == [None, "bytes=100000-"]

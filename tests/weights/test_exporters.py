@@ -1,4 +1,4 @@
-"""Exports: tensors that load elsewhere, ONNX files that answer as PyTorch does, at any size."""
+"""Exports: tensors that load elsewhere, ONNX files that predict as PyTorch does, at any size."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from modelsgenesis.nets import Classifier, Network, ResidualUNet, UNet3D
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
-from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, compare
+from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, largest_difference
 from modelsgenesis.weights.files import save_network
 from modelsgenesis.weights.loading import load_weights
 
@@ -113,9 +113,9 @@ def test_exported_state_dict_with_another_description_is_refused(tmp_path: Path)
     """One line that names the file; without a description it is a file of another program."""
     (tmp_path / "out").mkdir()
     out = find_exporter("torch").export(saved(tmp_path / "a.safetensors", make("pre-trained")), tmp_path / "out")
-    told = json.loads((out / "config.json").read_text())
-    told["network"]["arguments"]["width"] = 3
-    (out / "config.json").write_text(json.dumps(told))
+    notes = json.loads((out / "config.json").read_text())
+    notes["network"]["arguments"]["width"] = 3
+    (out / "config.json").write_text(json.dumps(notes))
     with pytest.raises(WeightsError, match=r"model.pt: is not the network that config.json beside it describes"):
         mg.load(out)
     (out / "config.json").write_text("{}")
@@ -142,7 +142,7 @@ FAST = ("pre-trained",)  # the rest are marked slow: tracing takes ten seconds a
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in NETWORKS]
 )
-def test_onnx_answers_as_torch_does_at_any_size_and_batch(tmp_path: Path, name: str) -> None:
+def test_onnx_predicts_as_torch_does_at_any_size_and_batch(tmp_path: Path, name: str) -> None:
     """The network and its encoder, to 1e-4, on sizes and batches that were not traced; the file describes itself."""
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     network = make(name)
@@ -156,49 +156,51 @@ def test_onnx_answers_as_torch_does_at_any_size_and_batch(tmp_path: Path, name: 
     for batch, strides in ((1, (5, 2, 3)), (2, (2, 3, 2)), (3, (3, 4, 2))):
         images = images_for(network, batch, *strides)
         with torch.no_grad():
-            answer, features = network(images), backbone.encode(images)
-        close(whole.run(None, {"image": images.numpy()}), [answer])
+            prediction, features = network(images), backbone.encode(images)
+        close(whole.run(None, {"image": images.numpy()}), [prediction])
         close(encoder.run(None, {"image": images.numpy()}), features)
     for part in ("model", "encoder"):
         model = onnx.load(out / f"{part}.onnx")
         onnx.checker.check_model(model, full_check=True)
         assert {entry.domain: entry.version for entry in model.opset_import}[""] == OPSET
         (entry,) = model.metadata_props
-        told = json.loads(entry.value)
-        assert rebuild(told["notes"]["target"]) == ORGANS
-        assert rebuild(told["notes"]["reading"]) == Reading(Percentiles(), (1.0, 2.0, 3.0))
+        notes = json.loads(entry.value)
+        assert rebuild(notes["notes"]["target"]) == ORGANS
+        assert rebuild(notes["notes"]["reading"]) == Reading(Percentiles(), (1.0, 2.0, 3.0))
     checked = json.loads((out / "config.json").read_text())["checked"]["greatest_difference"]
     assert max(checked.values()) <= TOLERANCE
 
 
-def close(answers: list[np.ndarray], expected: list[torch.Tensor]) -> None:
-    """To 1e-4, and the answer is not one number everywhere."""
-    assert len(answers) == len(expected)
-    for answer, wanted in zip(answers, expected, strict=True):
-        np.testing.assert_allclose(answer, wanted.numpy(), atol=1e-4, rtol=0)
+def close(predictions: list[np.ndarray], expected: list[torch.Tensor]) -> None:
+    """To 1e-4, and the prediction is not one number everywhere."""
+    assert len(predictions) == len(expected)
+    for prediction, wanted in zip(predictions, expected, strict=True):
+        np.testing.assert_allclose(prediction, wanted.numpy(), atol=1e-4, rtol=0)
         assert wanted.std() > 1e-6
 
 
 def test_onnx_refuses_a_norm_that_follows_the_batch(tmp_path: Path) -> None:
-    """What it answers depends on the company; the way out is named."""
+    """What it predicts depends on the company; the way out is named."""
     path = saved(tmp_path / "a.safetensors", UNet3D(width=1, norm="batch_stats"))
     with pytest.raises(WeightsError, match=r"norm batch_stats.*genesis weights recalibrate"):
         find_exporter("onnx").export(path, tmp_path)
 
 
-def test_onnx_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+def test_onnx_that_predicts_otherwise_is_refused(tmp_path: Path) -> None:
     """A file that hands images back is no network that restores them."""
     onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    image, answer = (
+    image, prediction = (
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["b", 1, "x", "y", "z"])
         for name in ("image", "answer")
     )
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["image"], ["answer"])], "g", [image], [answer])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["image"], ["answer"])], "g", [image], [prediction]
+    )
     opset = onnx.helper.make_opsetid("", OPSET)
     onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "model.onnx")
     network = make("pre-trained")
-    with pytest.raises(WeightsError, match=r"model.onnx: onnxruntime's answers are up to \S+ from PyTorch's"):
-        compare(tmp_path / "model.onnx", network, network)
+    with pytest.raises(WeightsError, match=r"model.onnx: onnxruntime's outputs are up to \S+ from PyTorch's"):
+        largest_difference(tmp_path / "model.onnx", network, network)
 
 
 def test_given_knows_what_its_file_says(tmp_path: Path) -> None:
@@ -219,8 +221,8 @@ def test_no_path_travels(tmp_path: Path, to: str) -> None:
     out = find_exporter(to).export(path, tmp_path / "out")
     for file in out.iterdir():
         assert not any(word in file.read_bytes() for word in (b"/home/me", b"rooms/mine", bytes(tmp_path)))
-    told = json.loads((out / "config.json").read_text())["notes"]
-    assert told == {"from": "w.pt", "recipe": {"file": "plans.json", "cubes": {"size": [8, 8, 8]}}}
+    notes = json.loads((out / "config.json").read_text())["notes"]
+    assert notes == {"from": "w.pt", "recipe": {"file": "plans.json", "cubes": {"size": [8, 8, 8]}}}
 
 
 def test_unknown_format_lists_the_known() -> None:

@@ -43,9 +43,9 @@ def test_first_download_is_recorded_beside_the_file(entry: Entry, tmp_path: Path
     path = fetch(entry, tmp_path / "weights", patience=HASTE)
     assert path == tmp_path / "weights" / "some-net.pt"
     assert path.read_bytes() == CONTENT
-    said = json.loads((tmp_path / "weights" / "some-net.json").read_text())
-    assert said["fetched"].endswith("+00:00")
-    assert {name: said[name] for name in ("url", "sha256", "size", "checked", "licence", "citation")} == {
+    note = json.loads((tmp_path / "weights" / "some-net.json").read_text())
+    assert note["fetched"].endswith("+00:00")
+    assert {name: note[name] for name in ("url", "sha256", "size", "checked", "licence", "citation")} == {
         "url": entry.url,
         "sha256": SHA256,
         "size": len(CONTENT),
@@ -123,7 +123,7 @@ def test_weights_in_the_package_are_not_copied(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(registry, "BOX", tmp_path / "box")
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "genesis-small-ct.safetensors").write_bytes(b"weights")
-    path = fetch(registry.find("genesis-small-ct"), tmp_path / "weights", patience=HASTE)
+    path = fetch(registry.find_entry("genesis-small-ct"), tmp_path / "weights", patience=HASTE)
     assert path == tmp_path / "box" / "genesis-small-ct.safetensors"
     assert not (tmp_path / "weights").exists()
 

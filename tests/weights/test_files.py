@@ -65,7 +65,7 @@ def test_folder_of_folds_names_them(file: Path) -> None:
     ids=["unet-2d", "residual"],
 )
 def test_saved_classifier_rebuilds_with_the_backbone_it_is_built_on(backbone: Backbone, tmp_path: Path) -> None:
-    """The header describes a network in a network; every tensor and answer comes back, the decoder's too."""
+    """The header describes a network in a network; every tensor and prediction comes back, the decoder's too."""
     classifier = Classifier(backbone, 3, hidden=5, dropout=0.2)
     save_network(tmp_path / "model.safetensors", classifier)
     loaded = mg.load(tmp_path)

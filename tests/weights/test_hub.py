@@ -43,7 +43,7 @@ def exported(tmp_path: Path) -> Path:
 
 
 def test_what_goes_up_comes_down_the_same(exported: Path, there: Hub, tmp_path: Path) -> None:
-    """Card and weights; the certificate, which names paths of this machine, stays."""
+    """Card and weights; the provenance, which names paths of this machine, stays."""
     address = hub.push(exported, "lab/chest", endpoint=there.url, token=TOKEN)
     assert address == f"{there.url}/lab/chest/commit/1"
     assert set(there.repos["lab/chest"]) == {"README.md", "model.safetensors"}

@@ -1,4 +1,4 @@
-"""A network of batch statistics becomes one whose answers do not depend on the company of a cube."""
+"""A network of batch statistics becomes one whose predictions do not depend on the company of a cube."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets import ResidualUNet, UNet3D
 from modelsgenesis.nets.norms import BatchNorm
-from modelsgenesis.weights.recalibrating import Difference, compare, recalibrate
+from modelsgenesis.weights.recalibrating import Difference, compare_networks, recalibrate
 
 
 def cubes(num: int, seed: int = 0) -> Tensor:
@@ -18,7 +18,7 @@ def cubes(num: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture
 def network() -> UNet3D:
-    """A small network of batch statistics, with weights that make its answers differ."""
+    """A small network of batch statistics, with weights that make its predictions differ."""
     torch.manual_seed(0)
     network = UNet3D(width=2, norm="batch_stats")
     for parameter in network.parameters():
@@ -31,13 +31,13 @@ def state(network: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def test_answers_no_longer_depend_on_the_batch(network: UNet3D) -> None:
+def test_predictions_no_longer_depend_on_the_batch(network: UNet3D) -> None:
     """Before they do, by far more than rounding."""
     new = recalibrate(network, cubes(24).split(8))
-    told = compare(network, new, cubes(6, seed=1))
-    assert told.before.largest > 0.05
-    assert told.before.mean > 0.005
-    assert told.after.largest < 1e-5
+    measured = compare_networks(network, new, cubes(6, seed=1))
+    assert measured.before.largest > 0.05
+    assert measured.before.mean > 0.005
+    assert measured.after.largest < 1e-5
     assert not new.training
     assert new.norm == "batch"
 
@@ -45,7 +45,7 @@ def test_answers_no_longer_depend_on_the_batch(network: UNet3D) -> None:
 def test_nothing_is_changed_in_the_network_it_is_made_from(network: UNet3D) -> None:
     """Neither weights nor running statistics."""
     before = state(network)
-    compare(network, recalibrate(network, cubes(4).split(2)), cubes(2))
+    compare_networks(network, recalibrate(network, cubes(4).split(2)), cubes(2))
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert not network.training
 
@@ -77,23 +77,23 @@ def test_statistics_are_the_plain_means_over_the_batches(network: UNet3D) -> Non
     assert layer.momentum == 0.1
 
 
-def test_one_batch_gives_the_answers_of_that_batch(network: UNet3D) -> None:
-    """The new network answers as the old one does in that very company, but for the unbiased variance."""
+def test_one_batch_gives_the_predictions_of_that_batch(network: UNet3D) -> None:
+    """The new network predicts as the old one does in that very company, but for the unbiased variance."""
     batch = cubes(4)
     new = recalibrate(network, [batch])
-    told = compare(network, new, batch)
-    assert told.moved.largest < 0.02
-    assert told.moved.largest < told.before.largest / 10
+    measured = compare_networks(network, new, batch)
+    assert measured.moved.largest < 0.02
+    assert measured.moved.largest < measured.before.largest / 10
 
 
 def test_ordinary_batch_norm_can_be_recalibrated_too(network: UNet3D) -> None:
-    """For scans of another kind than it was taught on; alone or in a batch it answers the same all along."""
+    """For scans of another kind than it was trained on; alone or in a batch it predicts the same all along."""
     ordinary = UNet3D(width=2, norm="batch").eval()
     new = recalibrate(ordinary, cubes(8).split(4))
-    told = compare(ordinary, new, cubes(3, seed=1))
-    assert told.before.largest < 1e-5
-    assert told.after.largest < 1e-5
-    assert told.moved.mean > 1e-4
+    measured = compare_networks(ordinary, new, cubes(3, seed=1))
+    assert measured.before.largest < 1e-5
+    assert measured.after.largest < 1e-5
+    assert measured.moved.mean > 1e-4
 
 
 def test_networks_without_such_a_norm_are_refused() -> None:
@@ -108,7 +108,7 @@ def test_no_batch_and_no_numbers_are_refused(network: UNet3D) -> None:
     """A network without statistics, or with statistics that are no numbers, is never given back."""
     with pytest.raises(WeightsError, match="no batch was given"):
         recalibrate(network, [])
-    with pytest.raises(WeightsError, match="answers no numbers"):
+    with pytest.raises(WeightsError, match="predicts no numbers"):
         recalibrate(network, [cubes(2) * float("nan")])
 
 

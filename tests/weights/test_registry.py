@@ -10,7 +10,7 @@ import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights import registry, save_network
-from modelsgenesis.weights.registry import ENTRIES, find, resolve
+from modelsgenesis.weights.registry import ENTRIES, find_entry, resolve
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -29,13 +29,13 @@ def test_entry_says_all_that_a_user_must_know(entry: registry.Entry) -> None:
     assert entry.size is None or entry.size > 1_000_000
 
 
-def test_names_and_files_are_told_apart() -> None:
+def test_names_and_files_are_distinguished() -> None:
     """Several publishers call their file the same; here none overwrites another."""
     assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
     assert len({entry.file for entry in ENTRIES}) == len(ENTRIES)
-    assert find("openmind-resencl-mae").file == "openmind-resencl-mae.pth"
-    assert find("genesis-luna16-nnunet").file == "genesis-luna16-nnunet.model"
-    assert find("genesis-small-ct").file == "genesis-small-ct.safetensors"
+    assert find_entry("openmind-resencl-mae").file == "openmind-resencl-mae.pth"
+    assert find_entry("genesis-luna16-nnunet").file == "genesis-luna16-nnunet.model"
+    assert find_entry("genesis-small-ct").file == "genesis-small-ct.safetensors"
 
 
 def test_the_authors_weights_are_never_called_free() -> None:
@@ -48,9 +48,9 @@ def test_the_authors_weights_are_never_called_free() -> None:
 def test_unknown_name_offers_the_nearest() -> None:
     """A slip of the finger is named, nonsense gets the list."""
     with pytest.raises(WeightsError, match="no 'genesis-chest' in the registry; there are: genesis-chest-ct,"):
-        find("genesis-chest")
+        find_entry("genesis-chest")
     with pytest.raises(WeightsError, match=r"genesis-small-ct, .*imagenet-resnet50; genesis weights list shows all"):
-        find("?")
+        find_entry("?")
 
 
 def test_path_that_exists_wins_over_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +88,10 @@ def test_box_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_model_in_the_box_is_small_and_restores() -> None:
-    """At most 5 MB; it rebuilds by its name, and answers in [0, 1]; its card lies beside it."""
+    """At most 5 MB; it rebuilds by its name, and predicts in [0, 1]; its card lies beside it."""
     path = resolve("genesis-small-ct")
     assert path.stat().st_size < 5_000_000
     assert "Licence" in path.with_name("README.md").read_text()
     with torch.no_grad():
-        answer = mg.load("genesis-small-ct")(torch.rand(1, 1, 32, 32, 32))
-    assert 0 <= float(answer.min()) < float(answer.max()) <= 1
+        prediction = mg.load("genesis-small-ct")(torch.rand(1, 1, 32, 32, 32))
+    assert 0 <= float(prediction.min()) < float(prediction.max()) <= 1

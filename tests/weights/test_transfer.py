@@ -52,16 +52,16 @@ def image(network: Backbone, channels: int = 1) -> Tensor:
     return torch.rand(2, channels, *(16,) * network.axes)
 
 
-def test_network_for_a_task_is_of_the_same_kind_with_another_answer(kind: Callable[..., Backbone]) -> None:
+def test_network_for_a_task_is_of_the_same_kind_with_another_prediction(kind: Callable[..., Backbone]) -> None:
     """Class, width and depth are kept; channels, logits and deep supervision are the task's."""
     pretrained = trained(kind)
     network = network_for(pretrained, in_channels=3, out_channels=5)
     assert type(network) is type(pretrained)
     assert network.channels == pretrained.channels
-    answers = network.answers(image(network, 3))
-    assert len(answers) == (2 if isinstance(network, ResidualUNet) else 1)
-    assert all(answer.shape[1] == 5 for answer in answers)
-    assert any((answer < 0).any() for answer in answers)
+    predictions = network.predict_scales(image(network, 3))
+    assert len(predictions) == (2 if isinstance(network, ResidualUNet) else 1)
+    assert all(prediction.shape[1] == 5 for prediction in predictions)
+    assert any((prediction < 0).any() for prediction in predictions)
 
 
 def test_network_for_a_task_is_drawn_from_the_global_generator() -> None:
@@ -123,7 +123,7 @@ def test_first_channels_keep_their_weights_and_the_rest_start_at_zero(
     """Whatever the further channels show, the features are at first those of the old channels; and they can learn."""
     pretrained = trained(kind, in_channels=old)
     network = network_for(pretrained, in_channels=new, out_channels=2).eval()
-    transfer(pretrained, network, widen="first")
+    transfer(pretrained, network, adapt_channels="first")
     x = image(network, new)
     for ours, theirs in zip(network.encode(x), pretrained.encode(x[:, :old]), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5, rtol=1e-5)
@@ -138,7 +138,7 @@ def test_first_convolution_can_stay_random() -> None:
     pretrained = trained(KINDS["unet"])
     network = network_for(pretrained, in_channels=2, out_channels=2)
     drawn = [tensor.clone() for tensor in network.down[0][0].parameters()]  # type: ignore[union-attr,index]
-    loaded = transfer(pretrained, network, widen="random")
+    loaded = transfer(pretrained, network, adapt_channels="random")
     kept = network.down[0][0].parameters()  # type: ignore[union-attr,index]
     assert all(torch.equal(old, new) for old, new in zip(drawn, kept, strict=True))
     assert [row.tensor for row in loaded.rows if row.part == "encoder" and row.how == "random"] == [
@@ -174,9 +174,9 @@ def test_share_that_the_error_offers_is_enough() -> None:
     """What is printed is rounded down, so it works when it is typed."""
     pretrained, network = UNet3D(width=4, in_channels=1), UNet3D(width=4, in_channels=9)
     with pytest.raises(WeightsError) as caught:
-        transfer(pretrained, network, widen="random", least=1)
+        transfer(pretrained, network, adapt_channels="random", least=1)
     offered = float(str(caught.value).rpartition("least=")[2])
-    assert transfer(pretrained, network, widen="random", least=offered).shares["encoder"] >= offered > 0.9
+    assert transfer(pretrained, network, adapt_channels="random", least=offered).shares["encoder"] >= offered > 0.9
 
 
 def test_running_statistics_follow_their_weights() -> None:
@@ -192,7 +192,7 @@ def test_running_statistics_follow_their_weights() -> None:
     assert torch.equal(fresh.running_var, torch.ones(5))
 
 
-def test_other_norm_is_told() -> None:
+def test_other_norm_is_reported() -> None:
     """From batch to instance norm the statistics are unused; back, they are missing and start afresh."""
     batch, instance = UNet3D(width=4), UNet3D(width=4, norm="instance")
     assert "down.0.1.running_mean" in transfer(batch, instance).unused
@@ -214,7 +214,7 @@ def test_classifier_takes_the_encoder_and_keeps_the_decoder_for_a_third_task(kin
     assert torch.equal(backbone.decode(backbone.encode(x)), pretrained.decode(pretrained.encode(x)))
 
 
-def test_classifier_of_more_channels_is_widened_too() -> None:
+def test_classifier_of_more_channels_is_adapted_too() -> None:
     """The first convolution is found inside the classifier's backbone."""
     pretrained = trained(KINDS["residual"])
     classifier = Classifier(network_for(pretrained, in_channels=3, out_channels=1), 2, hidden=0)
@@ -243,7 +243,7 @@ def test_map_is_data_and_a_short_table() -> None:
     assert sum(numbers) == len(loaded.rows)
 
 
-def test_unknown_way_to_widen_is_refused() -> None:
+def test_unknown_way_to_adapt_channels_is_refused() -> None:
     """The ways there are are named."""
     with pytest.raises(ValueError, match="must be mean, first, random, got 'sum'"):
-        transfer(UNet3D(width=2), UNet3D(width=2), widen="sum")  # type: ignore[arg-type]
+        transfer(UNet3D(width=2), UNet3D(width=2), adapt_channels="sum")  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def make_image(size: tuple[int, ...]) -> Image:
 
 
 def measured(results: Results, name: str, work: Callable[[], Any]) -> Any:
-    """Seconds and peak memory of one answer, after one that warms up."""
+    """Seconds and peak memory of one prediction, after one that warms up."""
     work()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -54,8 +54,8 @@ def with_monai(image: Image, network: torch.nn.Module, patch: tuple[int, ...], d
 
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         whole = torch.from_numpy(image.scaled())[None].to(device)
-        answer = sliding_window_inference(whole, patch, 1, network, OVERLAP, mode="gaussian")
-        return answer.argmax(1)[0].to(torch.uint8).cpu().numpy()  # type: ignore[union-attr]
+        prediction = sliding_window_inference(whole, patch, 1, network, OVERLAP, mode="gaussian")
+        return prediction.argmax(1)[0].to(torch.uint8).cpu().numpy()  # type: ignore[union-attr]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.gpu.measuring import Results, Settings, store
 
 import modelsgenesis as mg
-from modelsgenesis.recipes import Recipe, find
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.training.logger import read_log
 
 KEPT = ("model.safetensors", "made.json", "recipe.json", "log.csv")
@@ -23,7 +23,7 @@ PROBE = 100  # steps that tell the speed
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run: its name, its store, what is taught and how."""
+    """A run: its name, its store, what is trained and how."""
 
     name: str
     store: str
@@ -44,7 +44,7 @@ RUNS = (
 
 def recipe_of(run: Run, tiny: bool) -> Recipe:
     """Its recipe, at the learning rate of the runs on a CPU."""
-    chosen = find(run.recipe).but(method=run.method)
+    chosen = find_recipe(run.recipe).but(method=run.method)
     size = (16, 16, 16) if tiny else run.size
     block = {"block": 8} if run.method == "mae" else {}
     return chosen.but(
@@ -85,10 +85,10 @@ def long_run(results: Results, settings: Settings, run: Run, share: float) -> No
         train(settings, run, into, steps)
     finally:
         timer.cancel()
-    tell(results, settings, run, into, steps)
+    summarise(results, settings, run, into, steps)
 
 
-def tell(results: Results, settings: Settings, run: Run, into: Path, steps: int) -> None:
+def summarise(results: Results, settings: Settings, run: Run, into: Path, steps: int) -> None:
     """What a run saw and how far it came; keep its files."""
     rows = read_log(into / "log.csv")
     last, recipe = rows[-1], recipe_of(run, settings.tiny)

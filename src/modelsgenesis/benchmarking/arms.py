@@ -16,7 +16,7 @@ from modelsgenesis.tasks import Task
 
 @dataclass(frozen=True)
 class Arm:
-    """A start to compare.
+    """An arm of a benchmark: a start to compare.
 
     Attributes:
         name: in tables.
@@ -46,14 +46,14 @@ def _arm(word: str) -> Arm:
     if word == SCRATCH or (word.startswith(f"{SCRATCH}:") and word.endswith("x")):
         factor = word[len(SCRATCH) + 1 : -1] or "1"
         if not factor.isdecimal() or int(factor) < 1:
-            raise GenesisError(f"{word}: say scratch:3x for a start from scratch with three times the updates")
+            raise GenesisError(f"{word}: give scratch:3x for a start from scratch with three times the updates")
         return Arm(word, SCRATCH, int(factor))
     name, equals, place = word.partition("=")
     return Arm(name if equals else Path(word).stem, place if equals else word)
 
 
 def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
-    """Understand budgets of labelled cases, rising; None is all.
+    """Parse the budgets of labelled cases, in rising order; None is all.
 
     Args:
         words: numbers, and "all".
@@ -66,22 +66,22 @@ def budgets_of(words: Sequence[str], num: int) -> list[int | None]:
         if word != ALL and not word.isdecimal():
             raise DataError(f"a budget is a number of cases, or {ALL}, got {word!r}")
         if word != ALL and not 1 <= int(word) < num:
-            raise DataError(f"{word} labelled cases asked for; {num} may be used, which {ALL} says")
+            raise DataError(f"{word} labelled cases wanted; {num} may be used, which is {ALL}")
         budgets.add(None if word == ALL else int(word))
     return sorted(budgets, key=lambda budget: num if budget is None else budget)
 
 
-def metric_of(asked: str | None, task: Task, patients: Sequence[str]) -> str:
-    """The metric to compare by: the one asked for, the published task's, or the usual one of its kind.
+def metric_of(wanted: str | None, task: Task, patients: Sequence[str]) -> str:
+    """The metric to compare by: the one given, the published task's, or the usual one of its kind.
 
     Args:
-        asked: its name, or None.
+        wanted: its name, or None.
         task: what is learned.
         patients: of each test case.
     Raises:
         DataError: evaluate gives no such metric, or neither more nor less of it is better.
     """
-    metric = asked or (task.published.metric if task.published else task.target.metric)
+    metric = wanted or (task.published.metric if task.published else task.target.metric)
     given = metrics_of(task.target, patients) if isinstance(task.target, TableTarget) else OF_MASKS
     if metric not in given:
         known = ", ".join(name for name in given if name not in NEITHER_IS_BETTER)

@@ -1,4 +1,4 @@
-"""What the runs of a benchmark say: its tables read again, and the arms compared."""
+"""The findings of a benchmark: its tables read again, and the arms compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from modelsgenesis.benchmarking.run_tables import CASES, PUBLISHED, RUNS
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import RESAMPLES, bootstrap_runs
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores, bootstrap_means
-from modelsgenesis.benchmarking.statistics.comparison import Comparison, compare
+from modelsgenesis.benchmarking.statistics.comparison import Comparison, compare_arms
 from modelsgenesis.benchmarking.statistics.few_seeds import scope_words
 from modelsgenesis.benchmarking.statistics.label_saving import LabelSaving, label_savings
 from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, tabulate
@@ -22,7 +22,7 @@ from modelsgenesis.metrics.titles import title_of
 
 @dataclass(frozen=True)
 class Findings:
-    """What the runs of one task and metric say.
+    """The results of the runs of one task and metric.
 
     Attributes:
         table: of the runs, the reference first.
@@ -54,12 +54,12 @@ class Findings:
 
     @property
     def scope(self) -> str:
-        """What the interval of a saving is over, in words."""
+        """What the interval of a saving covers, in words."""
         return scope_words(self.over_patients)
 
     @property
     def sign(self) -> float:
-        """-1 where less is better."""
+        """-1 where less of the metric is better, otherwise 1."""
         return 1.0 if more_is_better(self.table.metric) else -1.0
 
 
@@ -82,7 +82,7 @@ def read_findings(folder: Path) -> list[Findings]:
         higher = more_is_better(each.metric)
         several = len(each.arms) > 1
         resampled, why = _bootstrap(folder, each) if several else (None, "")
-        compared = compare(each, reference, bootstrap=resampled) if several else []
+        compared = compare_arms(each, reference, bootstrap=resampled) if several else []
         saved = label_savings(each, reference, higher_is_better=higher, bootstrap=resampled) if several else []
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
         found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric), why))
@@ -90,7 +90,7 @@ def read_findings(folder: Path) -> list[Findings]:
 
 
 def _bootstrap(folder: Path, table: Table) -> tuple[BootstrapScores | None, str]:
-    """The runs' scores on resampled patients, or why there are none."""
+    """Score the runs on resampled patients, or explain why that is not possible."""
     try:
         return bootstrap_means(table, resamples=RESAMPLES, seed=0) or bootstrap_runs(folder, table), ""
     except DataError as error:
@@ -98,7 +98,7 @@ def _bootstrap(folder: Path, table: Table) -> tuple[BootstrapScores | None, str]
 
 
 def is_longer(arm: str) -> bool:
-    """Whether it is scratch with more updates: no pre-training."""
+    """Whether an arm starts from scratch with more updates than the others."""
     return arm.startswith(f"{SCRATCH}:")
 
 

@@ -33,7 +33,7 @@ NETWORKS = {  # that a stage writes into its folder; any other file there may co
 
 @dataclass(frozen=True)
 class Hit:
-    """A reason not to trust a comparison.
+    """A reason not to trust a comparison, such as a test case that a network has seen.
 
     Attributes:
         arm: whose pre-training it is about.
@@ -67,13 +67,13 @@ class _TrainedOn:
     lost: tuple[str, ...] = ()
 
     def search(self, cases: Sequence[Case]) -> Iterator[tuple[Case, str]]:
-        """Find the test cases that are among it, each with the reason."""
+        """Find the test cases among these images, each with the reason."""
         for case in cases:
             for source in case.images:
                 try:
                     why = self._why(case, source)
                 except UnreadableError as error:
-                    why = f"its image cannot be read ({error.problem}), so nobody can tell whether it is {self.where}"
+                    why = f"its image cannot be read ({error.problem}), so nobody can know whether it is {self.where}"
                 if why:
                     yield case, why
 
@@ -84,7 +84,7 @@ class _TrainedOn:
             return f"the patient {case.patient or source.patient} is {self.where}"
         return (
             f"the same voxels, saved anew, are {self.where}"
-            if self.fingerprints.hold(_print_of(source.whole()))
+            if self.fingerprints.hold(_fingerprint_of(source.whole()))
             else ""
         )
 
@@ -121,7 +121,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
             trained_on = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
             hits += [Hit(arm, case.id, case.patient, why) for case, why in trained_on.search(cases)]
             doubts += trained_on.lost
-    hits += [Hit(arm, "", "", f"{why}, so nobody can tell whether it saw the test cases") for why in doubts]
+    hits += [Hit(arm, "", "", f"{why}, so nobody can know whether it saw the test cases") for why in doubts]
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
 
@@ -150,7 +150,7 @@ def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequ
 
 
 def _provenance_of(place: Path) -> Provenance | None:
-    """Of a folder its provenance; of a weights file its folder's, if that stage writes a file of this name."""
+    """Read the provenance of a folder, or of a weights file's folder if its stage writes a file of this name."""
     chain = lineage(place if place.is_dir() else place.parent)
     made = chain[0][1] if chain else None
     own = made is not None and (place.is_dir() or place.name in NETWORKS.get(made.verb, ()))
@@ -158,13 +158,13 @@ def _provenance_of(place: Path) -> Provenance | None:
 
 
 def _origins(made: Provenance) -> dict[str, str]:
-    """The inputs that say what a network saw before; of a fine-tuning not its cases, which its folder lists."""
+    """The inputs that a network was trained on before; of a fine-tuning not its cases, which its folder lists."""
     skipped = {"prepare": None, "finetune": 1}.get(made.verb, 0)
     return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
 
 
 def _scans_of(path: Path) -> _TrainedOn:
-    """What is known of a store's scans."""
+    """The hashes and fingerprints of a store's scans."""
     store = Store.open(path)
     salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
     patients = {scan.patient for scan in store.scans}
@@ -184,7 +184,7 @@ def _scans_of(path: Path) -> _TrainedOn:
 
 
 def _cases_of(path: Path) -> _TrainedOn:
-    """What is known of the cases that a run was fine-tuned on; its own table names them."""
+    """The hashes and fingerprints of the cases that a run was fine-tuned on; its own table names them."""
     rows, columns = read_table(path / CASES) if (path / CASES).is_file() else ([], [])
     rows = [row for row in rows if row["role"] in ("train", "val")]
     hashes, fingerprints, gone = set(), [], []
@@ -194,7 +194,7 @@ def _cases_of(path: Path) -> _TrainedOn:
                 if column == "image" or column.startswith("image_"):
                     source = with_modality(one_source(Path(row[column]), path), row["modality"])
                     hashes.add(_hash_of(source))
-                    fingerprints.append(_print_of(source.whole()))
+                    fingerprints.append(_fingerprint_of(source.whole()))
         except UnreadableError:
             gone.append(row["id"])
     patients = {row["patient"] for row in rows}
@@ -213,7 +213,7 @@ def _cases_of(path: Path) -> _TrainedOn:
 
 
 def _hash_of(source: Source) -> str:
-    """What tells one scan from another: its bytes, read once for all boxes and volumes of a file."""
+    """The identity of a scan: the hash of its bytes, read once for all boxes and volumes of a file."""
     scan = source.whole()
     return _hash_of_scan(scan if scan.array else replace(scan, index=None))
 
@@ -224,5 +224,5 @@ def _hash_of_scan(scan: Source) -> str:
 
 
 @functools.cache
-def _print_of(scan: Source) -> Fingerprint:
+def _fingerprint_of(scan: Source) -> Fingerprint:
     return fingerprint_of(fill_missing(read_volume(scan).values)[0])

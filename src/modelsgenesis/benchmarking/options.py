@@ -23,11 +23,11 @@ class BenchmarkOptions:
             all.
         seeds: How many runs each arm and budget has, with seeds 0, 1, 2 ...
         test: The share of the patients to test on, where the data declare no test cases.
-        allow: The arms that may have seen test cases, or of which nobody can tell.
+        allow: The arms to run though they may have seen test cases, or though nobody can know.
         like: With scratch: the run or recipe whose kind of network is taken; by default the first arm's that has one.
         task: The name of a published task, such as ncc; its settings are the defaults of those below, and the paper's
             scores go into the report.
-        kind: What the task asks, where a table's labels could mean two.
+        kind: The kind of task, where a table's labels could mean two.
         label: The column of a table that is the label.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.

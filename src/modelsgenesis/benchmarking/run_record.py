@@ -10,8 +10,8 @@ from typing import Any
 from modelsgenesis.benchmarking.trial import folder_of
 from modelsgenesis.core.device import MACHINE
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.provenance import ASKED, Provenance, lineage, read_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance, lineage, read_provenance
 from modelsgenesis.core.words import duration
 from modelsgenesis.figures.curves import Log
 from modelsgenesis.finetuning.initialization import SCRATCH
@@ -44,7 +44,7 @@ class Ran:
 
 
 def read_ran(folder: Path, rows: Sequence[Mapping[str, str]]) -> list[Ran]:
-    """Look up each run.
+    """Read when, where and how long each run was computed.
 
     Args:
         folder: of the benchmark.
@@ -72,12 +72,12 @@ def _ran(folder: Path, row: Mapping[str, str]) -> Ran:
         return Ran(row["arm"], cases, None, time_s, UNKNOWN, "")
     made = read_provenance(run, "finetune")
     updates, logged_s = _logged(run)
-    start = str(made.arguments.get(ASKED, {}).get("from_", ""))
+    start = str(made.arguments.get(GIVEN_OPTIONS, {}).get("from_", ""))
     return Ran(row["arm"], cases, updates, logged_s if math.isnan(time_s) else time_s, where(made), start)
 
 
 def _logged(run: Path) -> tuple[int | None, float]:
-    """Updates and seconds, by the last line of a run's log."""
+    """Read the updates and seconds from the last line of a run's log."""
     try:
         log = Log.read(run / "log.csv")
     except DataError:
@@ -87,7 +87,7 @@ def _logged(run: Path) -> tuple[int | None, float]:
 
 
 def where(made: Provenance) -> str:
-    """Machine and program of a provenance file, in words."""
+    """The machine and program of a provenance file, in words."""
     program = f"modelsgenesis {made.version}" + (f" at {made.commit[:10]}" if made.commit else "")
     machine = made.arguments.get(MACHINE)
     return f"{machine_words(machine) if isinstance(machine, Mapping) else f'machine {UNKNOWN}'}; {program}"
@@ -103,7 +103,7 @@ def machine_words(machine: Mapping[str, Any]) -> str:
 
 
 def time_rows(ran: Sequence[Ran]) -> list[Row]:
-    """A row an arm and budget, in their order."""
+    """The rows of the table of times: one for each arm and budget, in their order."""
     groups: dict[tuple[str, int], list[Ran]] = {}
     for one in ran:
         groups.setdefault((one.arm, one.cases), []).append(one)
@@ -127,7 +127,7 @@ def time_rows(ran: Sequence[Ran]) -> list[Row]:
 
 
 def where_rows(ran: Sequence[Ran]) -> list[Row]:
-    """A row a machine and program, with how many runs were finished on it."""
+    """The rows of the table of machines, with how many runs were finished on each."""
     return [(str(num), words) for words, num in Counter(one.where for one in ran).most_common()]
 
 
@@ -146,7 +146,7 @@ def _start(start: Path) -> Row:
 
 
 def total_words(ran: Sequence[Ran]) -> str:
-    """How long all took, in a sentence."""
+    """A sentence on how long all runs took."""
     times = [one.time_s for one in ran if math.isfinite(one.time_s)]
     return (
         f"{len(ran)} runs, {duration(sum(times))} of training together. Times are of the training alone, without "

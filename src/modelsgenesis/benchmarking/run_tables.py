@@ -43,7 +43,7 @@ def write_run_tables(into: Path, task: str, num: int, results: Mapping[Trial, Re
 
 
 def _merge(into: Path, name: str, columns: list[str], rows: list[Row], replaced: set[tuple[str, ...]]) -> None:
-    """Write rows, and those there of runs that are whole and not replaced."""
+    """Write rows, and keep those of earlier runs that are complete and not replaced."""
     before = read_rows(into / name) if (into / name).is_file() else []
     kept = [row for row in before if tuple(row[key] for key in KEY) not in replaced and _is_whole(into, row)]
     own = [{column: row[column] for column in columns} for row in kept + rows]

@@ -22,7 +22,7 @@ from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
-from modelsgenesis.core.provenance import ASKED, write_provenance
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
@@ -39,21 +39,7 @@ WriteReport = Callable[[Path], Path]
 
 
 def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report: WriteReport) -> Path:
-    """Ask what pre-training buys on a task: every start, with few and many labels, again and again.
-
-    Args:
-        data: The labelled cases.
-        into: The folder of the runs, the tables and the report.
-        options: All that was chosen.
-        write_report: What writes the report of the folder and returns its page.
-    Returns:
-        `into`.
-    Raises:
-        DataError: too few cases, test cases that an arm was pre-trained on, or a metric that evaluate does not give or
-            that does not say which arm is better.
-        GenesisError: arms without names of their own.
-        TrainingError: the folder holds a benchmark with other settings.
-    """
+    """Compare starts on a task, and report by `write_report`; `commands.benchmark` describes the rest."""
     design = _design(data, into, options)
     if (into / SETTINGS).is_file():
         check_settings(into, design.alike())
@@ -68,7 +54,7 @@ def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report
 
 @dataclass(frozen=True)
 class Design:
-    """What is compared with what, decided from the options and the cases.
+    """The arms, budgets, seeds and cases of a benchmark, chosen from the options and the task.
 
     Attributes:
         data: where the labelled cases lie.
@@ -118,15 +104,15 @@ class Design:
 
     @property
     def case_cache(self) -> Path:
-        """Where what is read of the cases is kept, for all runs."""
+        """The folder of the case cache for all runs."""
         return self.into / "cases"
 
     def split(self, *, cases: int | None = None, seed: int = 0) -> CaseSplit:
-        """The cases as a run is given them."""
+        """The division of the cases that all runs begin with."""
         return split_cases(self.task, cases=cases, test=self.options.test, val=0, seed=seed)
 
     def tuning_from(self, start: Initialization) -> Tuning:
-        """A fine-tuning of all cases, to time a step or to read them."""
+        """Make a fine-tuning of all cases, to time a step or to read them."""
         fabric = make_fabric(self.tuning.precision or "auto", accelerator=self.options.accelerator)
         every = self.split().train
         config = make_config(self.task, start, every, validates=False, options=self.tuning.settings())
@@ -169,7 +155,7 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
 
 @dataclass
 class Benchmark:
-    """All runs of a benchmark under way.
+    """A benchmark under way, with all its runs.
 
     Args:
         design: what is compared with what.
@@ -198,19 +184,19 @@ class Benchmark:
             return into
         self._refuse_failed()
         starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
-        arguments = {ASKED: given_options(design.options), "runs": len(self.trials)}
+        arguments = {GIVEN_OPTIONS: given_options(design.options), "runs": len(self.trials)}
         write_provenance(into, "benchmark", arguments, inputs=[design.task.place, *map(resolve, starts)])
         self.write_report(into)
         return into
 
     def _do_trials(self) -> bool:
-        """Do every run; whether none was asked to stop."""
+        """Do every run; return whether all were done without a request to stop."""
         options, task = self.design.options, self.design.task
         gpus = gpus_here(options.accelerator)
         for trial, result in work_through(do_trial, self.trials, options.workers, gpus=gpus):
             done = result or Result(math.nan, why="its process died; is there enough memory?")
             self.results[trial] = done
-            self._tell(trial, done)
+            self._report_progress(trial, done)
             write_run_tables(self.design.into, task.name, self.design.num, self.results)
             if math.isnan(done.value) and not done.why and options.workers == 0:
                 return False
@@ -222,20 +208,20 @@ class Benchmark:
             return
         first = self.results[failed[0]].why
         some = len(failed) < len(self.trials)
-        others = f"; {self.write_report(self.design.into)} tells of the others" if some else ""
+        others = f"; {self.write_report(self.design.into)} shows the others" if some else ""
         raise DataError(
             f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}{others}. "
             "The same command tries them again"
         )
 
-    def _tell(self, trial: Trial, result: Result) -> None:
+    def _report_progress(self, trial: Trial, result: Result) -> None:
         number, words = len(self.results), result.why or f"{trial.metric} {result.value:.4f}"
         line = f"{number} of {len(self.trials)}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {words}"
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def plan_table(design: Design, trials: Iterable[Trial], seconds_a_step: float) -> Table:
-    """How many runs there are of each arm and budget, and how long they take."""
+    """Tabulate the runs of each arm and budget, and how long they will take."""
     kinds: dict[tuple[str, int | None], list[Trial]] = {}
     for trial in trials:
         kinds.setdefault((trial.arm, trial.cases), []).append(trial)

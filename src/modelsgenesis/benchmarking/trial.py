@@ -25,7 +25,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Trial:
-    """Everything that decides one run.
+    """The settings that decide one run.
 
     Attributes:
         arm: its name.
@@ -54,7 +54,7 @@ class Trial:
     threads: int = 1
 
     def tuning(self) -> FineTuneOptions:
-        """All options of its fine-tuning."""
+        """The options of the run's fine-tuning."""
         like = self.like if self.start == SCRATCH else None
         return replace(
             self.options, from_=self.start, like=like, cases=self.cases, seed=self.seed, shelf=self.case_cache,
@@ -64,7 +64,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave.
+    """The scores of a run, or why there are none.
 
     Attributes:
         value: of the metric over the test cases; NaN while it is not done.
@@ -93,9 +93,9 @@ def folder_of(into: Path, arm: str, cases: int | None, seed: int) -> Path:
 
 
 def do_trial(trial: Trial) -> Result:
-    """Train, predict and score; what is done already is not done again.
+    """Train, predict and score; finished steps are not done again.
 
-    A run that was asked to stop is not done, and gives NaN without a reason.
+    A run that was stopped is not done, and gives NaN without a reason.
     """
     torch.set_num_threads(trial.threads)
     run, predictions, scores = (trial.into / name for name in ("run", "predictions", "scores"))
@@ -112,7 +112,7 @@ def do_trial(trial: Trial) -> Result:
 
 
 def read_result(trial: Trial) -> Result:
-    """Read what a finished run gave."""
+    """Read the scores of a finished run."""
     scores = trial.into / "scores"
     lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
     if not lines:

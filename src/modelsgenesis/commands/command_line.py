@@ -9,10 +9,10 @@ from typing import Any
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import plain
-from modelsgenesis.core.provenance import ASKED, Provenance
-from modelsgenesis.recipes import find
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance
+from modelsgenesis.recipes import find_recipe
 
-UNSAID = {"class", "name"}  # settings that no option of the command line changes
+NOT_OPTIONS = {"class", "name"}  # settings that no option of the command line changes
 
 
 def command(folder: str, made: Provenance) -> str:
@@ -32,9 +32,9 @@ def command(folder: str, made: Provenance) -> str:
     if isinstance(recipe, Mapping):
         options = recipe_options(recipe)
     else:
-        options = arguments.get(ASKED) or stage_options(made.verb, arguments)
-    said = set(_words_of(options.values()))
-    words += [*(given for given in made.inputs if given not in said), folder]
+        options = arguments.get(GIVEN_OPTIONS) or stage_options(made.verb, arguments)
+    spelled = set(_words_of(options.values()))
+    words += [*(given for given in made.inputs if given not in spelled), folder]
     if made.seed:
         options["seed"] = made.seed
     for name, value in options.items():
@@ -43,7 +43,7 @@ def command(folder: str, made: Provenance) -> str:
 
 
 def spell(name: str, value: Any) -> list[str]:
-    """One option as words."""
+    """Write one option as words of a command line."""
     flag = f"--{name.removesuffix('_').replace('_', '-')}"
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
@@ -54,7 +54,7 @@ def spell(name: str, value: Any) -> list[str]:
 
 
 def _words_of(values: Iterable[Any]) -> Iterator[str]:
-    """All words of options' values; of NAME=RUN the run too."""
+    """Yield the words of all options' values, and of NAME=RUN also the run."""
     for value in values:
         for word in value if isinstance(value, (list, tuple)) else [value]:
             yield str(word)
@@ -64,7 +64,7 @@ def _words_of(values: Iterable[Any]) -> Iterator[str]:
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in which a recipe differs from the published one of its name."""
     try:
-        known = describe(find(str(recipe.get("name"))))
+        known = describe(find_recipe(str(recipe.get("name"))))
     except GenesisError:
         return {}
     there, usual = flat(recipe), flat(known)
@@ -74,24 +74,24 @@ def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in there.items()
-        if name not in UNSAID and value is not None and plain(value) != plain(usual.get(name))
+        if name not in NOT_OPTIONS and value is not None and plain(value) != plain(usual.get(name))
     }
 
 
 def _without_planned(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's settings but for those that nnU-Net's plans made."""
+    """Leave out the settings of a recipe that follow from nnU-Net's plans."""
     kept = {name: value for name, value in recipe.items() if name not in ("plans", "backbone", "backbone_args")}
     return kept | {"cubes": {name: value for name, value in recipe["cubes"].items() if name != "intensity"}}
 
 
 def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a stage that are not its defaults."""
+    """The arguments of a stage that differ from its defaults."""
     stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
-    said = {name.removesuffix("_mm"): value for name, value in arguments.items()}
+    given = {name.removesuffix("_mm"): value for name, value in arguments.items()}
     return {
         name: value
-        for name, value in said.items()
+        for name, value in given.items()
         if name in defaults and value is not None and value is not False and plain(value) != plain(defaults[name])
     }
 

@@ -20,7 +20,7 @@ from modelsgenesis.data.store.store import Store
 from modelsgenesis.phantom import phantom_paths, write_phantoms
 from modelsgenesis.recipes import Recipe, small
 from modelsgenesis.recipes.recipe import build_learner
-from modelsgenesis.reports.replay import recipe_of, telling_sample
+from modelsgenesis.reports.replay import clearest_sample, recipe_of
 from modelsgenesis.training.dry_run import STEPS
 from modelsgenesis.training.dry_run import seconds_a_step as time_steps
 
@@ -34,7 +34,7 @@ SHARE = 0.85  # of the time goes to steps; validations and their sheets take the
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """Everything that one may choose of a demo.
+    """The options of genesis demo.
 
     Args:
         seconds: About how many seconds to train on this machine; the number of steps is measured once and then kept.
@@ -73,24 +73,26 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
         raise DataError(f"a demo needs at least 1 step of training, got {steps}")
     into, console = Path(into), Console(stderr=True)
 
-    def say(words: str) -> None:
+    def announce(words: str) -> None:
         console.print(words, highlight=False)
 
-    say(f"1/5 making up {scans} torsos in {into / 'scans'}")
+    announce(f"1/5 making up {scans} torsos in {into / 'scans'}")
     if left := sorted({*(into / "scans").glob("torso-*")} - {*phantom_paths(into, scans, seed=seed)}):
         raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
     write_phantoms(into, scans, seed=seed, size=options.size)
-    say(f"2/5 preparing them into {into / 'store'}")
+    announce(f"2/5 preparing them into {into / 'store'}")
     store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
     recipe = timed_recipe(into / "run", store, seconds, seed, steps)
-    say(f"3/5 showing what the network will see in {into / 'sheet.png'}")
-    show(recipe, store, into / "sheet.png", seed=seed, sample=telling_sample(recipe, store, seed=seed))
-    say(f"4/5 pre-training for {recipe.plan.steps} steps" + (f", about {seconds:.0f} seconds" if steps is None else ""))
+    announce(f"3/5 showing what the network will see in {into / 'sheet.png'}")
+    show(recipe, store, into / "sheet.png", seed=seed, sample=clearest_sample(recipe, store, seed=seed))
+    announce(
+        f"4/5 pre-training for {recipe.plan.steps} steps" + (f", about {seconds:.0f} seconds" if steps is None else "")
+    )
     run = pretrain(recipe, store, into / "run", seed=seed)
     if not (run / PROVENANCE).is_file():
-        say(f"stopped before the report; the same command goes on, and {run} holds what there is")
+        announce(f"stopped before the report; the same command goes on, and {run} holds what there is")
         return run
-    say("5/5 writing the report")
+    announce("5/5 writing the report")
     return report(run, into / "report.html")
 
 
@@ -113,7 +115,7 @@ def timed_recipe(run: Path, store: Path, seconds: float, seed: int, steps: int |
 
 
 def seconds_a_step(recipe: Recipe, store: Path, seed: int) -> float:
-    """Measure a few steps of a network that is then thrown away."""
+    """Measure a few steps of a network that is then discarded."""
     opened = Store.open(store)
     learner = build_learner(recipe, opened, seed)
     stream = CubeStream(CubeSampler(opened, recipe.cubes), learner.views, seed=seed, name="trial")

@@ -12,7 +12,7 @@ def inspect(data: str | Path, options: InspectOptions) -> Path | str:
     """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
 
     Every problem comes with its file and its remedy. Errors cost a case, warnings do not. As long as there is one case
-    that can be used, this ends well: it has told what there is to tell.
+    that can be used, this ends well: it has shown what there is to show.
 
     Args:
         data: The labelled cases: a folder with images/ and labels/ or masks/, one of nnU-Net or the Medical

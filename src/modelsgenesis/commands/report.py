@@ -10,7 +10,7 @@ from modelsgenesis.reports import run_page as room
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Everything that one may choose of a report.
+    """The options of genesis report.
 
     Args:
         sample: Which sample of training the sheet shows; by default the one of the first sixteen with most to see.
@@ -27,12 +27,12 @@ def report(run: str | Path, into: str | Path | None = None, options: ReportOptio
     folder also gets report.md, the figures, and the tables as CSV and LaTeX.
 
     Args:
-        run: The folder of a run or benchmark, made by pretrain or benchmark, finished or not.
+        run: The folder of a run of pretrain or of a benchmark; it need not be finished.
         into: The HTML file, or a folder that gets report.html; by default the run's own.
     Returns:
         The page's path.
     Raises:
-        DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
+        DataError: the folder is no run, or has no log yet; a file that is no .html is wanted.
     """
     page = None if into is None else Path(into)
     return room.report(Path(run), page, sample=options.sample, command=command)

@@ -31,7 +31,7 @@ def list_() -> str:
     """List the weights of the registry: what each is, which networks start from it, its size and its licence.
 
     Returns:
-        The table; `genesis weights show NAME` tells the rest.
+        The table; `genesis weights show NAME` prints the rest.
     """
     table = Table(show_lines=True)
     for heading in ("name", "what", "fits", "size", "licence"):
@@ -51,17 +51,17 @@ def show(name: str) -> str:
     Raises:
         WeightsError: there is none of that name.
     """
-    return _text(_described(registry.find(name)))
+    return _text(_described(registry.find_entry(name)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchOptions:
-    """Everything that one may choose of a download.
+    """The options of genesis weights fetch.
 
     Args:
-        accept: The licence is accepted; without it, it is shown and you are asked.
+        accept: The licence is accepted; without it, it is shown and must be confirmed.
         stall_s: How many seconds without a byte make a line count as dead.
-        quiet: Nothing is shown and nothing is asked.
+        quiet: Nothing is shown and nothing must be confirmed.
     """
 
     accept: bool = False
@@ -84,14 +84,14 @@ def fetch(name: str | Entry, into: str | Path, options: FetchOptions) -> Path:
         WeightsError: the licence was not accepted, or the file cannot be had or is not the right one.
         DataError: the disk is full or the folder cannot be written.
     """
-    entry = name if isinstance(name, Entry) else registry.find(name)
+    entry = name if isinstance(name, Entry) else registry.find_entry(name)
     folder, console = Path(into), Console(stderr=True, quiet=options.quiet)
     if not is_accepted(entry, folder):
         console.print(_described(entry))
-        if not options.accept and not _says_yes(console):
+        if not options.accept and not _accepts(console):
             raise WeightsError(
                 f"the licence of {entry.name} was not accepted, and nothing was downloaded; read it at "
-                f"{entry.licence.url}, and answer yes or give --accept"
+                f"{entry.licence.url}, and type yes or give --accept"
             )
     with _bar(entry.name, console) as progress:
         return fetch_entry(entry, folder, patience=Patience(stall_s=options.stall_s), progress=progress)
@@ -102,7 +102,7 @@ def recalibrate(source: str | Path, store: str | Path, into: str | Path, options
     """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of your scans.
 
     The authors' PyTorch network predicts otherwise for the same cube in other company. Afterwards it does not; how much
-    it did, and how far the new predictions are from the old, is measured on other cubes of the store and told.
+    it did, and how far the new predictions are from the old, is measured on other cubes of the store and printed.
 
     Args:
         source: A weights file or a run: the authors' own, or any U-Net with the norm batch_stats or batch.
@@ -162,7 +162,7 @@ weights: dict[str, Callable[..., Any]] = {
 
 
 def _described(entry: Entry) -> Table:
-    """All of an entry."""
+    """Describe an entry of the registry in full."""
     table = Table(title=entry.name, title_justify="left", title_style="", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -196,8 +196,8 @@ def _text(table: Table) -> str:
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
-def _says_yes(console: Console) -> bool:
-    """Ask whoever sits at the terminal; nobody there is no."""
+def _accepts(console: Console) -> bool:
+    """Ask the user at the terminal; without a terminal the result is no."""
     if console.quiet or not sys.stdin.isatty():
         return False
     console.print("Do you accept this licence? Type yes to download: ", end="")
@@ -206,7 +206,7 @@ def _says_yes(console: Console) -> bool:
 
 @contextmanager
 def _bar(name: str, console: Console) -> Iterator[Progress]:
-    """A bar of what has come, where somebody can see it."""
+    """Make a bar that shows the progress of a download in a terminal."""
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     hidden = console.quiet or not console.is_terminal
     with Bars(*columns, console=console, disable=hidden, transient=True) as bars:

@@ -50,8 +50,8 @@ class Backbone(nn.Module, ABC):
         self.check(tuple(x.shape))
         return self.head(self.decode(self.encode(x)))
 
-    def answers(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> the answers of every scale that has a head in use, finest first, for deep supervision."""
+    def predict_scales(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> the predictions at every scale that has a head in use, finest first."""
         return [self(x)]
 
     def check(self, shape: tuple[int, ...]) -> None:

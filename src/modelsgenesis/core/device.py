@@ -36,7 +36,7 @@ class Machine:
     bf16: bool = False
 
     def of_sum(self, num_bytes: int) -> torch.device:
-        """The device of a sum of this size: the network's own, or the CPU where that has too little memory."""
+        """The device for a sum of this size: the network's own, or the CPU if that has too little memory."""
         if self.device.type != "cuda" or num_bytes * SHARE <= torch.cuda.mem_get_info(self.device)[0]:
             return self.device
         return torch.device("cpu")
@@ -49,10 +49,10 @@ def find_machine(accelerator: Accelerator = "auto", precision: Precision = "auto
         accelerator: "auto" takes a GPU where there is one.
         precision: "auto" is bf16 where the device computes it fast.
     Raises:
-        GenesisError: a GPU is asked for and there is none.
+        GenesisError: a GPU is wanted and there is none.
     """
     if accelerator == "gpu" and not torch.cuda.is_available():
-        raise GenesisError("a GPU is asked for, and there is none here; use --accelerator cpu")
+        raise GenesisError("a GPU is wanted, and there is none here; use --accelerator cpu")
     chosen = choose_accelerator(accelerator)
     device = torch.device("cuda" if chosen == "gpu" else "cpu")
     return Machine(device, choose_precision(precision, chosen) == "bf16-mixed")
@@ -69,12 +69,12 @@ def make_fabric(
         devices: processes a node, one a device; torchrun's own number wins.
         nodes: machines.
     Raises:
-        TrainingError: no such number of processes, or no GPU where one was asked for.
+        TrainingError: no such number of processes, or no GPU where one is wanted.
     """
     if devices < 1 or nodes < 1:
         raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
-        raise TrainingError(f"{devices} GPUs asked for, {torch.cuda.device_count()} here; use --accelerator cpu")
+        raise TrainingError(f"{devices} GPUs wanted, {torch.cuda.device_count()} here; use --accelerator cpu")
     kind = choose_accelerator(accelerator)
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -117,12 +117,12 @@ def gpus_here(accelerator: Accelerator) -> list[str]:
     if accelerator == "cpu":
         return []
     numbers = [str(number) for number in range(torch.cuda.device_count())]
-    said = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return said[: len(numbers)] if said else numbers
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return visible[: len(numbers)] if visible else numbers
 
 
 def describe_machine(fabric: Processes) -> dict[str, Any]:
-    """Say what a run computes on, for its provenance; it names kinds of machines, and no computer or person."""
+    """Describe what a run computes on, for its provenance: kinds of machines, and no computer's or person's name."""
     device = fabric.device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -137,7 +137,7 @@ def describe_machine(fabric: Processes) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's kind; Linux knows it better than Python does."""
+    """The kind of the processor; Linux names it more exactly than Python does."""
     if CPU_INFO.is_file():
         for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

@@ -1,8 +1,8 @@
-"""The few typed errors: all but the missing extra are ValueErrors, and say what was given and what to do."""
+"""The few typed errors: all but the missing extra are ValueErrors; messages name what was given and what to do."""
 
 
 class GenesisError(ValueError):
-    """Anything this package refuses; the command line prints it as one line."""
+    """The base class of every error that this package raises; the command line prints it as one line."""
 
 
 class ShapeError(GenesisError):
@@ -18,7 +18,7 @@ class WeightsError(GenesisError):
 
 
 class TrainingError(GenesisError):
-    """A run cannot go on, or cannot be resumed, as asked."""
+    """A run that cannot go on, or cannot be resumed with these settings."""
 
 
 class MissingExtraError(ImportError):

@@ -38,7 +38,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def reason(error: OSError) -> str:
-    """Say in words, with the remedy, why the system refused a write."""
+    """Explain in words, with the remedy, why the system refused a write."""
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -87,5 +87,5 @@ def sha256(path: Path) -> str:
 
 
 def fit(name: str) -> str:
-    """A name in which whatever is unfit for a file name is an underline."""
+    """Replace every character that is unfit for a file's name by an underline."""
     return UNFIT.sub("_", name).strip("_.") or "_"

@@ -38,7 +38,7 @@ class Geometry:
 
     @property
     def frame(self) -> NDArray[np.float64]:
-        """The direction as a matrix, a column an axis of the file."""
+        """The direction as a matrix, with a column for each axis of the file."""
         return np.array(self.direction).reshape(len(self.size), len(self.size))
 
     @property
@@ -54,7 +54,7 @@ class Geometry:
 
     @property
     def flips(self) -> tuple[bool, ...]:
-        """Whether that axis runs against X, Y and Z."""
+        """Whether each axis of `order` runs against X, Y and Z."""
         return tuple(bool(self.frame[space, axis] < 0) for space, axis in enumerate(self.order))
 
     @property
@@ -84,7 +84,7 @@ class Geometry:
 
 
 class Place(Protocol):
-    """Where an image lies: all that a format needs to know to read it."""
+    """The place of an image: all that a format needs to know to read it."""
 
     @property
     def path(self) -> Path:
@@ -92,11 +92,11 @@ class Place(Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that are read, in order."""
+        """All files to read, in order."""
 
     @property
     def index(self) -> int | None:
-        """Which of several volumes in a file; None where it holds one."""
+        """The number of the volume in a file of several; None where the file holds one."""
 
     @property
     def array(self) -> str:
@@ -104,12 +104,12 @@ class Place(Protocol):
 
     @property
     def dicom(self) -> Any:
-        """The DICOM series that this is, or is drawn on; otherwise None."""
+        """The DICOM series that the image is, or is drawn on; otherwise None."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file claims to hold, in its own axes, before a voxel is read.
+    """The contents of a file as its header declares them, in its own axes, before a voxel is read.
 
     Attributes:
         size: voxels along the file's axes; a fourth axis counts volumes.
@@ -133,7 +133,7 @@ class Header:
 
     @property
     def num_volumes(self) -> int:
-        """How many volumes the file holds."""
+        """The number of volumes in the file."""
         return self.size[3] if len(self.size) == 4 else 1
 
     @property
@@ -151,7 +151,7 @@ def header_of_array(size: Sequence[int], dtype: str, doubts: tuple[str, ...] = (
     Args:
         size: (X, Y, Z), or (X, Y) of a picture.
         dtype: of the numbers.
-        doubts: what to say of it.
+        doubts: notes on what is uncertain.
     """
     axes = len(size)
     direction = tuple(float(row == column) for row in range(axes) for column in range(axes))
@@ -168,13 +168,13 @@ def head_inside(path: Path, count: int) -> bytes:
 
 
 class ImageFormat(ABC):
-    """One file of `data/formats/` each; nothing else asks what kind of file an image is in.
+    """One file of `data/formats/` each; no other code depends on the kind of file an image is in.
 
     Attributes:
         endings: of its files' names, lower case, {ending: what people call the format}; the usual one first.
         mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz.
         axes: of space: 3, or 2 of pictures.
-        knows_spacing: whether its files tell how fine they are.
+        knows_spacing: whether its files hold the spacing.
         stands_alone: whether a file of it is a scan by itself; otherwise a table names what in it is one.
         needs_ending: whether a file of it is taken under one of the endings only.
         is_directory: whether its files are slices of volumes, which `gather` puts together.
@@ -223,7 +223,7 @@ class ImageFormat(ABC):
 
     @abstractmethod
     def read(self, place: Place, region: Region | None = None) -> tuple[Any, list[str]]:
-        """Read the voxels.
+        """Read the voxels of an image.
 
         Args:
             place: of an image whose header passed `check`.
@@ -244,7 +244,7 @@ class ImageFormat(ABC):
         return (path,)
 
     def declared(self, path: Path) -> dict[str, Any]:
-        """What the format, or the file's name, says of its scans, as fields of a `Source`."""
+        """Return what the format or the file's name declares of its scans, as fields of a `Source`."""
         return {}
 
     def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[Any], list[Any]]:
@@ -259,11 +259,11 @@ class ImageFormat(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no slices")
 
     def axes_of(self, place: Place) -> int:
-        """How many axes of space one image has."""
+        """The number of axes of space of one image."""
         return self.axes
 
     def content_hash(self, place: Place) -> str:
-        """SHA-256 of what the image is made of, wherever it lies: of its files one after the other."""
+        """SHA-256 of an image's files one after the other, wherever they lie."""
         digest = hashlib.sha256()
         for path in place.files:
             with open(path, "rb") as file:

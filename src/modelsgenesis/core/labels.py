@@ -30,7 +30,7 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelMap(ABC):
-    """How labels lie in an array of classes, uint8 (channels, *space), and in the files that hold them.
+    """The layout of labels in an array of classes, uint8 (channels, *space), and in the files that hold them.
 
     Attributes:
         labels: without the background.
@@ -43,7 +43,7 @@ class LabelMap(ABC):
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Of an array of classes."""
+        """The number of channels of an array of classes."""
 
     @property
     @abstractmethod
@@ -65,11 +65,11 @@ class LabelMap(ABC):
 
     @abstractmethod
     def present(self, classes: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
-        """Where a label is, by its number from 0: (channels, *space) -> (*space)."""
+        """Return where a label is, by its number from 0: (channels, *space) -> (*space)."""
 
     @abstractmethod
     def count(self, classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """How many voxels each label has in classes or a part of them, (K,)."""
+        """Count the voxels of each label in classes or a part of them, (K,)."""
 
     @abstractmethod
     def resampled(self, classes: NDArray[np.uint8], share: Share) -> NDArray[np.uint8]:
@@ -86,7 +86,7 @@ class LabelMap(ABC):
 
     @abstractmethod
     def files(self, classes: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[Any]]]:
-        """The arrays that are written of classes, each with what follows the case's id in the name of its file."""
+        """The arrays to write for classes, each with the ending of its file's name after the case's id."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class MulticlassMap(LabelMap):
 
     @property
     def greatest_class(self) -> int:
-        """The number of labels."""
+        """The greatest class is the number of labels."""
         return len(self.labels)
 
     def classes_of(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Look each value up."""
+        """Look up the class of each value."""
         meant = {value: k + 1 for k, label in enumerate(self.labels) for value in label.values}
         return _looked_up(values, meant)[np.newaxis]
 
@@ -115,11 +115,11 @@ class MulticlassMap(LabelMap):
         return whole
 
     def present(self, classes: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
-        """Where the class is the label's."""
+        """Return where the class is that of the label."""
         return np.asarray(classes[0] == label + 1)
 
     def count(self, classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Count each class but the background."""
+        """Count the voxels of each class but the background."""
         num = len(self.labels)
         return np.bincount(classes[0].ravel(order="K"), minlength=num + 1)[1 : num + 1]
 
@@ -142,7 +142,7 @@ class MulticlassMap(LabelMap):
         return winner[None]
 
     def files(self, classes: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[Any]]]:
-        """One map of the labels' own values, in the smallest type that holds them all."""
+        """Return one map of the labels' own values, in the smallest type that holds them all."""
         values = [0, *(label.values[0] if label.values else k for k, label in enumerate(self.labels, start=1))]
         if values == list(range(len(values))):
             yield "", classes[0]
@@ -161,28 +161,28 @@ class MultilabelMap(LabelMap):
 
     @property
     def channels(self) -> int:
-        """One a label."""
+        """One channel a label."""
         return len(self.labels)
 
     @property
     def one_file(self) -> bool:
-        """Whether each label says which values of a map are its own."""
+        """Whether each label has values of its own in one map."""
         return all(label.values for label in self.labels)
 
     def classes_of(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Look each label's values up."""
+        """Look up the values of each label."""
         return np.stack([_looked_up(values, dict.fromkeys(label.values, 1)) for label in self.labels])
 
     def merged(self, masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Leave them as they are."""
+        """Return the masks as they are."""
         return masks
 
     def present(self, classes: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
-        """Where the label's own channel is not 0."""
+        """Return where the label's own channel is not 0."""
         return np.asarray(classes[label] > 0)
 
     def count(self, classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Count what is not 0 in each channel."""
+        """Count the voxels that are not 0 in each channel."""
         return np.array([np.count_nonzero(channel) for channel in classes], np.int64)
 
     def resampled(self, classes: NDArray[np.uint8], share: Share) -> NDArray[np.uint8]:
@@ -194,7 +194,7 @@ class MultilabelMap(LabelMap):
         return (p > 0.5).to(torch.uint8)
 
     def files(self, classes: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[Any]]]:
-        """One binary mask a label."""
+        """Return one binary mask a label."""
         for label, mask in zip(self.labels, classes, strict=True):
             yield f"__{fit(label.name)}", mask
 

@@ -1,4 +1,4 @@
-"""The third interface: a learner says what the network sees, what it is asked, and how wrong it was."""
+"""The third interface: a learner makes the network's views of a sample, and computes the losses and metrics."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Group:
     """Parameters that learn at one pace.
 
     Attributes:
-        parameters: those that require a gradient are taught.
+        parameters: those that require a gradient are trained.
         scale: of the plan's learning rate.
         after: the progress, 0 to 1, before which they rest.
     """
@@ -36,11 +36,11 @@ class Group:
 
 
 class Learner(nn.Module, ABC):
-    """A way to teach a network, in pre-training and fine-tuning alike.
+    """A way to train a network, in pre-training and fine-tuning alike.
 
     Attributes:
-        backbone: what is taught, or a part of it.
-        restores: whether `answer` restores the view "original" from the view "deformed", so that there is something to
+        backbone: what is trained, or a part of it.
+        restores: whether `predict` restores the view "original" from the view "deformed", so that there is something to
             picture.
     """
 
@@ -49,7 +49,7 @@ class Learner(nn.Module, ABC):
 
     @property
     def network(self) -> nn.Module:
-        """What is kept of it all when the run is done; the backbone unless a learner says otherwise."""
+        """The network that is kept when the run is done; by default the backbone."""
         return self.backbone
 
     def groups(self) -> list[Group]:
@@ -87,8 +87,8 @@ class Learner(nn.Module, ABC):
         """Return {"total": scalar, named parts}, on the device; progress runs from 0 to 1."""
 
     @abstractmethod
-    def answer(self, batch: Batch) -> Tensor:
-        """Return what the network answers for a batch of views, (B, ...), for pictures and checks."""
+    def predict(self, batch: Batch) -> Tensor:
+        """Return the network's prediction for a batch of views, (B, ...), for pictures and checks."""
 
     def forward(self, batch: Batch, progress: float) -> Batch:
         """The losses; called by the training loop, so that DDP sees every pass."""
@@ -99,7 +99,7 @@ class Learner(nn.Module, ABC):
         return means
 
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """How bad a validation is, to choose the best network by; by default its total loss."""
+        """The number that decides which validated network is kept, the least being best; by default the total loss."""
         return metrics["total"]
 
     def after_step(self, progress: float) -> None:

@@ -34,28 +34,28 @@ class MaskTarget(Target):
     @property
     @abstractmethod
     def label_map(self) -> LabelMap:
-        """How the labels lie in arrays and files."""
+        """The map of labels that tells how they lie in arrays and files."""
 
     @property
     def voxel_labels(self) -> LabelMap:
-        """The same for what is learned."""
+        """The map of labels that the network learns; by default `label_map`."""
         return self.label_map
 
     @property
     def num_outputs(self) -> int:
-        """A channel a label, after that of the background if there is one."""
+        """One channel a label, after that of the background if there is one."""
         return len(self.labels) + self.label_map.has_background
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the masks' files, and how it went."""
+        """The columns with the names of the masks' files and the status."""
         return "prediction", "status"
 
     @property
     def failed_row(self) -> dict[str, str]:
-        """A row without a mask."""
+        """The row of a case that could not be predicted: it names no mask."""
         return {"prediction": "", "status": "failed"}
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """None: the entries are the names of the masks' files."""
+        """No entries here: those who write a table fill in the names of the masks' files."""
         return ()

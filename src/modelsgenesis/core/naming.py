@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import GenesisError
 
 PACKAGE = "modelsgenesis"
 
-# What files of earlier versions say, as today's code has it: classes that moved, and settings that were renamed.
+# Names in files of earlier versions, as today's code has them: classes that moved, and settings that were renamed.
 MOVED = {
     "modelsgenesis.core.target:Label": "modelsgenesis.core.labels:Label",
     "modelsgenesis.data.sampling:CubeSpec": "modelsgenesis.data.sampling.cubes:CubeSpec",
@@ -19,11 +19,11 @@ MOVED = {
     "modelsgenesis.tuning.augmentation:Augmentation": "modelsgenesis.finetuning.augmentation:Augmentation",
     "modelsgenesis.tuning.pace:Pace": "modelsgenesis.finetuning.layer_learning_rates:LayerLearningRates",
 }
-KIND_AS_DATA = "modelsgenesis.core.target:Target"  # once one class whose kind and exclusiveness were settings
+KIND_AS_DATA = "modelsgenesis.core.target:Target"  # once one class whose kind and multiclass were settings
 RENAMED = {"pace": "layer_rates", "faithful": "match_official", "law": "variant"}
 
 
-def find(room: str, name: str, base: type) -> type:
+def find_class(room: str, name: str, base: type) -> type:
     """Find a class by the name of its file in a room, or by `package.module:Class` from outside.
 
     Args:
@@ -100,9 +100,9 @@ def updated(data: Any) -> Any:
 
 
 def _as_kind(settings: dict[str, Any]) -> dict[str, Any]:
-    """A target of when there was one class of them, described as the kind of task that it is."""
-    kind, exclusive = settings.pop("kind"), settings.pop("exclusive", True)
-    name = kind if exclusive or kind == "regression" else f"multilabel_{kind}"
+    """Turn the description of a target from when all targets were one class into that of its kind."""
+    kind, multiclass = settings.pop("kind"), settings.pop("exclusive", True)
+    name = kind if multiclass or kind == "regression" else f"multilabel_{kind}"
     return {"class": f"{PACKAGE}.targets.{name}:{name.title().replace('_', '')}", **settings}
 
 

@@ -1,4 +1,4 @@
-"""Birth certificates: every folder a stage writes says in `made.json` how it came to be, and from what."""
+"""Provenance: `made.json` in every folder that a stage writes records how the folder was made, and from what."""
 
 import datetime
 import subprocess
@@ -11,12 +11,12 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json
 
 FILE = "made.json"
-ASKED = "asked"  # of the arguments: the options as they were given, where others follow from them
+GIVEN_OPTIONS = "asked"  # the key of the options as they were given, where the other arguments follow from them
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """One folder's birth certificate."""
+    """How one folder was made: the content of its `made.json`."""
 
     verb: str
     arguments: dict[str, Any]
@@ -33,8 +33,8 @@ CommandLine = Callable[[str, Provenance], str]  # a folder and its provenance ->
 def write_provenance(
     into: Path, verb: str, arguments: dict[str, Any], *, inputs: list[Path], seed: int | None = None
 ) -> None:
-    """Write the birth certificate of a finished folder; its presence says that the folder is whole."""
-    certificate = Provenance(
+    """Write the provenance of a finished folder; its presence says that the folder is whole."""
+    made = Provenance(
         verb=verb,
         arguments=arguments,
         inputs={str(path): fingerprint(path) for path in inputs},
@@ -43,11 +43,11 @@ def write_provenance(
         seed=seed,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    write_json(into / FILE, vars(certificate))
+    write_json(into / FILE, vars(made))
 
 
 def read_provenance(folder: Path, verb: str) -> Provenance:
-    """Read the certificate of a folder that a stage must have finished.
+    """Read the provenance of a folder that a stage must have finished.
 
     Raises:
         DataError: there is none, so the folder is unfinished or something else; or another stage wrote it.
@@ -65,7 +65,7 @@ def read_provenance(folder: Path, verb: str) -> Provenance:
 
 
 def lineage(folder: Path) -> list[tuple[str, Provenance]]:
-    """Follow the certificates from a folder back to its sources, nearest first; what has moved away is left out."""
+    """Follow the provenance from a folder back to its sources, nearest first; folders that have moved are left out."""
     chain: list[tuple[str, Provenance]] = []
     waiting, seen = [folder], set()
     while waiting:
@@ -83,11 +83,11 @@ def _read(folder: Path) -> Provenance:
     try:
         return Provenance(**read_json(folder / FILE))
     except TypeError as error:
-        raise DataError(f"{folder / FILE}: not a birth certificate ({error})") from error
+        raise DataError(f"{folder / FILE}: not a provenance file ({error})") from error
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a folder's certificate, or of a file; empty for a folder without one."""
+    """SHA-256 of a folder's made.json, or of a file; empty for a folder without one."""
     if path.is_dir():
         path = path / FILE
     return sha256(path) if path.is_file() else ""
@@ -105,8 +105,8 @@ def package_commit() -> str | None:
     here = Path(__file__).resolve().parent
     if not (here.parents[2] / ".git").exists():
         return None
-    asked = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -8,7 +8,7 @@ from modelsgenesis.core.errors import GenesisError
 
 
 def generator_for(seed: int, index: int, stream: str = "") -> np.random.Generator:
-    """Make the generator of one sample: the same whatever the worker, process or GPU that asks.
+    """Make the generator of one sample: the same whatever the worker, process or GPU that draws.
 
     Args:
         seed: the run's seed, 0 or more.

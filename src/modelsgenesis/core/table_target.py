@@ -94,21 +94,21 @@ class TableTarget(Target):
     @property
     @abstractmethod
     def headline(self) -> tuple[str, tuple[str, ...], str]:
-        """The label and its metrics that are named first, and words that say which label it is, if need be."""
+        """The label and its metrics that are named first, and words that name the label, if need be."""
 
     def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
-        """What is looked for in a patient who has several cases, as (N, K) p and truth; None if nothing is."""
+        """Choose (N, K) p and truth of findings that any case of a patient may show; None if there are none."""
         return None
 
     @abstractmethod
     def errors(self, predicted: Numbers, truth: Numbers) -> Numbers:
-        """How wrong each prediction is, (N,), to order cases by."""
+        """Compute how wrong each prediction is, (N,), to order cases by."""
 
     # The page.
 
     @abstractmethod
     def case_row(self, predicted: Sequence[float], true: Sequence[float]) -> dict[str, Any]:
-        """What is true and what was predicted of a case, as columns of cases.csv.
+        """List the true and the predicted values of a case, as columns of cases.csv.
 
         Args:
             predicted: the numbers; NaN where there is no prediction.
@@ -117,15 +117,15 @@ class TableTarget(Target):
 
     @abstractmethod
     def true_words(self, true: Sequence[float]) -> str:
-        """What is true of a case, in words."""
+        """Describe the true values of a case, in words."""
 
     @abstractmethod
     def predicted_words(self, predicted: Sequence[float]) -> str:
-        """What was predicted of a case, in a few words."""
+        """Describe the prediction for a case, in a few words."""
 
     @abstractmethod
     def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
-        """What is true and what was predicted, in a line."""
+        """Describe the true and the predicted values in a line."""
 
     @abstractmethod
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
@@ -133,10 +133,10 @@ class TableTarget(Target):
 
     @abstractmethod
     def rules(self) -> tuple[str, ...]:
-        """How the scores are to be read, in sentences."""
+        """Explain how to read the scores, in sentences."""
 
     def marks(self, values: Sequence[float], geometry: Geometry) -> NDArray[np.uint8] | None:
-        """What is drawn of numbers on their scan, as `figures.overlay` takes it, on the file's grid in LPS; or None."""
+        """Draw the numbers on their scan for `figures.overlay`, on the file's grid in LPS; None draws nothing."""
         return None
 
 

@@ -12,7 +12,7 @@ LineEnd = Literal["\n", "\r\n"]
 
 
 class Table(NamedTuple):
-    """What a CSV holds.
+    """The head and rows of a CSV.
 
     Attributes:
         rows: {column: text} of each row; a cell that is missing is empty.

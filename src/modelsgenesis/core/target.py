@@ -1,4 +1,4 @@
-"""A kind of task, from labels to page: what fine-tuning, prediction and evaluation ask of it, and no more."""
+"""The interface of a kind of task, from labels to page, for fine-tuning, prediction and evaluation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label, LabelMap
 from modelsgenesis.core.learner import Group, Learner, Sample
-from modelsgenesis.core.naming import find
+from modelsgenesis.core.naming import find_class
 
-Kind = str  # what --kind says: the name of a file in targets/, or package.module:Class
+Kind = str  # the value of --kind: the name of a file in targets/, or package.module:Class
 Row = tuple[str, ...]  # of a table of an inspection
 
 # What a target is handed of the rooms above this one, whose types cannot be named here: a data.case.Case, a
@@ -36,7 +36,7 @@ class Views(Protocol):
 
 
 class LayerRates(Protocol):
-    """How fast each part of a network learns."""
+    """The learning rate of each part of a network."""
 
     def groups(self, parts: Sequence[tuple[Part, nn.Module]]) -> list[Group]:
         """Divide the parameters of a network's parts into groups."""
@@ -47,7 +47,7 @@ class LayerRates(Protocol):
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """What a target's learner is made with, beside the network.
+    """The arguments from which a target makes its learner, beside the network.
 
     Attributes:
         values: of the training cases, as their `Case` has them.
@@ -62,7 +62,7 @@ class LearnerSettings:
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """What is asked of a network, as data: it travels in the header of the fine-tuned weights.
+    """What a network predicts, as data: it travels in the header of the fine-tuned weights.
 
     A leaf is a frozen dataclass in a file of its own in targets/, and a `MaskTarget` or a `TableTarget`.
 
@@ -74,20 +74,20 @@ class Target(ABC):
     Attributes:
         kind: what the user calls it, as in --kind.
         noun: what its labels are, in the plural.
-        answers: how many labels a case has, in words.
-        metric: by which a benchmark compares, unless it is told another.
+        labels_per_case: how many labels a case has, in words.
+        metric: by which a benchmark compares, unless another is given.
         overlap: of neighbouring windows, as a share of a window's side.
         dense: whether the network predicts something for each voxel; otherwise once for a whole image.
         pipeline: what Hugging Face calls it, or "".
         column: the head of a case's labels in the table of an inspection.
-        remark: what that table says after the labels' names.
+        remark: what that table adds after the labels' names.
     """
 
     labels: tuple[Label, ...]
 
     kind: ClassVar[str]
     noun: ClassVar[str]
-    answers: ClassVar[str]
+    labels_per_case: ClassVar[str]
     metric: ClassVar[str]
     overlap: ClassVar[float]
     dense: ClassVar[bool]
@@ -141,16 +141,16 @@ class Target(ABC):
 
     @abstractmethod
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
-        """The way to teach that network.
+        """The learner that trains that network.
 
         Raises:
             ShapeError: the network has another number of outputs.
-            DataError: the training cases do not tell a label from the rest.
+            DataError: the training cases lack examples with or without a label.
         """
 
     @abstractmethod
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Make probabilities or numbers of a network's outputs, float (B, num_outputs[, *space]) likewise."""
+        """Make probabilities or numbers of a network's outputs; both are float (B, num_outputs[, *space])."""
 
     # What is written of predictions.
 
@@ -205,9 +205,9 @@ class Target(ABC):
 
     @abstractmethod
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """What is known of a case, as those columns hold it; masks are named by whoever knows their files."""
+        """Write the values of a case into those columns; the caller knows the files of masks."""
 
-    # What an inspection tells.
+    # What an inspection shows.
 
     @abstractmethod
     def occurring(self, finding: Finding) -> tuple[int, ...]:
@@ -219,10 +219,10 @@ class Target(ABC):
 
     @abstractmethod
     def in_words(self, finding: Finding, unit: str = "") -> str:
-        """What a case is labelled, in words; with the unit of volumes if it is given."""
+        """Describe the labels of a case in words; with the unit of volumes if it is given."""
 
     @abstractmethod
-    def telling(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
+    def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
         """The few cases that are best looked at, each with the reason and its labels in words."""
 
     def examine(self, case: Case, geometry: Geometry) -> tuple[int, ...]:
@@ -234,10 +234,10 @@ class Target(ABC):
         return ()
 
     def pictured(self, case: Case, image: Image, reading: Reading) -> NDArray[np.uint8]:
-        """What of the labels is drawn over an image, as `figures.overlay` takes it; by default nothing."""
+        """Draw the labels over an image, as `figures.overlay` takes them; by default nothing is drawn."""
         return np.zeros((1, *image.size), np.uint8)
 
-    # What a model card says.
+    # What a model card holds.
 
     @property
     @abstractmethod
@@ -251,7 +251,7 @@ def find_target(kind: Kind) -> type[Target]:
     Raises:
         GenesisError: there is none of that name; the message lists those there are.
     """
-    return find("targets", kind, Target)
+    return find_class("targets", kind, Target)
 
 
 def make_target(kind: Kind, labels: Sequence[Label]) -> Any:

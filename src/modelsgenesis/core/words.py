@@ -29,7 +29,7 @@ def mean_sd_words(values: Iterable[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """A duration in words, such as 2 h 5 min."""
     if not math.isfinite(seconds):
         return "unknown"
     if seconds < 120:

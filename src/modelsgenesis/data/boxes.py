@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import Geometry, Region
-from modelsgenesis.data.formats.base.itk import cut, geometry_of
+from modelsgenesis.data.formats.base.itk import crop, geometry_of
 from modelsgenesis.data.problems import UnreadableError
 
 AIR_HU = -1000.0
@@ -18,7 +18,7 @@ SPELLED = re.compile(r"(?P<file>.+)@(?P<centre>[-+.\de]+(?:,[-+.\de]+){2})@(?P<s
 
 @dataclass(frozen=True)
 class Box:
-    """A box in a scan.
+    """A box of a scan, read as if it were a scan of its own.
 
     Attributes:
         centre_mm: where its middle voxel lies, in the world of the scan: LPS, as DICOM and ITK count.
@@ -72,7 +72,7 @@ def span_of(box: Box, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, .
 
 
 def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]) -> Region:
-    """The part of a span that the scan has, along the file's axes."""
+    """The part of a span that lies in the scan, along the file's axes."""
     ends = zip(whole, lower, size, strict=True)
     return tuple(slice(max(0, low), min(all_, low + side)) for all_, low, side in ends)
 
@@ -80,13 +80,13 @@ def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]
 def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
     """Cut a box out of a whole image, and fill what hangs over as `padded` does."""
     span = span_of(box, geometry_of(image))
-    return padded(cut(image, inside(*span, image.GetSize())), span, image.GetSize(), modality)
+    return padded(crop(image, inside(*span, image.GetSize())), span, image.GetSize(), modality)
 
 
 def padded(
     part: sitk.Image, span: tuple[tuple[int, ...], tuple[int, ...]], whole: tuple[int, ...], modality: str
 ) -> sitk.Image:
-    """Fill up what of a span hangs over the scan.
+    """Fill up the part of a span that lies outside the scan.
 
     It is air in CT, and otherwise 0, which masks and MRI have there, or the part's least value if less.
 

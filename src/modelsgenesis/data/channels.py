@@ -19,7 +19,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         sources: one a channel; any format that `prepare` reads.
         reading: how.
     Raises:
-        UnreadableError: a source cannot be read, the channels' grids differ, or Hounsfield units are asked of no CT.
+        UnreadableError: a source cannot be read, the channels' grids differ, or one is no CT and the window is in HU.
     """
     parts: list[Image] = []
     limits: list[tuple[float, float]] = []

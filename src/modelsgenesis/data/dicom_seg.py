@@ -34,7 +34,7 @@ def write_dicom_seg(
 ) -> None:
     """Write binary segments, one a label, whole or not at all.
 
-    The object carries the patient's and the study's tags of its source, as DICOM asks: it belongs where that is.
+    The object carries the patient's and the study's tags of its source, as DICOM requires: it belongs where that is.
 
     Args:
         path: of the file, `.dcm`.
@@ -106,7 +106,7 @@ def check_in_place(geometry: Geometry, slices: Sequence[pydicom.Dataset]) -> Non
 
 
 def _header(file: Path, series: Series) -> pydicom.Dataset:
-    """A slice without its pixels; empty where it lacks what it need not have."""
+    """Read a slice's header without its pixels; tags that are optional may be missing."""
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         header = pydicom.dcmread(file, stop_before_pixels=True)
@@ -121,7 +121,7 @@ def _header(file: Path, series: Series) -> pydicom.Dataset:
 
 
 def _free_number(header: pydicom.Dataset) -> int:
-    """A series number that the study's scanner hardly gave."""
+    """A series number that the study's scanner is unlikely to have given."""
     return 9000 + int(header.get("SeriesNumber") or 0) % 1000
 
 

@@ -30,7 +30,7 @@ def one_source(place: Path, root: Path) -> Source:
     """
     boxed = None if place.exists() else read_box(place)
     if boxed:
-        return one_source(boxed[0], root).cut(boxed[1])
+        return one_source(boxed[0], root).within(boxed[1])
     drawn = CONTOURS.fullmatch(place.as_posix())
     if drawn and not place.exists():
         return contours_on(one_source(Path(drawn["scan"]), root), Path(drawn["contours"]))

@@ -1,4 +1,4 @@
-"""What tells one image from another however it is saved: its size, its grey levels, and where it is bright."""
+"""Fingerprints: an image's size, grey levels and bright places identify it however it is saved."""
 
 import hashlib
 from collections import defaultdict
@@ -19,7 +19,7 @@ from modelsgenesis.data.problems import UnreadableError
 ALIKE = 1e-2
 NEAR = 1e-3
 
-TELLING = 5  # different levels, below which many images look the same
+FEWEST_LEVELS = 5  # different levels, below which many images look the same
 BINS = 4096
 MOST_WHOLE = 2**20  # values that whole numbers may run over and be counted as they are
 MIDDLE = PERCENTILES.index(50.0)
@@ -27,14 +27,14 @@ MIDDLE = PERCENTILES.index(50.0)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells one image; nothing in it hangs on the order or direction of axes, or on the values' unit.
+    """The fingerprint of one image; nothing in it depends on the order or direction of axes, or on the values' unit.
 
     Attributes:
         size: rising.
         levels: percentiles of what is no background, as shares of the way from the least to the greatest.
         positions: how far from the middle the brightness lies along each axis, rising, and how far it spreads, rising,
             as shares of the side.
-        shape_hash: where too few levels differ to tell: a hash of where there is more than the least value; or "".
+        shape_hash: a hash of where values exceed the least one, for images of too few levels; otherwise "".
     """
 
     size: tuple[int, ...]
@@ -43,9 +43,9 @@ class Fingerprint:
     shape_hash: str = ""
 
     @property
-    def tells(self) -> bool:
-        """Whether its levels tell it from others; those of masks do not."""
-        return len(set(self.levels)) >= TELLING
+    def identifies(self) -> bool:
+        """Whether its levels identify it; those of masks do not."""
+        return len(set(self.levels)) >= FEWEST_LEVELS
 
     def __str__(self) -> str:
         """One entry of the manifest."""
@@ -54,7 +54,7 @@ class Fingerprint:
 
     @classmethod
     def read(cls, text: str) -> "Fingerprint":
-        """Undo `str`.
+        """Read a fingerprint from the text that `str` gives.
 
         Raises:
             DataError: it is no fingerprint.
@@ -89,7 +89,7 @@ def fingerprint_of(values: NDArray[Any]) -> Fingerprint:
     ranks = np.array(PERCENTILES) / 100 * (counts.sum() - 1)
     levels = _shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
     known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _positions(values, low))
-    return known if known.tells else Fingerprint(known.size, (), shape_hash=_shape_hash(values > low))
+    return known if known.identifies else Fingerprint(known.size, (), shape_hash=_shape_hash(values > low))
 
 
 def _shares(values: NDArray[Any]) -> tuple[float, ...]:
@@ -99,7 +99,7 @@ def _shares(values: NDArray[Any]) -> tuple[float, ...]:
 
 
 def _positions(values: NDArray[Any], low: float) -> tuple[float, ...]:
-    """Where the brightness above the least value lies."""
+    """How far from the middle the brightness lies, and how far it spreads, over the axes in rising order."""
     offsets, spreads = [], []
     for profile in _profiles(values):
         bright = profile - low * (values.size / len(profile))
@@ -159,7 +159,7 @@ class Fingerprints:
         by_size: dict[tuple[int, ...], list[tuple[float, ...]]] = defaultdict(list)
         self._shape_hashes: set[tuple[tuple[int, ...], str]] = set()
         for known in fingerprints:
-            if known.tells:
+            if known.identifies:
                 by_size[known.size].append((*known.levels, *known.positions))
             else:
                 self._shape_hashes.add((known.size, known.shape_hash))
@@ -167,7 +167,7 @@ class Fingerprints:
 
     def hold(self, other: Fingerprint) -> bool:
         """Whether one of them is of the same image, perhaps with its values shifted or scaled or its axes turned."""
-        if not other.tells:
+        if not other.identifies:
             return (other.size, other.shape_hash) in self._shape_hashes
         if other.size not in self._by_size:
             return False

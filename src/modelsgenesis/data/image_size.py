@@ -42,7 +42,7 @@ def image_size_of(source: Source) -> ImageSize:
 
 
 def geometry_from_header(source: Source) -> Geometry | None:
-    """Where the voxels of a whole scan lie; None where the header alone does not tell: 4D images, a tilted gantry.
+    """Where the voxels of a whole scan lie; None where the header alone is not enough: 4D images, a tilted gantry.
 
     Raises:
         UnreadableError: its header cannot be read.

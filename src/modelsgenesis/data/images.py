@@ -50,7 +50,7 @@ class Image:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """(X, Y, Z), in voxels."""
+        """The size (X, Y, Z) in voxels."""
         return self.values.shape[1:]
 
     def scaled(self, space: tuple[slice, ...] = ()) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
 
 
 def farthest_corner_mm(one: Geometry, other: Geometry) -> float:
-    """How far apart the same corner voxel of two files of one size lies once both are turned to LPS, at most."""
+    """The greatest distance between a corner voxel of two files of one size, both turned to LPS."""
     axes = len(one.size)
     first, second = (each.to_lps(corners_mm(each).T.reshape(axes, *(2,) * axes)) for each in (one, other))
     return float(np.linalg.norm(first - second, axis=0).max())

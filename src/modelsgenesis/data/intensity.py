@@ -16,7 +16,7 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits a pixel that detectors and files have
 
 
 class Described(Protocol):
-    """What must be known of a scan's values, in its units; a `Scan` of a store and `IntensityStatistics` know it."""
+    """The statistics of a scan that scaling needs; a `Scan` of a store and `IntensityStatistics` have them."""
 
     @property
     def minimum(self) -> float:
@@ -30,22 +30,22 @@ class Described(Protocol):
 
     @property
     def percentiles(self) -> Mapping[float, float]:
-        """Of the foreground, {percentile: value}."""
+        """Percentiles of the foreground, as {percentile: value}."""
         ...
 
     @property
     def mean(self) -> float:
-        """Of the box around all that is not 0."""
+        """The mean within the box around all that is not 0."""
         ...
 
     @property
     def std(self) -> float:
-        """Of the same box; 0 when it was not measured."""
+        """The standard deviation within that box; 0 when it was not measured."""
         ...
 
     @property
     def zeros(self) -> float:
-        """The share of that box that is 0."""
+        """The share of voxels in that box that are 0."""
         ...
 
 
@@ -70,7 +70,7 @@ class Window:
             raise DataError(f"window_hu must rise, got {given}; swap the two numbers")
 
     def limits(self, scan: Described) -> tuple[float, float]:
-        """The values that become 0 and 1, in the scan's units; the same for every scan."""
+        """The values, in the scan's units, that become 0 and 1."""
         return self.low_hu, self.high_hu
 
     def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
@@ -167,7 +167,7 @@ class ZScore:
 
 @dataclass(frozen=True)
 class MinMax:
-    """From the scan's least value to its greatest, to [0, 1]: for pictures in bytes, and where a paper did so.
+    """Scale the scan's least value to 0 and its greatest to 1: for pictures in bytes, and where a paper did so.
 
     One bright voxel darkens all others; `Percentiles` does not have that weakness.
     """
@@ -183,7 +183,7 @@ class MinMax:
 
 @dataclass(frozen=True)
 class BitDepth:
-    """From black to the greatest grey level of the image's bit depth, to [0, 1]: for radiographs and other pictures.
+    """Scale black to 0 and the greatest grey level of the bit depth to 1: for radiographs and other pictures.
 
     The depth is the least of 8, 10, 12, 14 and 16 bits that holds the image's greatest value: a file of 16 bits often
     holds 12.

@@ -1,4 +1,4 @@
-"""What a volume's values say: range, background, percentiles, modality, labels or not, and where there is something."""
+"""Statistics of a volume's values: range, background, percentiles, modality, labels or not, and the foreground."""
 
 import json
 import re
@@ -27,7 +27,7 @@ LABEL_NAMES = re.compile(
 
 @dataclass(frozen=True)
 class IntensityStatistics:
-    """What the manifest says about a volume's values, in its units."""
+    """The statistics of a volume in the manifest, in the volume's units."""
 
     minimum: float
     maximum: float
@@ -39,13 +39,13 @@ class IntensityStatistics:
 
 
 def sample_of(values: NDArray[Any]) -> NDArray[Any]:
-    """At most a million voxels, evenly spread, sorted."""
+    """Sample at most a million voxels, evenly spread, and sort them."""
     # "stable" is a radix sort for 16 bits, ten times the speed of the other.
     return np.sort(_thinned(values), axis=None, kind="stable" if values.itemsize <= 2 else None)
 
 
 def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """At most a million voxels, evenly spread over the axes of space."""
+    """Sample at most a million voxels, evenly spread over the axes of space."""
     space = values.shape[-3:]
     step = max(1, int(np.ceil((values.size / MOST_SAMPLED) ** (1 / 3))))
     while values.size // np.prod([min(step, side) for side in space]) > MOST_SAMPLED:
@@ -74,7 +74,7 @@ def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
 
 
 def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> IntensityStatistics:
-    """Describe values.
+    """Compute the statistics of a volume.
 
     Foreground is what lies above the background: above 5 % of the way from the minimum to the 99th percentile, so
     that air and empty borders do not count and a tight crop loses next to nothing. In CT the way begins at -1000 HU:
@@ -116,7 +116,7 @@ def refuse_labels(sample: NDArray[Any], path: Path) -> None:
 
     Args:
         sample: of the values, sorted.
-        path: of the source below the folder given; each of its parts may tell.
+        path: of the source below the folder given; each of its parts may name a modality.
     Raises:
         UnreadableError: it looks like a label map.
     """
@@ -165,19 +165,19 @@ class ForegroundMap:
     foreground: NDArray[np.uint8]
 
     def to_extras(self) -> dict[str, bytes]:
-        """Each map as bytes, its shape in front; a rule needs one of them only."""
+        """Write each map as bytes, with its shape in front; a rule reads only one of them."""
         maps = {"tissue": self.tissue, "foreground": self.foreground}
         return {name: json.dumps(cells.shape).encode() + b"\n" + cells.tobytes() for name, cells in maps.items()}
 
 
 def cells_from(data: bytes) -> NDArray[np.uint8]:
-    """Undo `ForegroundMap.to_extras` for one map."""
+    """Read one map from the bytes that `ForegroundMap.to_extras` gives."""
     head, _, body = data.partition(b"\n")
     return np.frombuffer(body, np.uint8).reshape(json.loads(head))
 
 
 def make_foreground_map(values: NDArray[np.generic], foreground: float) -> ForegroundMap:
-    """Map one channel.
+    """Compute the map of one channel.
 
     Every second voxel along X and Y is looked at: a cell keeps 128 of its 512, enough for a mean.
 

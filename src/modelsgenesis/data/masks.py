@@ -16,13 +16,13 @@ from modelsgenesis.data.resampling import resample
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
-MOST_CLASSES = 256  # that a mask of bytes can tell apart, the background among them
+MOST_CLASSES = 256  # that a mask of bytes can distinguish, the background among them
 WIDEST = 2**16  # between the least and greatest value of a label map; more is an image
 NEARLY = 1e-3  # by which a stored number may miss the whole number it stands for
 
 
 def read_mask(case: Case, label_map: LabelMap, image: Image, reading: Reading) -> NDArray[np.uint8]:
-    """Read what a case's masks say of each voxel of its image, as read with the same `reading`.
+    """Read the labels of each voxel of a case's image from its masks, with the same `reading`.
 
     Resampling is label by label and linear, the greatest share wins: no stair of the coarser grid, no mixed labels.
 
@@ -45,7 +45,7 @@ def read_mask(case: Case, label_map: LabelMap, image: Image, reading: Reading) -
 
 
 def read_classes(case: Case, label_map: LabelMap, geometry: Geometry) -> NDArray[np.uint8]:
-    """Read what a case's masks say, voxel by voxel as the files have them; otherwise as `read_mask`.
+    """Read a case's masks voxel by voxel as the files have them; otherwise as `read_mask`.
 
     Args:
         case: of a segmentation task.
@@ -133,7 +133,7 @@ def classes_of(values: NDArray[Any], label_map: LabelMap) -> NDArray[np.uint8]:
     """Turn a map of declared values into classes, as `read_mask` does; (X, Y, Z) -> (channels, X, Y, Z).
 
     Raises:
-        UnreadableError: there are more labels than a byte can tell apart.
+        UnreadableError: there are more labels than a byte can distinguish.
     """
     if label_map.greatest_class >= MOST_CLASSES:
         raise UnreadableError(f"{len(label_map.labels)} labels in one task", f"keep fewer than {MOST_CLASSES}")

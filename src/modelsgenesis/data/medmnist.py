@@ -19,7 +19,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """One split of the file.
+    """One split of a MedMNIST file.
 
     Attributes:
         split: train, val or test.
@@ -33,7 +33,7 @@ class Part:
 
 
 def volumes_of(path: Path) -> list[Source]:
-    """Every volume of such a file, of all splits, without labels.
+    """Every volume of a MedMNIST file, of all splits, without labels.
 
     Raises:
         DataError: as of `parts_of`; or the file holds pictures.
@@ -56,7 +56,7 @@ def images_of(path: Path, parts: list[Part]) -> Iterator[tuple[Split, str, Sourc
 
 
 def parts_of(path: Path) -> list[Part]:
-    """Each split that is there.
+    """The splits that the file has.
 
     Raises:
         DataError: an array is missing or has another shape; the images are in colour; it is no .npz.

@@ -86,7 +86,7 @@ class Planned:
         """The window that nnU-Net clips CT to, and from its [0, 1] to what nnU-Net feeds.
 
         Raises:
-            DataError: the plans do not say.
+            DataError: the plans do not hold it.
         """
         try:
             known = self.foreground[0]
@@ -97,7 +97,7 @@ class Planned:
 
     @property
     def kind(self) -> str:
-        """CT or Z, when every channel is normalised so; otherwise empty."""
+        """The normalisation, CT or Z, if all channels have the same; otherwise empty."""
         kinds = set(zip(self.schemes, self.masked, strict=True))
         return self.schemes[0] if len(kinds) == 1 and self.schemes[0] in (CT, Z) else ""
 
@@ -121,7 +121,7 @@ def read_planned(path: Path, configuration: str) -> Planned:
 
 
 def _settings(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
-    """A configuration with all that it inherits."""
+    """The settings of a configuration with all that it inherits."""
     known = plans.get("configurations") or {}
     if configuration not in known:
         raise DataError(f"no configuration {configuration!r} in these plans; there are: {', '.join(known)}")
@@ -166,5 +166,5 @@ def _older_architecture(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_our_order(numbers: Any, order: tuple[int, ...], kind: Any) -> tuple[Any, ...]:
-    """Numbers along the planned network's axes, along ours."""
+    """Turn numbers along the planned network's axes into numbers along ours."""
     return tuple(kind(numbers[order.index(axis)]) for axis in range(len(order)))

@@ -11,7 +11,7 @@ Points = NDArray[np.float64]  # (N, 3)
 
 
 def to_voxels(points_mm: Points, geometry: Geometry, size: Sequence[int], spacing_mm: Sequence[float]) -> Points:
-    """Where points lie on a grid in LPS that a file was resampled to, its outer borders those of the file.
+    """Turn points in mm into voxels of a grid in LPS that a file was resampled to; both have the same outer borders.
 
     Args:
         points_mm: (N, 3), in the world of the file, in LPS.
@@ -30,7 +30,7 @@ def to_voxels(points_mm: Points, geometry: Geometry, size: Sequence[int], spacin
 
 
 def to_world(voxels: Points, geometry: Geometry, size: Sequence[int], spacing_mm: Sequence[float]) -> Points:
-    """Undo `to_voxels`: (N, 3) in voxels of the grid -> (N, 3) in mm, in LPS."""
+    """Turn voxels of the grid, (N, 3), into mm in LPS; the inverse of `to_voxels`."""
     own = np.empty_like(voxels)
     for axis, (file_axis, flipped) in enumerate(zip(geometry.order, geometry.flips, strict=True)):
         place = size[axis] - 1 - voxels[:, axis] if flipped else voxels[:, axis]

@@ -26,7 +26,7 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
 
     def to_row(self) -> dict[str, str]:
-        """One row of the table."""
+        """The problem as a row of the table."""
         return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
 
 
@@ -46,5 +46,5 @@ class UnreadableError(DataError):
         return f"{self.problem}; {self.remedy}"
 
     def at(self, path: Path) -> Problem:
-        """The line for a source."""
+        """Make the problem of a source."""
         return Problem(path, self.problem, self.remedy)

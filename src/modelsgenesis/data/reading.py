@@ -53,7 +53,7 @@ def read_both(
     """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
 
     Returns:
-        The volume at its own spacing, and at the one given; of None the same volume twice.
+        The volume at its own spacing, and resampled to `spacing_mm`; if that is None, the same volume twice.
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
@@ -95,7 +95,7 @@ def _read_box(source: Source, box: Box, header: Header) -> tuple[sitk.Image, lis
 
 
 def _resampled(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
-    """The image at a spacing along X, Y, Z."""
+    """Resample an image to a spacing along X, Y, Z."""
     order = geometry_of(image).order
     return resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
 
@@ -117,7 +117,7 @@ def _turned(image: sitk.Image, like: Geometry) -> sitk.Image:
 
 
 def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str]) -> Volume:
-    """The image turned to LPS."""
+    """Turn an image to LPS."""
     turned = geometry_of(image)
     values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)

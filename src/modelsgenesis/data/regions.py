@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def overlap(
     whole: Sequence[int], lower: Sequence[int], size: Sequence[int]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where a region that may leave a case lies in the case, and where that part lies in the region."""
+    """Return where a region that may leave a case lies in the case, and where that part lies in the region."""
     ends = [(max(0, low), min(side, low + wanted)) for side, low, wanted in zip(whole, lower, size, strict=True)]
     inside = tuple(slice(first, max(first, end)) for first, end in ends)
     place = tuple(slice(s.start - low, s.stop - low) for s, low in zip(inside, lower, strict=True))

@@ -84,7 +84,7 @@ def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
 def _upright(
     image: sitk.Image, frame: np.ndarray, normal: np.ndarray, drift_mm: np.ndarray, height_mm: float
 ) -> sitk.Image:
-    """Resample a sheared image to a box that holds all of it."""
+    """Resample a sheared image to an upright box that holds all of it."""
     in_plane = [float(drift_mm @ frame[:, axis]) for axis in range(2)]
     size, spacing = list(image.GetSize()), [*image.GetSpacing()[:2], height_mm]
     origin = np.array(image.GetOrigin())

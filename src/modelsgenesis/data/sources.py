@@ -34,7 +34,7 @@ class Source:
         fold: given, or None.
         forced: named by a CSV, so never taken for a label map.
         cubes_per_scan: of an official cube file, from its name; 1 otherwise.
-        dicom: what the headers of a DICOM series say, that it is or is drawn on; None otherwise.
+        dicom: the headers of the DICOM series that it is, or is drawn on; None otherwise.
         index: which volume of a 4D image, or which row of the array; None where the file holds one volume.
         array: the name of the array in a .npz.
         box: of the scan, that is all that is read; None is the whole.
@@ -56,15 +56,15 @@ class Source:
 
     @property
     def num_bytes(self) -> int:
-        """The size of all its files."""
+        """The size of all files in bytes."""
         return sum(file.stat().st_size for file in self.files)
 
-    def cut(self, box: Box) -> "Source":
+    def within(self, box: Box) -> "Source":
         """A box of this scan, as a source of its own name."""
         return replace(self, box=box, series=f"{self.series}{box}")
 
     def whole(self) -> "Source":
-        """The scan that this is a box of; itself, if it is none."""
+        """The scan that this is a box of, or the scan itself."""
         return replace(self, box=None, series=self.series.removesuffix(str(self.box))) if self.box else self
 
 
@@ -79,7 +79,7 @@ def find_sources(
     """Find every scan in a folder, or the one in a file.
 
     A patient is the PatientID in DICOM, the folder `sub-...` in BIDS, and otherwise unknown: every file then counts as
-    a patient of its own, and a CSV tells better. A LUNA16 folder `subsetK` and a cube file's last number are folds.
+    a patient of its own; a CSV is more exact. A LUNA16 folder `subsetK` and a cube file's last number are folds.
 
     Args:
         path: a folder, searched through and through, or a file.
@@ -190,7 +190,7 @@ def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]
 
 
 def _alike(groups: Iterable[list[Source]], key: Callable[[Source], Hashable]) -> list[list[Source]]:
-    """Split groups further by a key; those of a single source are left out."""
+    """Split groups further by a key; groups of a single source are left out."""
     alike: list[list[Source]] = []
     for group in groups:
         by_key: dict[Hashable, list[Source]] = defaultdict(list)

@@ -17,7 +17,7 @@ class Volume:
     Attributes:
         values: (C, X, Y, Z), LPS; HU for CT.
         spacing_mm: along X, Y, Z.
-        modality: one of scan.MODALITIES, or "" when nobody said.
+        modality: one of scan.MODALITIES, or "" when unknown.
         geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
     """

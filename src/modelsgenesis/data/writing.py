@@ -42,7 +42,7 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
     image.SetDirection(geometry.direction)
     with written_aside(path) as aside, tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as name:
         folder = Path(name)
-        # SimpleITK tells the format by the ending, and an .mhd names its voxels' file: both need their final names.
+        # SimpleITK finds the format by the ending, and an .mhd names its voxels' file: both need their final names.
         try:
             sitk.WriteImage(image, str(folder / path.name), useCompression=True)
         except RuntimeError as error:

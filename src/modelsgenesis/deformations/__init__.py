@@ -62,7 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `apply_batch`, and torch with it, when first asked for."""
+    """Import `apply_batch`, and torch with it, when first used."""
     if name != "apply_batch":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from modelsgenesis.deformations.base.batch import apply_batch

@@ -40,7 +40,7 @@ class BiasField(PixelDeformation):
         return float(rng.uniform(*self.strength)), np.where((degree > 0) & (degree <= self.order), coefficients, 0.0)
 
     def deform(self, array: Array, span: Span, drawn: tuple[float, Any]) -> Array:
-        """Multiply; 0 of the unit range, no signal, stays."""
+        """Multiply the image by the field; 0 of the unit range, no signal, stays."""
         strength, coefficients = drawn
         at = [np.linspace(-1, 1, side, dtype=np.float32) for side in array.shape[1:]]
         field = coefficients

@@ -35,7 +35,7 @@ class BlockMask(PixelDeformation):
         return draw_key(rng)
 
     def deform(self, array: Array, span: Span, drawn: int) -> Array:
-        """Hide."""
+        """Hide the chosen blocks."""
         grid = tuple(-(-side // self.block) for side in array.shape[1:])
         mask = np.arange(np.prod(grid)) < round(self.hidden * np.prod(grid))
         mask = generator_of(drawn).permutation(mask).reshape(grid)

@@ -54,7 +54,7 @@ class Sometimes(Deformation):
             raise GenesisError(f"p is a probability in [0, 1], got {self.p}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Any] | None:
-        """Draw whether, and if so what."""
+        """Draw whether the part is applied, and if so its settings."""
         return (self.part.draw(shape, rng),) if rng.random() < self.p else None
 
     def apply(self, image: Image, drawn: tuple[Any] | None) -> Image:
@@ -83,7 +83,7 @@ class OneOf(Deformation):
             raise GenesisError(f"weights must be {len(self.parts)} odds of 0 or more, not all 0, got {weights}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, Any]:
-        """Draw which, and what."""
+        """Draw which part is applied, and its settings."""
         odds = np.cumsum(self.weights if self.weights is not None else np.ones(len(self.parts)))
         chosen = int(np.searchsorted(odds, rng.random() * odds[-1], side="right"))
         return chosen, self.parts[chosen].draw(shape, rng)
@@ -94,7 +94,7 @@ class OneOf(Deformation):
 
 
 def check_parts(parts: tuple[Deformation, ...], name: str) -> None:
-    """Refuse what is no tuple of deformations."""
+    """Refuse anything but a tuple of deformations."""
     if not isinstance(parts, tuple):
         raise GenesisError(f"{name} takes a tuple of deformations, got {parts!r}; put them in parentheses")
     for part in parts:

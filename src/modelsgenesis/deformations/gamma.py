@@ -32,7 +32,7 @@ class Gamma(PixelDeformation):
         return float(np.exp(rng.uniform(log(self.gamma[0]), log(self.gamma[1]))))
 
     def deform(self, array: Array, span: Span, drawn: float) -> Array:
-        """Raise."""
+        """Raise the values to the power."""
         unit = span.to_unit(array)
         inside = np.clip(unit, 0, 1) ** np.float32(drawn)
         return span.from_unit(np.where((unit < 0) | (unit > 1), unit, inside))

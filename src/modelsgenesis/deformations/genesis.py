@@ -67,7 +67,7 @@ class Genesis(PlannedDeformation):
         LocalShuffling(num_windows=self.num_windows, variant=self.variant)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Plan:
-        """Decide which laws act, and draw those."""
+        """Draw which deformations act, and their settings."""
         happens = self._chances(rng)
         windows = curve = paint = None
         if "local_shuffling" in happens:
@@ -85,7 +85,7 @@ class Genesis(PlannedDeformation):
         return Plan(windows, curve, paint)
 
     def _chances(self, rng: np.random.Generator) -> set[str]:
-        """The laws that act on one image."""
+        """The deformations that act on one image."""
         if self.arm != "all" and self.arm not in WITHOUT:
             return {self.arm}
         local, non_linear, painting, out = rng.random(4)
@@ -96,5 +96,5 @@ class Genesis(PlannedDeformation):
         return happens - WITHOUT.get(self.arm, set())
 
     def plan(self, drawn: Plan) -> Plan:
-        """All of it."""
+        """Plan all deformations that act."""
         return drawn

@@ -28,7 +28,7 @@ class Gibbs(PixelDeformation):
         return float(rng.uniform(*self.cutoff))
 
     def deform(self, array: Array, span: Span, drawn: float) -> Array:
-        """Cut k-space."""
+        """Cut off the outer part of k-space."""
         from scipy import fft  # here, since it takes time that the papers' laws need not wait
 
         axes = tuple(range(1, array.ndim))

@@ -38,5 +38,5 @@ class InPainting(PlannedDeformation):
         return Paint(boxes, False, draw_key(rng), self.shared_noise)
 
     def plan(self, drawn: Paint) -> Plan:
-        """Only paint."""
+        """Plan only the painting."""
         return Plan(paint=drawn)

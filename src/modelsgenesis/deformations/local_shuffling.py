@@ -58,7 +58,7 @@ class LocalShuffling(PlannedDeformation):
         return Windows(key, prod(num_tiles(*axis) for axis in zip(size, tile, start, strict=True)), start)
 
     def plan(self, drawn: Windows) -> Plan:
-        """Only shuffle."""
+        """Plan only the shuffling."""
         return Plan(windows=drawn)
 
 

@@ -72,5 +72,5 @@ class Motion(PixelDeformation):
 
     @staticmethod
     def _along(values: Array, axis: int, num_axes: int) -> Array:
-        """Values as an array of one long axis."""
+        """Shape values as an array along one axis."""
         return values.reshape([-1 if a == axis else 1 for a in range(num_axes)])

@@ -14,7 +14,7 @@ class NonLinear(PlannedDeformation):
 
     The curve is the cubic Bezier through (0, 0) and (1, 1) with two control points uniform in the unit square; since
     their abscissas lie in [0, 1] it is a function. Rising, x(t) goes to y(t); falling, x(t) goes to y(1 - t). The unit
-    square is the told range. Grey levels beyond the range keep their order: each end's share a 128th of the unit
+    square is the given range. Grey levels beyond the range keep their order: each end's share a 128th of the unit
     interval, so that outliers neither vanish nor press the rest together.
 
     Source: Zhou et al. 2019, section 2 (non-linear transformation).
@@ -27,5 +27,5 @@ class NonLinear(PlannedDeformation):
         return Curve(a, b, c, d, sense < 0.5)
 
     def plan(self, drawn: Curve) -> Plan:
-        """Only map."""
+        """Plan only the mapping."""
         return Plan(curve=drawn)

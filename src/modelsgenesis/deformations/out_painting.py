@@ -39,5 +39,5 @@ class OutPainting(PlannedDeformation):
         return Paint(boxes, True, draw_key(rng), self.shared_noise)
 
     def plan(self, drawn: Paint) -> Plan:
-        """Only paint."""
+        """Plan only the painting."""
         return Plan(paint=drawn)

@@ -44,7 +44,7 @@ class PatchSwap(PixelDeformation):
         return tuple(swaps)
 
     def deform(self, array: Array, span: Span, drawn: tuple[Swap, ...]) -> Array:
-        """Swap."""
+        """Swap the patches of each pair."""
         out = array.copy()
         for first, second, sides in drawn:
             here, there = ((slice(None), *map(slice, low, np.add(low, sides))) for low in (first, second))

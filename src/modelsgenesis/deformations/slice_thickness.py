@@ -11,7 +11,7 @@ from modelsgenesis.deformations.base.value_range import Array, Span
 
 
 class Slabs(NamedTuple):
-    """Slices in a slab, and how many of the first one lie outside the image."""
+    """The number of slices in a slab, and how many of the first slab lie outside the image."""
 
     thickness: int
     start: int
@@ -39,7 +39,7 @@ class SliceThickness(PixelDeformation):
         return Slabs(thickness, int(rng.integers(thickness)))
 
     def deform(self, array: Array, span: Span, drawn: Slabs) -> Array:
-        """Average."""
+        """Average the slices of each slab."""
         slab = (np.arange(array.shape[-1]) + drawn.start) // drawn.thickness
         first = np.flatnonzero(np.diff(slab, prepend=-1))
         sums = np.add.reduceat(array, first, axis=-1, dtype=np.float64)

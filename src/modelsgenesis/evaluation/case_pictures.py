@@ -64,7 +64,7 @@ def pictures_of(pairs: Sequence[Pair], rules: Rules, titles: Sequence[str], capt
 
 
 def _predicted(pair: Pair, rules: Rules, truth: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """The prediction; empty where there is none of use."""
+    """The predicted mask of a case; empty where there is none that fits."""
     try:
         return prediction_of(pair, rules.target.label_map, geometry)
     except UnreadableError:
@@ -72,7 +72,7 @@ def _predicted(pair: Pair, rules: Rules, truth: NDArray[np.uint8], geometry: Geo
 
 
 def image_of(case: Case, geometry: Geometry) -> tuple[NDArray[Any] | None, tuple[float, float] | None]:
-    """The image below the masks and its display, None for percentiles."""
+    """The image below the masks and the window to display it in, None for percentiles."""
     if not case.images:
         return None, (0.0, 1.0)
     try:
@@ -131,7 +131,7 @@ def case_pictures(cases: Sequence[Case], titles: Sequence[str], caption: str) ->
 
 
 def _display(volume: Volume) -> tuple[float, float] | None:
-    """A window of CT by content; None for percentiles."""
+    """The window for a CT by its content; None for percentiles."""
     if (volume.modality or guess_modality(sample_of(volume.values))) != "CT":
         return None
     return WINDOWS_HU[ct_window(volume.values[0], HU)]

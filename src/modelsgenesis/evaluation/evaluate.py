@@ -24,7 +24,7 @@ from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
-from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare, table_of
+from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.options import EvaluateOptions
@@ -47,18 +47,7 @@ VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  #
 
 
 def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOptions) -> Path:
-    """Compare predictions with the truth, case by case and label by label.
-
-    Args:
-        predictions: A folder of predictions, or a CSV of them.
-        truth: A data set, a table or a folder of masks.
-        into: The folder of the scores.
-        options: All that was chosen.
-    Returns:
-        `into`.
-    Raises:
-        DataError: there is nothing to compare, or a setting is out of range.
-    """
+    """Compare predictions with the truth; `commands.evaluate` describes the arguments and errors."""
     _check(predictions, options)
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
@@ -107,7 +96,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
 
 
 def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, workers: int | None) -> list[Line]:
-    """Compare masks; write cases.csv and the page."""
+    """Compare predicted masks with the truth; write cases.csv and the page."""
     pairs, extra = match(cases, find_predictions(origin.predictions), rules.target)
     if not any(pair.masks for pair in pairs):
         raise DataError(
@@ -157,13 +146,13 @@ def _table(
 
 
 def _begin(into: Path) -> None:
-    """Make the folder; while it is written it has no provenance."""
+    """Make the folder, and remove its provenance until all is written."""
     into.mkdir(parents=True, exist_ok=True)
     (into / PROVENANCE).unlink(missing_ok=True)
 
 
 def _table_kind(of_network: Target | None, kind: Kind | None) -> type[TableTarget] | None:
-    """The kind of task whose predictions a table holds, as the network's target or the user tells."""
+    """The kind of task whose predictions a table holds, from the network's target or the user's --kind."""
     known = type(of_network) if of_network else find_target(kind) if kind else None
     return known if known is not None and issubclass(known, TableTarget) else None
 
@@ -174,7 +163,8 @@ def _target_of_network(of_network: Target | None, table: PredictionTable, of_tru
         raise DataError(f"the truth is a task of {of_truth.kind}, but the predictions are of {table.target.kind}")
     if of_network is not None and type(of_network) is not type(of_truth):
         raise DataError(
-            f"the network was trained on cases of {of_network.answers}, but in the truth a case has {of_truth.answers}"
+            f"the network was trained on cases of {of_network.labels_per_case}, but in the truth a case has "
+            f"{of_truth.labels_per_case}"
         )
     return of_truth.of_network(table.columns, of_network if isinstance(of_network, TableTarget) else None)
 
@@ -193,10 +183,10 @@ def _check(predictions: Path, options: EvaluateOptions) -> None:
 
 
 def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
-    """Compare each case, in the order of the truth."""
+    """Compare all cases, in the order of the truth."""
     if workers is None:
         workers = usable_cores() if len(pairs) >= WORTH_PROCESSES else 0
-    do = functools.partial(compare, rules=rules)
+    do = functools.partial(compare_case, rules=rules)
     found: dict[str, Compared] = {}
     for pair, one in work_through(do, pairs, workers):
         died = "the process that read it died; is there enough memory?"
@@ -215,7 +205,7 @@ def _case_rows(compared: Sequence[Compared], names: Sequence[str]) -> list[dict[
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Six digits after the point say enough; what is undefined is empty."""
+    """Write a score with six digits after the point; an undefined one is empty."""
     return {
         name: (round(value, 6) if math.isfinite(value) else None) if isinstance(value, float) else value
         for name, value in values.items()
@@ -232,7 +222,7 @@ def _warn(into: Path, console: Console) -> None:
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:
-    """One row a label and metric."""
+    """Print a line for each label and metric."""
     table = Table("", "", "n", "value", "95 % interval")
     before = ""
     for line in lines:

@@ -23,7 +23,7 @@ Status = Literal["compared", "missing", "unreadable", "no truth"]
 
 @dataclass(frozen=True)
 class Rules:
-    """How cases are compared.
+    """The settings by which masks are compared.
 
     Attributes:
         target: whose labels.
@@ -38,7 +38,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of a case.
+    """The result of one case.
 
     Attributes:
         id: of the case.
@@ -55,7 +55,7 @@ class Compared:
     agreements: tuple[Agreement, ...]
 
 
-def compare(pair: Pair, rules: Rules) -> Compared:
+def compare_case(pair: Pair, rules: Rules) -> Compared:
     """Read and compare one case; what cannot be read is no error but a status."""
     case, label_map = pair.case, rules.target.label_map
     try:
@@ -102,7 +102,7 @@ def truth_of(case: Case, label_map: LabelMap) -> tuple[NDArray[np.uint8], Geomet
 
 
 def prediction_of(pair: Pair, label_map: LabelMap, geometry: Geometry) -> NDArray[np.uint8]:
-    """The prediction, likewise.
+    """Read the predicted mask of a case, on the grid of the true one.
 
     Raises:
         UnreadableError: it cannot be read, lies on another grid than the truth, or holds a value that no label has.
@@ -126,12 +126,12 @@ def prediction_of(pair: Pair, label_map: LabelMap, geometry: Geometry) -> NDArra
 
 
 def spacing_of(geometry: Geometry) -> tuple[float, ...]:
-    """Between voxels, along X, Y and Z."""
+    """The spacing of a grid along X, Y and Z."""
     return tuple(geometry.spacing_mm[axis] for axis in geometry.order)
 
 
 def table_of(compared: list[Compared], target: MaskTarget) -> dict[str, NDArray[np.float64]]:
-    """Scores by metric, (cases, labels)."""
+    """Tabulate the scores by metric, (cases, labels)."""
     return {
         name: np.array([[getattr(one, name) for one in case.agreements] for case in compared], np.float64).reshape(
             len(compared), len(target.labels)

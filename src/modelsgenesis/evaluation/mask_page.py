@@ -17,10 +17,10 @@ from modelsgenesis.evaluation.page_parts import (
     Origin,
     interval_words,
     lead,
+    not_compared,
     origins,
     spread_words,
     summary_table,
-    unanswered,
 )
 from modelsgenesis.figures.overlay import Overlay, overlay_picture
 from modelsgenesis.figures.page import Page, Paragraph, Part, picture
@@ -60,14 +60,14 @@ def masks_page(
         "Every case", Paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
     )
     page.section("The worst cases", *worst(pairs, compared, rules, origin.worst))
-    page.section("Cases that were not compared", *unanswered(compared, origin))
+    page.section("Cases that were not compared", *not_compared(compared, origin))
     page.section("Rules", *[Paragraph(rule) for rule in mask_rules(rules)])
     page.section("Where it comes from", origins(origin))
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
 
 def headline(lines: Sequence[Line], compared: Sequence[Compared], names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """The numbers on top."""
+    """The large numbers at the top of the page."""
     whole = MEAN if len(names) > 1 else names[0]
     best = {line.metric: line for line in lines if line.label == whole}
     of_labels = f", mean of {len(names)} labels" if len(names) > 1 else ""
@@ -115,12 +115,12 @@ def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, mos
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """The mean of what is defined; NaN without any."""
+    """The mean of the defined values; NaN where there is none."""
     return float(mean_defined(np.array([values], float))[0]) if values else math.nan
 
 
 def mask_rules(rules: Rules) -> list[str]:
-    """The rules in words."""
+    """The rules of the comparison, in words."""
     empty = (
         "counts as agreement: overlaps 1, distance 0 mm (--empty perfect)."
         if rules.empty == "perfect"

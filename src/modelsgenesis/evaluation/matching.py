@@ -29,7 +29,7 @@ TABLE, RECORDS = "predictions.csv", "records"  # as genesis predict leaves them
 
 @dataclass(frozen=True)
 class Predictions:
-    """A folder of masks.
+    """A folder of predicted masks.
 
     Attributes:
         named: one source a file, by its path below the folder without its ending.
@@ -102,7 +102,7 @@ def read_truth(
 
 
 def is_bare(path: Path) -> bool:
-    """Whether a folder is no task but may hold masks."""
+    """Whether a folder declares no task but may hold masks."""
     if not path.is_dir() or (path / DATASET).is_file() or find_pair(path):
         return False
     return not any(each.suffix.lower() in (".csv", ".npz") for each in path.iterdir() if not each.name.startswith("."))
@@ -142,7 +142,7 @@ def _in_words_of(target: Target, task: Task, path: Path) -> Task:
 
 
 def _of_one_map(target: Target) -> bool:
-    """Whether a case's masks are one map of values."""
+    """Whether the masks of a case are one map of values."""
     return isinstance(target, MaskTarget) and target.label_map.one_file
 
 
@@ -159,7 +159,7 @@ def _check_values(of_truth: Target, of_network: Target, path: Path) -> None:
 
 
 def find_predictions(path: Path) -> Predictions:
-    """Every mask in a folder, and every file that should be one and is not."""
+    """Find every mask in a folder, and every file that should be one but cannot be."""
     problems: list[Problem] = []
     named = named_sources(path, problems)
     rows, columns = read_table(path / TABLE) if (path / TABLE).is_file() else ([], [])

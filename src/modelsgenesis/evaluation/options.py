@@ -8,7 +8,7 @@ from modelsgenesis.core.target import Kind
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """Everything that one may choose of an evaluation.
+    """The options of genesis evaluate.
 
     Args:
         tolerance: The tolerance of the surface Dice, in mm.

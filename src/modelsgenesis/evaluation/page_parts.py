@@ -1,4 +1,4 @@
-"""What the pages of all evaluations say alike: what was compared, the scores, what was not compared, the lineage."""
+"""The parts of all evaluation pages: what was compared, the scores, what was not compared, the lineage."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MOST_NAMED = 40  # cases in a list
 
 @dataclass(frozen=True)
 class Origin:
-    """What is compared with what, and how it is summed up.
+    """The predictions, the truth and the settings of an evaluation.
 
     Attributes:
         predictions: the folder or table.
@@ -45,19 +45,19 @@ class Origin:
 
 
 def lead(num: int, names: Sequence[str], origin: Origin) -> str:
-    """What was compared, in a sentence."""
+    """A sentence on what was compared."""
     return f"{num} cases of {origin.truth} compared with the predictions in {origin.predictions}: {', '.join(names)}."
 
 
 def interval_words(line: Line) -> str:
-    """The interval, or why there is none."""
+    """The interval in words, or why there is none."""
     if math.isfinite(line.low95):
         return f"95 % interval {short_number(line.low95)} to {short_number(line.high95)}"
     return "no interval: too few patients" if line.patients < FEWEST_PATIENTS else "no interval: often undefined"
 
 
 def spread_words(lines: Sequence[Line], resamples: int) -> str:
-    """How the intervals were made."""
+    """How the intervals were computed, in words."""
     fewest, most = min(line.patients for line in lines), max(line.patients for line in lines)
     patients = f"{most}" if fewest == most else f"{fewest} to {most}"
     return (
@@ -68,7 +68,7 @@ def spread_words(lines: Sequence[Line], resamples: int) -> str:
 
 
 def summary_table(lines: Sequence[Line]) -> Table:
-    """One row a label and metric."""
+    """A table with a row for each label and metric."""
     spread = any(math.isfinite(line.median) for line in lines)
     head = ["label", "metric", "n", "mean" if spread else "value", "95 % interval"]
     head += ["sd", "median", "quartiles"] if spread else []
@@ -81,14 +81,14 @@ def summary_table(lines: Sequence[Line]) -> Table:
     return Table(rows, head)
 
 
-def unanswered(compared: Sequence[Any], origin: Origin) -> list[Part]:
+def not_compared(compared: Sequence[Any], origin: Origin) -> list[Part]:
     """Which cases had no usable prediction or truth, and which predictions are of no case."""
     parts: list[Part] = []
     rows = [(one.id, one.status, one.note or "no file of its name") for one in compared if one.status != "compared"]
     if rows:
         parts += listed(rows, ("case", "status", "why"))
     if origin.left_out:
-        parts.append(Paragraph(f"Left out for want of a prediction, as --only-predicted asks: {origin.left_out}."))
+        parts.append(Paragraph(f"Left out for want of a prediction, because of --only-predicted: {origin.left_out}."))
     if origin.extra:
         many = [Table([(name,) for name in origin.extra[:MOST_NAMED]])]
         parts.append(Folded(f"Predictions of no case of the truth: {len(origin.extra)}", many))
@@ -101,7 +101,7 @@ def unanswered(compared: Sequence[Any], origin: Origin) -> list[Part]:
 
 
 def listed(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[Part]:
-    """A table, and what is too long for it folded away."""
+    """A table of which all rows after the first few are folded away."""
     if len(rows) <= MOST_NAMED:
         return [Table(rows, head)]
     more = Folded(f"{len(rows) - MOST_NAMED} more", [Table(rows[MOST_NAMED:], head)])
@@ -109,7 +109,7 @@ def listed(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[Part]:
 
 
 def origins(origin: Origin) -> Table:
-    """The provenance behind the predictions, nearest first."""
+    """The provenance of the predictions, nearest first."""
     rows = []
     for folder in (origin.predictions, origin.truth):
         chain = lineage(folder) if folder.is_dir() else []

@@ -15,10 +15,10 @@ from modelsgenesis.evaluation.page_parts import (
     Origin,
     interval_words,
     lead,
+    not_compared,
     origins,
     spread_words,
     summary_table,
-    unanswered,
 )
 from modelsgenesis.evaluation.table_predictions import TablePrediction
 from modelsgenesis.figures.overlay import Overlay, overlay_picture
@@ -57,7 +57,7 @@ def table_page(
         page.section("Every case", picture(drawn, words, narrow=True))
     compared = [one for one in predictions if one.status == "compared"]
     page.section("The worst cases", *worst(compared, predicted, truth, target, origin.worst))
-    page.section("Cases that were not compared", *unanswered(predictions, origin))
+    page.section("Cases that were not compared", *not_compared(predictions, origin))
     whole, *others = target.rules()
     page.section("Rules", *[Paragraph(rule) for rule in (whole, MISSING, *others)])
     page.section("Where it comes from", origins(origin))
@@ -67,7 +67,7 @@ def table_page(
 def headline(
     lines: Sequence[Line], predictions: Sequence[TablePrediction], target: TableTarget
 ) -> list[tuple[str, str, str]]:
-    """The numbers on top."""
+    """The large numbers at the top of the page."""
     first, metrics, of_label = target.headline
     best = {line.metric: line for line in lines if line.label == first}
     lost = sum(one.status != "compared" for one in predictions)

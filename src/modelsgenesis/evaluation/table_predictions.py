@@ -28,7 +28,7 @@ Status = Literal["compared", "missing", "unreadable"]
 
 @dataclass(frozen=True)
 class TablePrediction:
-    """What was predicted of a case.
+    """The prediction of one case.
 
     Attributes:
         case: with its truth.
@@ -44,12 +44,12 @@ class TablePrediction:
 
     @property
     def id(self) -> str:
-        """Of the case."""
+        """The case's id."""
         return self.case.id
 
     @property
     def patient(self) -> str:
-        """Of the case; each its own where it is unknown."""
+        """The case's patient; where it is unknown, one of its own."""
         return self.case.patient or self.case.id
 
 
@@ -78,7 +78,7 @@ def read_predictions(predictions: Path, kind: type[TableTarget] | None = None) -
 
     Args:
         predictions: the file or folder.
-        kind: of task, if it is known; otherwise the columns tell.
+        kind: of task, if it is known; by default it is inferred from the columns.
     Raises:
         DataError: its rows name no case.
     """
@@ -98,7 +98,7 @@ def read_predictions(predictions: Path, kind: type[TableTarget] | None = None) -
 def match_rows(
     cases: Sequence[Case], table: PredictionTable, target: TableTarget
 ) -> tuple[list[TablePrediction], list[str]]:
-    """Give each case its row, by its id, or else by the name of its image.
+    """Find the row of each case by its id, or else by the name of its image.
 
     Args:
         cases: of the truth.
@@ -133,12 +133,12 @@ def match_rows(
 
 
 def row_name(row: Mapping[str, str]) -> str:
-    """Whose row it is: its id, or the bare name of its image's file."""
+    """The name of a row's case: its id, or the bare name of its image's file."""
     return fit(row.get("id") or re.sub(r"(\.nii)?\.[A-Za-z]+(\.gz)?$", "", Path(row["image"]).name))
 
 
 def read_row(case: Case, row: Mapping[str, str], target: TableTarget) -> TablePrediction:
-    """The prediction in a row."""
+    """Read the prediction in a row."""
     texts = [row[name] for name in target.value_columns]
     if not any(texts):
         return TablePrediction(case, "missing", row.get("status", ""))
@@ -224,7 +224,7 @@ def _by_patient(p_of_cases: Numbers, true: Numbers, patients: Sequence[str], res
 def case_rows(
     predictions: Sequence[TablePrediction], values: Sequence[tuple[float, ...]], target: TableTarget
 ) -> list[dict[str, Any]]:
-    """A row a case: what is true and what was predicted."""
+    """The rows of cases.csv: what is true and what was predicted."""
     rows = []
     for one, true in zip(predictions, values, strict=True):
         predicted = one.values or (float("nan"),) * len(target.value_columns)

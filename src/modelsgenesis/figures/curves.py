@@ -22,7 +22,7 @@ VALIDATION = ("val_total", "val_loss")
 
 @dataclass(frozen=True)
 class Log:
-    """A run's log.
+    """The log of a run, column by column.
 
     Attributes:
         columns: numbers by column, NaN where a line has none.
@@ -32,7 +32,7 @@ class Log:
 
     @classmethod
     def read(cls, path: Path | str) -> "Log":
-        """Read log.csv; columns are taken as they come.
+        """Read log.csv with whatever columns it has.
 
         Raises:
             DataError: the file is missing, empty or has no column `step`.
@@ -57,7 +57,7 @@ class Log:
 
 
 def number(text: str | None) -> float:
-    """A number, or NaN for what is none."""
+    """Read a number; NaN for what is none."""
     try:
         return float(text or "nan")
     except ValueError:
@@ -87,7 +87,7 @@ def draw_curves(log: Log, path: Path | str) -> Path:
 
 
 def draw_errors(axes: Axes, log: Log) -> None:
-    """Draw training and validation error, and, of a restoration, those of two answers that know nothing.
+    """Draw training and validation error, and, of a restoration, the errors of two trivial predictions.
 
     They are the input, and one grey.
     """
@@ -113,7 +113,7 @@ def draw_errors(axes: Axes, log: Log) -> None:
 
 
 def draw_line(axes: Axes, log: Log, names: tuple[str, ...], title: str, colour: str) -> None:
-    """Draw one column."""
+    """Draw one column of a log."""
     dress(axes, title)
     steps, values = log.points(names)
     axes.plot(steps, values, color=colour, lw=1.3)
@@ -124,7 +124,7 @@ def draw_line(axes: Axes, log: Log, names: tuple[str, ...], title: str, colour: 
 
 
 def dress(axes: Axes, title: str) -> None:
-    """Set up quiet axes."""
+    """Set up axes with few lines and small, pale labels."""
     axes.set_title(title, loc="left", size=9, color=INK, weight="bold")
     axes.tick_params(colors=PALE, labelsize=7.5, length=2.5)
     axes.grid(axis="y", color="#e6eaef", lw=0.8)

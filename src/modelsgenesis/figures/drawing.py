@@ -32,18 +32,18 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def text(figure: Figure, left: float, top: float, words: str, **style: Any) -> None:
-    """Write at a place in inches, from the left and from the top; on the baseline, left-aligned unless told."""
+    """Write at a place in inches, from the left and from the top; on the baseline, left-aligned by default."""
     w, h = figure.get_size_inches()
     figure.text(left / w, 1 - top / h, words, **{"color": INK, "size": 9, **style})
 
 
 def frame(figure: Figure, left: float, title: str, footnote: str) -> None:
-    """Write the line above and the line below."""
+    """Write the title above a figure and the footnote below it."""
     text(figure, left, 0.34, title, size=12, weight="bold")
     text(figure, left, float(figure.get_size_inches()[1]) - 0.14, footnote, size=7.5, color=PALE)
 
 
-def show(axes: Axes, picture: Array, kind: str, limits: tuple[float, float]) -> None:
+def draw_picture(axes: Axes, picture: Array, kind: str, limits: tuple[float, float]) -> None:
     """Draw a picture that fills its axes.
 
     Args:
@@ -103,7 +103,7 @@ def save(figure: Figure, path: Path | str) -> Path:
 
 
 def png(path: Path | str) -> Path:
-    """The path of a picture.
+    """The path of a picture as a PNG.
 
     Raises:
         DataError: its name promises another format.

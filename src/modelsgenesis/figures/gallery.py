@@ -7,8 +7,18 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.figures.drawing import ON_PICTURE, PALE, frame, place, save, scale_bar, show, text, write_letters
-from modelsgenesis.figures.planes import cut
+from modelsgenesis.figures.drawing import (
+    ON_PICTURE,
+    PALE,
+    draw_picture,
+    frame,
+    place,
+    save,
+    scale_bar,
+    text,
+    write_letters,
+)
+from modelsgenesis.figures.planes import cut_plane
 from modelsgenesis.figures.sheet import Panel
 from modelsgenesis.figures.windows import percentile_display
 
@@ -46,7 +56,7 @@ def draw_gallery(
         raise ShapeError(f"a gallery needs panels of one shape, got {sorted(shapes)}")
     display = display or percentile_display(panels[0].values)
     plane = "image" if panels[0].values.ndim == 2 else "axial"
-    wide_mm, tall_mm = cut(panels[0].values, plane, spacing_mm).size_mm
+    wide_mm, tall_mm = cut_plane(panels[0].values, plane, spacing_mm).size_mm
     tall = panel_inches * tall_mm / wide_mm
     lines = 1 + max(panel.note.count("\n") + bool(panel.note) for panel in panels)
     row_inches = tall + LINE * lines + 0.2
@@ -61,8 +71,8 @@ def draw_gallery(
         for line, words in enumerate(panel.note.splitlines()):
             text(figure, left, top + LINE * (line + 1), words, size=7, color=PALE)
         axes = place(figure, left, top + LINE * (lines - 1) + 0.07, panel_inches, tall)
-        cutting = cut(panel.values, plane, spacing_mm)
-        show(axes, cutting.picture, "image", panel.display or display)
+        cutting = cut_plane(panel.values, plane, spacing_mm)
+        draw_picture(axes, cutting.picture, "image", panel.display or display)
         axes.text(0.03, 0.03, panel.mark, transform=axes.transAxes, va="bottom", size=6.5, **ON_PICTURE)
         if number == 0:
             write_letters(axes, cutting)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from modelsgenesis.figures.curves import dress
 from modelsgenesis.figures.drawing import INK, PALE, place, save, text
 
-# Okabe and Ito 2008, for the colour-blind, the reference grey; shapes and strokes tell arms apart in print, too.
+# Okabe and Ito 2008, for the colour-blind, the reference grey; shapes and strokes distinguish arms in print, too.
 SHADES = ("#4b5563", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#000000")
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
 STROKES: tuple[object, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
@@ -106,7 +106,7 @@ def draw_pairs(
 
 
 def style(number: int) -> tuple[str, str, object]:
-    """Colour, shape and stroke of an arm."""
+    """The colour, shape and stroke of an arm."""
     return SHADES[number % len(SHADES)], SHAPES[number % len(SHAPES)], STROKES[number % len(STROKES)]
 
 
@@ -126,7 +126,7 @@ def _differ(
     intervals: Intervals,
     look: tuple[str, str],
 ) -> None:
-    """A point a seed, and beside them the mean with its interval."""
+    """Draw the difference of each seed as a point, and beside the points their mean with its interval."""
     shade, shape = look
     axes.axhline(0, color=INK, lw=0.8)
     for at, (budget, some) in enumerate(zip(budgets, differences, strict=True)):
@@ -146,7 +146,7 @@ def _gaps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _name_beyond(axes: Axes, budgets: Sequence[int], values: Values) -> None:
-    """Write the values that are off the axis at its edge, where they belong."""
+    """Write values that lie off the axis at the edge where they would be."""
     low, high = axes.get_ylim()
     for number, each in enumerate(values.values()):
         for budget, some in zip(budgets, each, strict=True):
@@ -159,7 +159,7 @@ def _name_beyond(axes: Axes, budgets: Sequence[int], values: Values) -> None:
 
 
 def _limits(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """The axis: from the least to the greatest, but for what lies far out."""
+    """The limits of the axis: the range of the values without those that lie far out."""
     every = _known(values)
     first, third = np.percentile(every, [25, 75])
     far = FAR * (third - first) or np.inf

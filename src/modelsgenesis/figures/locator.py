@@ -1,4 +1,4 @@
-"""Where in the scan a cube was cut: the whole scan in three planes with the cube's outline."""
+"""Where in the scan a cube was cut: the whole scan in three planes with the cube's borders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from modelsgenesis.figures.drawing import MARK, place, show, write_letters
-from modelsgenesis.figures.planes import Array, Plane, cut
+from modelsgenesis.figures.drawing import MARK, draw_picture, place, write_letters
+from modelsgenesis.figures.planes import Array, Plane, cut_plane
 
 AXES_OF = {"axial": (0, 1), "image": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 
@@ -33,15 +33,15 @@ class Locator:
 
     def planes(self, names: Sequence[str]) -> list[Plane]:
         """The scan's planes through the middle of the cube."""
-        return [cut(values, name, self.spacing_mm) for name, values in zip(names, self.sections, strict=True)]
+        return [cut_plane(values, name, self.spacing_mm) for name, values in zip(names, self.sections, strict=True)]
 
     def column_inches(self, names: Sequence[str], heights: Sequence[float]) -> float:
-        """How wide a column the planes need when each is as high as its row, within bounds."""
+        """The width of the column in which each plane is as high as its row, within bounds."""
         sizes = [plane.size_mm for plane in self.planes(names)]
         return float(np.clip(max(h * wide / tall for h, (wide, tall) in zip(heights, sizes, strict=True)), 1.0, 2.6))
 
-    def outline(self, plane: Plane, axes: Axes) -> Rectangle:
-        """The cube's outline on a plane."""
+    def rectangle(self, plane: Plane, axes: Axes) -> Rectangle:
+        """The cube's borders on a plane."""
         across, along = AXES_OF[plane.name]
         wide, tall = plane.size_mm
         low, side = self.lower_mm[along], self.size_mm[along]
@@ -60,13 +60,13 @@ def draw_locator(
     left: float,
     display: tuple[float, float],
 ) -> None:
-    """Draw the column of the whole scan; places and sizes in inches."""
+    """Draw the column with the planes of the whole scan; places and sizes are in inches."""
     column = locator.column_inches(names, heights)
     for plane, top, height in zip(locator.planes(names), tops, heights, strict=True):
         wide, tall = plane.size_mm
         scale = min(column / wide, height / tall)
         inset = 0.5 * (column - wide * scale), 0.5 * (height - tall * scale)
         axes = place(figure, left + inset[0], top + inset[1], wide * scale, tall * scale)
-        show(axes, plane.picture, "image", display)
+        draw_picture(axes, plane.picture, "image", display)
         write_letters(axes, plane)
-        axes.add_patch(locator.outline(plane, axes))
+        axes.add_patch(locator.rectangle(plane, axes))

@@ -15,12 +15,12 @@ from matplotlib.patches import Rectangle
 
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.figures import page
-from modelsgenesis.figures.drawing import PALE, frame, place, save, scale_bar, show, text, write_letters
-from modelsgenesis.figures.planes import Array, Plane, cut, names
+from modelsgenesis.figures.drawing import PALE, draw_picture, frame, place, save, scale_bar, text, write_letters
+from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.viewpoint import bounds, widened, widest
 from modelsgenesis.figures.windows import percentile_display
 
-# Okabe and Ito 2008: told apart by the colour-blind; those that show best on grey first, black left out.
+# Okabe and Ito 2008: distinguished by the colour-blind; those that show best on grey first, black left out.
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 FILL = 0.4
 LEFT, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.08, 0.3, 0.36, 0.24  # inches
@@ -40,7 +40,7 @@ class Overlay:
         truths: drawn as lines, likewise; empty without a truth.
         display: values shown black and white.
         caption: a line above the row.
-        titles: of each picture, a few lines each; none where the planes say enough.
+        titles: of each picture, a few lines each; none where the planes need no words.
     """
 
     planes: tuple[Plane, ...]
@@ -51,7 +51,7 @@ class Overlay:
     titles: tuple[str, ...] = ()
 
     def found(self) -> set[int]:
-        """The numbers of the labels to be seen, from 0."""
+        """The numbers, from 0, of the labels that the planes show."""
         return {k for picture in (*self.masks, *self.truths) for k, _ in parts(picture)}
 
 
@@ -84,7 +84,7 @@ def overlay(
     """
     masks = [stacked(each, image) for each in (mask, truth) if each is not None]
     box, inside = view(image, masks, spacing_mm, around_mm, at)
-    planes = tuple(cut(image[box], name, spacing_mm, inside) for name in names(image.ndim))
+    planes = tuple(cut_plane(image[box], name, spacing_mm, inside) for name in names(image.ndim))
     cuts = [tuple(cut_mask(each[:, *box], plane.name, inside) for plane in planes) for each in masks]
     limits = display or percentile_display(np.concatenate([np.ravel(plane.picture) for plane in planes]))
     kept = tuple(Plane(p.name, p.picture.copy(), p.size_mm, p.letters) for p in planes)
@@ -98,7 +98,7 @@ def view(
     around_mm: float | None,
     at: tuple[int, ...] | None,
 ) -> tuple[tuple[slice, ...], tuple[int, ...]]:
-    """What to show of an image, and the voxel of it where the planes meet; as `overlay`, with masks (C, *space)."""
+    """Choose the part of an image to show and the voxel where its planes meet; as `overlay`, with masks (C, *space)."""
     held = bounds(masks)
     at = at or (widest(masks, held) if held else tuple(side // 2 for side in image.shape))
     box = tuple(slice(0, side) for side in image.shape)
@@ -109,7 +109,7 @@ def view(
 
 def cut_mask(mask: Array, name: str, at: tuple[int, ...]) -> Array:
     """One plane of a mask, (C, *space) -> (C, rows, columns)."""
-    return np.stack([cut(channel, name, (1.0,) * channel.ndim, at).picture for channel in mask])
+    return np.stack([cut_plane(channel, name, (1.0,) * channel.ndim, at).picture for channel in mask])
 
 
 def overlay_sheet(
@@ -140,10 +140,10 @@ def overlay_picture(
     rows: Sequence[Overlay], description: str, *, labels: Sequence[str], title: str = ""
 ) -> page.Picture:
     """The same sheet as a picture inside a page (see `figures.page`); description and captions are its other text."""
-    said = "; ".join([description, *(row.caption for row in rows if row.caption)])
+    alternative_text = "; ".join([description, *(row.caption for row in rows if row.caption)])
     with tempfile.TemporaryDirectory() as folder:
         sheet = overlay_sheet(Path(folder) / "sheet.png", rows, labels=labels, title=title)
-        return page.picture(sheet, said, narrow=True)
+        return page.picture(sheet, alternative_text, narrow=True)
 
 
 def overlay_figure(
@@ -154,7 +154,7 @@ def overlay_figure(
     footnote: str = "",
     panel_inches: float = 2.6,
 ) -> Figure:
-    """The sheet as a figure; as `overlay_sheet`."""
+    """Make the sheet of `overlay_sheet` as a figure."""
     found = sorted(set().union(*(row.found() for row in rows)))
     if not rows or (found and found[-1] >= len(labels)):
         what = f"{len(labels)} names for {found[-1] + 1} labels" if rows else "none"
@@ -190,13 +190,13 @@ def draw_row(figure: Figure, row: Overlay, inches: tuple[float, float, float], s
         wide, tall = (side * scale for side in plane.size_mm)
         left = LEFT + number * (column + GAP) + 0.5 * (column - wide)
         axes = place(figure, left, top + 0.5 * (height - tall), wide, tall)
-        show(axes, plane.picture, "image", row.display)
+        draw_picture(axes, plane.picture, "image", row.display)
         for k, part in parts(mask):
             fill(axes, part, colour(k))
             if truth is None:
-                outline(axes, part, colour(k), wide=0.9)
+                draw_contour(axes, part, colour(k), wide=0.9)
         for k, part in parts(truth) if truth is not None else ():
-            outline(axes, part, colour(k), wide=1.5)
+            draw_contour(axes, part, colour(k), wide=1.5)
         write_letters(axes, plane)
         if number == 0 and plane.name != "image":  # a picture's spacing is not known
             scale_bar(axes, plane.size_mm[0])
@@ -209,7 +209,7 @@ def fill(axes: Axes, part: Array, shade: str) -> None:
     axes.imshow(painted, interpolation="nearest", aspect="auto")
 
 
-def outline(axes: Axes, part: Array, shade: str, *, wide: float) -> None:
+def draw_contour(axes: Axes, part: Array, shade: str, *, wide: float) -> None:
     """Draw the edges of a binary mask exactly where its pixels end."""
     lines = list(edges(part))
     for hue, more in (("#000000b0", 1.0), (shade, 0.0)):  # a halo keeps the line legible on white tissue
@@ -234,18 +234,18 @@ def parts(picture: Array) -> Iterator[tuple[int, Array]]:
 
 
 def colour(number: int) -> str:
-    """The colour of a label."""
+    """The colour of a label by its number."""
     return COLOURS[number % len(COLOURS)]
 
 
 def legend_of(found: Sequence[int], labels: Sequence[str], *, with_truth: bool) -> list[tuple[str, str]]:
-    """What the colours and strokes stand for: (colour, words); a stroke has its name for a colour."""
+    """The entries of the legend: (colour, words); a stroke has its name for a colour."""
     entries = [(colour(k), labels[k]) for k in found]
     return [*entries, *([("fill", "prediction"), ("line", "truth")] if with_truth else [])]
 
 
 def arrange_legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[list[tuple[float, int]], int]:
-    """Where each entry goes: (inches from the left, line), and how many lines there are."""
+    """Find the place of each entry, (inches from the left, line), and the number of lines."""
     places: list[tuple[float, int]] = []
     left, line = 0.0, 0
     for _, words in entries:
@@ -260,7 +260,7 @@ def arrange_legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[li
 def draw_legend(
     figure: Figure, entries: Sequence[tuple[str, str]], places: Sequence[tuple[float, int]], start: float
 ) -> None:
-    """Draw the legend, its first line so many inches from the top."""
+    """Draw the legend, with its first line so many inches from the top."""
     for (shade, words), (left, line) in zip(entries, places, strict=True):
         top = start + LEGEND_LINE * line
         axes = place(figure, LEFT + left, top - 0.1, 0.14, 0.12)
@@ -280,7 +280,7 @@ def scale_of(row: Overlay, panel_inches: float) -> float:
 
 
 def stacked(mask: Array, image: Array) -> Array:
-    """A mask as (C, *space)."""
+    """Give a mask its axis of channels: (C, *space)."""
     mask = mask[np.newaxis] if mask.ndim == image.ndim else mask
     if mask.shape[1:] != image.shape:
         raise ShapeError(f"a mask of shape {mask.shape} does not lie on an image of shape {image.shape}")

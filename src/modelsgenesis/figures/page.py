@@ -21,7 +21,7 @@ Headline = tuple[str, str, str]  # a large number, what it is, and "good", "bad"
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Words.
+    """A paragraph of text.
 
     Attributes:
         text: of the paragraph.
@@ -48,17 +48,17 @@ class Picture:
 
     @property
     def base64(self) -> str:
-        """The bytes as text."""
+        """The bytes of a picture as text."""
         return base64.b64encode(self.packed).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text.
+    """A table of text.
 
     Attributes:
         rows: each with as many cells as the first.
-        head: the columns' names; none where the rows say enough.
+        head: the columns' names; none where the rows explain themselves.
     """
 
     rows: Sequence[Sequence[str]]
@@ -74,7 +74,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Folded:
-    """Parts that open on a click.
+    """Parts of a page that a click unfolds.
 
     Attributes:
         summary: what is to be seen while they are folded.
@@ -92,7 +92,7 @@ Part = Paragraph | Picture | Table | Code | Folded
 
 @dataclass(frozen=True)
 class Section:
-    """Parts under a heading."""
+    """Parts of a page under a heading."""
 
     heading: str
     parts: tuple[Part, ...]
@@ -100,7 +100,7 @@ class Section:
 
 @dataclass
 class Page:
-    """A page in the making: what it says, as data; the templates beside this file say how it looks.
+    """A page in the making: its content as data; the templates beside this file decide how it looks.
 
     Attributes:
         title: its heading.
@@ -113,19 +113,19 @@ class Page:
     blocks: list[Section | list[Headline]] = field(default_factory=list)
 
     def headline(self, numbers: Sequence[Headline]) -> None:
-        """Add a row of large numbers."""
+        """Add a row of large numbers to the page."""
         self.blocks.append(list(numbers))
 
     def section(self, heading: str, *parts: Part) -> None:
-        """Add parts under a heading."""
+        """Add parts under a heading to the page."""
         self.blocks.append(Section(heading, parts))
 
     def html(self, footer: str = "") -> str:
-        """The whole page; every text in it is escaped."""
+        """Render the whole page; every text in it is escaped."""
         return _environment().get_template("page.html").render(page=self, footer=footer)
 
     def write(self, path: Path | str, footer: str = "") -> Path:
-        """Write the page, whole or not at all."""
+        """Write the page whole or not at all."""
         path = Path(path)
         with written_aside(path) as aside:
             aside.write_text(self.html(footer), encoding="utf-8")
@@ -158,7 +158,7 @@ def picture(path: Path | str, description: str, *, narrow: bool = False) -> Pict
 
 
 def webp(path: Path | str) -> bytes:
-    """A picture of any format, packed small."""
+    """Encode a picture of any format as small WebP."""
     packed = io.BytesIO()
     with Image.open(path) as opened:
         opened.convert("RGB").save(packed, "WEBP", quality=QUALITY)
@@ -166,5 +166,5 @@ def webp(path: Path | str) -> bytes:
 
 
 def pairs(values: Mapping[str, str]) -> Table:
-    """A table of names and values."""
+    """Make a table of names and values."""
     return Table(list(values.items()))

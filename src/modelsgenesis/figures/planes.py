@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Plane:
-    """One cut, ready to draw with its first row on top.
+    """A plane of an image, ready to draw with its first row on top.
 
     Attributes:
         name: "axial", "coronal" or "sagittal"; "image" for a 2D image.
@@ -28,11 +28,11 @@ class Plane:
 
 
 def names(axes: int) -> tuple[str, ...]:
-    """The planes that are drawn of a 2D or a 3D image, from the top."""
+    """The names of the planes to draw of a 2D or a 3D image, from the top."""
     return ("image",) if axes == 2 else ("axial", "coronal", "sagittal")
 
 
-def cut(values: Array, name: str, spacing_mm: tuple[float, ...], at: tuple[int, ...] | None = None) -> Plane:
+def cut_plane(values: Array, name: str, spacing_mm: tuple[float, ...], at: tuple[int, ...] | None = None) -> Plane:
     """Cut one plane, in radiological view: the patient's right on the picture's left, front or head on top.
 
     Args:

@@ -10,15 +10,15 @@ from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.figures.drawing import (
     PALE,
     colour_bar,
+    draw_picture,
     frame,
     place,
     save,
     scale_bar,
-    show,
     text,
     write_letters,
 )
-from modelsgenesis.figures.planes import Array, cut
+from modelsgenesis.figures.planes import Array, cut_plane
 from modelsgenesis.figures.windows import percentile_display
 
 COLUMNS = ("original", "deformed", "restored", "error")
@@ -45,7 +45,7 @@ def restoration_sheet(
         path: of the PNG.
         original: (N, C, X, Y[, Z]) in [0, 1]; the first channel is drawn, LPS.
         deformed: what the network saw, same shape.
-        restored: what it answered, same shape.
+        restored: what the network predicted, of the same shape.
         spacing_mm: between voxels, one for all cubes or one a cube; 1 mm by default.
         title: of the sheet.
         errors: for each cube the mean squared error of the restoration and of the deformed cube left as it is;
@@ -97,11 +97,11 @@ def draw_four(
     """Draw one plane of a cube's original, deformed, restored and error, (4, X, Y[, Z]), side by side."""
     start, top, wide = inches
     for number, (column, values) in enumerate(zip(COLUMNS, cube, strict=True)):
-        plane = cut(values, name, spacing_mm)
+        plane = cut_plane(values, name, spacing_mm)
         left = start + number * (wide + GAP)
         axes = place(figure, left, top, wide, wide * plane.size_mm[1] / plane.size_mm[0])
         kind = "difference" if column == "error" else "image"
-        show(axes, plane.picture, kind, (-spread, spread) if column == "error" else display)
+        draw_picture(axes, plane.picture, kind, (-spread, spread) if column == "error" else display)
         if number == 0:
             write_letters(axes, plane)
             scale_bar(axes, plane.size_mm[0])
@@ -110,25 +110,25 @@ def draw_four(
 
 
 def caption(error: float, unchanged: float) -> str:
-    """Say how far the restoration came."""
+    """Describe how near a restoration comes to the original."""
     share = f", ratio {error / unchanged:.2f}" if unchanged > 0 else ""
     return f"mean squared error: restored {error:.4f}, deformed left as it is {unchanged:.4f}{share}"
 
 
 def mean_square(difference: Array) -> float:
-    """The mean of the squares."""
+    """The mean of the squared values."""
     return float(np.mean(np.square(difference, dtype=np.float64)))
 
 
 def picture_height(values: Array, name: str, spacing_mm: tuple[float, ...], wide: float) -> float:
-    """Inches that a plane is high when it is `wide` inches wide."""
-    across, tall = cut(values, name, spacing_mm).size_mm
+    """The height in inches of a plane that is `wide` inches wide."""
+    across, tall = cut_plane(values, name, spacing_mm).size_mm
     return wide * tall / across
 
 
 def one_each(
     spacing_mm: Sequence[tuple[float, ...]] | tuple[float, ...] | None, num: int, axes: int
 ) -> list[tuple[float, ...]]:
-    """One spacing for each cube."""
+    """Give each cube its spacing, where one may be given for all."""
     given = np.broadcast_to(np.ones(axes) if spacing_mm is None else np.asarray(spacing_mm, float), (num, axes))
     return [tuple(row) for row in given.tolist()]

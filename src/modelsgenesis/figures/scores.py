@@ -60,7 +60,7 @@ def draw_strip(axes: Axes, values: Array, row: float, shade: str) -> None:
 
 
 def draw_decisions(path: Path | str, p: Mapping[str, tuple[Array, Array]]) -> Path:
-    """Draw for each label how well its probability tells, and how far it can be believed.
+    """Draw for each label the ROC curve and the calibration of its probability.
 
     Args:
         path: of the PNG.
@@ -69,18 +69,18 @@ def draw_decisions(path: Path | str, p: Mapping[str, tuple[Array, Array]]) -> Pa
     figure = Figure((10.0, 4.3), facecolor="white")
     left, right = figure.add_axes((0.07, 0.13, 0.4, 0.76)), figure.add_axes((0.57, 0.13, 0.4, 0.76))
     dress(left, "sensitivity against false alarms (ROC)")
-    dress(right, "how often it is true, by what was said")
+    dress(right, "how often it is true, by predicted probability")
     for number, (label, (scores, there)) in enumerate(p.items()):
         x, y = roc(np.asarray(scores, float), np.asarray(there, bool))
         left.plot(x, y, color=colour(number), lw=1.8, label=label)
-        said, true, counts = reliability(np.asarray(scores, float), np.asarray(there, bool))
-        right.plot(said, true, color=colour(number), lw=1.2)
+        predicted, true, counts = reliability(np.asarray(scores, float), np.asarray(there, bool))
+        right.plot(predicted, true, color=colour(number), lw=1.2)
         right.scatter(
-            said, true, s=12 + 90 * np.sqrt(counts / max(counts.max(initial=1), 1)), color=colour(number), lw=0
+            predicted, true, s=12 + 90 * np.sqrt(counts / max(counts.max(initial=1), 1)), color=colour(number), lw=0
         )
     for axes, across, up in (
         (left, "1 - specificity", "sensitivity"),
-        (right, "probability said (points: size by cases)", "share of the cases that have the label"),
+        (right, "predicted probability (points: size by cases)", "share of the cases that have the label"),
     ):
         axes.plot([0, 1], [0, 1], color=PALE, lw=1, ls=(0, (4, 3)))
         axes.set_xlabel(across, color=PALE, size=8)
@@ -102,16 +102,16 @@ def roc(scores: Array, there: Array) -> tuple[Array, Array]:
 
 
 def reliability(scores: Array, there: Array) -> tuple[Array, Array, Array]:
-    """Mean probability said, share true, and cases, of each tenth of the probabilities that has cases."""
+    """Mean predicted probability, share true, and cases, of each tenth of the probabilities that has cases."""
     bins = np.minimum((scores * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     kept = counts > 0
-    said, true = (np.bincount(bins, weights=values.astype(float), minlength=BINS) for values in (scores, there))
-    return said[kept] / counts[kept], true[kept] / counts[kept], counts[kept]
+    predicted, true = (np.bincount(bins, weights=values.astype(float), minlength=BINS) for values in (scores, there))
+    return predicted[kept] / counts[kept], true[kept] / counts[kept], counts[kept]
 
 
 def draw_numbers(path: Path | str, numbers: Mapping[str, tuple[Array, Array]]) -> Path:
-    """Draw predicted against true numbers, a panel a number.
+    """Draw predicted against true numbers, with a panel for each number.
 
     Args:
         path: of the PNG.
@@ -131,6 +131,6 @@ def draw_numbers(path: Path | str, numbers: Mapping[str, tuple[Array, Array]]) -
 
 
 def bounds(values: Sequence[Array]) -> tuple[float, float]:
-    """The least and the greatest."""
+    """The least and the greatest of some values."""
     together: Any = np.concatenate([np.ravel(each) for each in values])
     return float(together.min()), float(together.max())

@@ -12,16 +12,16 @@ from modelsgenesis.figures.drawing import (
     PALE,
     colour_bar,
     difference_limit,
+    draw_picture,
     frame,
     place,
     save,
     scale_bar,
-    show,
     text,
     write_letters,
 )
 from modelsgenesis.figures.locator import Locator, draw_locator
-from modelsgenesis.figures.planes import Array, Plane, cut, names
+from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.windows import percentile_display
 
 LEFT, TOP, GAP, RIGHT, BOTTOM = 0.42, 0.92, 0.06, 0.62, 0.38  # inches
@@ -77,7 +77,7 @@ def draw_sheet(
         display: values shown black and white; by default percentiles of the first panel.
         title: of the sheet.
         footnote: a line under it.
-        locator: the whole scan, drawn first with the cube's outline.
+        locator: the whole scan, drawn first with the cube's borders.
         panel_inches: width of a column.
     Raises:
         ShapeError: panels of different shapes, or none.
@@ -100,7 +100,7 @@ def draw_sheet(
         start = left + number * (panel_inches + GAP)
         text(figure, start, TOP - raised, panel.title, weight="bold", size=8.5)
         text(figure, start, TOP - 0.08, ", ".join(filter(None, (panel.note, panel.mark))), color=PALE, size=7.5)
-        planes = [cut(panel.values, name, spacing_mm) for name in rows.names]
+        planes = [cut_plane(panel.values, name, spacing_mm) for name in rows.names]
         limits = (-spread, spread) if panel.kind == "difference" else panel.display or display
         draw_column(figure, planes, panel.kind, rows, start, (panel_inches, scale), limits, marked=not number)
     if spread:
@@ -109,8 +109,8 @@ def draw_sheet(
 
 
 def arrange(values: Array, spacing_mm: tuple[float, ...], panel_inches: float) -> tuple[Rows, float]:
-    """Find the places of the rows, and the inches a millimetre takes."""
-    planes = [cut(values, name, spacing_mm) for name in names(values.ndim)]
+    """Find the places of the rows, and how many inches a millimetre takes."""
+    planes = [cut_plane(values, name, spacing_mm) for name in names(values.ndim)]
     scale = panel_inches / max(plane.size_mm[0] for plane in planes)
     heights = [plane.size_mm[1] * scale for plane in planes]
     tops = [TOP + sum(heights[:row]) + GAP * row for row in range(len(heights))]
@@ -133,7 +133,7 @@ def draw_column(
     for plane, top, height in zip(planes, rows.tops, rows.heights, strict=True):
         wide = plane.size_mm[0] * scale
         axes = place(figure, start + 0.5 * (column - wide), top, wide, height)
-        show(axes, plane.picture, kind, limits)
+        draw_picture(axes, plane.picture, kind, limits)
         if marked:
             write_letters(axes, plane)
             name = {"rotation": 90, "ha": "right", "va": "center", "color": PALE, "size": 8}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelsgenesis.figures.overlay import Overlay, cut_mask, stacked, view
-from modelsgenesis.figures.planes import Array, Plane, cut, names
+from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.windows import percentile_display
 
 
@@ -36,7 +36,7 @@ def side_by_side(
     """
     every = [stacked(each, image) for each in (truth, *masks)]
     box, inside = view(image, every, spacing_mm, around_mm, None)
-    planes = [cut(image[box], name, spacing_mm, inside) for name in names(image.ndim)]
+    planes = [cut_plane(image[box], name, spacing_mm, inside) for name in names(image.ndim)]
     cuts = [[cut_mask(each[:, *box], plane.name, inside) for each in every] for plane in planes]
     shares = [
         sum(float((each > 0).any(0).mean()) for each in some) * plane.size_mm[0] * plane.size_mm[1]
@@ -68,7 +68,7 @@ def middles(
     """
     planes = []
     for image, spacing_mm, display in zip(images, spacings_mm, displays, strict=True):
-        plane = cut(image, names(image.ndim)[0], spacing_mm)
+        plane = cut_plane(image, names(image.ndim)[0], spacing_mm)
         low, high = display or percentile_display(plane.picture)
         shown = (plane.picture.astype(np.float32) - low) / (high - low)
         planes.append(Plane(plane.name, shown, plane.size_mm, plane.letters))

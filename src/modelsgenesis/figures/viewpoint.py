@@ -21,7 +21,7 @@ def widest(masks: Sequence[Array], box: tuple[slice, ...]) -> tuple[int, ...]:
 
 
 def bounds(masks: Sequence[Array]) -> tuple[slice, ...] | None:
-    """The box that holds all labels; None without any."""
+    """The box around all labels; None where there is none."""
     labelled = np.zeros(masks[0].shape[1:], bool)
     for channel in (channel for mask in masks for channel in mask):
         labelled |= channel > 0

@@ -50,7 +50,7 @@ class Augmentation:
             raise TrainingError(f"mirrored axes are 0, 1 and 2 for X, Y and Z, got {self.mirror}")
 
     def reach(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        """How large a patch must be cut, so that a turned and shrunk one of `size` seldom sees its borders.
+        """The size to cut, so that a patch of `size` that is turned and shrunk seldom reaches its borders.
 
         Longer by as much on both sides: what is not turned is then cut from voxels, not interpolated between them.
         """
@@ -62,7 +62,7 @@ class Augmentation:
         return tuple(side + 2 * rounded_up(side * longer / 2) for side in size)
 
     def views(self, size: tuple[int, ...]) -> "AugmentedViews":
-        """What makes of a training sample what the network sees, of `size`."""
+        """Make the function that turns a training sample into what the network sees, of `size`."""
         return AugmentedViews(self.make(size))
 
     def make(self, size: tuple[int, ...]) -> Any:
@@ -92,7 +92,7 @@ class Augmentation:
 
 
 class AugmentedViews:
-    """Makes of a patch of a reach what the network sees of it.
+    """Augments a patch that is larger than the network's and crops it to that size.
 
     Args:
         transform: from `Augmentation.make`.
@@ -107,7 +107,7 @@ class AugmentedViews:
 
 
 def augmented(transform: Any, arrays: Arrays, rng: np.random.Generator) -> Arrays:
-    """Augment one patch.
+    """Augment one patch by MONAI's transform.
 
     Args:
         transform: from `Augmentation.make`.

@@ -20,7 +20,7 @@ from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.finetuning.augmentation import Augmentation
 from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
-from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes import find_recipe
 from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.weights.transfer import ChannelAdaptation
@@ -46,7 +46,7 @@ class FineTuneConfig:
         layer_rates: how fast each part of it learns.
         augmentation: of what it is trained on.
         foreground: share of the patches that are centred on a label.
-        widen: what the first convolution does with further channels.
+        widen: how the first convolution is adapted to more input channels; the flag --widen.
         hidden: neurons between a classifier's features and its prediction; a probe has none.
     """
 
@@ -63,14 +63,14 @@ class FineTuneConfig:
 def make_config(
     task: Task, start: Initialization, cases: Sequence[Case], *, validates: bool, options: dict[str, dict[str, Any]]
 ) -> FineTuneConfig:
-    """Decide all that the options leave open.
+    """Choose every setting that the options leave open.
 
     Args:
         task: to be learned.
         start: what with.
         cases: training and validation cases.
         validates: whether there are validation cases.
-        options: what the user gave of "reading", "plan", "layer_rates", "augmentation" and "approach"; None is nothing.
+        options: what the user gave of "reading", "plan", "layer_rates", "augmentation" and "config"; None is nothing.
     Raises:
         ShapeError: the patches do not fit the network.
         TrainingError: a number that makes no sense.
@@ -80,7 +80,7 @@ def make_config(
     for name, usual in _published(task.published, len(cases), validates, given["plan"].get("batch_size")).items():
         given[name] = usual | given[name]
     image_sizes = functools.cache(lambda: _image_sizes(cases))  # read when first needed, and once
-    size_given = given["approach"].pop("size", None)
+    size_given = given["config"].pop("size", None)
     if axes_of(cases[0].images[0]) == 2:
         size, reading = _of_pictures(task, start, cases, given["reading"], size_given)
     else:
@@ -98,7 +98,7 @@ def make_config(
     if beyond := [AXES[axis] for axis in augmentation.mirror if axis >= len(size)]:
         raise TrainingError(f"--mirror names {', '.join(beyond)}, an axis that pictures do not have; they have x and y")
     layer_rates = LayerLearningRates(**given["layer_rates"])
-    return FineTuneConfig(reading, size, plan, layer_rates, augmentation, **given["approach"])
+    return FineTuneConfig(reading, size, plan, layer_rates, augmentation, **given["config"])
 
 
 def _published(
@@ -120,16 +120,16 @@ def _published(
     reading: dict[str, Any] = {"spacing_mm": published.spacing_mm}  # None says: each scan's own
     if published.intensity:
         reading["intensity"] = published.intensity
-    return {"plan": plan, "reading": reading, "approach": {"size": published.size} if published.size else {}}
+    return {"plan": plan, "reading": reading, "config": {"size": published.size} if published.size else {}}
 
 
 def usual_steps(num_cases: int) -> int:
-    """The updates that so many cases get."""
+    """The number of updates for so many cases."""
     return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * num_cases))
 
 
 def _reading(task: Task, start: Initialization, image_sizes: ImageSizes, given: dict[str, Any]) -> Reading:
-    """As the start was trained; at the middle spacing of the cases where theirs differ."""
+    """Read images as the start was trained; at the middle spacing of the cases where theirs differ."""
     usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
     known = start.reading or Reading(usual.intensity)
     intensity = given.get("intensity", known.intensity)
@@ -192,6 +192,6 @@ def _image_sizes(cases: Sequence[Case]) -> list[ImageSize]:
 
 
 def _mirror(target: Target) -> tuple[int, ...]:
-    """From left to right, unless a label is of one side; patients lie straight, and front and back are not alike."""
+    """Mirror from left to right alone, unless a label is of one side, since patients always lie alike."""
     sided = any(side in name.lower() for name in target.names for side in SIDES)
     return () if sided else (0,)

@@ -15,20 +15,7 @@ from modelsgenesis.training.run_folder import refuse_run
 
 
 def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> Path:
-    """Train a network on a task from labelled cases; run again, it goes on where it stopped.
-
-    Args:
-        data: The labelled cases: a task, or where they lie.
-        into: The run's folder.
-        options: All that was chosen.
-    Returns:
-        The run's folder.
-    Raises:
-        DataError: there are no such data, too few cases, or cases that cannot be read.
-        WeightsError: there are no such weights, or they are not the network's.
-        ShapeError: the patches do not fit the network.
-        TrainingError: the folder holds another run, or the training failed.
-    """
+    """Fine-tune a network; `commands.finetune` describes the arguments and errors."""
     labelled = read_task(data, options)
     divisions = splits_of(labelled, options)
     start = initialization_of(labelled, options)
@@ -45,13 +32,13 @@ def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> P
 
 
 def read_task(data: Task | str | Path, options: FineTuneOptions) -> Task:
-    """Read the labelled cases as the options say.
+    """Read the labelled cases that the options name.
 
     Raises:
         DataError: there are no such data, or it is a run.
     """
     if not isinstance(data, Task):
-        refuse_run(Path(data), f"the order is genesis finetune DATA RUN; to start from that run say --from {data}")
+        refuse_run(Path(data), f"the order is genesis finetune DATA RUN; to start from that run give --from {data}")
         data = read(data, task=options.task, kind=options.kind, label=options.label, classes=options.classes)
     return of_modality(data, options.modality) if options.modality else data
 
@@ -65,7 +52,7 @@ def splits_of(task: Task, options: FineTuneOptions) -> list[CaseSplit]:
 
 
 def initialization_of(task: Task, options: FineTuneOptions) -> Initialization:
-    """Open what the fine-tuning begins with."""
+    """Open the network that a fine-tuning begins with."""
     return choose_initialization(
         options.from_, task, like=options.like, backbone=options.backbone, width=options.width, norm=options.norm,
         trust=options.trust,

@@ -7,12 +7,11 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.core.naming import find, rebuild
+from modelsgenesis.core.naming import find_class, rebuild
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets.norms import Norm
-from modelsgenesis.recipes import Recipe
-from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import check_backbone_args
 from modelsgenesis.tasks import Task
 from modelsgenesis.weights.inflating import inflated
@@ -25,7 +24,7 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True)
 class Initialization:
-    """Where a fine-tuning begins.
+    """The network, or none, that a fine-tuning begins with, and what is known of it.
 
     Attributes:
         backbone: pre-trained, or of the kind and size to begin with at random.
@@ -33,7 +32,7 @@ class Initialization:
         size: of the cubes that it was trained on, if that is known.
         reading: how their images were read, if that is known.
         given: what the user called it.
-        loaded: of another program's file, or one of ours of which a part was never taught: its format, and how the
+        loaded: of another program's file, or one of ours of which a part was never trained: its format, and how the
             network came from it.
     """
 
@@ -60,7 +59,7 @@ def choose_initialization(
     norm: Norm | None = None,
     trust: bool = False,
 ) -> Initialization:
-    """Open what a fine-tuning begins with.
+    """Open the network that a fine-tuning begins with.
 
     Args:
         given: a run, a weights file of any known format, or "scratch".
@@ -87,12 +86,12 @@ def choose_initialization(
         return _load(Path(like), task, pretrained=False, trust=trust)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
     recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
-    kind, axes = find("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
+    kind, axes = find_class("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
     check_backbone_args(kind, recipe)
     with torch.random.fork_rng():  # its weights are never used: only its kind and size
         network = kind(**recipe.backbone_args)
         network = network if network.axes == axes else network_with(network, axes=axes)
-    if axes != len(recipe.cubes.size):  # its cubes say nothing of pictures
+    if axes != len(recipe.cubes.size):  # cubes of volumes have no meaning for pictures
         return Initialization(network, False, None, None, SCRATCH)
     return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
 

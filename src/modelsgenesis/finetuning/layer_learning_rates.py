@@ -15,7 +15,7 @@ How = Literal["full", "layer_decay", "probe", "head_first"]
 
 @dataclass(frozen=True)
 class LayerLearningRates:
-    """How fast each part of a network learns.
+    """The learning rate of each part of a network.
 
     Args:
         how: "full": all of it, at one rate after the warm-up. "layer_decay": every stage slower than the one behind it,
@@ -39,7 +39,7 @@ class LayerLearningRates:
             raise TrainingError(f"the encoder may rest for a share of the steps in [0, 1), got {self.rest}")
 
     def groups(self, parts: Sequence[tuple[Part, nn.Module]]) -> list[Group]:
-        """Divide a network's parameters into groups.
+        """Divide a network's parameters into groups of one learning rate.
 
         Args:
             parts: in the order in which an image passes them.

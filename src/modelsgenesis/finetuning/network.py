@@ -31,7 +31,7 @@ def make_learner(
         The learner, and what became of the start's weights; None from scratch.
     Raises:
         ShapeError: the network does not fit the target.
-        DataError: the training cases do not tell a label from the rest.
+        DataError: the training cases lack examples with or without a label.
         WeightsError: too little of the start fits.
     """
     channels, outputs = len(cases[0].limits), target.num_outputs if target.dense else 1
@@ -47,11 +47,11 @@ def make_learner(
 
 def _transferred(start: Initialization, network: nn.Module, config: FineTuneConfig) -> LoadingMap:
     report = start.loaded.report if start.loaded else None
-    return transfer(start.backbone, kept_network(network), widen=config.widen, loading=report)
+    return transfer(start.backbone, kept_network(network), adapt_channels=config.widen, loading=report)
 
 
 def kept_network(network: nn.Module) -> Network:
-    """The network of a learner, as a weights file holds it.
+    """The network of a learner in the form that a weights file holds.
 
     Raises:
         TypeError: it is none that can be kept.
@@ -62,7 +62,7 @@ def kept_network(network: nn.Module) -> Network:
 
 
 def loading_report(start: Initialization, loading: LoadingMap | None) -> dict[str, Any]:
-    """What loading.json says: the map to the task's network, and of another program's file the one before it."""
+    """The content of loading.json: the map to the task's network, after that of another program's file if any."""
     if loading is None:
         return {"from": SCRATCH}
     if start.loaded is None:

@@ -23,7 +23,7 @@ class FineTuneOptions:
 
     Args:
         from_: The run or weights file to start from, of ours or of a known program, or scratch.
-        trust: A file of another program that asks for more than tensors is unpickled, in a process of its own; it may
+        trust: A file of another program that needs more than tensors is unpickled, in a process of its own; it may
             run whatever its author wanted.
         cases: How many labelled cases are used, for training and validation together; all by default.
         fraction: The share of the cases that are used, in place of their number.
@@ -32,7 +32,7 @@ class FineTuneOptions:
         folds: How many networks are trained, each validated on another part of the cases: cross-validation.
         seed: The seed decides the choice of cases, the patches and the first weights.
         task: The name of a published task, such as ncc; its settings are then the defaults of those below.
-        kind: What the task asks, where a table's labels could mean two: segmentation, classification or regression.
+        kind: The kind of task, where a table's labels could mean two: segmentation, classification or regression.
         label: The column of a table that is the label.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
@@ -71,8 +71,8 @@ class FineTuneOptions:
         nodes: How many machines take part.
         shelf: The folder of the case cache, for what is read of the cases, which runs on the same data may share; in
             the run by default.
-        quiet: Nothing is said.
-        dry_run: A few steps are measured and what would happen is said; only the cases are read and kept.
+        quiet: Nothing is printed.
+        dry_run: A few steps are measured and what would happen is printed; only the cases are read and kept.
     """
 
     from_: str | Path = SCRATCH
@@ -140,12 +140,12 @@ class FineTuneOptions:
             "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
             "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},
-            "approach": {"size": self.size, "foreground": self.foreground, "widen": self.widen, "hidden": hidden},
+            "config": {"size": self.size, "foreground": self.foreground, "widen": self.widen, "hidden": hidden},
         }
 
 
 def axes_of(mirror: str | None) -> tuple[int, ...] | None:
-    """The axes that letters name; None leaves the choice open.
+    """The axes of letters such as XY; None leaves the choice open.
 
     Raises:
         TrainingError: a letter names no axis.

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.store.case_cache import cache_case, find_current_case
@@ -21,11 +23,11 @@ MOST_NAMED = 5  # problems in an error
 
 
 def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, console: Console) -> None:
-    """Read cases into a cache, but for those that it holds already.
+    """Read the cases that are not yet in a cache into it.
 
     Args:
-        task: whose.
-        cases: to read.
+        task: the task of the cases.
+        cases: the cases to read.
         reading: how images are read.
         into: the folder of the cache.
         console: shows that it is reading.
@@ -46,14 +48,24 @@ def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, 
         named = "; ".join(sorted(problems)[:MOST_NAMED])
         raise DataError(
             f"{len(problems)} of {len(cases)} cases cannot be used: {named}. Mend them or leave them out; "
-            f"genesis inspect {task.place} tells more"
+            f"genesis inspect {task.place} shows more"
         )
 
 
 def _read(case: Case, *, target: Target, reading: Reading, into: Path) -> str:
-    """Read one case; what is wrong with it, or nothing."""
+    """Read one case; return what is wrong with it, or nothing."""
     try:
         cache_case(case, target=target, reading=reading, into=into)
     except UnreadableError as error:
         return f"{case.images[0].path}: {error}"
     return ""
+
+
+def middle_spacing_mm(cases: Sequence[Case]) -> list[float] | None:
+    """The median spacing of cases along X, Y and Z; None where their files do not give it."""
+    first = [case.images[0] for case in cases]
+    if not all(source.format.knows_spacing for source in first):
+        return None
+    scans = functools.cache(image_size_of)  # of candidates, a scan has many
+    steps = np.median([scans(source.whole()).spacing_mm for source in first], axis=0)
+    return [round(float(step), 4) for step in steps]

@@ -14,19 +14,18 @@ from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
-from modelsgenesis.core.provenance import ASKED, fingerprint, write_provenance
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, fingerprint, write_provenance
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sampling.stream import CubeStream
 from modelsgenesis.data.store.case_cache import CachedCase, CaseCache
 from modelsgenesis.finetuning.config import FineTuneConfig
-from modelsgenesis.finetuning.greeting import greeting
+from modelsgenesis.finetuning.greeting import greeting, warnings_of
 from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.network import kept_network, loading_report, make_learner
-from modelsgenesis.finetuning.reading import read_cases
-from modelsgenesis.finetuning.training_cases import middle_spacing_mm, warnings_of
+from modelsgenesis.finetuning.reading import middle_spacing_mm, read_cases
 from modelsgenesis.tasks import Task
-from modelsgenesis.tasks.case_tables import write_cases, write_untaught
+from modelsgenesis.tasks.case_tables import write_cases, write_held_out
 from modelsgenesis.tasks.splitting import CaseSplit
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
@@ -81,13 +80,13 @@ class Tuning:
         return self.into
 
     def seconds_a_step(self, split: CaseSplit) -> float:
-        """Measure a few steps; what was read of the cases is kept."""
+        """Measure the time of a step; cases that were read for it stay in the cache."""
         learner, materials = self._rehearsed(split)
         plan = self.config.plan
         return seconds_a_step(learner, plan, materials.training(0, (STEPS + 1) * plan.accumulate), self.fabric)
 
     def _rehearsed(self, split: CaseSplit) -> tuple[Learner, Materials]:
-        """What a dry run works on."""
+        """The samples and callbacks of a dry run."""
         self.fabric.launch()
         fold = _Fold(self, self.read_cases([split]), split, self.into)
         return fold.learner, fold.materials()
@@ -100,12 +99,12 @@ class Tuning:
         every = list(zip(splits, folders, strict=True))
         todo = [(split, folder) for split, folder in every if not is_done(folder, "finetune", self.settings(split))]
         if not todo:
-            self.say(f"{self.into}: this run is done already")
+            self.announce(f"{self.into}: this run is done already")
             return self.into
         self.fabric.launch()
         case_cache = self.read_cases([split for split, _ in todo])
         if several and self.fabric.is_global_zero:
-            write_untaught(self.into, splits[0], self.task.target)
+            write_held_out(self.into, splits[0], self.task.target)
         if not all(_Fold(self, case_cache, split, folder).train() for split, folder in todo):
             return self.into
         if several and self.fabric.is_global_zero:
@@ -114,7 +113,7 @@ class Tuning:
         return self.into
 
     def _check_folder(self, several: bool) -> None:
-        """Refuse a folder that holds anything else than such a run."""
+        """Refuse a folder that holds something other than this run."""
         check_own(self.into, [SETTINGS, CASES, "fold-*"])
         if (self.into / SETTINGS).is_file() if several else any(self.into.glob("fold-*")):
             other = "a run without --folds" if several else "the folds of a cross-validation"
@@ -133,7 +132,7 @@ class Tuning:
         return CaseCache(self.case_cache)
 
     def settings(self, split: CaseSplit) -> dict[str, Any]:
-        """All that decides the weights."""
+        """The settings that decide the weights."""
         config = describe(self.config)
         config["plan"].pop("workers")
         backbone = self.start.backbone
@@ -146,11 +145,11 @@ class Tuning:
 
     def certify(self, into: Path, split: CaseSplit) -> None:
         """Write the provenance: the options, what came of them, and on what it was computed."""
-        arguments = {ASKED: self.options, **self.settings(split), MACHINE: describe_machine(self.fabric)}
+        arguments = {GIVEN_OPTIONS: self.options, **self.settings(split), MACHINE: describe_machine(self.fabric)}
         inputs = [self.task.place, *([self.start.place] if self.start.pretrained else [])]
         write_provenance(into, "finetune", arguments, inputs=inputs, seed=self.seed)
 
-    def say(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """Print a line for the user, once for all processes."""
         if self.fabric.is_global_zero:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -181,11 +180,11 @@ class _Fold:
         return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out))
 
     def materials(self) -> Materials:
-        """What the training loop works on."""
+        """Put together the samples and callbacks of the training loop."""
         return self.samples.materials(self.tuning.config.plan, self.tuning.fabric, keep_best=self._keep_best)
 
     def train(self) -> bool:
-        """Train the network; whether it was done rather than stopped."""
+        """Train the network; return whether it finished rather than being stopped."""
         tuning = self.tuning
         plan, fabric = tuning.config.plan, tuning.fabric
         training = Training(
@@ -196,28 +195,28 @@ class _Fold:
         outcome = training.run()
         if outcome.stopped:
             at = f"step {outcome.state.step} of {plan.steps}"
-            tuning.say(f"stopped by {outcome.stopped} at {at}; the same command goes on from there")
+            tuning.announce(f"stopped by {outcome.stopped} at {at}; the same command goes on from there")
         elif fabric.is_global_zero:
             self._finish(outcome)
         fabric.barrier()
         return outcome.stopped is None
 
     def _begin(self) -> None:
-        """Write down what the run is made of, and tell the user."""
+        """Write the settings and the cases of the run, and print a summary."""
         tuning, target = self.tuning, self.tuning.task.target
         remember(self.into, tuning.settings(self.split), tuning.task.place)
         write_cases(self.into, self.split, target)
-        write_untaught(self.into, self.split, target)
+        write_held_out(self.into, self.split, target)
         write_json(self.into / LOADING, loading_report(tuning.start, self.loading))
-        tuning.say(greeting(tuning.task, tuning.start, tuning.config, self.split))
+        tuning.announce(greeting(tuning.task, tuning.start, tuning.config, self.split))
         _show_loading(tuning.start, self.loading, tuning.console)
         if self.into != tuning.into:
-            tuning.say(f"fold: {self.into.name}")
+            tuning.announce(f"fold: {self.into.name}")
         for line in warnings_of(tuning.task.modality, target, tuning.config.reading, self.train_cases):
-            tuning.say(line)
+            tuning.announce(line)
 
     def _finish(self, outcome: Outcome) -> None:
-        """Write the last network, and the provenance."""
+        """Write the last network and the provenance."""
         for name in (LAST,) if self.split.val else (LAST, BEST):
             self._save(name, outcome.state.step, {})
         self.tuning.certify(self.into, self.split)
@@ -229,7 +228,7 @@ class _Fold:
         save_network(self.into / name, kept_network(self.learner.network), self._notes(step, metrics))
 
     def _notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
-        """What a weights file says of its making, and all that a prediction needs."""
+        """The notes of a weights file: how it was made, and all that a prediction needs."""
         task, config = self.tuning.task, self.tuning.config
         return {
             "target": describe(task.target),
@@ -249,7 +248,7 @@ class _Fold:
 
 
 def _show_loading(start: Initialization, loading: LoadingMap | None, console: Console) -> None:
-    """Print what became of the weights of the start."""
+    """Print what became of each tensor of the network that the run starts from."""
     if start.loaded:
         name = Path(start.given).name
         console.print(start.loaded.report.table(f"1. From {name} ({start.loaded.format}) to its own network"))
@@ -262,7 +261,7 @@ def _cached(case_cache: CaseCache, cases: Sequence[Case]) -> list[CachedCase]:
 
 
 def _unchanged(sample: Any, rng: Any) -> Any:
-    """Views of what is held out: nothing is augmented."""
+    """The views of held-out cases, which are not augmented."""
     return sample
 
 

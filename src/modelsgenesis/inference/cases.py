@@ -1,4 +1,4 @@
-"""The cases that a folder, a file or a table asks predictions for."""
+"""The cases to predict that a folder, a file or a table holds."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from modelsgenesis.tasks.case_finder import (
 
 
 def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False) -> tuple[list[Case], list[Problem]]:
-    """Find what to predict.
+    """Find the cases to predict.
 
     Args:
         scans: a folder, searched through and through; a file; or a CSV with the column image (or image_0, image_1 ...
@@ -89,7 +89,7 @@ def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: l
 
 
 def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
-    """The channels of a 4D file as sources of their own.
+    """Make each channel of a 4D file a source of its own.
 
     Raises:
         UnreadableError: the case has not as many channels as the network takes.
@@ -106,7 +106,7 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
 
 
 def name_cases(sources: Sequence[Source], root: Path) -> Iterator[str]:
-    """Name cases after their files, with as many parent folders as tell them apart; a number where none do."""
+    """Name cases after their files, with as many parent folders as make them unique, or else a number."""
     parts = [
         (*_below(source.path.parent, root), _stem(source)) if source.path != root else (source.path.resolve().name,)
         for source in sources

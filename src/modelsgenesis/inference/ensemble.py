@@ -1,4 +1,4 @@
-"""What networks answer together: probabilities, averaged over networks and mirrored windows."""
+"""An ensemble's prediction: probabilities, averaged over networks and mirrored windows."""
 
 import itertools
 from collections.abc import Sequence

@@ -16,8 +16,8 @@ from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
-ASKED = ("target", "reading", "patch", "channels")
-OWN = {"files": (), "mirror": (), "taught_mm": None}  # in which networks of one ensemble may differ
+REQUIRED_NOTES = ("target", "reading", "patch", "channels")
+OWN = {"files": (), "mirror": (), "training_spacing_mm": None}  # in which networks of one ensemble may differ
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class FineTuned:
 
     Attributes:
         files: of the networks.
-        target: what was asked of them.
+        target: what they predict.
         reading: how images are read.
-        patch: size of what they were taught on, (X, Y, Z), or (X, Y) of pictures.
+        patch: size of what they were trained on, (X, Y, Z), or (X, Y) of pictures.
         channels: of an image.
-        mirror: axes along which all of them were taught mirrored patches too.
-        taught_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
+        mirror: axes along which the training patches of all of them were mirrored.
+        training_spacing_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
     """
 
     files: tuple[Path, ...]
@@ -40,17 +40,17 @@ class FineTuned:
     patch: tuple[int, ...]
     channels: int
     mirror: tuple[int, ...] = (0, 1, 2)
-    taught_mm: tuple[float, ...] | None = None
+    training_spacing_mm: tuple[float, ...] | None = None
 
     def fingerprints(self) -> list[str]:
-        """SHA-256 of the files."""
+        """The SHA-256 of each file."""
         return [sha256(file) for file in self.files]
 
     def load(self) -> list[Network]:
         """Rebuild the networks.
 
         Raises:
-            WeightsError: one is broken, or not what its notes say.
+            WeightsError: one is broken, or not what its notes describe.
             ShapeError: the patch does not divide as a network needs.
         """
         networks = [load_network(file) for file in self.files]
@@ -64,20 +64,20 @@ class FineTuned:
 
 
 def find_fine_tuned(runs: Sequence[Path]) -> FineTuned:
-    """Find the networks of runs: of each its best, or that of each fold.
+    """Find the networks of runs: the best of each run, or that of each of its folds.
 
     Args:
         runs: folders made by `genesis finetune`, or weights files of such.
     Raises:
         DataError: a folder is unfinished, or of another stage.
-        WeightsError: there is no network, one was not fine-tuned, or they were taught different things.
+        WeightsError: there is no network, one was not fine-tuned, or their targets, readings or patches differ.
     """
     files = [file for run in runs for file in _files_of(run)]
     found = [_described(file) for file in files]
     for other in found[1:]:
         if vars(other) | OWN != vars(found[0]) | OWN:
             raise WeightsError(
-                f"{other.files[0]} was taught something else than {found[0].files[0]}; "
+                f"{other.files[0]} was trained on something else than {found[0].files[0]}; "
                 "an ensemble needs one target, one reading of images and one size of patch"
             )
     mirror = tuple(axis for axis in found[0].mirror if all(axis in each.mirror for each in found))
@@ -100,7 +100,7 @@ def _files_of(run: Path) -> list[Path]:
 
 def _described(file: Path) -> FineTuned:
     notes = read_notes(file)
-    if missing := [name for name in ASKED if name not in notes]:
+    if missing := [name for name in REQUIRED_NOTES if name not in notes]:
         raise WeightsError(
             f"{file}: was not fine-tuned (its notes lack {', '.join(missing)}); give a run of genesis finetune"
         )
@@ -109,11 +109,11 @@ def _described(file: Path) -> FineTuned:
     if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) not in (2, 3) or min(patch) < 1:
         raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
     steps = notes.get("taught_mm")
-    taught_mm = tuple(float(step) for step in steps) if steps else None
-    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), taught_mm)
+    training_spacing_mm = tuple(float(step) for step in steps) if steps else None
+    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), training_spacing_mm)
 
 
 def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:
     """The axes along which patches were mirrored; as data, since MONAI's transforms take seconds to import."""
-    taught = notes.get("approach", {}).get("augmentation", {}).get("mirror", (0, 1, 2))
-    return tuple(int(axis) for axis in taught)
+    axes = notes.get("approach", {}).get("augmentation", {}).get("mirror", (0, 1, 2))
+    return tuple(int(axis) for axis in axes)

@@ -51,7 +51,7 @@ class Resampled(MapTransform, InvertibleTransform):  # type: ignore[misc]
         return done
 
     def inverse(self, data: Data) -> dict[Hashable, Any]:
-        """Put each image back on the grid of its file."""
+        """Resample each image back to the grid of its file."""
         done = dict(data)
         for key in self.key_iterator(done):
             done[key] = self._backward(done[key])
@@ -86,7 +86,7 @@ class Resampled(MapTransform, InvertibleTransform):  # type: ignore[misc]
 
 
 class Scaled(MapTransform):  # type: ignore[misc]
-    """Scale each channel to [0, 1] by what its own voxels say: percentiles of the foreground, or z-scores.
+    """Scale each channel to [0, 1] by statistics of its own voxels: percentiles of the foreground, or z-scores.
 
     Args:
         keys: of the images, (C, X, Y, Z) in LPS.
@@ -110,7 +110,7 @@ class Scaled(MapTransform):  # type: ignore[misc]
         return done
 
     def _scale(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """(1, X, Y, Z) of one channel."""
+        """Scale one channel, (1, X, Y, Z)."""
         values, _ = fill_missing(values)
         sample = sample_of(values)
         limits = self.intensity.limits(summarise(values, sample, guess_modality(sample)))

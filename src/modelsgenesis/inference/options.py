@@ -9,7 +9,7 @@ from modelsgenesis.core.device import Accelerator, Precision
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """Everything that one may choose of predictions.
+    """The options of genesis predict.
 
     Args:
         also: More runs, whose probabilities are averaged with those of the first.

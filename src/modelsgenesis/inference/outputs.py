@@ -26,18 +26,18 @@ from modelsgenesis.inference.finetuned_networks import FineTuned
 from modelsgenesis.inference.volume_prediction import MaskPrediction, predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
 
-MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were taught on
+MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 
-Tick = Callable[[str, int, int], None]  # told a case's id, its windows done, and all its windows
+Tick = Callable[[str, int, int], None]  # called with a case's id, its windows done, and all its windows
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to predict with, and what to write.
+    """The networks and options of a prediction, the same for all cases.
 
     Attributes:
-        tuned: the networks, and what they were taught.
+        tuned: the networks, with their target and reading.
         overlap: of the windows.
         batch_size: of the windows, or None.
         format: of masks, "nifti" or "source".
@@ -55,15 +55,15 @@ class Wanted:
     pictures: bool
 
     def extras(self, case: Case) -> list[str]:
-        """What is written of a case beside its mask."""
+        """The names of what is written of a case beside its mask."""
         if not isinstance(self.tuned.target, MaskTarget):
             return []
-        asked = {
+        wanted = {
             "seg": self.seg and case.images[0].format.is_directory and case.images[0].box is None,
             PROBABILITIES: self.probabilities,
             PICTURES: self.pictures,
         }
-        return [name for name, yes in asked.items() if yes]
+        return [name for name, yes in wanted.items() if yes]
 
 
 def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, root: Path, tick: Tick) -> dict[str, Any]:
@@ -71,11 +71,11 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
     Args:
         case: to read.
-        ensemble: to ask.
+        ensemble: the networks that predict.
         wanted: what to write.
         into: the folder of the predictions.
-        root: of the search; what lies above does not tell whether a file is a label map.
-        tick: told how far the windows are.
+        root: of the search; names of folders above it do not decide whether a file is a label map.
+        tick: called after each batch of windows.
     Returns:
         Its record: {"row": of the table, "files": written, "extras": among them, "notes": (what, remedy) each}.
     Raises:
@@ -112,26 +112,31 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
 
 
 def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
-    """What to say of a scan that is much finer or coarser than what networks that do not resample were taught on."""
-    if tuned.reading.spacing_mm is not None or tuned.taught_mm is None:
+    """Warn of a scan much finer or coarser than the training cases, for networks that do not resample."""
+    if tuned.reading.spacing_mm is not None or tuned.training_spacing_mm is None:
         return []
-    ratios = [max(own / taught, taught / own) for own, taught in zip(image.spacing_mm, tuned.taught_mm, strict=True)]
+    ratios = [
+        max(own / trained, trained / own)
+        for own, trained in zip(image.spacing_mm, tuned.training_spacing_mm, strict=True)
+    ]
     if max(ratios) <= MOST_APART:
         return []
-    own, taught = (" x ".join(f"{step:.3g}" for step in steps) for steps in (image.spacing_mm, tuned.taught_mm))
-    what = f"its voxels are {own} mm, but the network was taught on {taught} mm and does not resample"
+    own, trained = (
+        " x ".join(f"{step:.3g}" for step in steps) for steps in (image.spacing_mm, tuned.training_spacing_mm)
+    )
+    what = f"its voxels are {own} mm, but the network was trained on {trained} mm and does not resample"
     return [(what, "resample the scan, or fine-tune again with --spacing")]
 
 
 def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
-    """Read a case's image if it is one for these networks."""
+    """Read a case's image, and refuse it if these networks cannot take it."""
     try:
         image = read_image(case.images, tuned.reading)
     except UnreadableError:
         _refuse_label_map(case.images[0], read_volume(case.images[0]).values, root)  # the better reason, if it is one
         raise
     if len(image.size) != len(tuned.patch):
-        what = f"it has {len(image.size)} axes, but the network was taught images of {len(tuned.patch)}"
+        what = f"it has {len(image.size)} axes, but the network was trained on images of {len(tuned.patch)}"
         raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
     if len(image.values) != tuned.channels:
         what = f"it has {len(image.values)} channels, but the network takes {tuned.channels}"

@@ -34,19 +34,7 @@ LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 
 
 def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptions) -> Path:
-    """Predict for scans of any format; each mask lies on its source, voxel for voxel.
-
-    Args:
-        runs: The fine-tuned runs, of which all that `options.also` names are part; several are an ensemble.
-        scans: A folder, a file or a table of scans.
-        into: The folder of the predictions.
-        options: All that was chosen.
-    Returns:
-        `into`.
-    Raises:
-        DataError: there is nothing to predict, nothing could be predicted, or OUT holds something else.
-        WeightsError: there is no fine-tuned network, or the networks do not go together.
-    """
+    """Predict for scans, by an ensemble of all runs; `commands.predict` describes the arguments and errors."""
     runs = [*runs, *options.also]
     if options.batch_size is not None and options.batch_size < 1:
         raise DataError(f"batch_size must be 1 or more, got {options.batch_size}; leave it out for a sensible one")
@@ -69,7 +57,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         pictures=options.pictures,
     )
     if options.mirror and not tuned.mirror:
-        raise DataError("the networks were taught no mirrored patches, so they know none; leave --mirror out")
+        raise DataError("the networks were trained without mirrored patches; leave --mirror out")
     ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if options.mirror else ())
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
@@ -119,7 +107,7 @@ def _begin(into: Path, settings: dict[str, Any]) -> None:
 
 
 def _clear(into: Path) -> None:
-    """Delete what a killed process left half-written."""
+    """Delete files that a killed process left unfinished."""
     for path in [*into.glob(".*.part"), *into.glob("*/.*.part")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -157,7 +145,7 @@ def _predict_each(
 
 
 def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
-    """What was written down when this very case was predicted, with all that is wanted now; None when it was not."""
+    """The record of a case that was predicted with these very settings and files; None if there is none."""
     try:
         record = read_json(into / RECORDS / f"{case.id}.json")
         there = all((into / name).is_file() for name in record["files"])
@@ -168,7 +156,7 @@ def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
 
 
 def fingerprint(case: Case) -> str:
-    """What tells a case from another of its id, without reading it: where its files lie, their sizes and times."""
+    """The identity of a case beside its id, without reading it: where its files lie, their sizes and times."""
     digest = hashlib.sha256()
     for source in case.images:
         digest.update(f"{source.path}|{source.series}|{source.index}|{source.modality}".encode())

@@ -30,11 +30,11 @@ class Axis:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing changes."""
+        """Whether resampling would change nothing."""
         return len(self.low) == self.size and torch.equal(self.low, torch.arange(self.size)) and not self.share.any()
 
     def along(self, values: Tensor, dim: int) -> Tensor:
-        """Interpolate along one dimension."""
+        """Interpolate along one axis."""
         if self.is_identity:
             return values
         low, high, share = (part.to(values.device) for part in (self.low, self.high, self.share))

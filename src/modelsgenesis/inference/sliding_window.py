@@ -26,7 +26,7 @@ def num_together(patch: Place, batch_size: int | None) -> int:
 def predictions(
     image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
 ) -> Iterator[tuple[Place, Tensor]]:
-    """Predict every window, in order.
+    """Yield the prediction of every window, in order.
 
     Args:
         image: scaled window by window, so that it stays in its own dtype.
@@ -40,13 +40,13 @@ def predictions(
     together = num_together(windows.patch, batch_size)
     for first in range(0, len(windows.places), together):
         places = windows.places[first : first + together]
-        batch = torch.from_numpy(np.stack([cut(image, windows, place) for place in places]))
+        batch = torch.from_numpy(np.stack([cut_window(image, windows, place) for place in places]))
         yield from zip(places, ensemble(batch), strict=True)
         if tick is not None:
             tick(len(places))
 
 
-def cut(image: Image, windows: Windows, place: Place) -> NDArray[np.float32]:
+def cut_window(image: Image, windows: Windows, place: Place) -> NDArray[np.float32]:
     """One window as the network sees it, (C, *patch): scaled, and 0 where the image is padded."""
     lower = [at - before for at, before in zip(place, windows.before, strict=True)]
     inside, there = overlap(windows.size, lower, windows.patch)
@@ -56,7 +56,7 @@ def cut(image: Image, windows: Windows, place: Place) -> NDArray[np.float32]:
 def rows(
     image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
 ) -> Iterator[Tensor]:
-    """Average overlapping windows, each voxel by its Gaussian weight.
+    """Yield the average of overlapping windows row by row, each voxel weighted by a Gaussian.
 
     Args:
         image: to sweep.
@@ -85,7 +85,7 @@ def rows(
 
 
 def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
-    """Divide finished rows by their weights and leave the padding out."""
+    """Divide finished rows by their weights and cut the padding off."""
     first, last = max(base, windows.before[0]), min(base + slab.shape[1], windows.before[0] + windows.size[0])
     y, z = (slice(before, before + side) for before, side in zip(windows.before[1:], windows.size[1:], strict=True))
     for row in range(first - base, last - base, ROWS):

@@ -21,7 +21,7 @@ from modelsgenesis.inference.windows import Windows
 
 @dataclass(frozen=True)
 class MaskPrediction:
-    """Masks in the axes of the source's file, voxel for voxel.
+    """The predicted masks on the grid of the source's file.
 
     Attributes:
         classes: uint8, (channels, *file's axes), as the target's label map has them.
@@ -101,7 +101,7 @@ def _empty(channels: int, geometry: Geometry, dtype: Any) -> NDArray[Any]:
 
 
 def _numbered(parts: Iterator[Tensor]) -> Iterator[tuple[slice, Tensor]]:
-    """Each part with the rows it holds."""
+    """Yield the slice of rows that each part covers, and the part."""
     first = 0
     for part in parts:
         yield slice(first, first + part.shape[1]), part

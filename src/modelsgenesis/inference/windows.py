@@ -42,17 +42,17 @@ class Windows:
 
     @property
     def padded(self) -> Place:
-        """The size with padding."""
+        """The image's size with its padding."""
         return tuple(max(side, patch) for side, patch in zip(self.size, self.patch, strict=True))
 
     @property
     def before(self) -> Place:
-        """Voxels of padding in front."""
+        """The voxels of padding in front of the image, on each axis."""
         return tuple((padded - side) // 2 for padded, side in zip(self.padded, self.size, strict=True))
 
     @cached_property
     def places(self) -> list[Place]:
-        """The first voxel of each window; X rises slowest."""
+        """The first voxel of each window, in the order in which X rises slowest."""
         return list(itertools.product(*(self._starts(axis) for axis in range(len(self.size)))))
 
     def _starts(self, axis: int) -> list[int]:

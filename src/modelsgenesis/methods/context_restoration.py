@@ -1,4 +1,4 @@
-"""Context restoration: swap patches of a cube, ask for them back where they belong."""
+"""Context restoration: the network restores a cube of which patches were swapped."""
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
@@ -10,7 +10,7 @@ class ContextRestoration(Restoration):
     """Restore a cube of which patches have changed places in pairs, by mean squared error.
 
     Args:
-        backbone: takes the disordered cube, answers with as many channels.
+        backbone: takes the disordered cube, gives as many channels.
         moved: about which part of the voxels is swapped, in (0, 1), before overlaps; so the same in 2D and 3D, where a
             patch is a smaller part of the whole.
         side: least and greatest side of a patch, as parts of the cube's, in (0, 0.5].

@@ -1,4 +1,4 @@
-"""De-noising: hand the network a cube under Gaussian noise, ask for the clean one."""
+"""De-noising: the network restores a cube under Gaussian noise."""
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.deformations import Flip, Noise
@@ -9,7 +9,7 @@ class Denoising(Restoration):
     """Restore a cube from itself under white Gaussian noise, by mean squared error.
 
     Args:
-        backbone: takes the noisy cube, answers with as many channels.
+        backbone: takes the noisy cube, gives as many channels.
         sd: least and greatest standard deviation of the noise, as parts of the range; drawn for each cube.
         flip_rate: of the flips that cube and target share, plain augmentation.
     Source: Vincent et al. 2010, "Stacked denoising autoencoders"; a baseline of Zhou et al. 2021, which states no

@@ -17,12 +17,12 @@ class Genesis(Restoration):
     """Restore a cube from its deformed self, by mean squared error.
 
     Args:
-        backbone: takes the deformed cube, answers with as many channels.
+        backbone: takes the deformed cube, gives as many channels.
         arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
             that one alone (the papers' ablation), "without_" and its name all others.
         flip_rate: of the flips that cube and target share, plain augmentation.
         drop_skips: how often each skip of the network is shut in pre-training, cube by cube and level by level, so
-            that the deeper features must say what is there: 1 leaves an auto-encoder without skips, the papers' 0.
+            so that the deeper features represent what is there: 1 leaves an auto-encoder without skips, the papers' 0.
         match_official: with the authors' quirks, for replication.
     Raises:
         GenesisError: no arm of that name, or a rate that is no probability.
@@ -50,7 +50,7 @@ class Genesis(Restoration):
         return {**super().views(sample, rng), **self._kept(rng)}
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> dict[str, Any]:
-        """{"image"} -> {"original", "drawn"}; the same draws as those of `views`."""
+        """Make {"original", "drawn"} of {"image"}, with the same draws as `views`."""
         original = self.flip(sample["image"], rng)
         drawn = Drawn([self.deformation.draw(original.shape, rng)])
         return {"original": original, "drawn": drawn, **self._kept(rng)}
@@ -64,10 +64,10 @@ class Genesis(Restoration):
         deformed = apply_batch(self.deformation, batch["original"], drawn.draws)
         return {"deformed": deformed, **{name: tensor for name, tensor in batch.items() if name != "drawn"}}
 
-    def answer(self, batch: Batch) -> Tensor:
-        """The restored cubes, (B, C, *space), by way of the skips that are kept; held-out cubes are asked alike."""
+    def predict(self, batch: Batch) -> Tensor:
+        """The restored cubes, (B, C, *space), by way of the skips that are kept, also for held-out cubes."""
         if not self.drop_skips:
-            return super().answer(batch)
+            return super().predict(batch)
         self.backbone.check(tuple(batch["deformed"].shape))
         *skips, deepest = self.backbone.encode(batch["deformed"])
         kept = batch["kept"].view(*batch["kept"].shape, *(1,) * (deepest.dim() - 1))  # (B, levels, 1, ...)

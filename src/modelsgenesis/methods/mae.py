@@ -1,4 +1,4 @@
-"""Masked auto-encoder: hide most blocks of a cube, ask for what they held."""
+"""Masked auto-encoder: the network restores a cube of which most blocks are hidden."""
 
 import math
 
@@ -20,7 +20,7 @@ class MaskedAutoEncoder(Restoration):
     points of Dice in one large study (Wald et al. 2025) and lost 0.5 in the next, OpenMind, which the plain form won.
 
     Args:
-        backbone: takes the masked cube, answers with as many channels.
+        backbone: takes the masked cube, gives as many channels.
         block: side of a block in voxels; by default that of one position of the deepest feature of the usual U-Net.
         hidden: part of the blocks that is hidden, in (0, 1); 0.6 and 0.75 do equally well.
         hidden_only: the error is of hidden voxels alone; otherwise of all.
@@ -67,10 +67,10 @@ class MaskedAutoEncoder(Restoration):
         }
 
     def counted(self, batch: Batch) -> Tensor | None:
-        """The hidden voxels, or all."""
+        """The mask of voxels that count in the error: the hidden ones, or all."""
         return batch["hidden"] if self.hidden_only else None
 
-    def answer(self, batch: Batch) -> Tensor:
-        """The cubes with their hidden voxels filled in, (B, C, *space); all voxels answered where all count."""
-        answer: Tensor = self.backbone(batch["deformed"])
-        return torch.where(batch["hidden"], answer.float(), batch["deformed"]) if self.hidden_only else answer
+    def predict(self, batch: Batch) -> Tensor:
+        """The cubes with their hidden voxels filled in, (B, C, *space); all voxels are predicted where all count."""
+        filled: Tensor = self.backbone(batch["deformed"])
+        return torch.where(batch["hidden"], filled.float(), batch["deformed"]) if self.hidden_only else filled

@@ -1,4 +1,4 @@
-"""Relative position: show two cells of a cube, ask where the second lies, seen from the first."""
+"""Relative position: the network predicts where one cell of a cube lies, seen from another."""
 
 import itertools
 
@@ -8,20 +8,20 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods.base.cells import check_cells, check_gap, cut, fitted
-from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, teach_encoder_alone
+from modelsgenesis.methods.base.cells import check_cells, check_gap, cut_cell, fitted
+from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, train_encoder_only
 
 
 class RelativePosition(Learner):
     """Tell which of its 26 neighbours (8 in 2D) a cell's companion is; the encoder alone is trained.
 
     The cells are two of the cube's 2 x 2 x 2, which among them lie in all 26 directions. The published grid of
-    3 x 3 x 3 with the first cell in its middle asks the same of cells a third of the size, too small for usual cubes.
+    3 x 3 x 3 with the first cell in its middle has cells a third of the size, which is too small for usual cubes.
 
     Args:
         backbone: whose encoder is trained.
         gap: part of half a cube's side that lies between cells, on the average, in [0, 1).
-        hidden: neurons that see both cells before the answer.
+        hidden: neurons of the layer that sees both cells, before the logits.
     Raises:
         GenesisError: a number that makes no sense.
     Source: Doersch et al. 2015; in 3D Taleb et al. 2020, "3D self-supervised methods for medical imaging".
@@ -33,7 +33,7 @@ class RelativePosition(Learner):
         if hidden < 1:
             raise GenesisError(f"hidden must be 1 or more, got {hidden}")
         self.backbone, self.gap = backbone, gap
-        teach_encoder_alone(backbone)
+        train_encoder_only(backbone)
         self.directions = directions(backbone.axes)
         self.tell = nn.Sequential(
             nn.Linear(2 * backbone.channels[-1], hidden), nn.ReLU(), nn.Linear(hidden, len(self.directions))
@@ -56,16 +56,16 @@ class RelativePosition(Learner):
         first = tuple(int(e) if step == 0 else int(step < 0) for step, e in zip(steps, either, strict=True))
         second = tuple(place + step for place, step in zip(first, steps, strict=True))
         cells = [
-            fitted(cut(sample["image"], corner, self.gap, shift), self.backbone.stride)
+            fitted(cut_cell(sample["image"], corner, self.gap, shift), self.backbone.stride)
             for corner, shift in zip((first, second), shifts, strict=True)
         ]
         return {"cells": np.stack(cells), "direction": np.array([number])}
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Cross-entropy, "total"; with "accuracy" and its "chance"."""
+        """Return the cross-entropy as "total", with "accuracy" and the "chance" of guessing."""
         return mark(self._logits(batch), batch["direction"][:, 0])
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """The probability of each direction, (B, directions)."""
         return self._logits(batch).softmax(dim=1)
 

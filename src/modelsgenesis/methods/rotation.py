@@ -1,4 +1,4 @@
-"""Rotation: turn a cube, ask how it was turned."""
+"""Rotation: the network predicts how a cube was turned."""
 
 import itertools
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods.base.pretext_task import mark, summarise, teach_encoder_alone
+from modelsgenesis.methods.base.pretext_task import mark, summarise, train_encoder_only
 
 Turn = tuple[tuple[int, int], int]  # the axes of space of its plane, quarter turns
 MOST = {2: 4, 3: 10}  # turns, by the axes of space
@@ -28,7 +28,7 @@ class Rotation(Learner):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        teach_encoder_alone(backbone)
+        train_encoder_only(backbone)
         self.tell = nn.Linear(backbone.channels[-1], MOST[backbone.axes])
 
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -39,10 +39,10 @@ class Rotation(Learner):
         return {"turned": turned(image, possible[number]), "turn": np.array([number])}
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Cross-entropy, "total"; with "accuracy" and its "chance"."""
+        """Return the cross-entropy as "total", with "accuracy" and the "chance" of guessing."""
         return mark(self._logits(batch), batch["turn"][:, 0])
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """The probability of each turn, (B, turns)."""
         return self._logits(batch).softmax(dim=1)
 
@@ -53,7 +53,7 @@ class Rotation(Learner):
 
 
 def turns(size: tuple[int, ...]) -> tuple[Turn, ...]:
-    """The turns that keep an image's sides, none first.
+    """The turns that keep an image's sides; the first is none.
 
     Args:
         size: (X, Y[, Z]) in voxels.

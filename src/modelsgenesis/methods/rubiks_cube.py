@@ -1,4 +1,4 @@
-"""Rubik's cube: take a cube apart, shuffle and turn its eight cells, ask how."""
+"""Rubik's cube: the network predicts how the eight cells of a cube were shuffled and turned."""
 
 import functools
 import itertools
@@ -11,8 +11,8 @@ from torch.nn import functional
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.learner import Batch, Learner, Sample
-from modelsgenesis.methods.base.cells import check_cells, check_gap, corners, cut, fitted
-from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, teach_encoder_alone
+from modelsgenesis.methods.base.cells import check_cells, check_gap, corners, cut_cell, fitted
+from modelsgenesis.methods.base.pretext_task import mark, summarise_cells, train_encoder_only
 
 PLANES = ((0, 1), (1, 2))  # of the half turns: about Z and, in 3D, about X
 
@@ -21,7 +21,7 @@ class RubiksCube(Learner):
     """Tell in which order a cube's cells are, and which of them were turned; the encoder alone is trained.
 
     The first published form, without masking: 2 x 2 x 2 cells (2 x 2 in 2D) with a gap between them pass the same
-    encoder one by one; from all their features together one layer tells the order, of `num_orders` that differ much,
+    encoder one by one; from all their features together one layer predicts the order, of `num_orders` that differ much,
     and another for each cell and axis whether it got a half turn, which any cell survives in shape.
 
     Args:
@@ -40,7 +40,7 @@ class RubiksCube(Learner):
         if num_orders < 2 or not 0 <= weight <= 1:
             raise GenesisError(f"num_orders must be 2 or more and weight in [0, 1], got {num_orders} and {weight}")
         self.backbone, self.gap, self.weight = backbone, gap, weight
-        teach_encoder_alone(backbone)
+        train_encoder_only(backbone)
         self.corners, self.planes = corners(backbone.axes), PLANES[: backbone.axes - 1]
         self.orders = distant_orders(len(self.corners), num_orders)
         features = len(self.corners) * backbone.channels[-1]
@@ -56,7 +56,7 @@ class RubiksCube(Learner):
         check_cells(size, self.gap, self.backbone.stride)
 
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Take an image apart.
+        """Cut an image into cells, shuffled and turned.
 
         Args:
             sample: "image", float32 (C, *space) in [0, 1].
@@ -70,12 +70,12 @@ class RubiksCube(Learner):
         shifts = rng.random((len(self.corners), self.backbone.axes))
         cells = []
         for place, turns in zip(self.orders[number], turned, strict=True):
-            cell = cut(sample["image"], self.corners[place], self.gap, shifts[place])
+            cell = cut_cell(sample["image"], self.corners[place], self.gap, shifts[place])
             cells.append(fitted(half_turned(cell, self.planes, turns), self.backbone.stride))
         return {"cells": np.stack(cells), "order": np.array([number]), "turned": turned.astype(np.float32)}
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Cross-entropy of the order and binary cross-entropy of the turns.
+        """Return the cross-entropy of the order and the binary cross-entropy of the turns.
 
         Returns:
             "total", both weighed; "order" and "turns", each; of the order "accuracy" and its "chance"; of the turns
@@ -90,12 +90,12 @@ class RubiksCube(Learner):
         parts = {"order": order.detach(), "turns": turn.detach(), "turn_accuracy": right.float().mean()}
         return {**marked, "total": total, **parts}
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """The probability of each order, (B, orders)."""
         return self._logits(batch)[0].softmax(dim=1)
 
     def _logits(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of the orders, (B, orders), and of the turns, (B, cells, planes)."""
+        """Return the logits of the orders, (B, orders), and of the turns, (B, cells, planes)."""
         features = summarise_cells(self.backbone, batch["cells"])
         turns: Tensor = self.tell_turns(features)
         return self.tell_order(features), turns.view(-1, len(self.corners), len(self.planes))

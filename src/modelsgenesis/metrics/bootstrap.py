@@ -50,7 +50,7 @@ def interval(values: NDArray[Any], num_patients: int) -> Interval:
 
 
 def weighted_means(values: NDArray[Any], weights: Weights) -> NDArray[np.float64]:
-    """The mean of what is defined, for each resample; NaN where nothing is.
+    """The mean of the values that are defined, for each resample; NaN where none is.
 
     Args:
         values: (cases,), NaN undefined.
@@ -63,7 +63,7 @@ def weighted_means(values: NDArray[Any], weights: Weights) -> NDArray[np.float64
 
 
 def resampled(statistic: Callable[[NDArray[np.intp]], Any], weights: Weights) -> NDArray[np.float64]:
-    """A statistic that needs the cases themselves, for each resample.
+    """Compute, for each resample, a statistic that needs the cases themselves.
 
     Args:
         statistic: of the numbers of the cases that are in, each as often as it was drawn; gives a number or an array.

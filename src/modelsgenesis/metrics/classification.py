@@ -1,4 +1,4 @@
-"""How well probabilities tell classes apart, and how far they can be believed. torchmetrics computes."""
+"""Scores of class probabilities: discrimination and calibration, computed by torchmetrics."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ def label_scores(p: Probabilities, there: NDArray[Any]) -> dict[str, float]:
     scores, truth = torch.as_tensor(np.ascontiguousarray(p, np.float64)), torch.as_tensor(np.asarray(there, np.int64))
     positive, negative = int(truth.sum()), int((1 - truth).sum())
     both = bool(positive and negative)
-    said = scores >= THRESHOLD
+    predicted = scores >= THRESHOLD
     return {
         "auc": float(tm.binary_auroc(scores, truth, validate_args=False)) if both else UNDEFINED,
         "average_precision": float(tm.binary_average_precision(scores, truth, validate_args=False))
         if positive
         else UNDEFINED,
-        "sensitivity": float(said[truth == 1].double().mean()) if positive else UNDEFINED,
-        "specificity": float((~said)[truth == 0].double().mean()) if negative else UNDEFINED,
+        "sensitivity": float(predicted[truth == 1].double().mean()) if positive else UNDEFINED,
+        "specificity": float((~predicted)[truth == 0].double().mean()) if negative else UNDEFINED,
         "brier": float((scores - truth).square().mean()) if len(truth) else UNDEFINED,
         "calibration_error": float(tm.binary_calibration_error(scores, truth, n_bins=BINS, validate_args=False))
         if len(truth)
@@ -45,27 +45,27 @@ def label_scores(p: Probabilities, there: NDArray[Any]) -> dict[str, float]:
     }
 
 
-def exclusive_scores(p: Probabilities, truth: NDArray[Any]) -> dict[str, float]:
+def multiclass_scores(p: Probabilities, truth: NDArray[Any]) -> dict[str, float]:
     """Scores of all classes together, of which a case has one.
 
     Of two classes the second is the positive one: AUC, average precision, Brier score and calibration error are its.
     Of more, AUC and average precision are the mean over the classes for which they are defined, each against the rest;
-    the Brier score is the sum over the classes, the calibration error that of the class said.
+    the Brier score is the sum over the classes, the calibration error that of the predicted class.
 
     Args:
         p: (N, classes), rows that sum to 1.
         truth: (N,), the class's number.
     Returns:
-        `OVERALL`; the class said is the most probable one, the balanced accuracy the mean of the sensitivities of the
-        classes that are there.
+        `OVERALL`; the predicted class is the most probable one, the balanced accuracy the mean of the sensitivities of
+        the classes that are there.
     """
     from torchmetrics.functional import classification as tm
 
     scores, classes = torch.as_tensor(np.ascontiguousarray(p, np.float64)), torch.as_tensor(np.asarray(truth, np.int64))
     if not len(classes):
         return dict.fromkeys(OVERALL, UNDEFINED)
-    said = scores.argmax(1)
-    right = (said == classes).double()
+    predicted = scores.argmax(1)
+    right = (predicted == classes).double()
     accuracies = {
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean([float(right[classes == k].mean()) for k in np.unique(truth)])),
@@ -93,7 +93,7 @@ def overlapping_scores(p: Probabilities, there: NDArray[Any]) -> dict[str, float
         p: (N, labels).
         there: (N, labels), 0 or 1.
     Returns:
-        `OVERALL`; accuracy is the share of all answers that are right, at 0.5.
+        `OVERALL`; accuracy is the share of all predictions that are right, at 0.5.
     """
     each = [label_scores(p[:, k], there[:, k]) for k in range(p.shape[1])]
     means = {name: _mean([one[name] for one in each]) for name in OF_LABEL}
@@ -104,6 +104,6 @@ def overlapping_scores(p: Probabilities, there: NDArray[Any]) -> dict[str, float
 
 
 def _mean(values: list[float]) -> float:
-    """The mean of what is defined."""
+    """The mean of the values that are defined."""
     defined = [value for value in values if np.isfinite(value)]
     return float(np.mean(defined)) if defined else UNDEFINED

@@ -12,7 +12,7 @@ NEITHER_IS_BETTER = ("truth_ml", "predicted_ml", "difference_ml", "difference_pe
 
 
 def more_is_better(metric: str) -> bool:
-    """Whether a larger score is the better one.
+    """Return whether a larger score of a metric is the better one.
 
     Args:
         metric: as `genesis evaluate` calls it.

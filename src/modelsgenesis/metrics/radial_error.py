@@ -13,7 +13,7 @@ def radial_errors(predicted_mm: NDArray[np.float64], true_mm: NDArray[np.float64
 
     Args:
         predicted_mm: (N, 3 * points): x, y and z of one point after the other.
-        true_mm: likewise.
+        true_mm: the true places, of the same shape.
     Returns:
         (N, points).
     """

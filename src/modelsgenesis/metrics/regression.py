@@ -19,15 +19,15 @@ def number_scores(predicted: NDArray[Any], truth: NDArray[Any]) -> dict[str, flo
     """
     from torchmetrics.functional import regression as tm  # here, since it takes a second
 
-    said, true = (torch.as_tensor(np.ascontiguousarray(values, np.float64)) for values in (predicted, truth))
+    predictions, true = (torch.as_tensor(np.ascontiguousarray(values, np.float64)) for values in (predicted, truth))
     if not len(true):
         return dict.fromkeys(METRICS, UNDEFINED)
     varied = len(true) > 1 and bool(true.min() < true.max())
-    both = varied and bool(said.min() < said.max())
+    both = varied and bool(predictions.min() < predictions.max())
     return {
-        "mae": float(tm.mean_absolute_error(said, true)),
-        "rmse": float(tm.mean_squared_error(said, true, squared=False)),
-        "r2": float(tm.r2_score(said, true)) if varied else UNDEFINED,
-        "pearson": float(tm.pearson_corrcoef(said, true)) if both else UNDEFINED,
-        "spearman": float(tm.spearman_corrcoef(said, true)) if both else UNDEFINED,
+        "mae": float(tm.mean_absolute_error(predictions, true)),
+        "rmse": float(tm.mean_squared_error(predictions, true, squared=False)),
+        "r2": float(tm.r2_score(predictions, true)) if varied else UNDEFINED,
+        "pearson": float(tm.pearson_corrcoef(predictions, true)) if both else UNDEFINED,
+        "spearman": float(tm.spearman_corrcoef(predictions, true)) if both else UNDEFINED,
     }

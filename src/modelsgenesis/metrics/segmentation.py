@@ -17,7 +17,7 @@ UNDEFINED = float("nan")
 
 @dataclass(frozen=True)
 class Agreement:
-    """One label of one case; NaN is undefined.
+    """The scores of one label of one case; NaN is undefined.
 
     Attributes:
         dice: 2 |A and B| / (|A| + |B|).
@@ -51,11 +51,11 @@ def agreement(
     """Compare two binary masks.
 
     Where both are empty, overlap and distances are undefined, or with `empty="perfect"` 1 and 0 mm. Where only one is,
-    overlaps are 0 and the distance is the diagonal of the image, so that no answer is never better than a bad one.
+    overlaps are 0 and the distance is the diagonal of the image, so that no prediction is never better than a bad one.
 
     Args:
         predicted: (X, Y, Z) of bool, or 0 and 1.
-        truth: likewise.
+        truth: the true mask, of the same shape.
         spacing_mm: between voxels along X, Y, Z.
         tolerance_mm: by which surfaces may differ and still agree.
         empty: what two empty masks are worth.

@@ -15,7 +15,7 @@ ALL = "all labels"  # the line that sums up a table
 
 @dataclass(frozen=True)
 class Line:
-    """What a metric gives for a label over the cases; NaN is undefined.
+    """One line of a summary: a metric of a label over the cases; NaN is undefined.
 
     Attributes:
         label: its name, or `MEAN`.
@@ -49,7 +49,7 @@ class Line:
 def summarise(
     scores: Mapping[str, NDArray[Any]], labels: Sequence[str], patients: Sequence[str], *, resamples: int, seed: int
 ) -> list[Line]:
-    """Sum up scores a case and label.
+    """Summarise scores over the cases, for each label and metric.
 
     The last lines are of the mean of labels: its value is the mean of the labels' means, its spread that of each
     case's mean over the labels defined there.

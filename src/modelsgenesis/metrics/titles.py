@@ -14,5 +14,5 @@ TITLES = {
 
 
 def title_of(metric: str) -> str:
-    """What a metric is called in pages and tables; one without a title by its own name."""
+    """The title of a metric in pages and tables; its own name if it has none."""
     return TITLES.get(metric, metric.replace("_", " "))

@@ -7,10 +7,10 @@ from modelsgenesis.core.errors import ShapeError
 
 
 class Classifier(nn.Module):
-    """The deepest feature's global average, one hidden dense layer, and one answer a class or number.
+    """The deepest feature's global average, one hidden dense layer, and one output a class or number.
 
-    The backbone's decoder and its own head have no part in the answer. They are frozen, and stay in the file, so that
-    a classifier's backbone can start another task whole.
+    The backbone's decoder and its own head have no part in it. They are frozen, and stay in the file, so that a
+    classifier's backbone can start another task whole.
 
     Args:
         backbone: whose encoder is used.
@@ -18,7 +18,7 @@ class Classifier(nn.Module):
         hidden: neurons of the hidden layer; 0 leaves it out, as a linear probe wants.
         dropout: share of the head's inputs to its last layer that training drops, in [0, 1).
     Raises:
-        ShapeError: no answer is asked, or a number is out of range.
+        ShapeError: no output is wanted, or a number is out of range.
     Source: Zhou et al. 2021; the paper's head for its classification tasks, with 1024 hidden neurons.
     Example: >>> Classifier(UNet3D(width=8), 2)(torch.rand(4, 1, 64, 64, 32)).shape
     torch.Size([4, 2])
@@ -44,8 +44,8 @@ class Classifier(nn.Module):
         """(B, C, *space) -> (B, out_features), logits or numbers."""
         self.backbone.check(tuple(x.shape))
         deepest = self.backbone.encode(x)[-1]
-        answer: Tensor = self.head(deepest.flatten(2).mean(2))
-        return answer
+        output: Tensor = self.head(deepest.flatten(2).mean(2))
+        return output
 
     def parts(self) -> list[tuple[Part, nn.Module]]:
         """The backbone's encoder, step by step, and the dense head."""

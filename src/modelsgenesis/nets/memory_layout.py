@@ -7,7 +7,7 @@ from torch import nn
 def put_channels_last(module: nn.Module) -> None:
     """Lay the weights of convolutions in 3D out with channels last, in place.
 
-    A CPU then steps 1.1 to 1.5 times as fast, and answers 1.0 to 2.2 times.
+    A CPU then steps 1.1 to 1.5 times as fast, and predicts 1.0 to 2.2 times as fast.
 
     Source: benchmarks/results/channels_last.md, on a CPU; of a GPU it is not known.
     """

@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import MissingExtraError
 
 
 def architectures() -> ModuleType:
-    """The module of nnU-Net's U-Nets.
+    """Import the package that holds nnU-Net's U-Nets.
 
     Raises:
         MissingExtraError: dynamic-network-architectures is not installed.
@@ -26,13 +26,13 @@ def architectures() -> ModuleType:
 
 
 def supervise(network: Any, deeply: bool) -> None:
-    """Freeze the heads that do not answer: DDP waits for the gradient of every parameter that asks for one."""
+    """Freeze the heads that are not used, since DDP waits for the gradient of every parameter that requires one."""
     for coarse in list(network.decoder.seg_layers)[:-1]:
         coarse.requires_grad_(deeply)
 
 
 def decoded(network: Any, features: list[Tensor]) -> list[Tensor]:
-    """What each stage of the decoder makes of the encoder's features, finest first."""
+    """Compute the output of each stage of the decoder from the encoder's features, finest first."""
     decoder, x = network.decoder, features[-1]
     scales: list[Tensor] = []
     for rise, stage, skip in zip(decoder.transpconvs, decoder.stages, features[-2::-1], strict=True):

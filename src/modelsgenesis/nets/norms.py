@@ -15,8 +15,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
     Args:
         channels: of the features.
         always_batch_stats: normalise by the batch's own statistics in evaluation too, as the authors' PyTorch network
-            does; the same cube then gives other answers in other company. Theirs moves its running statistics in
-            evaluation too; ours leaves them alone, for an answer must not change the network.
+            does; the same cube then gives other predictions in other company. Theirs moves its running statistics in
+            evaluation too; ours leaves them alone, for a prediction must not change the network.
         eps: added to the variance.
     """
 
@@ -25,7 +25,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):  # the only parent that is fre
         self.always_batch_stats = always_batch_stats
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Every number of axes will do."""
+        """Accept any number of axes."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, *space) -> the same."""

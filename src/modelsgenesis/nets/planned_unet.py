@@ -24,14 +24,14 @@ class PlannedUNet(Backbone):
     """One of nnU-Net's U-Nets, built from the architecture in its plans.
 
     The wrapped network is nnU-Net's in its own order of axes: dropping the prefix "network." of the state's names gives
-    nnU-Net's own state. Images, features and answers are in ours.
+    nnU-Net's own state. Images, features and predictions are in ours.
 
     Args:
         architecture: as plans have it: network_class_name, arch_kwargs, _kw_requires_import.
         in_channels: of the image.
-        out_channels: of the answer.
+        out_channels: of the prediction.
         activation: after the last convolution; "identity" leaves the logits.
-        deep_supervision: the coarser scales' heads learn too, through `answers`; otherwise they are frozen.
+        deep_supervision: the coarser scales' heads learn too, through `predict_scales`; otherwise they are frozen.
         axis_order: which of our axes (0 is X) each axis of the wrapped network is; by default nnU-Net's, (Z, Y, X).
         units: (scale, shift), from our [0, 1] to what nnU-Net feeds, such as the z-score: the wrapped network sees
             image * scale + shift.
@@ -74,13 +74,13 @@ class PlannedUNet(Backbone):
         self.network: Any = network
 
     def _stride(self, steps: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        """Along our axes; steps are the stages', along the wrapped network's."""
+        """The stride along our axes, from the stages' strides along the wrapped network's."""
         if any(step != 1 for step in steps[0]):
             raise ShapeError(f"the first stage must keep the image's size, but its strides are {list(steps[0])}")
         return tuple(math.prod(step[self.axis_order.index(axis)] for step in steps) for axis in range(self.axes))
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> one feature a stage."""
+        """(B, C, *space) -> one feature a stage, finest first."""
         return [self._outward(feature) for feature in self._encoded(x)]
 
     def decode(self, features: list[Tensor]) -> Tensor:
@@ -91,8 +91,8 @@ class PlannedUNet(Backbone):
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
         return self._activated(self.network.decoder.seg_layers[-1](x))  # one voxel at a time: any order will do
 
-    def answers(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> one answer a stage of the decoder, finest first; the finest alone unless supervised so."""
+    def predict_scales(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> a prediction a stage, finest first; the finest alone without deep supervision."""
         if not self.deep_supervision:
             return [self(x)]
         self.check(tuple(x.shape))
@@ -105,7 +105,7 @@ class PlannedUNet(Backbone):
         return parts_of(self.network)
 
     def _encoded(self, x: Tensor) -> list[Tensor]:
-        """The features in the wrapped network's order of axes."""
+        """The features with axes in the wrapped network's order."""
         scale, shift = self.units
         return list(self.network.encoder((x * scale + shift).permute(self._inwards)))
 

@@ -18,14 +18,14 @@ class ResidualUNet(Backbone):
 
     Args:
         in_channels: of the image.
-        out_channels: of the answer.
+        out_channels: of the prediction.
         width: channels of the first stage; they double from stage to stage, up to ten times the width.
         features: channels of each stage, finest first, in place of those that follow from the width.
         strides: of each stage, one number or one an axis; the first is 1.
         blocks: residual blocks of each encoder stage.
         activation: after the last convolution; "identity" leaves the logits.
         axes: of space, 2 or 3.
-        deep_supervision: the coarser scales' heads learn too, through `answers`; otherwise they are frozen.
+        deep_supervision: the coarser scales' heads learn too, through `predict_scales`; otherwise they are frozen.
     Raises:
         MissingExtraError: dynamic-network-architectures is not installed.
     Source: Isensee et al. 2024, nnU-Net Revisited; built by their package dynamic-network-architectures.
@@ -60,7 +60,7 @@ class ResidualUNet(Backbone):
         supervise(self.network, deep_supervision)
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> one feature a stage."""
+        """(B, C, *space) -> one feature a stage, finest first."""
         return list(self.network.encoder(x))
 
     def decode(self, features: list[Tensor]) -> Tensor:
@@ -71,8 +71,8 @@ class ResidualUNet(Backbone):
         """(B, channels[0], *space) -> (B, out_channels, *space)."""
         return self._activated(self.network.decoder.seg_layers[-1](x))
 
-    def answers(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> one answer a stage of the decoder, finest first; the finest alone unless supervised so."""
+    def predict_scales(self, x: Tensor) -> list[Tensor]:
+        """(B, C, *space) -> a prediction a stage, finest first; the finest alone without deep supervision."""
         if not self.deep_supervision:
             return [self(x)]
         self.check(tuple(x.shape))

@@ -26,7 +26,7 @@ class ResNet(Backbone):
 
     Args:
         in_channels: of the image.
-        out_channels: of the answer.
+        out_channels: of the prediction.
         blocks: of each of the four layers: (1, 1, 1, 1) is depth 10, (2, 2, 2, 2) 18, (3, 4, 6, 3) 34 and, with
             bottlenecks, 50.
         bottleneck: blocks of three convolutions with four times the channels, in place of two.

@@ -18,7 +18,7 @@ class UNet3D(Backbone):
 
     Args:
         in_channels: of the image.
-        out_channels: of the answer.
+        out_channels: of the prediction.
         width: of the first convolution; the deepest features have 16 times as many channels.
         norm: "batch_stats" is the authors' PyTorch network, "batch" their Keras one.
         up: "transposed" is the authors' PyTorch network, "nearest" their Keras one.
@@ -94,7 +94,7 @@ class UNet3D(Backbone):
 
 
 class _Level(nn.Sequential):
-    """Two times convolution, norm, ReLU."""
+    """Twice a convolution, a norm and a ReLU."""
 
     def __init__(self, in_channels: int, middle: int, out_channels: int, norm: Norm, axes: int, eps: float) -> None:
         convolution = _convolution(axes)

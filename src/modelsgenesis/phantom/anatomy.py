@@ -34,7 +34,7 @@ class Anatomy:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Anatomy":
-        """Draw a body."""
+        """Draw a body at random."""
         half_width = rng.uniform(148, 166)
         dome = rng.uniform(-62, -30)
         return cls(
@@ -78,7 +78,7 @@ def cage_at(body: Anatomy, z: Array) -> tuple[Array, Array, Array]:
 
 
 def lay(body: Anatomy, canvas: Canvas, rng: np.random.Generator) -> Surfaces:
-    """Lay out the surfaces of a body."""
+    """Compute the surfaces of a body."""
     x, y, z = canvas.place
     half_width, half_depth, middle = cage_at(body, z)
     cage = oval(x, y - middle, half_width, half_depth)

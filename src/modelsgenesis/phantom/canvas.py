@@ -45,7 +45,7 @@ def spline_weights(at: np.ndarray[Any, Any], num_knots: int) -> Array:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A body in the making.
+    """An image of a body that is being painted.
 
     Attributes:
         values: HU, float32 (X, Y, Z), painted in place.

@@ -65,7 +65,7 @@ def check_size(path: Path, size: tuple[int, int, int]) -> None:
     except RuntimeError as error:
         raise DataError(f"{path}: cannot be read; remove it, and it is made anew") from error
     if (there := reader.GetSize()) != tuple(size):
-        raise DataError(f"{path} has size {there}, asked for {tuple(size)}; use that size or another folder")
+        raise DataError(f"{path} has size {there}, wanted {tuple(size)}; use that size or another folder")
 
 
 def write_nifti(path: Path, values: np.ndarray[Any, Any], phantom: Phantom) -> None:

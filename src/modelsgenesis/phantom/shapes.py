@@ -1,4 +1,4 @@
-"""Signed distances in mm, negative inside; near enough for painting, exact only where said."""
+"""Signed distances in mm, negative inside; near enough for painting, exact only where the docstring states it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Place = tuple[Array, Array, Array]
 
 
 def ellipsoid(place: Place, centre: Sequence[float], axes: Sequence[float], turn: Array | None = None) -> Array:
-    """An ellipsoid, by the first-order distance.
+    """The signed distance to an ellipsoid, to first order.
 
     Args:
         place: coordinates of the voxels.
@@ -40,12 +40,12 @@ def oval(x: Array, y: Array, half_x: Array, half_y: Array) -> Array:
 
 
 def slab(x: Array, half: float) -> Array:
-    """Between two planes."""
+    """The signed distance to the space between two planes."""
     return np.abs(x) - np.float32(half)
 
 
 def both(*distances: Array) -> Array:
-    """Inside all of the shapes."""
+    """The intersection of shapes."""
     result = distances[0]
     for distance in distances[1:]:
         result = np.maximum(result, distance)
@@ -53,7 +53,7 @@ def both(*distances: Array) -> Array:
 
 
 def either(first: Array, second: Array, blend_mm: float = 0.0) -> Array:
-    """Inside one or the other, with a fillet of `blend_mm` where they meet."""
+    """The union of two shapes, with a fillet of `blend_mm` where they meet."""
     if not blend_mm:
         return np.minimum(first, second)
     near = np.clip(0.5 + 0.5 * (second - first) / np.float32(blend_mm), 0, 1)

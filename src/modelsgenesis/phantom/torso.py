@@ -20,7 +20,7 @@ LEAST_SIDE = 16
 
 @dataclass(frozen=True)
 class Phantom:
-    """A made-up scan.
+    """A made-up scan and what was painted into it.
 
     Attributes:
         values: HU, int16 (1, X, Y, Z), LPS: x runs to the patient's left, y to posterior, z to superior.
@@ -40,7 +40,7 @@ def torso(
     size: tuple[int, int, int] = (160, 128, 96),
     spacing_mm: tuple[float, float, float] | None = None,
 ) -> Phantom:
-    """Make up the CT of a torso, from the shoulders to the kidneys.
+    """Make the CT of a torso, from the shoulders to the kidneys.
 
     Args:
         seed: a body; the same seed gives the same build at every size, though not the same voxels.
@@ -70,7 +70,7 @@ def torso(
 
 
 def blank(size: tuple[int, int, int], spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> Canvas:
-    """An empty canvas of air, its coordinates bent by a few mm."""
+    """Make an empty canvas of air, whose coordinates are bent by a few mm."""
     origin = tuple(-0.5 * (n - 1) * step for n, step in zip(size, spacing_mm, strict=True))
     axes = [np.arange(n, dtype=np.float32) * step + o for n, step, o in zip(size, spacing_mm, origin, strict=True)]
     grid = np.meshgrid(*axes, indexing="ij")

@@ -66,7 +66,7 @@ def grow(roots_mm: Sequence[Any], targets_mm: Array, *, tip_mm: float, power: fl
 
 
 def murray(parent: np.ndarray[tuple[int], np.dtype[np.int64]], tip_mm: float, power: float) -> Array:
-    """Radii from the tips up, in mm.
+    """Compute the radii from the tips upwards, in mm, by Murray's law.
 
     Source: Murray 1926; an exponent of 2.7 fits pulmonary arteries.
     """

@@ -51,7 +51,7 @@ class PretrainOptions:
         accelerator: What computes: auto, cpu or gpu.
         devices: How many processes run on a machine; torchrun's and SLURM's own launch are noticed.
         nodes: How many machines take part.
-        dry_run: A few steps are measured, what would happen is said, and nothing is written.
+        dry_run: A few steps are measured, what would happen is printed, and nothing is written.
     """
 
     plans: str | Path | None = None
@@ -90,7 +90,7 @@ class PretrainOptions:
     dry_run: bool = False
 
     def applied_to(self, recipe: Recipe) -> Recipe:
-        """The recipe with what was chosen in place of its own settings.
+        """Put the options that were given in place of the recipe's settings.
 
         Raises:
             GenesisError: a setting that the recipe's network or method does not have.

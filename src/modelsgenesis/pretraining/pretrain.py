@@ -21,8 +21,7 @@ from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
-from modelsgenesis.recipes import Recipe
-from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.nnunet_plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.batches import RunSamples
@@ -37,20 +36,7 @@ EXAMPLES = 3  # restorations on a sheet
 
 
 def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOptions) -> Path:
-    """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
-
-    Args:
-        recipe: The recipe, or its name.
-        store: The store of scans.
-        into: The run's folder.
-        options: All that was chosen.
-    Returns:
-        The run's folder.
-    Raises:
-        DataError: the store is unfinished, too small or of the wrong kind; the folder cannot be written.
-        ShapeError: the cubes do not fit the network, or are too small for the method.
-        TrainingError: the folder holds another run, or the training failed; the message says what to change.
-    """
+    """Pre-train a network; `commands.pretrain` describes the arguments and errors."""
     begun = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if options.plans is not None:
         begun = _planned(begun, Path(options.plans), store, options)
@@ -62,7 +48,7 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
 
 
 def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
-    """The recipe, changed as nnU-Net's plans say."""
+    """Change the recipe by nnU-Net's plans."""
     given = {"--backbone": options.backbone, "--width": options.width, "--norm": options.norm}
     if wrong := [flag for flag, value in given.items() if value is not None]:
         raise TrainingError(f"{', '.join(wrong)}: {plans} decides the network; leave it out, or --plans")
@@ -70,7 +56,7 @@ def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions)
 
 
 def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, *, dry_run: bool) -> Path:
-    """Do as the recipe says."""
+    """Pre-train by the recipe."""
     console = Console(stderr=True)
     opened = Store.open(store)
     training, held_out = split(opened, recipe)
@@ -123,14 +109,14 @@ class _Work:
         ]
 
     def materials(self) -> Materials:
-        """Hand out the batches and the keeping of files."""
+        """Put together the batches and the callbacks of the training loop."""
         samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes)
         return samples.materials(self.recipe.plan, self.fabric, keep_best=self._keep_best, after_validation=self._draw)
 
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
-        """What a weights file says of its making."""
-        taught = taught_parts(self.learner.backbone)
-        return {"recipe": describe(self.recipe), "taught": taught, "seed": self.seed, "step": step, "figures": metrics}
+        """The notes in the header of a weights file: how it was made."""
+        trained = trained_parts(self.learner.backbone)
+        return {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}
@@ -147,7 +133,7 @@ class _Work:
         batch = collate(list(views))
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)
-        restored = self.learner.answer(on_device).float().cpu()
+        restored = self.learner.predict(on_device).float().cpu()
         self.learner.train()
         axes = [
             flipped_axes(cube.image, original.numpy()) for cube, original in zip(cubes, batch["original"], strict=True)
@@ -166,14 +152,14 @@ class _Work:
         )
 
 
-def taught_parts(backbone: Backbone) -> list[Part]:
-    """The parts of a network that learn: a method that asks the encoder alone leaves the rest as it was drawn."""
+def trained_parts(backbone: Backbone) -> list[Part]:
+    """The parts of a network that learn: a method that trains the encoder alone leaves the rest as it was drawn."""
     learning = {part for part, module in backbone.parts() if any(p.requires_grad for p in module.parameters())}
     return [part for part in get_args(Part) if part in learning]
 
 
 def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
-    """Put a number in place of "once an epoch"."""
+    """Set the steps from one validation to the next, once an epoch by default."""
     if recipe.plan.validate_every is not None:
         return recipe
     steps = max(1, CUBES_AN_EPOCH * num_scans // recipe.plan.batch_size)
@@ -181,26 +167,26 @@ def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
 
 
 def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
-    """All that decides the weights."""
+    """The settings that decide the weights."""
     settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(store), "seed": seed}
     settings["recipe"]["plan"].pop("workers")
     if recipe.plans is not None:
-        settings["recipe"]["plans"].pop("file")  # what they say is here; where they lie makes no difference
+        settings["recipe"]["plans"].pop("file")  # their content is here; where they lie makes no difference
     return settings
 
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
-    """How many scans there are on either side, and why some give no cube."""
+    """Describe the scans that are trained on and held out, and those that give no cube."""
     lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
     if recipe.plans is not None:
-        lines.append(_said_of_plans(recipe, recipe.plans))
+        lines.append(_plans_in_words(recipe, recipe.plans))
     reasons = [why for sampler in samplers for why in sampler.left_out.values()]
     lines += [f"{count} give no cube: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
     return "\n".join(lines)
 
 
-def _said_of_plans(recipe: Recipe, plans: Planned) -> str:
-    """What of nnU-Net's plans is followed."""
+def _plans_in_words(recipe: Recipe, plans: Planned) -> str:
+    """Describe what is taken from nnU-Net's plans."""
     size, patch = (" x ".join(map(str, sides)) for sides in (recipe.cubes.size, plans.size))
     smaller = "" if size == patch else f" in place of the plans' {patch}"
     kind = str(plans.architecture["network_class_name"]).rpartition(".")[2]

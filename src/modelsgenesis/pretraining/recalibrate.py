@@ -14,16 +14,15 @@ from modelsgenesis.core.device import Accelerator, find_machine
 from modelsgenesis.core.errors import DataError, WeightsError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe, rebuild
-from modelsgenesis.core.provenance import ASKED, read_provenance, write_provenance
 from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, read_provenance, write_provenance
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
 from modelsgenesis.data.store.store import Store
-from modelsgenesis.recipes import Recipe
-from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.weights import recalibrating
 from modelsgenesis.weights.fetch import record_beside
 from modelsgenesis.weights.files import network_file, save_network
@@ -35,7 +34,7 @@ REPORT = "recalibration.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RecalibrateOptions:
-    """Everything that one may choose of a recalibration.
+    """The options of genesis weights recalibrate.
 
     Args:
         recipe: The recipe whose cubes are cut; by default those that the network was trained on, as far as its file
@@ -44,7 +43,7 @@ class RecalibrateOptions:
         batch_size: How many cubes there are a batch; 2 or more.
         seed: The seed decides the cubes: the same seed gives the same network.
         accelerator: What computes: auto, cpu or gpu.
-        quiet: Nothing is said.
+        quiet: Nothing is printed.
     """
 
     recipe: str | None = None
@@ -56,19 +55,7 @@ class RecalibrateOptions:
 
 
 def recalibrate(source: str | Path, store: Path, into: Path, options: RecalibrateOptions) -> Path:
-    """Turn a norm that uses each batch's own statistics into an ordinary batch norm, by cubes of a store.
-
-    Args:
-        source: The weights file or run whose network has such a norm.
-        store: The store of scans.
-        into: The folder that gets the weights and what was measured.
-        options: All that was chosen.
-    Returns:
-        `into`.
-    Raises:
-        WeightsError: the network has another norm, or its file does not say which cubes it was trained on.
-        DataError: the store gives no such cubes.
-    """
+    """Recalibrate a norm of batch statistics; `commands.weights.recalibrate` describes the arguments and errors."""
     recipe, batches, batch_size, seed = options.recipe, options.batches, options.batch_size, options.seed
     if batches < 1 or batch_size < 2 or seed < 0:
         raise DataError(
@@ -91,27 +78,35 @@ def recalibrate(source: str | Path, store: Path, into: Path, options: Recalibrat
         disable=options.quiet or not console.is_terminal,
     )
     new = recalibrating.recalibrate(network, drawn)
-    measured = recalibrating.compare(network, new, next(cubes.batches("compare", 1, batch_size)))
-    said = {"recipe": recipe, "cubes": describe(cubes.spec), "batches": batches, "batch_size": batch_size, "seed": seed}
-    notes = {**opened.notes, **_known(opened, network_file(source)), "recalibrated": said}
+    measured = recalibrating.compare_networks(network, new, next(cubes.batches("compare", 1, batch_size)))
+    arguments = {
+        "recipe": recipe,
+        "cubes": describe(cubes.spec),
+        "batches": batches,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    notes = {**opened.notes, **_known(opened, network_file(source)), "recalibrated": arguments}
     save_network(into / "model.safetensors", new, notes)
-    write_json(into / REPORT, {**said, **asdict(measured)})
+    write_json(into / REPORT, {**arguments, **asdict(measured)})
     given = Path(source) if Path(source).is_dir() else network_file(source)
-    asked = {name: said[name] for name in ("recipe", "batches", "batch_size") if said[name] is not None}
-    write_provenance(into, VERB, {**said, ASKED: asked}, inputs=[given, store], seed=seed)
-    console.print(told(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
+    given_options = {
+        name: arguments[name] for name in ("recipe", "batches", "batch_size") if arguments[name] is not None
+    }
+    write_provenance(into, VERB, {**arguments, GIVEN_OPTIONS: given_options}, inputs=[given, store], seed=seed)
+    console.print(recalibration_in_words(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
     return into
 
 
-def told(measured: recalibrating.Comparison, batch_size: int) -> str:
+def recalibration_in_words(measured: recalibrating.Comparison, batch_size: int) -> str:
     """What a recalibration changed, in words."""
     before, after, moved = measured.before, measured.after, measured.moved
     return "\n".join(
         [
-            f"Answers, of standard deviation {measured.spread:.3f}, for a cube alone and in a batch of {batch_size}:",
+            f"Predictions (standard deviation {measured.spread:.3f}) for a cube alone and in a batch of {batch_size}:",
             f"  before  at most {before.largest:.2g} apart, on average {before.mean:.2g}",
             f"  after   at most {after.largest:.2g} apart, on average {after.mean:.2g}",
-            f"New answers and old ones in a batch: at most {moved.largest:.2g} apart, on average {moved.mean:.2g}",
+            f"New predictions and old ones in a batch: at most {moved.largest:.2g} apart, on average {moved.mean:.2g}",
         ]
     )
 
@@ -139,12 +134,12 @@ def _as_they_are(cube: Any, rng: Any) -> Any:
 
 
 def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> CubeSpec:
-    """The cubes of the recipe that was asked for, else those that the network was trained on."""
+    """The cubes of the recipe that was given, else those that the network was trained on."""
     if recipe is not None:
         return find_recipe(recipe).cubes
-    taught = rebuild(opened.notes.get("recipe"))
-    if isinstance(taught, Recipe):
-        return taught.cubes
+    recipe_of_network = rebuild(opened.notes.get("recipe"))
+    if isinstance(recipe_of_network, Recipe):
+        return recipe_of_network.cubes
     reading = opened.reading or rebuild(opened.notes.get("reading"))
     if not isinstance(reading, Reading):
         raise WeightsError(
@@ -155,7 +150,7 @@ def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> Cube
 
 
 def _known(opened: LoadedWeights, path: Path) -> dict[str, Any]:
-    """How its images were read, for those who start from it; and of fetched weights their origin and licence."""
+    """Collect for the notes how images were read, and the origin and licence of fetched weights."""
     known = {
         "reading": opened.reading and describe(opened.reading),
         "patch": opened.size and list(opened.size),

@@ -8,10 +8,10 @@ from modelsgenesis.recipes.chest_ct_official import chest_ct_official
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.recipes.small import small
 
-__all__ = ["Recipe", "any", "chest_ct", "chest_ct_official", "find", "small"]
+__all__ = ["Recipe", "any", "chest_ct", "chest_ct_official", "find_recipe", "small"]
 
 
-def find(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """Make the recipe of that name, or of `package.module:function` from outside.
 
     Raises:

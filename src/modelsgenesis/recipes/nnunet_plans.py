@@ -19,7 +19,7 @@ BRIGHTEST = 99.5  # percentile of the foreground that is white, in the middle sc
 
 
 def follow_plans(recipe: Recipe, planned: Planned, store: Store) -> Recipe:
-    """Change a recipe so that it teaches the very network that nnU-Net planned, on what nnU-Net will feed it.
+    """Change a recipe so that it trains the very network that nnU-Net planned, on what nnU-Net will feed it.
 
     Cubes are deformed and restored in [0, 1], and the network itself takes them from there to nnU-Net's units. They are
     of the plans' patch size, or smaller where the scans are: a convolution does not know.
@@ -36,7 +36,7 @@ def follow_plans(recipe: Recipe, planned: Planned, store: Store) -> Recipe:
     check_channels(planned, store.scans)
     intensity, units = intensity_of(planned, store.scans)
     arguments = {"architecture": planned.architecture, "axis_order": planned.axis_order, "units": units}
-    with torch.device("meta"):  # only its strides are asked
+    with torch.device("meta"):  # only its strides are needed
         stride = PlannedUNet(planned.architecture, axis_order=planned.axis_order).stride
     return replace(
         recipe,
@@ -49,7 +49,7 @@ def follow_plans(recipe: Recipe, planned: Planned, store: Store) -> Recipe:
 
 
 def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, Units]:
-    """What becomes [0, 1], and the (scale, shift) from there to what nnU-Net feeds.
+    """The scaling to [0, 1], and the (scale, shift) from there to what nnU-Net feeds.
 
     For CT, [0, 1] is the window that nnU-Net clips to. Otherwise it runs from the least z-score of the middle scan to
     that of its brightest foreground.
@@ -76,7 +76,7 @@ def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, Units]:
     """The window that nnU-Net clips CT to, and the scale and shift to its units.
 
     Raises:
-        DataError: the scans are no CT, or the plans do not say the window.
+        DataError: the scans are no CT, or the plans do not hold the window.
     """
     if strange := [scan for scan in scans if scan.modality != "CT"]:
         raise DataError(
@@ -106,7 +106,7 @@ def check_spacing(planned: Planned, scans: list[Scan]) -> None:
 
 
 def check_channels(planned: Planned, scans: list[Scan]) -> None:
-    """Raise DataError unless the scans have one channel or the plans' number; `export` widens a network of one."""
+    """Raise DataError unless the scans have one channel or the plans' number; `export` adapts a network of one."""
     num = len(planned.schemes)
     if wrong := [scan for scan in scans if scan.shape[0] not in (1, num)]:
         raise DataError(
@@ -116,5 +116,5 @@ def check_channels(planned: Planned, scans: list[Scan]) -> None:
 
 
 def millimetres(spacing_mm: tuple[float, ...]) -> str:
-    """A spacing in words."""
+    """Write a spacing in words."""
     return " x ".join(f"{step:g}" for step in spacing_mm) + " mm"

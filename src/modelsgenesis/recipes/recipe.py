@@ -11,7 +11,7 @@ import torch
 from modelsgenesis.core.backbone import Backbone, check_divides
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
-from modelsgenesis.core.naming import find
+from modelsgenesis.core.naming import find_class
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned
 from modelsgenesis.data.sampling.cubes import CubeSpec
@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a pre-training run but the scans and the seed.
+    """The settings that decide a pre-training run, except the scans and the seed.
 
     Args:
         name: what it is called on the command line.
@@ -62,7 +62,7 @@ class Recipe:
     ) -> Self:
         """The same recipe with some settings changed; None keeps them, but for those of another backbone or method."""
         kept = self.backbone_args if backbone in (None, self.backbone) else {}
-        taught = self.method_args if method in (None, self.method) else {}
+        own_args = self.method_args if method in (None, self.method) else {}
         return replace(
             self,
             backbone=backbone or self.backbone,
@@ -70,7 +70,7 @@ class Recipe:
             cubes=replace(self.cubes, **_given(cubes)),
             plan=replace(self.plan, **_given(plan)),
             backbone_args={**kept, **_given(backbone_args)},
-            method_args={**taught, **_given(method_args)},
+            method_args={**own_args, **_given(method_args)},
             **_given(folds),
         )
 
@@ -80,7 +80,7 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 
 def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
-    """Share out the scans by patient.
+    """Divide the scans into training and validation by patient.
 
     Returns:
         The training scans, and the held-out ones: those of the recipe's folds, or of about a tenth of the patients.
@@ -114,7 +114,7 @@ def _fold_of(scans: list[Scan], patient: str) -> int:
 
 
 def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
-    """Make the network and the learner that teaches it, with weights drawn from the seed.
+    """Make the network and the learner that trains it, with weights drawn from the seed.
 
     Raises:
         ShapeError: the recipe's cubes do not fit the network, or are too small for the method.
@@ -129,7 +129,7 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     channels = {scan.shape[0] for scan in store.scans}
     if len(channels) > 1:
         raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
-    kind = find("nets", recipe.backbone, Backbone)
+    kind = find_class("nets", recipe.backbone, Backbone)
     arguments = _arguments(kind, {"in_channels": channels.pop(), "axes": len(recipe.cubes.size)}, recipe)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -150,12 +150,12 @@ def check_backbone_args(kind: type, recipe: Recipe) -> None:
 
 
 def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
-    """Make the recipe's learner of a network.
+    """Make the recipe's learner for a network.
 
     Raises:
         GenesisError: no method of that name, or a setting that it has not.
     """
-    kind = find("methods", recipe.method, Learner)
+    kind = find_class("methods", recipe.method, Learner)
     takes = inspect.signature(kind)
     try:
         takes.bind(backbone, **recipe.method_args)

@@ -95,7 +95,7 @@ def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[l
 
 
 def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: str) -> Path:
-    """Draw a sheet and pack it: as PNG it would take five times as much."""
+    """Draw a sheet and write it as WebP, which takes a fifth of a PNG."""
     with tempfile.TemporaryDirectory() as folder, written_aside(path) as aside:
         drawn = overlay_sheet(Path(folder) / "cases.png", rows, labels=labels, title=title, panel_inches=INCHES)
         aside.write_bytes(webp(drawn))
@@ -103,7 +103,7 @@ def _write(path: Path, rows: Sequence[Overlay], labels: Sequence[str], title: st
 
 
 def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overlay], Sequence[str], str]:
-    """The rows of a sheet, the names of its labels, and its caption.
+    """Make the rows of a sheet, the names of its labels, and its caption.
 
     Raises:
         GenesisError: a run's folder is not here, or what it was tested on.

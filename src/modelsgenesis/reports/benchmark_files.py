@@ -84,7 +84,7 @@ def _ends(before: str, estimate: Estimate) -> dict[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Six digits say enough; what is undefined is empty, what is open is inf."""
+    """Write a number with six digits; what is undefined is empty, what is open is inf."""
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else f"{value:.6g}"
@@ -93,21 +93,21 @@ def _plain(value: Any) -> Any:
 def latex(found: Findings) -> str:
     """The tables of a paper in LaTeX that needs no package: scores, comparisons, savings, and what was published."""
     task, n = found.table.task, len(found.table.seeds)
-    said = f"{found.title} on {task}"
-    tables = [(f"{said}: mean and standard deviation over {n} seeds.", *score_table(found))]
+    title = f"{found.title} on {task}"
+    tables = [(f"{title}: mean and standard deviation over {n} seeds.", *score_table(found))]
     if found.comparisons:
         words = (
-            f"{said}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds, for these "
-            f"test cases only{', and over patients too' if found.over_patients else ''}."
+            f"{title}: difference from {found.reference}, paired by seed, with 95 % intervals over {n} seeds, for "
+            f"these test cases only{', and over patients too' if found.over_patients else ''}."
         )
         tables.append((words, comparison_rows(found), COMPARISON_HEAD))
         words = (
-            f"{said}: labels saved against {found.reference}; intervals are {found.scope}, and not corrected for their "
-            "number."
+            f"{title}: labels saved against {found.reference}; intervals are {found.scope}, and not corrected for "
+            "their number."
         )
         tables.append((words, *saving_table(found)))
     if found.published:
-        tables.append((f"{said}: published scores beside ours.", *published_table(found)))
+        tables.append((f"{title}: published scores beside ours.", *published_table(found)))
     return "\n".join(_as_latex(*each) for each in tables)
 
 
@@ -124,13 +124,13 @@ def _as_latex(caption: str, rows: Sequence[Row], head: Row) -> str:
 
 
 def tex(text: str) -> str:
-    """Text as LaTeX; numbers with their spread as mathematics."""
+    """Write text as LaTeX, and numbers with their spread as mathematics."""
     if spread := SPREAD.fullmatch(text):
         return rf"${spread[1]} \pm {spread[2]}${spread[3] or ''}"
     return text.translate(AS_TEXT)
 
 
 def as_markdown(rows: Sequence[Row], head: Row) -> str:
-    """A table as Markdown has them."""
+    """Write a table in Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])

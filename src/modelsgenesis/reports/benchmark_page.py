@@ -78,12 +78,12 @@ class Commands:
     lines: Sequence[str]
 
 
-Said = str | Tabled | Commands | Sheet
-Section = tuple[str, Sequence[Said]]
+Content = str | Tabled | Commands | Sheet
+Section = tuple[str, Sequence[Content]]
 
 
 def write_report(folder: Path, page: Path | None = None, *, command: CommandLine) -> Path:
-    """Write everything that a benchmark says, beside its runs.
+    """Write the page and the tables of a benchmark, beside its runs.
 
     Args:
         folder: of the benchmark.
@@ -112,7 +112,7 @@ def write_report(folder: Path, page: Path | None = None, *, command: CommandLine
 
 
 def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
-    """What there is to say of one task and metric; its figures are drawn, and their names begin so."""
+    """The sections on one task and metric; their figures are drawn, into files whose names begin with `name`."""
     sheets, why = case_sheets(folder, found, folder / FIGURES, name)
     named = f"{found.table.task}, {found.title}"
     sections: list[Section] = [
@@ -132,10 +132,10 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
 
 
 def sections_of_all(folder: Path, ran: Sequence[Ran], command: CommandLine) -> list[Section]:
-    """What there is to say of all runs together."""
+    """The sections on all runs together."""
     starts, audit, rows = start_rows(ran), audit_rows(folder), read_rows(folder / RUNS)
     every = Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)
-    times: list[Said] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
+    times: list[Content] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
         ("Every run", [every]),
@@ -144,8 +144,8 @@ def sections_of_all(folder: Path, ran: Sequence[Ran], command: CommandLine) -> l
     ]
 
 
-def as_html(part: Said) -> list[Part]:
-    """The parts of the page that show it."""
+def as_html(part: Content) -> list[Part]:
+    """Make the parts of the page for a piece of content."""
     if isinstance(part, str):
         return [Paragraph(part)]
     if isinstance(part, Sheet):
@@ -157,7 +157,7 @@ def as_html(part: Said) -> list[Part]:
 
 
 def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
-    """The same as Markdown, the figures linked."""
+    """Write the sections as Markdown, with links to the figures."""
     parts = [f"# {TITLE}", lead]
     for heading, contents in sections:
         parts.append(f"## {heading}")
@@ -173,13 +173,13 @@ def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def plots(folder: Path, found: Findings, name: str) -> list[Said]:
+def plots(folder: Path, found: Findings, name: str) -> list[Content]:
     """Draw the learning curves, and the pairs if there are any."""
     values = {arm: found.table.of(arm) for arm in found.table.arms}
     into, budgets, seeds = folder / FIGURES, found.table.budgets, seeds_words(found)
     path = draw_learning(into / f"{name}learning.png", found.title, budgets, values)
     words = f"A point is the mean of {seeds}, the band reaches from the least to the greatest."
-    drawn: list[Said] = [Sheet(path, "Learning curves", f"{words} {scored_words(folder, found)}")]
+    drawn: list[Content] = [Sheet(path, "Learning curves", f"{words} {scored_words(folder, found)}")]
     if len(values) > 1:
         intervals = {(one.arm, one.cases): (one.difference.low95, one.difference.high95) for one in found.comparisons}
         path = draw_pairs(into / f"{name}pairs.png", found.title, budgets, values, intervals)
@@ -188,14 +188,14 @@ def plots(folder: Path, found: Findings, name: str) -> list[Said]:
 
 
 def audit_rows(folder: Path) -> list[Row] | None:
-    """What was found, and allowed by name; None where nothing was looked for."""
+    """The rows of what the audit found and the user allowed; None where there was no audit."""
     if not (folder / AUDIT).is_file():
         return None
     return [(row["arm"], row["case"], row["why"], row["allowed"]) for row in read_rows(folder / AUDIT)]
 
 
 def commands(folder: Path, command: CommandLine) -> list[str]:
-    """The commands that made everything, the first one first."""
+    """The commands that made everything, in their order."""
     return [command(place, made) for place, made in reversed(lineage(folder))]
 
 

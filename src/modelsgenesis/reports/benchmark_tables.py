@@ -1,4 +1,4 @@
-"""What a benchmark's runs say, as tables: for people, for programs, and for a paper."""
+"""A benchmark's results as tables: for people, for programs, and for a paper."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def comparison_rows(found: Findings) -> list[Row]:
-    """A row an arm and budget, against the reference."""
+    """The rows of comparisons with the reference, one for each arm and budget."""
     return [
         (
             one.arm, str(one.cases), str(one.n), number(one.difference.value, signed=True), between(one.difference),
@@ -43,7 +43,7 @@ def comparison_rows(found: Findings) -> list[Row]:
 
 
 def saving_table(found: Findings) -> tuple[list[Row], Row]:
-    """Rows and head of the savings: a row an arm and budget of the reference."""
+    """The rows and the head of the savings, for each arm and budget of the reference."""
     rows: list[Row] = [
         (
             one.arm,
@@ -93,7 +93,7 @@ def _published_words(each: Mapping[str, Any]) -> str:
 
 
 def between(estimate: Estimate, *, percent: bool = False) -> str:
-    """An interval in words."""
+    """Write an interval in words."""
     if math.isnan(estimate.low95) or math.isnan(estimate.high95):
         return "-"
     words = [("none" if value < 0 else "all") if math.isinf(value) else

@@ -42,25 +42,25 @@ SEEDS_ONLY = (
     "test cases only, and other patients might turn a difference round."
 )
 PUBLISHED = (
-    "Published scores are of other patients, networks and schedules than ours: they say what to expect, and not who is "
+    "Published scores are of other patients, networks and schedules than ours: they show what to expect, not who is "
     "better."
 )
 
 
 def saved_words(found: Findings) -> str:
-    """What a label saving is, and how many would be claimed by chance."""
+    """Explain what a label saving is, and how many would be claimed by chance."""
     lines = len(found.savings)
     return SAVED.format(scope=found.scope, lines=lines, wrong=BY_CHANCE * lines)
 
 
 def few_words(found: Findings) -> list[str]:
-    """What to say where seeds are too few for the exact test to show anything."""
+    """The remark for when seeds are too few for the exact test to show anything."""
     least = min((one.sign_flip.least for one in found.comparisons if not one.sign_flip.can_reach), default=None)
     return [] if least is None else [FEW.format(least=least)]
 
 
 def flat_words(found: Findings) -> list[str]:
-    """What to say where the reference does not get better with more labels; nothing where it does, or one budget is."""
+    """The remark for when the reference does not get better with more labels; otherwise nothing."""
     table, gain = found.table, gain_from_labels(found.table, found.reference)
     low, high = sorted((found.sign * gain.low95, found.sign * gain.high95))
     gained = found.sign * gain.value
@@ -72,7 +72,7 @@ def flat_words(found: Findings) -> list[str]:
 
 
 def seeds_words(found: Findings) -> str:
-    """How many seeds, and which."""
+    """Name the seeds and their number."""
     seeds = found.table.seeds
     if len(seeds) == 1:
         return f"one seed ({seeds[0]})"
@@ -81,7 +81,7 @@ def seeds_words(found: Findings) -> str:
 
 
 def scored_words(folder: Path, found: Findings) -> str:
-    """What a run's score is of."""
+    """Explain what a run's score is the mean of."""
     better = "more is better" if found.sign > 0 else "less is better"
     tested = tested_on(folder, found)
     of = f"{len(tested)} test cases of {len(set(tested.values()))} patients" if tested else "all test cases"
@@ -98,7 +98,7 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 
 
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[Headline]:
-    """The numbers on top."""
+    """The large numbers at the top of the page."""
     bought = [one.shown for each in findings for one in each.savings if not is_longer(one.arm)]
     num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
@@ -113,25 +113,25 @@ def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> 
 
 
 def lead(findings: Sequence[Findings]) -> str:
-    """What can be said in a few sentences."""
+    """The summary of a benchmark in a few sentences."""
     if not any(each.savings for each in findings):
         return "One arm alone: nothing to compare yet."
     return " ".join(_found(each) for each in findings)
 
 
 def _found(found: Findings) -> str:
-    """What pre-trained arms are shown to save, then what longer schedules are, and where labels are not what lacks."""
+    """Describe the savings by pre-training, then by longer schedules, and where more labels do not help."""
     longer = {one.arm for one in found.savings if is_longer(one.arm)}
     trained = {one.arm for one in found.savings} - longer
-    said = [
+    sentences = [
         *([f"{found.table.task}: {_shown(found, trained, 'by pre-training')}"] if trained else []),
         *([f"{found.table.task}, without pre-training: {_shown(found, longer, 'by more updates')}"] if longer else []),
     ]
-    return " ".join([*said, *(flat_words(found) if any(one.shown for one in found.savings) else [])])
+    return " ".join([*sentences, *(flat_words(found) if any(one.shown for one in found.savings) else [])])
 
 
 def _shown(found: Findings, arms: Collection[str], how: str) -> str:
-    """How many savings these arms are shown to bring, which is the surest, and how often they are better or worse."""
+    """Describe how many savings of these arms are shown, which is the surest, and the shown differences."""
     savings = [one for one in found.savings if one.arm in arms]
     ends = [
         sorted((found.sign * estimate.low95, found.sign * estimate.high95))

@@ -23,14 +23,14 @@ Format = Literal["safetensors", "torch", "onnx", "monai-bundle", "nnunet"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Everything that one may choose of an export.
+    """The options of genesis export.
 
     Args:
         to: The format: safetensors; torch, a state dict; onnx, network and encoder; monai-bundle, of a network that
             segments; nnunet, what nnUNetv2_train -pretrained_weights takes.
         licence: The licence of the weights, for the model card; those of weights that they began with are named in any
             case.
-        data: What the model card should say of the scans that the network was trained on, such as their names and
+        data: What the model card should state of the scans that the network was trained on, such as their names and
             licences.
         quiet: The last line is not printed.
     """
@@ -42,20 +42,7 @@ class ExportOptions:
 
 
 def export(run: str | Path, into: Path, options: ExportOptions, *, command: CommandLine) -> Path:
-    """Write a network for another program, with a model card.
-
-    Args:
-        run: A run, a weights file, or the name of weights of the registry.
-        into: A new folder.
-        options: All that was chosen.
-        command: What spells the command that made a folder.
-    Returns:
-        `into`.
-    Raises:
-        DataError: INTO holds something else, or cannot be written.
-        WeightsError: there is no network there, or not one that the format can hold.
-        MissingExtraError: the format needs a library that is not installed.
-    """
+    """Export a network; `commands.export` describes the arguments, and `command` spells command lines."""
     source = resolve(run)
     arguments: dict[str, Any] = {"to": options.to, "licence": options.licence, "data": options.data}
     console = Console(stderr=True, quiet=options.quiet)
@@ -75,7 +62,7 @@ def export(run: str | Path, into: Path, options: ExportOptions, *, command: Comm
 
 
 def _is_done(into: Path, source: Path, arguments: dict[str, Any]) -> bool:
-    """Whether this very export is there.
+    """Whether the folder holds this very export.
 
     Raises:
         DataError: something else is.

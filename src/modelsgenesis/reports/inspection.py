@@ -21,11 +21,11 @@ from modelsgenesis.reports.inspection_tables import (
     Row,
     case_head,
     case_rows,
+    example_cases,
     last_line,
     overlay_of,
     problem_rows,
     summary,
-    telling_cases,
 )
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.checks import Checked, check
@@ -40,12 +40,12 @@ PICTURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
-    """Everything that one may choose of an inspection.
+    """The options of genesis inspect.
 
     Args:
         into: A page (.html) that also shows some cases with their labels; without one, the text is what comes back.
         task: The name of a published task, such as ncc, or with settings: ncc,negatives=10.
-        kind: What the task asks, where a table's labels could mean two.
+        kind: The kind of task, where a table's labels could mean two.
         label: The column of a table that is the label.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3"; other rows are left out.
         cases: How many cases are listed one by one in the text; the page lists all.
@@ -64,16 +64,7 @@ class InspectOptions:
 
 
 def inspect(data: Path, options: InspectOptions) -> Path | str:
-    """See the labelled cases of a folder or table before training on them: what they hold, and what is wrong.
-
-    Args:
-        data: The labelled cases.
-        options: All that was chosen.
-    Returns:
-        The page's path; without a page, the text.
-    Raises:
-        DataError: it is no task, or no case of it can be used; stderr then has the problems.
-    """
+    """Inspect labelled cases; `commands.inspect` describes the arguments and errors."""
     into, cases, workers = options.into, options.cases, options.workers
     if into is not None and Path(into).suffix.lower() != ".html":
         raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
@@ -107,7 +98,7 @@ def _checked(task: Task, workers: int | None, console: Console) -> Checked:
 
 
 def as_text(task: Task, checked: Checked, *, most: int) -> str:
-    """Everything as tables in plain text.
+    """Write the inspection as tables in plain text.
 
     Args:
         task: that was checked.
@@ -140,7 +131,7 @@ def _table(rows: Sequence[Row], head: Row, title: str) -> ConsoleTable:
 
 
 def as_page(task: Task, checked: Checked) -> Page:
-    """The same with pictures of a few cases."""
+    """Write the inspection as a page with pictures of a few cases."""
     errors = sum(problem.severity == "error" for problem in checked.problems)
     page = Page(task.name, f"A {task.target.kind} task, as genesis inspect found it.")
     page.headline(
@@ -167,6 +158,6 @@ def as_page(task: Task, checked: Checked) -> Page:
 
 
 def pictures(task: Task, checked: Checked) -> Picture:
-    """A sheet of telling cases, one a row."""
-    rows = [overlay_of(case, caption, task.target) for case, caption in telling_cases(task, checked)]
+    """Draw the sheet of example cases, with one a row."""
+    rows = [overlay_of(case, caption, task.target) for case, caption in example_cases(task, checked)]
     return overlay_picture(rows, "cases with their labels in three planes", labels=task.target.names)

@@ -27,7 +27,7 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 
 
 def summary(task: Task, checked: Checked) -> list[Row]:
-    """What there is, in a few lines: (what, value)."""
+    """Summarise the cases in a few lines of (what, value)."""
     cases, found = task.cases, checked.kept
     rows: list[Row] = [
         ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
@@ -53,7 +53,7 @@ def _counted(names: Iterable[str]) -> str:
 
 
 def _spacing(found: Sequence[Finding]) -> str:
-    """In mm; that of pictures is not known."""
+    """Write the spacing in mm; that of pictures is not known."""
     flat = all(len(finding.size) == 2 for finding in found)
     return "unknown" if flat and found else _span([finding.spacing_mm for finding in found], "{:.3g}")
 
@@ -108,7 +108,7 @@ def _below(path: Path, place: Path) -> str:
 
 
 def last_line(checked: Checked) -> str:
-    """How it ended."""
+    """The last line of the output: how many cases and problems there are."""
     errors = sum(problem.severity == "error" for problem in checked.problems)
     warnings = len(checked.problems) - errors
     if not errors and not warnings:
@@ -117,14 +117,14 @@ def last_line(checked: Checked) -> str:
     return f"inspect: {many(len(checked.usable), 'case')} can be used; {costs}"
 
 
-def telling_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
-    """A few cases to look at, each with its caption."""
+def example_cases(task: Task, checked: Checked) -> list[tuple[Case, str]]:
+    """Choose a few cases to look at, each with its caption."""
     cases = {case.id: case for case in checked.usable}
-    return [(cases[one.id], f"{one.id}, {words}") for one, words in task.target.telling(checked.kept)]
+    return [(cases[one.id], f"{one.id}, {words}") for one, words in task.target.examples(checked.kept)]
 
 
 def overlay_of(case: Case, caption: str, target: Target) -> Overlay:
-    """The first channel of a case with its labels."""
+    """Draw the labels of a case over its first channel."""
     reading = Reading(Percentiles())
     image = read_image(case.images[:1], reading)
     values = image.values[0]
@@ -136,7 +136,7 @@ def overlay_of(case: Case, caption: str, target: Target) -> Overlay:
 
 
 def _display(case: Case, image: Image) -> tuple[float, float] | None:
-    """The window of a CT, in HU; None, percentiles, for the rest."""
+    """The window of a CT in HU; None, for percentiles, of other images."""
     values = image.values[0]
     if (case.images[0].modality or guess_modality(sample_of(values))) != "CT":
         return None

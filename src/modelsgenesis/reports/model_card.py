@@ -36,7 +36,7 @@ NO_LICENCE = (
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A model card.
+    """The content of a model card.
 
     Args:
         given: the network, and what its file says.
@@ -57,7 +57,7 @@ class ModelCard:
     data: str | None = None
 
     def text(self) -> str:
-        """The card, in Markdown with Hugging Face's front matter."""
+        """Write the card in Markdown with Hugging Face's front matter."""
         chain = lineage(self.source if self.source.is_dir() else self.source.parent)
         origins = origins_of(self.given, self.source, chain)
         sections = {
@@ -91,7 +91,7 @@ class ModelCard:
         return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---", ""])
 
     def _licence_lines(self, origins: list[Entry]) -> list[str]:
-        """Weights that others own name the licence, whatever else is said."""
+        """Name the licence: that of published weights among the origins, or else the one given."""
         for entry in origins:
             if entry.licence.name not in FREE:
                 return [
@@ -113,7 +113,7 @@ class ModelCard:
             f"A {network.axes}D {type(network).__name__} of {count:,} parameters. "
             f"It takes float32 (B, {network.in_channels}, {axes}) in [0, 1], axes in LPS; every side must divide by "
             f"{' x '.join(map(str, network.stride))}.",
-            self._answer(target),
+            self._predicts(target),
         ]
         if (patch := self.given.patch) is not None:
             lines.append(f"It was trained on {' x '.join(map(str, patch))} voxels.")
@@ -121,7 +121,7 @@ class ModelCard:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
 
-    def _answer(self, target: Target | None) -> str:
+    def _predicts(self, target: Target | None) -> str:
         if target is None:
             return (
                 "It was pre-trained without labels, to restore deformed images, and starts a task that has few labels. "
@@ -131,8 +131,8 @@ class ModelCard:
 
     def _lineage(self, chain: list[tuple[str, Provenance]], origins: list[Entry]) -> str:
         lines = [f"- began with {entry.title} ({entry.name}): {entry.licence.name}" for entry in origins]
-        if (said := self.given.notes.get("from")) and not origins:
-            lines.append(f"- began with {'random weights' if said == SCRATCH else Path(str(said)).name}")
+        if (start := self.given.notes.get("from")) and not origins:
+            lines.append(f"- began with {'random weights' if start == SCRATCH else Path(str(start)).name}")
         if chain:
             versions = ", ".join(sorted({made.version for _, made in chain}))
             commands = "\n".join(f"    {anonymous(folder, made, self.command)}" for folder, made in reversed(chain))
@@ -190,7 +190,7 @@ class ModelCard:
 
 
 def origins_of(given: Given, source: Path, chain: list[tuple[str, Provenance]]) -> list[Entry]:
-    """Published weights that these derive from, told by their bytes or by their file's name.
+    """Published weights that these derive from, found by their bytes or by their file's name.
 
     Args:
         given: the network and its notes.
@@ -200,8 +200,8 @@ def origins_of(given: Given, source: Path, chain: list[tuple[str, Provenance]]) 
     inputs = [pair for _, made in chain for pair in made.inputs.items()]
     if source.is_file():
         inputs.append((str(source), sha256(source)))
-    if said := given.notes.get("from"):
-        inputs.append((str(said), ""))
+    if start := given.notes.get("from"):
+        inputs.append((str(start), ""))
     found = [entry for entry in ENTRIES if any(_is_of(entry, Path(path), digest) for path, digest in inputs)]
     return list({entry.sha256 or entry.name: entry for entry in reversed(found)}.values())[::-1]  # copies count once
 
@@ -223,7 +223,7 @@ def anonymous(folder: str, made: Provenance, command: CommandLine) -> str:
 
 
 def scans_in_words(folder: Path) -> str:
-    """How many scans a store holds, of how many patients and which kind."""
+    """Describe how many scans and patients a store holds, and of which kind."""
     try:
         scans = Store.open(folder).scans
     except GenesisError:
@@ -236,7 +236,7 @@ def scans_in_words(folder: Path) -> str:
 
 
 def reading_in_words(reading: Reading) -> str:
-    """How values and voxels of a scan become what the network sees."""
+    """Describe how a scan becomes what the network sees."""
     intensity = reading.intensity
     if isinstance(intensity, Window):
         how = f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
@@ -256,11 +256,11 @@ def reading_in_words(reading: Reading) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list in Markdown."""
+    """Write a list in Markdown."""
     return "\n".join(f"- {line}" for line in lines)
 
 
 def table(rows: dict[str, Any]) -> str:
-    """Rows as Markdown, those without a value left out."""
+    """Write rows as a Markdown table, without those that have no value."""
     lines = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
     return "\n".join(["| | |", "|---|---|", *lines])

@@ -18,8 +18,7 @@ from modelsgenesis.data.sampling.stream import as_tensor, collate
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.figures.planes import Array
-from modelsgenesis.recipes import Recipe
-from modelsgenesis.recipes import find as find_recipe
+from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import build_learner, make_learner, split
 from modelsgenesis.weights.loading import load_backbone
 
@@ -30,13 +29,13 @@ STREAM = "train"  # the name under which pretrain draws its samples
 
 @dataclass(frozen=True)
 class Sample:
-    """What the network saw at one sample, turned back to how the patient lies.
+    """The network's views of one sample, turned back to how the patient lies.
 
     Attributes:
         cube: as it was cut.
         original: (C, X, Y, Z), the target.
         deformed: what the network saw.
-        restored: what it answered, or None without a run.
+        restored: what the network predicted, or None without a run.
     """
 
     cube: Cube
@@ -45,7 +44,7 @@ class Sample:
     restored: Array | None
 
 
-def telling_sample(
+def clearest_sample(
     recipe: Recipe | str, store: str | Path, *, run: str | Path | None = None, seed: int | None = None, among: int = 16
 ) -> int:
     """The sample of the first few with the most to see, such as lung, its vessels and some wall.
@@ -64,12 +63,12 @@ def telling_sample(
 
 
 def interest(image: Array) -> tuple[bool, float]:
-    """How much there is to see: first that little of it is empty, then fine detail in what is dark and bright."""
+    """Rate how much there is to see: first that little of it is empty, then fine detail in dark and bright."""
     return bool(np.mean(image <= EMPTY) < LITTLE), detail(image) * float(image.std())
 
 
 def detail(image: Array) -> float:
-    """Mean absolute difference between neighbours along all axes of space."""
+    """The mean absolute difference between neighbours along all axes of space."""
     return float(np.mean([np.abs(np.diff(image, axis=axis)).mean() for axis in range(1, image.ndim)]))
 
 
@@ -84,7 +83,7 @@ def settings(recipe: Recipe | str, run: str | Path | None, seed: int | None) -> 
 
 
 def settings_of(run: Path) -> dict[str, Any]:
-    """All that a run was begun with, from its recipe.json.
+    """Read the settings of a run from its recipe.json.
 
     Raises:
         DataError: the folder is no run of pretrain.
@@ -101,7 +100,7 @@ def settings_of(run: Path) -> dict[str, Any]:
 
 
 def recipe_of(run: Path) -> Recipe:
-    """The recipe that a run was begun with.
+    """Read the recipe of a run from its recipe.json.
 
     Raises:
         DataError: the folder is no run of pretrain, or of another version.
@@ -131,7 +130,7 @@ def replay(
     if not learner.restores:
         raise DataError(
             f"the method {recipe.method} restores nothing, so there is no restoration to draw; "
-            "genesis report tells how well a run of it answers"
+            "genesis report shows how accurate a run of it is"
         )
     views = learner.views({"image": cube.image}, rng)
     original, deformed = views["original"], views["deformed"]
@@ -142,9 +141,9 @@ def replay(
 
 
 def restore(learner: Learner, views: Views) -> Array:
-    """The network's answer to the views of one sample, (C, X, Y, Z)."""
+    """The network's prediction for the views of one sample, (C, X, Y, Z)."""
     learner.eval()
     with torch.no_grad():
-        answer = learner.answer(collate([{name: as_tensor(view) for name, view in views.items()}]))
-    restored: Array = answer[0].float().numpy()
+        predicted = learner.predict(collate([{name: as_tensor(view) for name, view in views.items()}]))
+    restored: Array = predicted[0].float().numpy()
     return restored

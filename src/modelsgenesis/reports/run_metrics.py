@@ -16,7 +16,7 @@ ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """What a run achieved.
+    """The results of a pre-training run.
 
     Attributes:
         parameters: of the network.
@@ -25,9 +25,9 @@ class RunMetrics:
         cubes_per_s: median over the log.
         error: mean squared error on held-out patients at the best validation; NaN before the first.
         identity_baseline: the same of the deformed cubes left as they are.
-        mean_baseline: the same of answering each cube's own mean everywhere; NaN where the log does not say.
+        mean_baseline: the same of predicting each cube's own mean everywhere; NaN where the log does not hold it.
         best_step: when that was.
-        accuracy: of a pretext task that asks, the share of right predictions then; otherwise NaN.
+        accuracy: of a pretext task that classifies, the share of right predictions then; otherwise NaN.
         chance: the share that guessing gets right.
     """
 
@@ -43,18 +43,18 @@ class RunMetrics:
     chance: float = float("nan")
 
     @property
-    def asks(self) -> bool:
-        """Whether the pretext task asks what was done to a cube, and restores nothing."""
+    def classifies(self) -> bool:
+        """Whether the pretext task is to classify what was done to a cube, not to restore it."""
         return bool(np.isfinite(self.chance))
 
     @property
     def ratio(self) -> float:
-        """Which share of the error is left."""
+        """The share of an error that is left."""
         return self.error / self.identity_baseline if self.identity_baseline > 0 else float("nan")
 
 
 def measure(run: Path, log: Log) -> RunMetrics:
-    """Read what a run achieved off its log and its network."""
+    """Read the results of a run from its log and its network."""
     step, error = log.points(VALIDATION)
     identity, mean = log.points(IDENTITY_BASELINE)[1], log.points(MEAN_BASELINE)[1]
     accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
@@ -77,11 +77,11 @@ def measure(run: Path, log: Log) -> RunMetrics:
 
 
 def headline(metrics: RunMetrics) -> list[Headline]:
-    """The numbers on top of the page."""
+    """The large numbers at the top of the page."""
     if not np.isfinite(metrics.error):
         return [(f"{metrics.steps:,}", "steps, no validation yet", "")]
     return [
-        *(predicted(metrics) if metrics.asks else restored(metrics)),
+        *(predicted(metrics) if metrics.classifies else restored(metrics)),
         (f"{metrics.parameters / 1e6:.1f} M", "parameters", ""),
         (duration(metrics.time_s), f"of training, {metrics.steps:,} steps", ""),
         (f"{metrics.cubes_per_s:.0f}", "cubes a second, median", ""),
@@ -89,7 +89,7 @@ def headline(metrics: RunMetrics) -> list[Headline]:
 
 
 def restored(metrics: RunMetrics) -> list[Headline]:
-    """How well a method that restores did."""
+    """The large numbers of a method that restores."""
     mood = (
         "good"
         if metrics.ratio < HALF and not metrics.error >= metrics.mean_baseline
@@ -107,10 +107,10 @@ def restored(metrics: RunMetrics) -> list[Headline]:
 
 
 def predicted(metrics: RunMetrics) -> list[Headline]:
-    """How well a pretext task that asks was solved."""
+    """The large numbers of a pretext task that classifies."""
     mood = "bad" if metrics.accuracy <= metrics.chance else ""
     return [
-        (f"{100 * metrics.accuracy:.0f} %", "of the questions about cubes of held-out patients answered right", mood),
+        (f"{100 * metrics.accuracy:.0f} %", "of the predictions for cubes of held-out patients are right", mood),
         (f"{100 * metrics.chance:.0f} %", "would be right by guessing", ""),
         (f"{metrics.error:.4f}", f"loss on held-out patients, best at step {metrics.best_step:,}", ""),
     ]

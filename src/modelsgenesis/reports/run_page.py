@@ -14,7 +14,7 @@ from modelsgenesis.core.words import duration
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
-from modelsgenesis.reports.replay import recipe_of, settings_of, telling_sample
+from modelsgenesis.reports.replay import clearest_sample, recipe_of, settings_of
 from modelsgenesis.reports.run_metrics import RunMetrics, headline, measure
 from modelsgenesis.reports.sample_sheet import GENESIS, ShowOptions, method_words, show
 
@@ -23,21 +23,7 @@ PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
 
 
 def report(run: Path, into: Path | None, *, sample: int | None, command: CommandLine) -> Path:
-    """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
-
-    The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere. A benchmark's
-    folder also gets report.md, the figures, and the tables as CSV and LaTeX.
-
-    Args:
-        run: made by pretrain or benchmark, finished or not.
-        into: the HTML file, or a folder that gets report.html; by default the run's own.
-        sample: which sample of training the sheet shows; by default the one of the first sixteen with most to see.
-        command: What spells the command that made a folder.
-    Returns:
-        The page's path.
-    Raises:
-        DataError: the folder is no run, or has no log yet; a file that is no .html is asked for.
-    """
+    """Write the page of a run or benchmark; `commands.report` describes the rest, `command` spells command lines."""
     into = into or run
     if into.suffix.lower() != ".html":
         if into.suffix and not into.is_dir():
@@ -53,27 +39,29 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     metrics = measure(run, log)
     method = settings["recipe"]["method"]
     title = f"{method_words(method)}, pre-trained on unlabelled scans"
-    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), asks=metrics.asks))
+    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), classifies=metrics.classifies))
     if not (run / PROVENANCE).is_file():
         page.section("This run is not finished", Paragraph(so_far(metrics, settings["recipe"]["plan"]["steps"])))
     page.headline(headline(metrics))
     with tempfile.TemporaryDirectory() as folder:
-        if not metrics.asks:
+        if not metrics.classifies:
             shown = sheet(run, settings, chain, sample, Path(folder))
             page.section("What the network sees, and what it restores", *shown)
         curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
-        page.section("How it learned", Paragraph(CURVES + ("" if metrics.asks else KNOWING_NOTHING), "caption"), curves)
-    if not metrics.asks:
+        page.section(
+            "How it learned", Paragraph(CURVES + ("" if metrics.classifies else KNOWING_NOTHING), "caption"), curves
+        )
+    if not metrics.classifies:
         page.section("Restorations of held-out cubes over time", *restorations(run))
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
-    page.section("Use it", Code(USE.format(run=run) + ("" if metrics.asks else RESTORED)))
+    page.section("Use it", Code(USE.format(run=run) + ("" if metrics.classifies else RESTORED)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
 
 CURVES = (
-    "Validation is on patients the network never trained on, with the same cubes, deformed or asked about in the same "
+    "Validation is on patients the network never trained on, with the same cubes, deformed or turned in the same "
     "way every time."
 )
 KNOWING_NOTHING = (
@@ -87,18 +75,18 @@ features = network.encode(cubes)  # float32 (B, 1, X, Y, Z) in [0, 1] -> feature
 RESTORED = "\nrestored = network(cubes)"
 
 
-def lead(recipe: dict[str, Any], store: Store | None, *, asks: bool) -> str:
-    """Say in two sentences what this is."""
+def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> str:
+    """Describe the run in two sentences."""
     scans = f"{len(store.scans)} unlabelled scans" if store else "unlabelled scans"
     axes = len(recipe["cubes"]["size"])
-    if asks:
+    if classifies:
         return (
-            f"A {axes}D network that taught itself from {scans}: cubes were cut from them, and its encoder learned to "
-            f"answer what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; the "
-            "decoder was not trained."
+            f"A {axes}D network pre-trained without labels on {scans}: cubes were cut, and its encoder learned to "
+            f"predict what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; "
+            "the decoder was not trained."
         )
     return (
-        f"A {axes}D network that taught itself from {scans}: cubes were cut from them and deformed, and it learned to "
+        f"A {axes}D network pre-trained without labels on {scans}: cubes were cut and deformed, and it learned to "
         f"restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
     )
 
@@ -114,7 +102,7 @@ def sheet(
     network = run if (run / "model.safetensors").is_file() else None
     try:
         recipe = recipe_of(run)
-        number = telling_sample(recipe, store.path, run=run) if sample is None else sample
+        number = clearest_sample(recipe, store.path, run=run) if sample is None else sample
         drawn = show(
             recipe, store.path, folder / "sheet.png", ShowOptions(run=network, sample=number, seed=settings["seed"])
         )
@@ -132,7 +120,7 @@ def sheet(
 
 
 def so_far(metrics: RunMetrics, steps: int) -> str:
-    """Say how far an unfinished run has come."""
+    """Describe how far an unfinished run has come."""
     return (
         f"It has come to step {metrics.steps:,} of {steps:,}, after {duration(metrics.time_s)} of training. "
         "The numbers below are those so far; the same genesis pretrain command goes on from there."
@@ -140,7 +128,7 @@ def so_far(metrics: RunMetrics, steps: int) -> str:
 
 
 def places(settings: dict[str, Any], chain: list[tuple[str, Provenance]]) -> list[Path]:
-    """Where a run says that its store is: its provenance, or its settings while it has none."""
+    """The places that a run names for its store: in its provenance, or its settings while it has none."""
     inputs = [path for _, made in chain[:1] if made.verb == "pretrain" for path in made.inputs]
     return [Path(path) for path in (*inputs, settings.get("from")) if isinstance(path, str)]
 
@@ -173,13 +161,13 @@ def restorations(run: Path) -> list[Part]:
 
 
 def step_of(sheet: Path) -> str:
-    """The name of a sheet in words."""
+    """Turn the name of a sheet into words."""
     digits = "".join(letter for letter in sheet.stem if letter.isdigit())
     return f"after {int(digits):,} steps" if digits else sheet.stem
 
 
 def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
-    """What is worth looking up: the outcome, then the recipe."""
+    """The table of results and settings."""
     recipe = settings["recipe"]
     plan, cubes = recipe["plan"], recipe["cubes"]
     arguments = {name: value for name, value in recipe["backbone_args"].items() if name != "architecture"}
@@ -191,12 +179,12 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
         "error of each cube's own mean, everywhere": f"{metrics.mean_baseline:.5f}",
         "ratio to the cubes left as they are": f"{metrics.ratio:.3f}",
     }
-    if metrics.asks:
+    if metrics.classifies:
         achieved = {
             "loss on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
             "accuracy on them": f"{metrics.accuracy:.3f}, where guessing gets {metrics.chance:.3f}",
         }
-    said = {
+    facts = {
         **achieved,
         "parameters": f"{metrics.parameters:,}",
         "steps and time": f"{metrics.steps:,} of {plan['steps']:,} steps, {duration(metrics.time_s)}",
@@ -209,7 +197,7 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
         "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} cubes a step",
         "seed": str(settings["seed"]),
     }
-    return {name: value.replace("nan", "unknown") for name, value in said.items()}
+    return {name: value.replace("nan", "unknown") for name, value in facts.items()}
 
 
 def origins(chain: list[tuple[str, Provenance]], command: CommandLine) -> list[Part]:

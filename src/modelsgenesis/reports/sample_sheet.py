@@ -41,7 +41,7 @@ DROWNED = 0.3  # share of the voxels pushed out of the display from which a pane
 
 @dataclass(frozen=True, kw_only=True)
 class ShowOptions:
-    """Everything that one may choose of a sheet.
+    """The options of genesis show.
 
     Args:
         run: The run, made by pretrain, whose network restores the sample.
@@ -63,20 +63,7 @@ class ShowOptions:
 
 
 def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) -> Path:
-    """Draw one sample of training: original, each deformation alone, all together, and the difference they make.
-
-    Args:
-        recipe: The recipe, or its name.
-        store: The store of scans.
-        into: The PNG file.
-        options: All that was chosen.
-    Returns:
-        The PNG's path.
-    Raises:
-        DataError: the store is unfinished or gives no such cube; an unknown window; a name that does not end in .png; a
-            method that restores nothing.
-        ShapeError: the run's network cannot take such cubes.
-    """
+    """Draw a sheet of one training sample; `commands.show` describes the arguments and errors."""
     into = png(into)
     scans = Store.open(store)
     recipe, seed = settings(recipe, options.run, options.seed)
@@ -105,7 +92,7 @@ def draw_sample(
     panels.append(Panel("difference", deformed - original, "difference", changed))
     if restored is not None:
         error, unchanged = np.mean((restored[0] - original) ** 2), np.mean((deformed - original) ** 2)
-        panels.append(Panel("restoration", restored[0], note="what the network answered"))
+        panels.append(Panel("restoration", restored[0], note="what the network predicted"))
         panels.append(Panel("its error", restored[0] - original, "difference",
                             f"MSE {error:.4f}, unrestored {unchanged:.4f}"))  # fmt: skip
     scan = seen.cube.scan
@@ -166,10 +153,10 @@ def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
 
 
 def display_of(recipe: Recipe, image: Array, window: str | None) -> tuple[tuple[float, float], str]:
-    """The values shown black and white, and how to say so.
+    """The values shown black and white, and the words for them.
 
     Raises:
-        DataError: a window was asked for that does not exist, or for images that are no CT.
+        DataError: a window was wanted that does not exist, or for images that are no CT.
     """
     intensity: Any = recipe.cubes.intensity
     if not isinstance(intensity, Window):
@@ -197,26 +184,26 @@ def legible(panel: Panel, original: Array, display: tuple[float, float]) -> Pane
 
 
 def summary(deformation: Deformation) -> str:
-    """What a deformation does, in the first line of its docstring, broken to the width of a picture."""
+    """The first line of a deformation's docstring, broken to the width of a picture."""
     line = (inspect.getdoc(type(deformation)) or "").partition("\n")[0]
     return "\n".join(textwrap.wrap(line.rstrip("."), 38, max_lines=3, placeholder=" ..."))
 
 
 def words(name: str) -> str:
-    """A deformation's name as people write it."""
+    """Write a deformation's name in words."""
     return WORDS.get(name, name.replace("_", " "))
 
 
 def method_words(method: str) -> str:
-    """A method's name as people write it."""
+    """Write a method's name in words."""
     return "Models Genesis" if method == GENESIS else METHODS.get(method, words(method).capitalize())
 
 
 def upper(cube: Cube) -> tuple[int, ...]:
-    """The first voxel behind a cube."""
+    """The first voxel behind a cube, on each axis."""
     return tuple(low + side for low, side in zip(cube.lower, cube.image.shape[1:], strict=True))
 
 
 def millimetres(scan: Scan) -> str:
-    """A scan's spacing in words."""
+    """Write a scan's spacing in words."""
     return " x ".join(f"{mm:.3g}" for mm in scan.spacing_mm) + " mm"

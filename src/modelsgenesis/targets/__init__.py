@@ -1,1 +1,1 @@
-"""Kinds of task, one file each: what a network is asked, from labels to page."""
+"""Kinds of task, one file each, from the labels to the page of results."""

@@ -14,11 +14,11 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.table_target import Numbers, TableTarget
 from modelsgenesis.core.target import LearnerSettings
-from modelsgenesis.metrics.classification import exclusive_scores
+from modelsgenesis.metrics.classification import multiclass_scores
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.targets.base.classes import BY_PATIENT, CALIBRATION, DEFINED, Classes
 from modelsgenesis.targets.base.task_learner import as_classifier
-from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_told_apart, counted
+from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_learnable, counted
 
 NEARLY = 1e-3  # by which probabilities may miss a sum of 1
 
@@ -31,7 +31,7 @@ class Classification(Classes):
         labels: the classes.
     """
 
-    answers = "one class"
+    labels_per_case = "one class"
     squashing = "softmax"
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -39,20 +39,20 @@ class Classification(Classes):
         return ClassLearner(as_classifier(network), self, settings)
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Probabilities that sum to 1."""
+        """Return probabilities that sum to 1."""
         return outputs.softmax(dim=1)
 
     def stratum(self, values: Sequence[float]) -> tuple[float, ...]:
-        """Each class in its own proportion."""
+        """Draw each class in its own proportion."""
         return tuple(values)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """One column names the class."""
+        """One column holds the name of the class."""
         return ("label",)
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """The class's name."""
+        """Write the class's name."""
         return (self.names[int(values[0])],)
 
     def refusal(self, values: Sequence[float]) -> str:
@@ -72,27 +72,27 @@ class Classification(Classes):
         return (float(self.names.index(of_case.names[int(values[0])])),)
 
     def labels_of(self, values: Sequence[float]) -> list[str]:
-        """The one class."""
+        """Return the name of the one class."""
         return [self.names[int(values[0])]]
 
     def chosen(self, predicted: Sequence[float]) -> list[str]:
-        """The most probable class."""
+        """Return the most probable class."""
         return [self.names[int(np.argmax(predicted))]]
 
     def predicted_words(self, predicted: Sequence[float]) -> str:
-        """The most probable class, and how probable it is."""
+        """Name the most probable class, and its probability."""
         return f"{super().predicted_words(predicted)} {max(predicted):.2f}"
 
     def presence(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
-        """One class of each case."""
+        """Return which one class each case has."""
         return np.asarray(truth[:, :1] == np.arange(len(self.labels)))
 
     def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
-        """Of the most probable class."""
-        return exclusive_scores(predicted, truth[:, 0])
+        """Score the most probable class."""
+        return multiclass_scores(predicted, truth[:, 0])
 
     def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
-        """The second of two classes."""
+        """Draw the curves of the second of two classes."""
         if len(self.labels) > 2:
             return None
         return predicted[:, 1:2], self.presence(truth)[:, 1:2].astype(float)
@@ -102,7 +102,7 @@ class Classification(Classes):
         return range(1, 2) if len(self.labels) == 2 else range(len(self.labels))
 
     def rules(self) -> tuple[str, ...]:
-        """Which class is the positive one, or how classes are averaged."""
+        """Explain which class is the positive one, or how classes are averaged."""
         whole = (
             "The predicted class is the most probable. AUC and average precision of all labels are the mean over the "
             "classes, each against the rest; the Brier score is their sum."
@@ -113,7 +113,7 @@ class Classification(Classes):
 
 
 class ClassLearner(ValueLearner):
-    """Predict a cube's class.
+    """A learner that predicts the class of an image.
 
     Args:
         classifier: predicts a logit a class.
@@ -131,7 +131,7 @@ class ClassLearner(ValueLearner):
         self.register_buffer("weights", buffer(weights), persistent=False)
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Cross-entropy, each class weighed by how rare it is.
+        """Return the cross-entropy, with rare classes weighed more.
 
         Returns:
             "total" and "accuracy"; when validating also what `metrics` makes a balanced accuracy of.
@@ -147,7 +147,7 @@ class ClassLearner(ValueLearner):
 
 
 def class_weights(values: Numbers, names: Sequence[str]) -> Numbers:
-    """How much each class weighs, so that the rare count like the frequent.
+    """Compute the weight of each class, so that rare ones count as much as frequent ones.
 
     Args:
         values: (cases, 1), the number of each case's class.
@@ -156,5 +156,5 @@ def class_weights(values: Numbers, names: Sequence[str]) -> Numbers:
         DataError: a class of which there is no training case.
     """
     counts = np.array([(values[:, 0] == k).sum() for k in range(len(names))])
-    check_told_apart(names, counts > 0, len(values))
+    check_learnable(names, counts > 0, len(values))
     return np.asarray(len(values) / (len(counts) * counts), np.float64)

@@ -49,7 +49,7 @@ class Landmarks(TableTarget):
 
     kind = "landmarks"
     noun = "points"
-    answers = "points"
+    labels_per_case = "points"
     metric = MEAN_ERROR
     overlap = 0.5
     dense = True
@@ -59,7 +59,7 @@ class Landmarks(TableTarget):
 
     @property
     def num_outputs(self) -> int:
-        """A heat map a point."""
+        """One heat map a point."""
         return len(self.labels)
 
     @property
@@ -77,7 +77,7 @@ class Landmarks(TableTarget):
         return np.stack([heat_map(place, image.size) for place in places])
 
     def network(self, backbone: Backbone, *, hidden: int) -> nn.Module:
-        """The backbone itself."""
+        """Train the backbone itself."""
         return backbone
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -85,19 +85,19 @@ class Landmarks(TableTarget):
         return HeatMapLearner(as_backbone(network), self, settings)
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Heat, from 0 to 1."""
+        """Return the heat, from 0 to 1."""
         return outputs.sigmoid()
 
     # Tables.
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """Three columns a point: NAME_x, NAME_y and NAME_z."""
+        """The columns NAME_x, NAME_y and NAME_z of each point."""
         return tuple(f"{name}{axis}" for name in self.names for axis in AXES)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """The same for what is known."""
+        """The columns of the true places are named alike."""
         return self.value_columns
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
@@ -105,23 +105,23 @@ class Landmarks(TableTarget):
         return tuple(f"{value:.3f}" if np.isfinite(value) else "" for value in values)
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
-        """Millimetres to three digits."""
+        """Write millimetres with three digits."""
         return dict(zip(self.value_columns, self.label_entries(values.tolist()), strict=True))
 
     @classmethod
     def recognised(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """Every NAME_x with its NAME_y and NAME_z."""
+        """Take every NAME_x that has its NAME_y and NAME_z."""
         names = [name[:-2] for name in columns if name.endswith(AXES[0])]
         return tuple(f"{name}{axis}" for name in names if {f"{name}{a}" for a in AXES} <= set(columns) for axis in AXES)
 
     @classmethod
     def names_of(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """What stands before the axis."""
+        """The names of the points: what stands before the axis."""
         return tuple(name[:-2] for name in columns[:: len(AXES)])
 
     @classmethod
     def own_columns(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """The columns of places; it is an error to have none."""
+        """The columns of places; a table without any is refused."""
         found = cls.recognised(columns)
         if not found:
             raise DataError(
@@ -134,7 +134,7 @@ class Landmarks(TableTarget):
     def read_entries(
         cls, rows: Sequence[Sequence[str]], columns: Sequence[str], place: Path
     ) -> tuple[Self, list[tuple[float, ...] | None]]:
-        """Read places; a row without any point has no label."""
+        """Read the places; a row without any point has no label."""
         target = cls(tuple(Label(name) for name in cls.names_of(columns)))
         values = [target._read(row, place) for row in rows]
         return target, [each if np.isfinite(each).any() else None for each in values]
@@ -166,28 +166,28 @@ class Landmarks(TableTarget):
         return tuple(value for name in self.names for value in places.get(name, [float("nan")] * len(AXES)))
 
     def scores(self, predicted: Numbers, truth: Numbers) -> dict[str, dict[str, float]]:
-        """Of all points together, then of each."""
+        """Score all points together, then each."""
         errors = radial_errors(predicted, truth)
         return {ALL: error_scores(errors)} | {name: error_scores(errors[:, k]) for k, name in enumerate(self.names)}
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The mean radial error, and shares within some millimetres."""
+        """The mean radial error, and the shares within some millimetres."""
         return METRICS
 
     @property
     def headline(self) -> tuple[str, tuple[str, ...], str]:
-        """Of all points."""
+        """Show the scores of all points."""
         return ALL, METRICS[:3], ""
 
     def errors(self, predicted: Numbers, truth: Numbers) -> Numbers:
-        """The mean radial error of each case; 0 of one without a known point."""
+        """Compute the mean radial error of each case; 0 for one without a known point."""
         errors = radial_errors(predicted, truth)
         known = np.isfinite(errors)
         return np.asarray(np.where(known, errors, 0).sum(1) / np.maximum(known.sum(1), 1))
 
     def case_row(self, predicted: Sequence[float], true: Sequence[float]) -> dict[str, Any]:
-        """Each point's error, the case's mean, and both places."""
+        """List each point's error, the case's mean, and both places."""
         errors = radial_errors(np.array([predicted]), np.array([true]))
         row: dict[str, Any] = {MEAN_ERROR: error_scores(errors)[MEAN_ERROR]}
         row |= {f"error_mm {name}": float(error) for name, error in zip(self.names, errors[0], strict=True)}
@@ -198,21 +198,21 @@ class Landmarks(TableTarget):
     # Words and pictures.
 
     def true_words(self, true: Sequence[float]) -> str:
-        """Where each known point is."""
+        """List where each known point is."""
         places = zip(self.names, np.reshape(true, (-1, len(AXES))), strict=True)
         return ", ".join(f"{name} at {_mm(place)}" for name, place in places if np.isfinite(place).all()) or "none"
 
     def predicted_words(self, predicted: Sequence[float]) -> str:
-        """Where each point was found."""
+        """List where each point was found."""
         return self.true_words(predicted)
 
     def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
-        """How far each point is from its true place."""
+        """List how far each point is from its true place."""
         errors = zip(self.names, radial_errors(np.array([predicted]), np.array([true]))[0], strict=True)
         return ", ".join(f"{name} {error:.1f} mm" for name, error in errors if np.isfinite(error)) or "no known point"
 
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
-        """The error of each point in every case."""
+        """Draw the error of each point in every case."""
         from modelsgenesis.figures.scores import draw_strips  # here, since matplotlib takes a second
 
         errors = radial_errors(predicted, truth)
@@ -220,7 +220,7 @@ class Landmarks(TableTarget):
         return draw_strips(path, strips, {}), "radial errors of all cases"
 
     def rules(self) -> tuple[str, ...]:
-        """What an error is."""
+        """Explain what an error is."""
         return (
             "The radial error is the distance of a predicted point from its true place, in mm; shares are of the "
             "points within so many mm.",
@@ -228,11 +228,11 @@ class Landmarks(TableTarget):
         )
 
     def marks(self, values: Sequence[float], geometry: Geometry) -> NDArray[np.uint8]:
-        """A ball at each point."""
+        """Draw a ball at each point."""
         return self._balls(np.array(values), geometry, *grid_of(geometry))
 
     def pictured(self, case: "Case", image: Image, reading: Reading) -> NDArray[np.uint8]:
-        """A ball at each point."""
+        """Draw a ball at each point."""
         return self._balls(np.array(case.values), image.geometry, image.size, image.spacing_mm)
 
     def _balls(
@@ -259,7 +259,7 @@ class Landmarks(TableTarget):
     def _places(
         self, case: "Case", geometry: Geometry, size: Sequence[int], spacing_mm: Sequence[float]
     ) -> NDArray[np.float64]:
-        """Where a case's points lie on a grid, (points, 3), NaN of those that it does not have.
+        """The places of a case's points on a grid, (points, 3); NaN for those that it does not have.
 
         Raises:
             UnreadableError: one lies outside.
@@ -276,12 +276,12 @@ class Landmarks(TableTarget):
         return places
 
     def occurring(self, finding: Finding) -> tuple[int, ...]:
-        """The points that the case has."""
+        """List the points that the case has."""
         known = np.isfinite(np.reshape(finding.values, (-1, len(AXES)))).all(axis=1)
         return tuple(int(k) for k in np.flatnonzero(known))
 
     def labels_table(self, found: Sequence[Finding]) -> tuple[Row, list[Row]]:
-        """How many cases have each point, and where it is in the middle one."""
+        """Count the cases with each point, and give its place in the middle one."""
         places = np.array([finding.values for finding in found]).reshape(len(found), -1, len(AXES))
         rows = []
         for k, name in enumerate(self.names):
@@ -292,21 +292,21 @@ class Landmarks(TableTarget):
         return head, [row + ("",) * (len(head) - len(row)) for row in rows]
 
     def in_words(self, finding: Finding, unit: str = "") -> str:
-        """How many of the points the case has."""
+        """Count the points that the case has."""
         return f"{len(self.occurring(finding))} of {len(self.labels)}"
 
-    def telling(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-        """The first few."""
+    def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
+        """Choose the first few cases."""
         return [(one, f"{self.in_words(one)} points") for one in found[:4]]
 
     @property
     def outputs_in_words(self) -> str:
-        """What the channels are."""
+        """Name the points of the channels."""
         return f"It predicts logits (sigmoid makes them heat from 0 to 1) about the points {', '.join(self.names)}."
 
 
 class HeatMapLearner(TaskLearner):
-    """Predict a heat map for each point.
+    """A learner that predicts a heat map for each point.
 
     Args:
         backbone: predicts a logit a voxel and point.
@@ -328,14 +328,14 @@ class HeatMapLearner(TaskLearner):
             "total", their sum over the network's scales; "cross_entropy" and "dice_loss" at the finest.
         """
         image = batch["image"]
-        scales = self.backbone.answers(image) if self.training else [self.backbone(image)]
+        scales = self.backbone.predict_scales(image) if self.training else [self.backbone(image)]
         weights = torch.tensor([2.0**-scale for scale in range(len(scales))])
         parts = [heat_losses(logits.float(), at_scale_of(batch["mask"], logits)) for logits in scales]
         total = sum((w * (cross + dice) for w, (cross, dice) in zip(weights / weights.sum(), parts, strict=True)))
         return {"total": total, "cross_entropy": parts[0][0], "dice_loss": parts[0][1]}
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Heat, (B, points, *space)."""
+    def predict(self, batch: Batch) -> Tensor:
+        """Return the heat, (B, points, *space)."""
         return self.target.predicted(self.backbone(batch["image"]))
 
 
@@ -361,7 +361,7 @@ def heat_map(place: NDArray[np.float64], size: Sequence[int]) -> NDArray[np.uint
 
 
 def peak_of(heat: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Where a map is greatest, to a fraction of a voxel: the top of a parabola through the logarithms beside it."""
+    """Find where a map is greatest, to a fraction of a voxel: the top of a parabola through nearby logarithms."""
     top = tuple(int(at) for at in np.unravel_index(int(np.argmax(heat)), heat.shape))
     peak = np.array(top, np.float64)
     for axis, at in enumerate(top):
@@ -375,7 +375,7 @@ def peak_of(heat: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _box(place: NDArray[np.float64], reach: Sequence[float], size: Sequence[int]) -> tuple[slice, ...]:
-    """The voxels within a reach of a place along each axis."""
+    """The voxels within a distance of a place, along each axis."""
     return tuple(
         slice(max(0, int(np.floor(at - far))), min(side, int(np.ceil(at + far)) + 1))
         for at, far, side in zip(place, reach, size, strict=True)

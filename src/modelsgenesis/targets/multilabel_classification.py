@@ -17,7 +17,7 @@ from modelsgenesis.metrics.classification import THRESHOLD, overlapping_scores
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.targets.base.classes import BY_PATIENT, CALIBRATION, DEFINED, Classes
 from modelsgenesis.targets.base.task_learner import as_classifier
-from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_told_apart, counted
+from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check_learnable, counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MultilabelClassification(Classes):
     """
 
     remark = "; they may overlap"
-    answers = "any number of labels"
+    labels_per_case = "any number of labels"
     squashing = "sigmoid"
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -37,55 +37,55 @@ class MultilabelClassification(Classes):
         return LabelLearner(as_classifier(network), self, settings)
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """The probability of each label."""
+        """Return the probability of each label."""
         return outputs.sigmoid()
 
     def each_once(self, values: Sequence[float]) -> tuple[int, ...]:
-        """Each label that the case has."""
+        """Want each label that the case has."""
         return tuple(k for k, value in enumerate(values) if value)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """A column a label."""
+        """One column a label."""
         return tuple(f"label_{name}" for name in self.names)
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """0 or 1 for each."""
+        """Write 0 or 1 for each label."""
         return tuple(f"{value:g}" for value in values)
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
-        """The labels above a half, and the probabilities to six digits."""
+        """Write the labels above a half, and the probabilities with six digits."""
         above = [name for name, p in zip(self.names, values, strict=True) if p > THRESHOLD]
         return {**super().row(values), "class": ";".join(above)}
 
     def labels_of(self, values: Sequence[float]) -> list[str]:
-        """The labels that are there."""
+        """Return the names of the labels that are there."""
         return [name for name, there in zip(self.names, values, strict=True) if there > 0]
 
     def chosen(self, predicted: Sequence[float]) -> list[str]:
-        """The labels at a half and above."""
+        """Return the labels of a probability of a half and more."""
         return [name for name, p in zip(self.names, predicted, strict=True) if p >= THRESHOLD]
 
     def presence(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
-        """The labels of each case."""
+        """Return the labels of each case."""
         return np.asarray(truth > 0)
 
     def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
-        """The mean of the labels' own."""
+        """Average the scores of the labels."""
         return overlapping_scores(predicted, truth)
 
     def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
-        """Every label."""
+        """Draw the curves of every label."""
         return predicted, self.presence(truth).astype(float)
 
     def rules(self) -> tuple[str, ...]:
-        """When a label is predicted, and how labels are averaged."""
+        """Explain when a label is predicted, and how labels are averaged."""
         whole = "Labels may overlap: each is predicted at p of 0.5 and above, and all labels together are their mean."
         return whole, DEFINED, BY_PATIENT, CALIBRATION
 
 
 class LabelLearner(ValueLearner):
-    """Predict each label of a cube.
+    """A learner that predicts each label of an image by itself.
 
     Args:
         classifier: predicts a logit a label.
@@ -119,7 +119,7 @@ class LabelLearner(ValueLearner):
 
 
 def presence_weights(values: Numbers, names: Sequence[str]) -> Numbers:
-    """How much the presence of each label weighs, so that it counts like its absence.
+    """Compute the weight of each label's presence, so that it counts as much as its absence.
 
     Args:
         values: (cases, labels) of 0 and 1.
@@ -128,5 +128,5 @@ def presence_weights(values: Numbers, names: Sequence[str]) -> Numbers:
         DataError: a label that no training case has, or every one.
     """
     counts = (values > 0).sum(axis=0)
-    check_told_apart(names, (counts > 0) & (counts < len(values)), len(values))
+    check_learnable(names, (counts > 0) & (counts < len(values)), len(values))
     return np.asarray((len(values) - counts) / counts, np.float64)

@@ -27,11 +27,11 @@ class MultilabelSegmentation(Masks):
 
     kind = "segmentation"
     remark = "; they may overlap"
-    answers = "any number of labels a voxel"
+    labels_per_case = "any number of labels a voxel"
 
     @property
     def label_map(self) -> MultilabelMap:
-        """A channel a label."""
+        """Use one channel a label."""
         return MultilabelMap(self.labels)
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -45,7 +45,7 @@ class MultilabelSegmentation(Masks):
         )
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """The probability of each label."""
+        """Return the probability of each label."""
         return outputs.sigmoid()
 
     @property
@@ -55,17 +55,17 @@ class MultilabelSegmentation(Masks):
 
     @property
     def outputs_in_words(self) -> str:
-        """What the channels are."""
+        """Name the labels of the channels."""
         return f"It predicts logits (sigmoid makes them probabilities) of {', '.join(self.names)}."
 
 
 def cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
-    """Of each label by itself, (B, K, *space) each -> scalar."""
+    """Compute the binary cross-entropy over all labels, (B, K, *space) each -> scalar."""
     return functional.binary_cross_entropy_with_logits(logits, mask.float())
 
 
 def found_and_true(logits: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each label where it is more probable than a half, and where it is."""
+    """Return for each label where it is more probable than a half, and where it is true."""
     found = logits > 0
     for k in range(logits.shape[1]):
         yield found[:, k], mask[:, k] > 0

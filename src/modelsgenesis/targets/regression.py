@@ -17,8 +17,8 @@ from modelsgenesis.core.target import Finding, LearnerSettings, Row
 from modelsgenesis.core.words import short_number
 from modelsgenesis.metrics.regression import METRICS, number_scores
 from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.targets.base.examples import extremes
 from modelsgenesis.targets.base.task_learner import as_classifier
-from modelsgenesis.targets.base.telling import extremes
 from modelsgenesis.targets.base.value_learner import ValueLearner, buffer
 
 BESIDE = {"id", "image", "class", "status", "prediction", "note", "patient"}  # columns that are no numbers' names
@@ -34,7 +34,7 @@ class Regression(TableTarget):
 
     kind = "regression"
     noun = "numbers"
-    answers = "numbers"
+    labels_per_case = "numbers"
     metric = "mae"
     overlap = 0.25
     dense = False
@@ -42,11 +42,11 @@ class Regression(TableTarget):
 
     @property
     def num_outputs(self) -> int:
-        """One a number."""
+        """One output a number."""
         return len(self.labels)
 
     def network(self, backbone: Backbone, *, hidden: int) -> nn.Module:
-        """The encoder with a dense head."""
+        """Put a dense head on the encoder."""
         return Classifier(backbone, self.num_outputs, hidden=hidden)
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -54,80 +54,80 @@ class Regression(TableTarget):
         return NumberLearner(as_classifier(network), self, settings)
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """The numbers as they are."""
+        """Return the numbers as they are."""
         return outputs
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """A column a number, or `label`."""
+        """One column a number, or `label`."""
         return ("label",) if self.names == ("label",) else tuple(f"label_{name}" for name in self.names)
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """The numbers."""
+        """Write the numbers."""
         return tuple(f"{value:g}" for value in values)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """The numbers' names."""
+        """The columns have the numbers' names."""
         return self.names
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
-        """The numbers to six digits."""
+        """Write the numbers with six digits."""
         return {name: f"{value:.6g}" for name, value in zip(self.names, values, strict=True)}
 
     @classmethod
     def recognised(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """Whatever is no other's; a table of masks has none."""
+        """Take the columns that belong to no other kind; a table of masks has none."""
         return () if "prediction" in columns else tuple(name for name in columns if name not in BESIDE)
 
     def scores(self, predicted: Numbers, truth: Numbers) -> dict[str, dict[str, float]]:
-        """Of each number."""
+        """Score each number."""
         return {name: number_scores(predicted[:, k], truth[:, k]) for k, name in enumerate(self.names)}
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Errors and correlations."""
+        """The errors and correlations."""
         return METRICS
 
     @property
     def headline(self) -> tuple[str, tuple[str, ...], str]:
-        """Of the first number."""
+        """Show the scores of the first number."""
         return self.names[0], ("mae", "r2", "spearman"), f" of {self.names[0]}" if len(self.names) > 1 else ""
 
     def errors(self, predicted: Numbers, truth: Numbers) -> Numbers:
-        """The distance from the true numbers, each by its spread."""
+        """Compute the distance from the true numbers, each in units of its spread."""
         spread = np.maximum(truth.std(axis=0), 1e-12)
         return np.asarray((np.abs(predicted - truth) / spread).sum(1))
 
     def case_row(self, predicted: Sequence[float], true: Sequence[float]) -> dict[str, Any]:
-        """Both numbers, and their difference."""
+        """List both numbers and their difference."""
         row: dict[str, Any] = {}
         for name, one, other in zip(self.names, predicted, true, strict=True):
             row |= {f"true {name}": other, f"predicted {name}": one, f"error {name}": one - other}
         return row
 
     def true_words(self, true: Sequence[float]) -> str:
-        """Each number by its name."""
+        """Name each number with its value."""
         return ", ".join(f"{name} {value:g}" for name, value in zip(self.names, true, strict=True))
 
     def predicted_words(self, predicted: Sequence[float]) -> str:
-        """The numbers."""
+        """List the numbers."""
         return ", ".join(short_number(value) for value in predicted)
 
     def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
-        """Both numbers by their name."""
+        """List both numbers with their name."""
         each = zip(self.names, true, predicted, strict=True)
         return ", ".join(f"{name}: true {short_number(float(t))}, predicted {short_number(p)}" for name, t, p in each)
 
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
-        """Predicted against true numbers."""
+        """Draw predicted against true numbers."""
         from modelsgenesis.figures.scores import draw_numbers  # here, since matplotlib takes a second
 
         numbers = {name: (predicted[:, k], truth[:, k]) for k, name in enumerate(self.names)}
         return draw_numbers(path, numbers), "predicted against true numbers"
 
     def rules(self) -> tuple[str, ...]:
-        """When scores are undefined."""
+        """Explain when scores are undefined."""
         return ("R² and the correlations are undefined where all true numbers are equal.",)
 
     def occurring(self, finding: Finding) -> tuple[int, ...]:
@@ -135,7 +135,7 @@ class Regression(TableTarget):
         return tuple(range(len(self.labels)))
 
     def labels_table(self, found: Sequence[Finding]) -> tuple[Row, list[Row]]:
-        """The range of each number."""
+        """Tabulate the range of each number."""
         numbers = np.array([finding.values for finding in found]).reshape(-1, len(self.labels))
         rows = [
             (name, *(f"{value:.4g}" for value in (column.min(), np.median(column), column.max())))
@@ -145,18 +145,18 @@ class Regression(TableTarget):
         return ("number", "least", "median", "most"), list(rows)
 
     def in_words(self, finding: Finding, unit: str = "") -> str:
-        """The numbers."""
+        """List the numbers."""
         return ", ".join(f"{value:g}" for value in finding.values)
 
-    def telling(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-        """The extremes of the first number."""
+    def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
+        """Choose the extremes of the first number."""
         ranked = sorted(found, key=lambda one: one.values[0])
         chosen = extremes(found, ranked, "least number", "greatest number")
         return [(one, f"{why} ({self.in_words(one)})") for one, why in chosen]
 
     @property
     def outputs_in_words(self) -> str:
-        """Which numbers."""
+        """Name the numbers that are predicted."""
         return f"It predicts numbers: {', '.join(self.names)}."
 
 

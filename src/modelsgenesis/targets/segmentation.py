@@ -26,11 +26,11 @@ class Segmentation(Masks):
     """
 
     kind = "segmentation"
-    answers = "one label a voxel"
+    labels_per_case = "one label a voxel"
 
     @property
     def label_map(self) -> MulticlassMap:
-        """One map of classes."""
+        """Use one map of classes."""
         return MulticlassMap(self.labels)
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
@@ -44,17 +44,17 @@ class Segmentation(Masks):
         )
 
     def predicted(self, outputs: Tensor) -> Tensor:
-        """Probabilities of the background and each label, which sum to 1."""
+        """Return the probabilities of the background and each label, which sum to 1."""
         return outputs.softmax(dim=1)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
-        """One column names the label map."""
+        """One column holds the file of the label map."""
         return ("label",)
 
     @property
     def outputs_in_words(self) -> str:
-        """What the channels are."""
+        """Name the classes of the channels."""
         names = ", ".join(self.names)
         return f"It predicts logits (softmax makes them probabilities) of the background, then {names}."
 
@@ -65,7 +65,7 @@ def cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def found_and_true(logits: Tensor, mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each label where it is the most probable class, and where it is."""
+    """Return for each label where it is the most probable class, and where it is true."""
     found = logits.argmax(dim=1, keepdim=True)
     for k in range(1, logits.shape[1]):
         yield found == k, mask == k

@@ -1,4 +1,4 @@
-"""Target tasks: what is asked of a network, and the cases that answer it."""
+"""Target tasks: what a network predicts, and the labelled cases."""
 
 from modelsgenesis.tasks.bms import bms
 from modelsgenesis.tasks.dxc import dxc
@@ -7,7 +7,7 @@ from modelsgenesis.tasks.folder import folder
 from modelsgenesis.tasks.hippocampus import hippocampus
 from modelsgenesis.tasks.iuc import iuc
 from modelsgenesis.tasks.lcs import lcs
-from modelsgenesis.tasks.lookup import find, names, read
+from modelsgenesis.tasks.lookup import find_reader, names, read
 from modelsgenesis.tasks.medmnist3d import medmnist3d
 from modelsgenesis.tasks.ncc import ncc
 from modelsgenesis.tasks.ncs import ncs
@@ -21,7 +21,7 @@ __all__ = [
     "bms",
     "dxc",
     "ecc",
-    "find",
+    "find_reader",
     "folder",
     "hippocampus",
     "iuc",

@@ -24,11 +24,11 @@ def build(
     place: Path,
     published: Published | None = None,
 ) -> Task:
-    """Make a task of the cases that can be told apart and keep their patients in one place.
+    """Make a task of the cases that have an id of their own and a patient in one part of the split.
 
     Args:
         name: of the task.
-        target: what is asked.
+        target: what is predicted.
         cases: labelled.
         channels: names.
         problems: found so far.
@@ -72,7 +72,7 @@ def _or_none(value: int | str | None) -> str:
 
 
 def of_modality(task: Task, modality: str) -> Task:
-    """The task with a modality for all images that have none of their own.
+    """Give the modality to all images of a task that have none of their own.
 
     Raises:
         DataError: the data declare another.

@@ -1,4 +1,4 @@
-"""BMS: outline the whole brain tumour in FLAIR. BraTS, or task 01 of the Medical Segmentation Decathlon."""
+"""BMS: segment the whole brain tumour in FLAIR. BraTS, or task 01 of the Medical Segmentation Decathlon."""
 
 import re
 from collections.abc import Iterator
@@ -59,8 +59,11 @@ def bms(folder: Path | str, *, test_fold: int | None = None) -> Task:
     folder = Path(folder)
     problems: list[Problem] = []
     if (folder / datasets.FILE).is_file():
-        told = datasets.dataset(folder)
-        graded, problems = [("", _flair_alone(case, told, folder)) for case in told.cases], list(told.problems)
+        dataset_task = datasets.dataset(folder)
+        graded, problems = (
+            [("", _flair_alone(case, dataset_task, folder)) for case in dataset_task.cases],
+            list(dataset_task.problems),
+        )
     else:
         graded = list(_patients(folder, problems))
     folds = dealt({case.patient: grade for grade, case in graded}, FOLDS)
@@ -69,15 +72,15 @@ def bms(folder: Path | str, *, test_fold: int | None = None) -> Task:
     return build("bms", target, cases, channels=["FLAIR"], problems=problems, place=folder, published=PUBLISHED)
 
 
-def _flair_alone(case: Case, told: Task, folder: Path) -> Case:
-    number = next((place for place, name in enumerate(told.channels) if "FLAIR" in name.upper()), None)
+def _flair_alone(case: Case, dataset_task: Task, folder: Path) -> Case:
+    number = next((place for place, name in enumerate(dataset_task.channels) if "FLAIR" in name.upper()), None)
     if number is None:
-        raise DataError(f"{folder / datasets.FILE}: names no channel FLAIR, but {', '.join(told.channels)}")
+        raise DataError(f"{folder / datasets.FILE}: names no channel FLAIR, but {', '.join(dataset_task.channels)}")
     return replace(case, images=(case.images[number],))
 
 
 def _patients(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, Case]]:
-    """Each patient with the grade that the folder tells."""
+    """Each patient with the grade, which is the name of the folder."""
     images = sorted(file for file in folder.rglob("*") if FLAIR.fullmatch(file.name) and not file.name.startswith("."))
     if not images:
         raise DataError(f"{folder}: has no ..._flair.nii.gz and no {datasets.FILE}; name the folder above HGG and LGG")

@@ -39,7 +39,7 @@ class Candidate:
 
 
 def target_of(false: str, true: str) -> Target:
-    """Two classes that exclude each other."""
+    """A target of two classes."""
     target: Target = make_target("classification", (Label(false, (0,)), Label(true, (1,))))
     return target
 
@@ -91,5 +91,5 @@ def cases_of(candidates: Iterable[Candidate], size: tuple[int, int, int], proble
             continue
         values = (float(each.true),)
         yield Case(
-            each.id, (each.scan.cut(box),), values=values, patient=each.patient, fold=each.fold, split=each.split
+            each.id, (each.scan.within(box),), values=values, patient=each.patient, fold=each.fold, split=each.split
         )

@@ -26,7 +26,7 @@ def case_id(place: Path, root: Path) -> str:
 
 
 def part_of(source: Source) -> str:
-    """What tells a source from others of the same file, to follow that file's id: "" where it is all of it."""
+    """The suffix that makes the id of one of several sources in a file unique; "" for a whole file."""
     number = "" if source.index is None else f"_{source.index}"
     return (f"_{source.array}" if source.array else "") + number + str(source.box or "")
 
@@ -120,7 +120,7 @@ def unique_cases(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
 
 
 def channel_of(name: str) -> tuple[str, int] | None:
-    """The case and the channel that a name as nnU-Net writes it tells: `CASE_0001` is channel 1 of CASE."""
+    """The case and the channel in a file's name as nnU-Net writes it: `CASE_0001` is channel 1 of CASE."""
     found = CHANNEL.fullmatch(name)
     return (found[1], int(found[2])) if found else None
 
@@ -158,7 +158,7 @@ def in_order(
 
 
 def names_of(case: Case) -> list[str]:
-    """What a prediction of a case may be called, the surest first: its id, its mask's file, its image's, nnU-Net's."""
+    """The names that a prediction of a case may have, the surest first: its id, its mask's, its image's, nnU-Net's."""
     files = [fit(case_id(source.path, source.path.parent)) for source in (*case.masks[:1], *case.images[:1])]
     bare = [found[0] for name in files if (found := channel_of(name))]
     return list(dict.fromkeys([case.id, *files, *bare]))

@@ -14,7 +14,7 @@ from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.splitting import CaseSplit
 
 CASES = "cases.csv"
-UNTAUGHT = ("val", "test", "unused")  # roles; each has a table of its own, such as test.csv
+HELD_OUT_ROLES = ("val", "test", "unused")  # roles; each has a table of its own, such as test.csv
 
 
 def write_cases(into: Path, division: CaseSplit, target: Target) -> None:
@@ -22,14 +22,14 @@ def write_cases(into: Path, division: CaseSplit, target: Target) -> None:
     _write(into / CASES, division.roles(), target)
 
 
-def write_untaught(into: Path, division: CaseSplit, target: Target) -> None:
-    """Write the cases that a run is not taught on, by role, as tables that predict, evaluate and finetune take.
+def write_held_out(into: Path, division: CaseSplit, target: Target) -> None:
+    """Write the cases that a run is not trained on, by role, as tables that predict, evaluate and finetune take.
 
     The names of a map's labels lie beside them, in labels.json.
     """
-    for asked in UNTAUGHT:
-        if some := [(role, case) for role, case in division.roles() if role == asked]:
-            _write(into / f"{asked}.csv", some, target)
+    for name in HELD_OUT_ROLES:
+        if some := [(role, case) for role, case in division.roles() if role == name]:
+            _write(into / f"{name}.csv", some, target)
     if isinstance(target, MaskTarget) and target.label_map.one_file:
         values = {label.name: label.values for label in target.labels}
         write_json(into / LABELS, {name: some[0] if len(some) == 1 else some for name, some in values.items()})
@@ -54,5 +54,5 @@ def modality_of(case: Case) -> str:
 
 
 def label_entries(case: Case, target: Target) -> tuple[str, ...]:
-    """What is known of a case, as a table holds it: the names of its masks, or its values."""
+    """Write the labels of a case for a table: the names of its masks, or its values."""
     return tuple(map(spell, case.masks)) or target.label_entries(case.values)

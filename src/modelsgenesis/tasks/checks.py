@@ -24,7 +24,7 @@ UNEVEN = 1.5  # between the finest and the coarsest voxels along an axis, above 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """The findings and problems of a check.
 
     Attributes:
         findings: of the cases that can be read, in the order of the task.
@@ -56,7 +56,7 @@ def check(task: Task, *, workers: int | None = None, progress: Callable[[int], o
         progress: called with the number of cases done.
     """
     found: dict[str, tuple[Finding | None, list[Problem]]] = {}
-    doubles = _doubles(task.cases)
+    duplicates = _duplicates(task.cases)
     examine = functools.partial(examine_case, target=task.target)
     for case, result in work_through(examine, task.cases, _workers(task, workers)):
         died = Problem(case.images[0].path, "the process that read it died", "is there enough memory?")
@@ -65,7 +65,7 @@ def check(task: Task, *, workers: int | None = None, progress: Callable[[int], o
     problems, findings, usable = list(task.problems), [], []
     for case in task.cases:
         finding, own = found[case.id]
-        own += [doubles[case.id]] if case.id in doubles else []
+        own += [duplicates[case.id]] if case.id in duplicates else []
         problems += own
         if finding is not None:
             findings.append(finding)
@@ -83,7 +83,7 @@ def _workers(task: Task, workers: int | None) -> int:
     return usable_cores() if many else 0
 
 
-def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
+def _duplicates(cases: Sequence[Case]) -> dict[str, Problem]:
     """The cases whose image another case has already, {id: problem}; rows of one array are not compared."""
     problems: dict[str, Problem] = {}
     images: dict[tuple[str, int | None], Case] = {}
@@ -107,7 +107,7 @@ def _doubles(cases: Sequence[Case]) -> dict[str, Problem]:
 
 
 def _of_the_whole(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
-    """What only all cases together show."""
+    """Find problems that only all cases together show."""
     yield from _rare_labels(task, findings)
     yield from _uneven_spacing(task, findings)
     yield from _mixed_modalities(task, findings)
@@ -126,7 +126,7 @@ def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
 
 
 def label_counts(target: Target, findings: Iterable[Finding]) -> tuple[int, ...]:
-    """In how many cases each label occurs."""
+    """Count in how many cases each label occurs."""
     counts = Counter(label for finding in findings for label in target.occurring(finding))
     return tuple(counts[label] for label in range(len(target.labels)))
 
@@ -150,5 +150,5 @@ def _mixed_modalities(task: Task, findings: Sequence[Finding]) -> Iterator[Probl
     for finding in findings:
         groups[finding.modality].append(finding.id)
     if "CT" in groups and len(groups) > 1:
-        said = ", ".join(f"{name} in {len(ids)} (as {ids[0]})" for name, ids in sorted(groups.items()))
-        yield Problem(task.place, f"modalities differ: {said}", "declare the modality, or train them apart", "warning")
+        found = ", ".join(f"{name} in {len(ids)} (as {ids[0]})" for name, ids in sorted(groups.items()))
+        yield Problem(task.place, f"modalities differ: {found}", "declare the modality, or train them apart", "warning")

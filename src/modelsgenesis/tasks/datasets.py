@@ -34,7 +34,7 @@ class Channel:
 
     Attributes:
         name: for people.
-        modality: that the name tells, or "".
+        modality: that the name means, or "".
     """
 
     name: str
@@ -42,27 +42,27 @@ class Channel:
 
 
 def dataset(folder: Path) -> Task:
-    """Read a data set that describes itself.
+    """Read a data set that a `dataset.json` describes.
 
     Args:
         folder: with `dataset.json`, `imagesTr`, `labelsTr` and perhaps `imagesTs` and `labelsTs`; and, to train on the
             folds that nnU-Net made, its `splits_final.json`.
     Raises:
-        DataError: the description is broken or asks what is not done here, or no case is whole.
+        DataError: the description is broken or needs what is not supported, or no case is whole.
     """
     place = folder / FILE
-    said = read_json(place)
-    if not isinstance(said, dict):
+    description = read_json(place)
+    if not isinstance(description, dict):
         raise DataError(f"{place}: is no description of a data set; it should be a JSON object")
-    channels = declared_channels(said, place)
-    labels = declared_labels(said.get("labels"), place)
+    channels = declared_channels(description, place)
+    labels = declared_labels(description.get("labels"), place)
     problems: list[Problem] = []
-    if is_decathlon(said, folder):
-        cases = list(_listed(said["training"], folder, channels, problems))
-        unlabelled = list(_listed(said.get("test", []), folder, channels, problems, labelled=False))
+    if is_decathlon(description, folder):
+        cases = list(_listed(description["training"], folder, channels, problems))
+        unlabelled = list(_listed(description.get("test", []), folder, channels, problems, labelled=False))
     else:
-        if isinstance(said.get("dataset"), Mapping):
-            cases = list(_mapped(said["dataset"], folder, channels, problems))
+        if isinstance(description.get("dataset"), Mapping):
+            cases = list(_mapped(description["dataset"], folder, channels, problems))
         else:
             cases = list(_in_folders(folder, "Tr", channels, problems))
         tests = list(_in_folders(folder, "Ts", channels, problems))
@@ -70,7 +70,7 @@ def dataset(folder: Path) -> Task:
         unlabelled = [case for case in tests if not case.masks]
     folds = read_folds(folder / SPLITS, [case.id for case in cases if case.split != "test"], problems)
     return build(
-        str(said.get("name") or folder.resolve().name),
+        str(description.get("name") or folder.resolve().name),
         labels.target,
         [replace(case, fold=folds.get(case.id)) for case in cases],
         channels=[channel.name for channel in channels],
@@ -108,13 +108,13 @@ def read_folds(place: Path, ids: Sequence[str], problems: list[Problem]) -> dict
     return folds
 
 
-def declared_channels(said: Mapping[str, Any], place: Path) -> tuple[Channel, ...]:
+def declared_channels(description: Mapping[str, Any], place: Path) -> tuple[Channel, ...]:
     """The channels, from `channel_names` or, older, `modality`: {"0": "CT"}.
 
     Raises:
         DataError: neither is there, or its keys are not 0, 1, 2 ...
     """
-    names = said.get("channel_names", said.get("modality"))
+    names = description.get("channel_names", description.get("modality"))
     if not isinstance(names, Mapping) or sorted(map(str, names)) != sorted(map(str, range(len(names)))) or not names:
         raise DataError(f'{place}: its channel_names are {names!r}; write {{"0": "CT"}}, or one entry a channel')
     in_order = [str(names.get(str(number), names.get(number))) for number in range(len(names))]
@@ -122,16 +122,16 @@ def declared_channels(said: Mapping[str, Any], place: Path) -> tuple[Channel, ..
 
 
 def modality_of(name: str) -> str:
-    """The modality that a channel's name tells, or ""."""
+    """The modality that a channel's name means, or ""."""
     if name.strip().upper() == "CT":
         return "CT"
     return "MR" if MR_NAMES.match(name.strip()) else ""
 
 
-def is_decathlon(said: Mapping[str, Any], folder: Path) -> bool:
+def is_decathlon(description: Mapping[str, Any], folder: Path) -> bool:
     """Whether the description lists the very files; nnU-Net's old ones list names without the channel's number."""
-    training = said.get("training")
-    if not isinstance(training, list) or not training or "channel_names" in said:
+    training = description.get("training")
+    if not isinstance(training, list) or not training or "channel_names" in description:
         return False
     return any(isinstance(one, Mapping) and (folder / str(one.get("image"))).exists() for one in training)
 

@@ -100,7 +100,7 @@ def _entries(folder: Path, name: str | None) -> list[dict[str, str]]:
 
 
 def _listed(path: Path) -> frozenset[str]:
-    """The names in a list, one a line."""
+    """The names in a list that has one a line."""
     try:
         return frozenset(path.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
@@ -116,7 +116,7 @@ def _twice(folder: Path, lists: Mapping[str, frozenset[str]]) -> Iterator[Proble
 def _cases(
     folder: Path, rows: Sequence[Mapping[str, str]], lists: Mapping[str, frozenset[str]], problems: list[Problem]
 ) -> Iterator[Case]:
-    """The cases whose images are there; whether a patient of the others validates is not yet said."""
+    """The cases whose images are there; whether a patient of the others validates is not yet known."""
     there = _images(folder, problems)
     every = lists[TRAIN_VAL] ^ lists[TEST]
     missing, unlisted = [], []
@@ -146,7 +146,7 @@ def _cases(
 
 
 def _images(folder: Path, problems: list[Problem]) -> dict[str, Path]:
-    """Every image there is, by its name."""
+    """Find all images, by their names."""
     found: dict[str, Path] = {}
     for outer in sorted(path for path in folder.glob("images*") if path.is_dir()):
         inner = outer / "images" if (outer / "images").is_dir() else outer
@@ -158,13 +158,13 @@ def _images(folder: Path, problems: list[Problem]) -> dict[str, Path]:
 
 
 def _values(row: Mapping[str, str]) -> tuple[float, ...]:
-    """0 or 1 for each finding."""
-    said = row["Finding Labels"].split("|")
-    if unknown := [word for word in said if word not in (*FINDINGS, NONE)]:
+    """Write 0 or 1 for each finding."""
+    findings = row["Finding Labels"].split("|")
+    if unknown := [word for word in findings if word not in (*FINDINGS, NONE)]:
         raise UnreadableError(f"{', '.join(map(repr, unknown))} is none of the 14 findings", "correct its row")
-    if NONE in said and len(said) > 1:
-        raise UnreadableError(f"its row says {' and '.join(said)}", "correct its row")
-    return tuple(float(name in said) for name in FINDINGS)
+    if NONE in findings and len(findings) > 1:
+        raise UnreadableError(f"its row says {' and '.join(findings)}", "correct its row")
+    return tuple(float(name in findings) for name in FINDINGS)
 
 
 def _patient(row: Mapping[str, str]) -> str:
@@ -174,7 +174,7 @@ def _patient(row: Mapping[str, str]) -> str:
 
 
 def _several(folder: Path, names: Iterable[str], what: str, remedy: str) -> list[Problem]:
-    """A problem for each name, or one for all where they are many."""
+    """Make a problem for each name, or one for all where they are many."""
     names = list(names)
     if len(names) <= SHOWN:
         return [Problem(folder / name, what, remedy) for name in names]

@@ -38,7 +38,7 @@ PUBLISHED = Published(
 def ecc(table: Path | str, *, negatives: float | None = None, test_fold: int | None = None) -> Task:
     """Read a table of candidates for emboli: a cube of 64 x 64 x 64 voxels around each; three folds by patient.
 
-    The data of the paper are private; this is the same question of your own.
+    The data of the paper are private; this is the same task on your own.
 
     Args:
         table: a CSV with the columns image (a file, or the folder of a DICOM series, seen from the CSV's own folder),
@@ -69,7 +69,7 @@ def ecc(table: Path | str, *, negatives: float | None = None, test_fold: int | N
 
 
 def _file(path: Path) -> Path:
-    """The table itself, or the only one of a folder."""
+    """The table itself, or the only table of a folder."""
     found = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if len(found) != 1:
         raise DataError(f"{path}: holds {len(found)} tables; name the one with the candidates")
@@ -100,8 +100,8 @@ def _centre(row: Mapping[str, str], number: int) -> tuple[float, float, float]:
     try:
         return float(row["x"]), float(row["y"]), float(row["z"])
     except ValueError as error:
-        said = ", ".join(row[axis] for axis in "xyz")
-        raise UnreadableError(f"row {number} places it at {said}", "write three numbers, in mm") from error
+        position = ", ".join(row[axis] for axis in "xyz")
+        raise UnreadableError(f"row {number} places it at {position}", "write three numbers, in mm") from error
 
 
 def _label(row: Mapping[str, str], number: int) -> bool:

@@ -16,7 +16,7 @@ Grid = tuple[Geometry, tuple[int, ...], tuple[float, ...]]  # of the file; size 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one case holds.
+    """The image and labels of one case as they were found.
 
     Attributes:
         id: of the case.
@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine_case(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
-    """Read one case; without a finding when its images cannot be read."""
+    """Read one case; there is no finding when its images cannot be read."""
     try:
         return _examine(case, target)
     except MemoryError:
@@ -76,7 +76,7 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
 
 
 def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, list[str]]:
-    """Grid, range, modality, and what was repaired."""
+    """Examine the grid, range and modality of a channel, and what was repaired."""
     volume = read_volume(source)
     values, filled = fill_missing(volume.values)
     sample = sample_of(values)

@@ -10,7 +10,7 @@ from modelsgenesis.tasks import datasets
 from modelsgenesis.tasks.datasets import dataset
 from modelsgenesis.tasks.medmnist import medmnist
 from modelsgenesis.tasks.pairs import IMAGES, find_pair, pairs
-from modelsgenesis.tasks.table import Asked, table
+from modelsgenesis.tasks.table import LabelOptions, table
 from modelsgenesis.tasks.task import Task
 
 LAYOUTS = (
@@ -26,7 +26,7 @@ def folder(
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
 ) -> Task:
-    """Read a target task as it comes.
+    """Read a target task from a folder, a table or a file, whatever its layout.
 
     Args:
         path: of a folder with `dataset.json` (nnU-Net, old or new, or Medical Segmentation Decathlon); of a folder
@@ -43,20 +43,20 @@ def folder(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such folder or file; is it spelled right?")
-    asked = Asked(kind, label, classes)
+    options = LabelOptions(kind, label, classes)
     if path.suffix.lower() == ".csv":
-        return table(path, asked)
+        return table(path, options)
     if path.suffix.lower() == ".npz":
         return medmnist(path, kind=kind, classes=classes)
     if not path.is_dir():
         raise DataError(f"{path}: is no task; give {LAYOUTS}")
-    return _in_folder(path, asked)
+    return _in_folder(path, options)
 
 
-def _in_folder(path: Path, asked: Asked) -> Task:
-    """The task of a folder: masks if it has some, unless a table's labels are asked for."""
-    of_masks = asked.kind is None or issubclass(find_target(asked.kind), MaskTarget)
-    if asked.label is None and asked.classes is None and of_masks:
+def _in_folder(path: Path, options: LabelOptions) -> Task:
+    """The task of a folder: masks if it has some, unless a table's labels are wanted."""
+    of_masks = options.kind is None or issubclass(find_target(options.kind), MaskTarget)
+    if options.label is None and options.classes is None and of_masks:
         if (path / datasets.FILE).is_file():
             return dataset(path)
         if find_pair(path):
@@ -64,15 +64,15 @@ def _in_folder(path: Path, asked: Asked) -> Task:
     found = _only_one(path, ".csv")
     if found:
         images = next((path / name for name in IMAGES if (path / name).is_dir()), None)
-        return table(found, asked, images=images)
+        return table(found, options, images=images)
     found = _only_one(path, ".npz")
     if found:
-        return medmnist(found, kind=asked.kind, classes=asked.classes)
+        return medmnist(found, kind=options.kind, classes=options.classes)
     raise DataError(f"{path}: no task is recognised here; give {LAYOUTS}")
 
 
 def _only_one(path: Path, ending: str) -> Path | None:
-    """The one file of an ending in a folder; None without any."""
+    """The only file with an ending in a folder; None where there is none."""
     found = sorted(each for each in path.iterdir() if each.suffix.lower() == ending and not each.name.startswith("."))
     if len(found) > 1:
         raise DataError(f"{path}: holds {len(found)} {ending} files; name one of them: {found[0]}")

@@ -7,7 +7,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.tasks.published import Published, scores
-from modelsgenesis.tasks.table import Asked, table
+from modelsgenesis.tasks.table import LabelOptions, table
 from modelsgenesis.tasks.task import Task
 
 COLUMNS = ("image", "label")
@@ -29,7 +29,7 @@ PUBLISHED = Published(
 def iuc(frames: Path | str) -> Task:
     """Read a table of frames; those of one patient, or of one video, stay together.
 
-    The data of the paper are private; this is the same question of your own frames, or any question of single frames.
+    The data of the paper are private; this is the same task on your own frames, or any other on single frames.
 
     Args:
         frames: a CSV with the columns image (a PNG or JPEG, seen from the CSV's own folder), label (such as roi, bulb
@@ -52,5 +52,5 @@ def iuc(frames: Path | str) -> Task:
                 f"{found[0]}: row {number} names no patient and no video; frames of one are alike, and must not be "
                 "trained and tested on"
             )
-    task = table(found[0], Asked("classification", "label"))
+    task = table(found[0], LabelOptions("classification", "label"))
     return replace(task, name="iuc", published=PUBLISHED)

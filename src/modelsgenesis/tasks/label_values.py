@@ -1,4 +1,4 @@
-"""What the label columns of a table say: classes, several labels at once, or numbers."""
+"""Reading the label columns of a table: classes, several labels at once, or numbers."""
 
 import math
 import operator
@@ -30,12 +30,12 @@ Values = tuple[float, ...] | None
 
 @dataclass(frozen=True)
 class LabelValues:
-    """What the rows say.
+    """The values of the label columns.
 
     Attributes:
-        target: what is asked.
+        target: what is predicted.
         values: of each row, as a Case has them; None where the row says nothing, or belongs to no class.
-        unlabelled: the numbers of the rows that say nothing.
+        unlabelled: the numbers of the rows without a label.
         problems: what the owner of the table should know.
     """
 
@@ -64,7 +64,7 @@ def read_label_values(
     kind: Kind | None = None,
     classes: Mapping[str, str] | None = None,
 ) -> LabelValues:
-    """Understand the labels of a table.
+    """Find the target and the values in the label columns of a table.
 
     Whole numbers and texts are classes; a number that is not whole makes them all numbers to be predicted.
 
@@ -78,29 +78,29 @@ def read_label_values(
         DataError: they cannot be understood as one of these.
     """
     plain = (tuple(WHOLE.sub(r"\1", entry) for entry in row) for row in rows)
-    said = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
-    some = [row for row in said if row is not None]
-    problems = list(without_label(len(said) - len(some), len(said), path))
+    labelled = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
+    some = [row for row in labelled if row is not None]
+    problems = list(without_label(len(labelled) - len(some), len(labelled), path))
     if not some:
         raise DataError(f"{path}: no row has a label in column {', '.join(columns)}; is it the right one?")
     if classes:
         if len(columns) > 1 or kind == "regression":
             raise DataError(f"{path}: classes cut one column of labels; name it with --label")
-        target, values = _cut(said, classes, path)
+        target, values = _cut(labelled, classes, path)
     elif kind == "regression" or (kind is None and _fractional(some)):
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
-        target, values = make_target("regression", labels), [_numbers(row, path) if row else None for row in said]
+        target, values = make_target("regression", labels), [_numbers(row, path) if row else None for row in labelled]
     elif len(columns) > 1:
         labels = tuple(Label(name.removeprefix("label_")) for name in columns)
         target = make_target("multilabel_classification", labels)
-        values = [_yes_or_no(row, columns, path) if row else None for row in said]
+        values = [_yes_or_no(row, columns, path) if row else None for row in labelled]
     else:
-        target, values = _classes(said, path, most=None if kind else MOST_CLASSES)
-    left_out = sum(value is None for value in values) - (len(said) - len(some))
+        target, values = _classes(labelled, path, most=None if kind else MOST_CLASSES)
+    left_out = sum(value is None for value in values) - (len(labelled) - len(some))
     if left_out:
-        what = f"{left_out} of {len(said)} rows belong to no class of {', '.join(target.names)}"
+        what = f"{left_out} of {len(labelled)} rows belong to no class of {', '.join(target.names)}"
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
-    unlabelled = tuple(number for number, row in enumerate(said) if row is None)
+    unlabelled = tuple(number for number, row in enumerate(labelled) if row is None)
     return LabelValues(target, tuple(values), unlabelled, tuple(problems))
 
 
@@ -138,10 +138,10 @@ def _yes_or_no(row: Row, columns: Sequence[str], path: Path) -> tuple[float, ...
     return numbers
 
 
-def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tuple[Target, list[Values]]:
+def _classes(labelled: Sequence[Row | None], path: Path, *, most: int | None) -> tuple[Target, list[Values]]:
     """Each different entry is a class; numbers in rising order, texts in alphabetical order."""
     entries = sorted(
-        {row[0] for row in said if row}, key=lambda entry: (math.isnan(_number(entry)), _number(entry), entry)
+        {row[0] for row in labelled if row}, key=lambda entry: (math.isnan(_number(entry)), _number(entry), entry)
     )
     labels = [Label(entry, (int(entry),)) if re.fullmatch(r"-?\d+", entry) else Label(entry) for entry in entries]
     if most is not None and len(entries) > most:
@@ -150,14 +150,14 @@ def _classes(said: Sequence[Row | None], path: Path, *, most: int | None) -> tup
             "cut them into classes, or say the kind: classification or regression"
         )
     place = {entry: float(number) for number, entry in enumerate(entries)}
-    return make_target("classification", labels), [(place[row[0]],) if row else None for row in said]
+    return make_target("classification", labels), [(place[row[0]],) if row else None for row in labelled]
 
 
-def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> tuple[Target, list[Values]]:
-    """Classes as conditions on an entry."""
+def _cut(labelled: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> tuple[Target, list[Values]]:
+    """Sort entries into classes by the condition of each class."""
     tests = [(name, _condition(words)) for name, words in classes.items()]
     values: list[Values] = []
-    for row in said:
+    for row in labelled:
         met = [number for number, (_, test) in enumerate(tests) if row and test(row[0])]
         if len(met) > 1:
             both = " and ".join(tests[number][0] for number in met)
@@ -172,7 +172,7 @@ def _cut(said: Sequence[Row | None], classes: Mapping[str, str], path: Path) -> 
 
 
 def _condition(words: str) -> Callable[[str], bool]:
-    """What an entry must satisfy: ">3" a comparison, anything else the text itself, or the number."""
+    """Make the test of an entry: ">3" compares, anything else must be the text itself, or the number."""
     found = CUT.fullmatch(words.strip())
     if found:
         compare, bound = COMPARISONS[found[1]], float(found[2])

@@ -33,7 +33,7 @@ class Declared:
 
     @property
     def target(self) -> MaskTarget:
-        """What they ask of a network."""
+        """The target of a network that learns them."""
         target: MaskTarget = make_target("multilabel_segmentation" if self.overlapping else "segmentation", self.labels)
         return target
 
@@ -45,7 +45,7 @@ def declared_labels(labels: Any, place: Path) -> Declared:
         labels: as the JSON has it.
         place: of the JSON, for messages.
     Raises:
-        DataError: it says something else, nothing, or asks to ignore a value.
+        DataError: it is something else, empty, or has a value to ignore.
     """
     if not isinstance(labels, Mapping) or not labels:
         raise DataError(f'{place}: its labels are {labels!r}; write them as {{"background": 0, "liver": 1}}')

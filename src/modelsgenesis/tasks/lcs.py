@@ -1,4 +1,4 @@
-"""LCS: outline the liver in CT. LiTS, or task 03 of the Medical Segmentation Decathlon."""
+"""LCS: segment the liver in CT. LiTS, or task 03 of the Medical Segmentation Decathlon."""
 
 import re
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ def lcs(folder: Path | str) -> Task:
     folder = Path(folder)
     problems: list[Problem] = []
     if (folder / datasets.FILE).is_file():
-        told = datasets.dataset(folder)
-        found, problems = list(told.cases), list(told.problems)
+        dataset_task = datasets.dataset(folder)
+        found, problems = list(dataset_task.cases), list(dataset_task.problems)
     else:
         found = list(_pairs(folder, problems))
     cases = []

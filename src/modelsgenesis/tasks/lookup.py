@@ -16,11 +16,11 @@ WORDS: Mapping[str, Any] = {"none": None, "true": True, "false": False}
 
 
 def names() -> list[str]:
-    """The target tasks that papers made known, by the names of their files."""
+    """The names of the published target tasks, which are those of their files."""
     return [name for name in members("tasks") if hasattr(load_module(f"{ROOM}.{name}"), "PUBLISHED")]
 
 
-def find(name: str) -> Callable[..., Task]:
+def find_reader(name: str) -> Callable[..., Task]:
     """Find what reads a target task, by name, or as `package.module:function` from outside.
 
     Raises:
@@ -63,7 +63,7 @@ def read(
     if kind or label or classes:
         raise GenesisError(f"task {task} decides what its labels mean; leave --kind, --label and --classes out")
     name, *words = task.split(",")
-    make = find(name)
+    make = find_reader(name)
     known = [each for each, parameter in inspect.signature(make).parameters.items() if parameter.kind.name[0] == "K"]
     settings = dict(_setting(word, name, known) for word in words)
     if not Path(place).exists():

@@ -32,8 +32,8 @@ def medmnist(path: Path, *, kind: Kind | None = None, classes: Mapping[str, str]
     columns = [f"label_{number}" for number in range(len(entries[0]))] if len(entries[0]) > 1 else ["label"]
     found = read_label_values(entries, columns, path, kind=kind, classes=classes)
     cases = (
-        Case(name, (source,), values=said, patient=name, split=split)
-        for (split, name, source), said in zip(images_of(path, parts), found.values, strict=True)
-        if said is not None
+        Case(name, (source,), values=values, patient=name, split=split)
+        for (split, name, source), values in zip(images_of(path, parts), found.values, strict=True)
+        if values is not None
     )
     return build(path.stem, found.target, cases, channels=["image"], problems=found.problems, place=path)

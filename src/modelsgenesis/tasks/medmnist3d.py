@@ -24,7 +24,7 @@ PUBLISHED = Published("auc", intensity=MinMax(), batch_size=32, lr=1e-3, weight_
 
 @dataclass(frozen=True)
 class Set:
-    """One of the sets.
+    """One of the data sets of MedMNIST3D.
 
     Attributes:
         classes: in the order of their numbers.

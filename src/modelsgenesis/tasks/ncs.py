@@ -1,4 +1,4 @@
-"""NCS: outline the lung nodule. LIDC-IDRI, cubes of chest CT around each nodule."""
+"""NCS: segment the lung nodule. LIDC-IDRI, cubes of chest CT around each nodule."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,13 +47,13 @@ PUBLISHED = Published(
 def ncs(folder: Path | str, *, readers: int = 1) -> Task:
     """Read the nodules of LIDC-IDRI: a cube of 64 x 64 x 32 mm around each, at 1 mm.
 
-    A nodule of 3 mm or more is what its readers outlined together: contours that share a voxel are of one nodule, and a
+    A nodule of 3 mm or more is what its readers drew together: contours that share a voxel are of one nodule, and a
     voxel is nodule when at least half of those readers have it. Every nodule in a cube is in its mask.
 
     Args:
         folder: with the DICOM series of LIDC-IDRI and their XMLs: each in its series' folder, as the collection was
             first given out, or in a folder of their own, as it is now.
-        readers: how many of the four must have outlined a nodule.
+        readers: how many of the four must have drawn a contour of a nodule.
     Raises:
         DataError: no XML, or no nodule of a series that is there.
     Source: Zhou et al. 2021, Models Genesis; Armato et al. 2011, LIDC-IDRI. The division by patients' numbers is ours.
@@ -84,7 +84,7 @@ def ncs(folder: Path | str, *, readers: int = 1) -> Task:
 
 
 def _readings(folder: Path, problems: list[Problem]) -> dict[Path, Reading]:
-    """The XMLs of CTs; those of radiographs are another matter."""
+    """The XMLs of CTs, without those of radiographs."""
     readings: dict[Path, Reading] = {}
     paths = sorted(folder.rglob("*.xml"))
     if not paths:
@@ -110,7 +110,7 @@ def _series(folder: Path, readings: Mapping[Path, Reading], problems: list[Probl
 
 
 def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator[Case]:
-    """A case a nodule."""
+    """The cases of a scan, one a nodule."""
     if scan.dicom is None:
         return
     grid = contoured_grid(scan.dicom)
@@ -121,9 +121,9 @@ def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator
     for number, nodule in enumerate(_known(nodules_of(reading.contours, grid, scan.dicom.z_mm), readers)):
         box = Box(nodule.centre_mm, (width, depth, height))
         name = fit(f"{scan.patient}_{reading.series[-6:]}_{number}")
-        yield Case(name, (image.cut(box),), (mask.cut(box),), patient=scan.patient, split=split)
+        yield Case(name, (image.within(box),), (mask.within(box),), patient=scan.patient, split=split)
 
 
 def _known(nodules: Sequence[Nodule], readers: int) -> list[Nodule]:
-    """From below upwards, so that names stay whoever reads first."""
+    """Number nodules from below upwards, so that names do not depend on the order of readers."""
     return sorted((each for each in nodules if each.readers >= readers), key=lambda each: each.centre_mm[::-1])

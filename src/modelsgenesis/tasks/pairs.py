@@ -61,7 +61,7 @@ def pairs(folder: Path) -> Task:
 def _channels(
     images: dict[str, Source], masks: dict[str, Source], problems: list[Problem]
 ) -> dict[str, dict[int, Source]]:
-    """The channels of each case by their numbers; each image is a case of one unless names say otherwise."""
+    """The channels of each case by their numbers; one each, unless the images' names end in channel numbers."""
     if images.keys() & masks.keys() or not all(CHANNEL.fullmatch(name) for name in images):
         return {name: {0: source} for name, source in images.items()}
     return group_by_channel(images, problems)

@@ -35,7 +35,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Published:
-    """A published protocol. Whatever is None is left to our own defaults.
+    """A published protocol; None leaves a setting to our defaults.
 
     Attributes:
         metric: as `genesis evaluate` calls it: auc, accuracy, dice, iou.
@@ -60,7 +60,7 @@ class Published:
     patience: int | None = None
 
     def to_json(self, task: str) -> dict[str, Any]:
-        """What a benchmark's report shows beside its own scores: {task, metric, rows: [{start, mean, sd, source}]}."""
+        """The published scores as data for a benchmark's report: {task, metric, rows: [{start, mean, sd, source}]}."""
         return {"task": task, "metric": self.metric, "rows": [asdict(score) for score in self.scores]}
 
 

@@ -22,7 +22,7 @@ class CaseSplit:
     """A task's cases by role.
 
     Attributes:
-        train: taught on.
+        train: the cases to train on.
         val: choose the best network.
         unused: beyond the budget of labels.
         test: never used for any choice.
@@ -67,7 +67,7 @@ def split_cases(
         DataError: a number that makes no sense, or nothing would be left to train on.
     """
     if cases is not None and fraction is not None:
-        raise DataError("cases and fraction both say how many labels to use; give one")
+        raise DataError("cases and fraction both set how many labels to use; give one")
     if not 0 <= test < 1 or (fraction is not None and not 0 < fraction <= 1):
         raise DataError(f"test must be in [0, 1) and fraction in (0, 1], got {test} and {fraction}")
     patients = by_patient(task.cases)
@@ -81,7 +81,7 @@ def split_cases(
     num = len(_flat(pool))
     wanted = max(1, round(fraction * num)) if fraction is not None else num if cases is None else cases
     if not 1 <= wanted <= num:
-        raise DataError(f"{wanted} labelled cases asked for; {num} of {len(task.cases)} may be used (the rest is test)")
+        raise DataError(f"{wanted} labelled cases wanted; {num} of {len(task.cases)} may be used (the rest is test)")
     used, unused = _split_off(pool, wanted)
     num_val = 0 if declared else _num_val(val, len(_flat(used)))
     validating, training = _split_off(used[::-1], num_val)
@@ -106,7 +106,7 @@ def cross_validation_splits(division: CaseSplit, folds: int) -> list[CaseSplit]:
     drawn = by_patient([*division.train, *division.val])
     patients = sorted(drawn, key=lambda group: group[0].values)
     if not 2 <= folds <= len(patients):
-        raise DataError(f"{folds} folds asked for of {len(patients)} patients; use 2 to {len(patients)}")
+        raise DataError(f"{folds} folds wanted of {len(patients)} patients; use 2 to {len(patients)}")
     declared = {group[0].fold for group in patients}
     own = len(declared) == folds and None not in declared
     order = sorted(fold for fold in declared if fold is not None)
@@ -131,7 +131,7 @@ def by_patient(cases: Sequence[Case]) -> Patients:
 
 
 def _without(patients: Patients, others: Patients) -> Patients:
-    """Those patients who are not among the others."""
+    """The patients that are not among the others."""
     named = {group[0].patient or group[0].id for group in others}
     return [group for group in patients if (group[0].patient or group[0].id) not in named]
 
@@ -181,12 +181,12 @@ def _with_each_label(patients: Patients, target: Target) -> Patients:
 
 
 def _by_name(patients: Patients) -> Patients:
-    """In an order of chance that hangs on nothing but each patient's name."""
+    """Shuffle patients in an order that depends only on each patient's name."""
     return sorted(patients, key=lambda group: hashlib.sha256((group[0].patient or group[0].id).encode()).digest())
 
 
 def _drawn(patients: Patients, seed: int) -> Patients:
-    """In an order drawn by the seed, whatever order they came in."""
+    """Shuffle patients by the seed, whatever order they came in."""
     named = _by_name(patients)
     return [named[place] for place in generator_for(seed, 0, "cases").permutation(len(named))]
 

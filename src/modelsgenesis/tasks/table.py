@@ -38,11 +38,11 @@ NAMES = ("image", "filename", "file", "id", "case")  # of the column that names 
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the caller says of a table.
+class LabelOptions:
+    """How the labels of a table are to be read.
 
     Attributes:
-        kind: of the task; None lets the labels tell.
+        kind: of the task; None infers it from the labels.
         label: the column; None takes `label`, or all columns `label_...`.
         classes: {class: the values it takes}: ">3", "<=2" or the text itself; None takes each text for a class.
     """
@@ -52,7 +52,7 @@ class Asked:
     classes: Mapping[str, str] | None = None
 
 
-def table(path: Path, asked: Asked | None = None, *, images: Path | None = None) -> Task:
+def table(path: Path, options: LabelOptions | None = None, *, images: Path | None = None) -> Task:
     """Read the cases of a CSV.
 
     Args:
@@ -60,19 +60,19 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
             mask, a class or a number) or `label_NAME` (0 or 1, a number, or a binary mask, for each label); if known
             `id`, `patient` (or the `video` of a frame), `fold`, `split`, `modality`. Paths are seen from the CSV's own
             folder.
-        asked: which column is the label, and what it means.
+        options: which column is the label, and what it means.
         images: a folder whose files the rows name, with or without an ending, in place of paths.
     Raises:
         DataError: it is no such CSV, or no row of it is a case.
     """
-    asked = asked or Asked()
+    options = options or LabelOptions()
     rows, columns = read_table(path)
     if not rows:
         raise DataError(f"{path}: names no image; add a row for each case")
     by_channel = image_columns(columns, path, or_else=NAMES if images is not None else ())
-    kind = find_target(asked.kind) if asked.kind else None
-    own = kind.own_columns(columns) if kind and asked.label is None else ()
-    labels = list(own) or _label_columns(columns, asked.label, path)
+    kind = find_target(options.kind) if options.kind else None
+    own = kind.own_columns(columns) if kind and options.label is None else ()
+    labels = list(own) or _label_columns(columns, options.label, path)
     problems: list[Problem] = []
     cases, entries = _cases(rows, by_channel, labels, path, images, problems)
     if not cases:
@@ -82,12 +82,12 @@ def table(path: Path, asked: Asked | None = None, *, images: Path | None = None)
         target, values = kind.read_entries(entries, own, path)
         unlabelled = [case for case, known in zip(cases, values, strict=True) if known is None]
         cases = [replace(case, values=known) for case, known in zip(cases, values, strict=True) if known is not None]
-    elif looks_like_masks(entries, path.parent, asked.kind):
+    elif looks_like_masks(entries, path.parent, options.kind):
         target, cases, unlabelled = _with_masks(cases, entries, labels, path, problems)
     elif kind and issubclass(kind, MaskTarget):
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     else:
-        found = read_label_values(entries, labels, path, kind=asked.kind, classes=asked.classes)
+        found = read_label_values(entries, labels, path, kind=options.kind, classes=options.classes)
         target, problems = found.target, [*problems, *found.problems]
         unlabelled = [cases[number] for number in found.unlabelled]
         both = zip(cases, found.values, strict=True)
@@ -106,12 +106,12 @@ def _cases(
     problems: list[Problem],
 ) -> tuple[list[Case], list[tuple[str, ...]]]:
     """The cases whose images are there, and for each the entries of its label columns."""
-    find = _finder(path.parent, images)
+    source_of = _finder(path.parent, images)
     roots = [images or path.parent, *_shared([row[by_channel[0]] for row in rows], path.parent)]
     cases, entries = [], []
     for row in rows:
         try:
-            cases.append(_case(row, by_channel, find, roots))
+            cases.append(_case(row, by_channel, source_of, roots))
             entries.append(tuple(row[column] for column in labels))
         except UnreadableError as error:
             problems.append(error.at((images or path.parent) / row[by_channel[0]]))
@@ -125,7 +125,7 @@ def _with_masks(
     path: Path,
     problems: list[Problem],
 ) -> tuple[Target, list[Case], list[Case]]:
-    """Target, cases with their masks, and cases without any."""
+    """Read the target, the cases with their masks, and those without."""
     labelled, unlabelled = [], []
     for case, row in zip(cases, entries, strict=True):
         if not any(row):
@@ -150,11 +150,11 @@ def _with_masks(
     return found.target, labelled, unlabelled
 
 
-def _label_columns(columns: Sequence[str], asked: str | None, path: Path) -> list[str]:
-    if asked is not None:
-        if asked not in columns:
-            raise DataError(f"{path}: has no column {asked!r}; its columns are {', '.join(columns)}")
-        return [asked]
+def _label_columns(columns: Sequence[str], wanted: str | None, path: Path) -> list[str]:
+    if wanted is not None:
+        if wanted not in columns:
+            raise DataError(f"{path}: has no column {wanted!r}; its columns are {', '.join(columns)}")
+        return [wanted]
     if "label" in columns:
         return ["label"]
     several = [name for name in columns if name.startswith("label_") and name != "label_"]
@@ -167,16 +167,16 @@ Finder = Callable[[str], Source]
 
 
 def _finder(root: Path, images: Path | None) -> Finder:
-    """What finds the source that an entry of the table names."""
+    """Make the function that finds the source of an entry of the table."""
     if images is None:
         return lambda entry: one_source(root / entry, root)
     there = {case_id(place, images): place for place in sorted(images.iterdir()) if not place.name.startswith(".")}
 
-    def find(entry: str) -> Source:
+    def source_of(entry: str) -> Source:
         place = images / entry
         return one_source(place if place.exists() else there.get(fit(entry), place), images)
 
-    return find
+    return source_of
 
 
 def _shared(entries: Sequence[str], folder: Path) -> list[Path]:
@@ -186,7 +186,7 @@ def _shared(entries: Sequence[str], folder: Path) -> list[Path]:
     return [Path(os.path.commonpath(elsewhere))] if elsewhere else []
 
 
-def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, roots: Sequence[Path]) -> Case:
+def _case(row: Mapping[str, str], by_channel: Sequence[str], source_of: Finder, roots: Sequence[Path]) -> Case:
     """The case of a row, as yet without its label; its id is its path below the first of the roots that it lies in."""
     entries, modality = images_in(row, by_channel), modality_in(row)
     fold, split = row.get("fold", ""), row.get("split", "")
@@ -194,7 +194,7 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], find: Finder, roots
         raise UnreadableError(f"its fold is {fold!r}", "write a whole number from 0, or nothing")
     if split.lower() not in SPLITS:
         raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
-    sources = tuple(with_modality(find(entry), modality) for entry in entries)
+    sources = tuple(with_modality(source_of(entry), modality) for entry in entries)
     first = sources[0]
     root = next((each for each in roots if first.path.is_relative_to(each)), roots[0])
     name = fit(row.get("id", "") or case_id(first.path, root) + part_of(first))

@@ -1,4 +1,4 @@
-"""A target task: what is asked, and the cases that answer it."""
+"""A target task: what is predicted, and the labelled cases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from modelsgenesis.tasks.published import Published
 
 
 class NoCaseError(DataError):
-    """A place that was to be a task, and holds no case.
+    """A folder or table that should be a task holds no case.
 
     Args:
         place: that was read.
@@ -39,10 +39,10 @@ class Task:
 
     Attributes:
         name: for people.
-        target: what is asked of a network.
+        target: what a network predicts.
         cases: labelled; ids are unique, and a patient is in one fold and one split.
         channels: the names of an image's channels, in order.
-        modality: of all images, one of scan.MODALITIES, or "" when nobody said or they differ.
+        modality: of all images, one of scan.MODALITIES, or "" when it is unknown or differs.
         problems: what could not become a case, and what to do about it.
         unlabelled: cases with images alone.
         place: that it was read from.

@@ -17,7 +17,7 @@ Samples = Dataset[dict[str, Any]]
 
 @dataclass(frozen=True)
 class RunSamples:
-    """What a run is trained on and validated with.
+    """The samples that a run is trained on and validated with.
 
     Attributes:
         training: an endless row of samples.
@@ -37,7 +37,7 @@ class RunSamples:
         keep_best: Callable[[int, dict[str, float]], None],
         after_validation: Callable[[int], None] = lambda step: None,
     ) -> Materials:
-        """What the training loop works on.
+        """Put together what the training loop works on.
 
         Args:
             plan: of the run.
@@ -57,7 +57,7 @@ class RunSamples:
 
 
 class Batches:
-    """A process's share of the batches of a run.
+    """The share of one process in the batches of a run.
 
     Args:
         plan: of the run.
@@ -71,13 +71,13 @@ class Batches:
         self.pin = on_gpu
 
     def training(self, samples: Samples, first: int, passes: int) -> Iterator[Batch]:
-        """Batches from sample number `first` on, one a backward pass."""
+        """Yield training batches from sample number `first` on, one for each backward pass."""
         share = self.plan.share(self.fabric.world_size)
         numbers = Range(first, passes, share, self.fabric.global_rank, self.fabric.world_size)
         return iter(load_batches(samples, numbers, workers=self.workers, pin=self.pin))
 
     def held_out(self, samples: Samples, num: int) -> Iterator[Batch]:
-        """The first `num` samples, once."""
+        """Yield the first `num` validation samples once."""
         share, rank = self.plan.share(self.fabric.world_size), self.fabric.global_rank
         mine = list(range(rank, num, self.fabric.world_size))
         batches = [mine[first : first + share] for first in range(0, len(mine), share)]

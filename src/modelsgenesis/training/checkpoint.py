@@ -20,7 +20,7 @@ class State:
     Attributes:
         step: optimiser steps done.
         history: validation losses, oldest first.
-        collapsed: validations in a row whose answers were one grey value.
+        collapsed: validations in a row whose predictions were one grey value.
         window: sums of the training metrics since the last line of the log.
         time_s: seconds spent training, over all parts of an interrupted run.
     """

@@ -43,7 +43,7 @@ def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabri
     """Measure a few steps, which do change the learner's weights.
 
     Args:
-        learner: what is taught.
+        learner: what is trained.
         plan: how.
         batches: enough for STEPS + 1 steps.
         fabric: where.

@@ -1,4 +1,4 @@
-"""What a run tells: log.csv, TensorBoard events and, on a terminal, a bar."""
+"""The log of a run: log.csv, TensorBoard events and, on a terminal, a bar."""
 
 import math
 from pathlib import Path
@@ -26,7 +26,7 @@ class RunLogger:
         folder: of the run.
         steps: the last step, for the bar.
         start: steps already done; later lines of an interrupted run are cut away, since they will come again.
-        console: to tell the user; a bar on a terminal, a line a validation elsewhere.
+        console: for the user; a bar on a terminal, a line a validation elsewhere.
     """
 
     def __init__(self, folder: Path, steps: int, *, start: int, console: Console) -> None:
@@ -59,7 +59,7 @@ class RunLogger:
         row = {"step": step, **{name: f"{value:.6g}" for name, value in metrics.items()}}
         try:
             if self.columns is None or not row.keys() <= set(self.columns):
-                self._widen([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
+                self._add_columns([*(self.columns or []), *(name for name in row if name not in (self.columns or []))])
             append_row(self.path, self.columns or [], row, line_end=LINE_END)
             events = self._events()
             for name, value in metrics.items():
@@ -75,7 +75,7 @@ class RunLogger:
             self.events = SummaryWriter(str(self.folder), purge_step=self.start + 1)
         return self.events
 
-    def _widen(self, columns: list[str]) -> None:
+    def _add_columns(self, columns: list[str]) -> None:
         """Write the file again with more columns; happens at the first line and the first validation."""
         rows = read_log(self.path)
         write_table(self.path, columns, rows, line_end=LINE_END)
@@ -94,7 +94,7 @@ class RunLogger:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Read a log's lines; none when there is no log yet."""
+    """Read the lines of a log; there are none when the file does not exist yet."""
     if not path.is_file():
         return []
     return [row for row in read_rows(path) if (row.get("step") or "").isdigit()]

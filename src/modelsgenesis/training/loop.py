@@ -24,7 +24,7 @@ from modelsgenesis.training.schedule import learning_rate, since_best
 from modelsgenesis.training.signals import StopRequest
 
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
-COLLAPSED = 0.05  # of the spread of the target: below it the answer is one grey value
+COLLAPSED = 0.05  # of the spread of the target: below it the prediction is one grey value
 COLLAPSED_FOR = 3  # validations in a row, after the warm-up
 
 Batches = Iterator[Batch]
@@ -32,7 +32,7 @@ Batches = Iterator[Batch]
 
 @dataclass(frozen=True)
 class Materials:
-    """What a run works on, given by the stage that starts it.
+    """The data and callbacks that a run works on, given by the stage that starts it.
 
     Attributes:
         training: (first sample, backward passes) -> this process's batches.
@@ -50,7 +50,7 @@ class Materials:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `stopped` names the signal, or is None when the run is done."""
+    """The end of a run: `stopped` names the signal, or is None when the run is done."""
 
     state: State
     stopped: str | None
@@ -60,13 +60,13 @@ class Training:
     """One run: made from its plan and its folder, it goes on where the folder left off.
 
     Args:
-        learner: what is taught; its parameters move to the device.
+        learner: what is trained; its parameters move to the device.
         plan: how.
         materials: on what.
         into: the run's folder.
         fabric: where; launched.
         seed: of everything random that a network does in training.
-        console: to tell the user.
+        console: for messages to the user.
     Raises:
         TrainingError: the checkpoint is broken, or the batch does not divide by the processes.
     """
@@ -103,8 +103,8 @@ class Training:
         """Train until the plan is done, patience is over or a signal comes.
 
         Raises:
-            TrainingError: the loss is no number any more, no validation gave one, or the answers collapsed to one grey
-                value.
+            TrainingError: the loss is no number any more, no validation gave one, or the predictions collapsed to one
+                grey value.
             DataError: the disk is full or the folder cannot be written; the last good checkpoint is whole.
         """
         plan, state = self.plan, self.state
@@ -132,7 +132,7 @@ class Training:
         return Outcome(state, None)
 
     def _step(self, batches: Batches) -> None:
-        """One step of the optimiser."""
+        """Do one step of the optimiser."""
         started = time.perf_counter()
         plan, state = self.plan, self.state
         progress = state.step / plan.steps
@@ -141,9 +141,9 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group["scale"] * rate if progress >= group["after"] else 0.0
         for accumulated in range(1, plan.accumulate + 1):
-            asked = time.perf_counter()
+            started = time.perf_counter()
             batch = self.learner.finish(self.fabric.to_device(next(batches)))
-            self._note({"waiting": torch.tensor(time.perf_counter() - asked)})
+            self._note({"waiting": torch.tensor(time.perf_counter() - started)})
             with self.fabric.no_backward_sync(self.model, enabled=accumulated < plan.accumulate):
                 parts = self.model(batch, progress)
                 self.fabric.backward(parts["total"] / plan.accumulate)
@@ -166,7 +166,7 @@ class Training:
             self.window[name] = value.double() if before is None else before.to(value.device) + value.double()
 
     def _take_window(self) -> dict[str, float]:
-        """Means since the last line of the log, over all processes.
+        """Return the means since the last line of the log, over all processes.
 
         Raises:
             TrainingError: one of them is no number.
@@ -189,7 +189,7 @@ class Training:
 
     @torch.no_grad()
     def _validate(self, batches: Batches) -> dict[str, float]:
-        """Figures over the held-out cubes of all processes."""
+        """Return the metrics over the held-out cubes of all processes."""
         self.learner.eval()
         sums: dict[str, Tensor] = {}
         for batch in batches:
@@ -211,7 +211,7 @@ class Training:
         """Remember a validation, keep the network if it is the best, and stop a run that has collapsed.
 
         Raises:
-            TrainingError: the answers have been one grey value for several validations.
+            TrainingError: the predictions have been one grey value for several validations.
         """
         state = self.state
         state.history.append(self.learner.selection_score(metrics))
@@ -249,7 +249,7 @@ class Training:
         self.fabric.barrier()
 
     def _agree(self, stopped: bool) -> bool:
-        """Whether any process was asked to stop."""
+        """Return whether any process has received a request to stop."""
         if self.fabric.world_size == 1:
             return stopped
         return bool(self._mean(torch.tensor(float(stopped), device=self.fabric.device)) > 0)
@@ -281,11 +281,11 @@ def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:
     """AdamW or SGD over the learner's groups; norms and biases, which have one axis, get no weight decay."""
     groups = []
     for group in learner.groups():
-        taught = [parameter for parameter in group.parameters if parameter.requires_grad]
+        trained = [parameter for parameter in group.parameters if parameter.requires_grad]
         pace = {"scale": group.scale, "after": group.after}
         groups += [
-            {"params": [p for p in taught if p.dim() > 1], "weight_decay": plan.weight_decay, **pace},
-            {"params": [p for p in taught if p.dim() <= 1], "weight_decay": 0.0, **pace},
+            {"params": [p for p in trained if p.dim() > 1], "weight_decay": plan.weight_decay, **pace},
+            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0, **pace},
         ]
     groups = [group for group in groups if group["params"]]
     if plan.optimizer == "adamw":

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 
 class _Unwrapped(Optimizer):
-    """What all optimisers share."""
+    """An optimiser whose methods do not import PyTorch's compiler."""
 
     add_param_group = inspect.unwrap(Optimizer.add_param_group)
     state_dict = inspect.unwrap(Optimizer.state_dict)
@@ -20,12 +20,12 @@ class _Unwrapped(Optimizer):
 
 
 class AdamW(_Unwrapped, torch.optim.AdamW):
-    """torch's own, step for step."""
+    """PyTorch's AdamW with the same arithmetic."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 class SGD(_Unwrapped, torch.optim.SGD):
-    """torch's own, step for step."""
+    """PyTorch's SGD with the same arithmetic."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))

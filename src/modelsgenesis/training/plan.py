@@ -75,7 +75,7 @@ class Plan:
         self.share(1)
 
     def share(self, world_size: int) -> int:
-        """Cubes a backward pass and process.
+        """The number of cubes of one backward pass in one process.
 
         Raises:
             TrainingError: the batch does not divide by processes times accumulations, or a process would have no

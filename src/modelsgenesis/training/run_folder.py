@@ -17,7 +17,7 @@ FROM = "from"  # the source's path beside the settings; a run may go on after th
 
 
 def remember(into: Path, settings: dict[str, Any], source: Path) -> None:
-    """Write down what decides a run's weights, before it starts."""
+    """Write the settings that decide a run's weights, before it starts."""
     write_json(into / SETTINGS, {**settings, FROM: str(source)})
 
 
@@ -75,16 +75,16 @@ def check_settings(into: Path, settings: dict[str, Any]) -> None:
     Raises:
         TrainingError: it does; at most five of them are named.
     """
-    there, asked = flat(updated(read_json(into / SETTINGS))), flat(settings)
+    there, now = flat(updated(read_json(into / SETTINGS))), flat(settings)
     there.pop(FROM, None)
-    differing = [name for name in sorted({*there, *asked}) if there.get(name) != asked.get(name)]
+    differing = [name for name in sorted({*there, *now}) if there.get(name) != now.get(name)]
     if differing:
-        changes = "; ".join(f"{name} is {there.get(name)} there, {asked.get(name)} now" for name in differing[:5])
+        changes = "; ".join(f"{name} is {there.get(name)} there, {now.get(name)} now" for name in differing[:5])
         raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
 
 
 def flat(data: Any, name: str = "") -> dict[str, Any]:
-    """Nested settings as {"recipe.plan.lr": 0.001}."""
+    """Flatten nested settings, as in {"recipe.plan.lr": 0.001}."""
     if not isinstance(data, dict):
         return {name: data}
     result: dict[str, Any] = {}

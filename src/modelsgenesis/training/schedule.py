@@ -20,13 +20,13 @@ def learning_rate(plan: Plan, step: int, history: Sequence[float]) -> float:
 
 
 def since_best(history: Sequence[float]) -> int:
-    """How many validations have passed since the best one: 0 if it was the last, all if none gave a number."""
+    """Count the validations since the best one: 0 if it was the last, all if none gave a number."""
     numbers = [place for place, loss in enumerate(history) if not math.isnan(loss)]
     return len(history) - 1 - min(numbers, key=history.__getitem__) if numbers else len(history)
 
 
 def _plateaus(history: Sequence[float], halve_after: int) -> int:
-    """How often `halve_after` validations in a row were no better than the best before them."""
+    """Count how often `halve_after` validations in a row were no better than the best before them."""
     best, waited, plateaus = math.inf, 0, 0
     for loss in history:
         waited = 0 if loss < best else waited + 1

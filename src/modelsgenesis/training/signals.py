@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, SIGTERM (a cluster's end of time) and SIGUSR1 (its warning)."""
+"""Requests to stop: Ctrl-C, SIGTERM (a cluster's end of time) and SIGUSR1 (its warning)."""
 
 import signal
 import threading

@@ -54,7 +54,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
-    """Read a torch file: tensors and plain values, in mappings and lists.
+    """Read a PyTorch file: tensors and plain values, in mappings and lists.
 
     Args:
         path: what torch.save wrote, of any version.
@@ -185,13 +185,13 @@ def _plain(value: Any, known: dict[int, Any], depth: int) -> Any:
 def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
     """Refuse a file that asks for more than tensors, or have it unpickled in another process."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    asks = f"asks for {', '.join(name[:80] for name in names[:SHOWN])}{more}"
+    claims = f"asks for {', '.join(name[:80] for name in names[:SHOWN])}{more}"
     if not trust:
         raise WeightsError(
-            f"{asks}, and making these can run any program. If its source is trusted, --trust (trust=True in Python) "
+            f"{claims}, and making these can run any program. If its source is trusted, --trust (trust=True in Python) "
             "opens it in a process of its own and keeps the tensors"
         )
-    Console(stderr=True).print(f"{path} {asks}; trusted, it is opened in a process of its own", markup=False)
+    Console(stderr=True).print(f"{path} {claims}; trusted, it is opened in a process of its own", markup=False)
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
         program = Path(__file__).with_name("converting.py")

@@ -1,7 +1,7 @@
 """A process of its own for a file that is trusted: it is unpickled, and its tensors and plain values written out.
 
 Run as a script, with FILE and INTO; it needs nothing of this package. What it makes may run whatever the file's author
-wanted, here and with this user's rights; nothing of it but the written file reaches the process that asked.
+wanted, here and with this user's rights; nothing of it but the written file reaches the process that called.
 """
 
 import pickle
@@ -29,7 +29,7 @@ class Unpickler(pickle.Unpickler):
     """Python's own, but what cannot be imported is unknown instead of an error."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """The thing that is named, if it is here."""
+        """Import the named class or function, if it is installed."""
         try:
             return super().find_class(module_name, global_name)
         except (ImportError, AttributeError):
@@ -37,7 +37,7 @@ class Unpickler(pickle.Unpickler):
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Tensors and plain values out of anything; None for what is neither."""
+    """Keep the tensors and plain values of an object; None for anything else."""
     if depth > DEEPEST:
         return None
     if isinstance(value, Tensor):

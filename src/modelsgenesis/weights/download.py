@@ -14,7 +14,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from modelsgenesis.core.errors import DataError, WeightsError
 from modelsgenesis.core.files import reason, sha256
 from modelsgenesis.weights.partial_file import PartialFile
-from modelsgenesis.weights.refusals import BrokenOffError, of_answer, of_line, of_page
+from modelsgenesis.weights.refusals import BrokenOffError, of_line, of_page, of_response
 
 CHUNK = 2**18  # bytes at a time
 GAIN = 2**16  # bytes that make a try worth while: after it, patience starts anew
@@ -26,7 +26,7 @@ Progress = Callable[[int, int | None], None]  # bytes there, and of how many, if
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried.
+    """How long and how often a download is tried.
 
     Args:
         tries: in a row that bring nothing new.
@@ -38,9 +38,9 @@ class Patience:
     stall_s: float = 60.0
     pause_s: float = 1.0
 
-    def wait(self, tries: int, asked_s: float) -> None:
-        """Sleep after a number of failed tries, at least as long as the server asked for."""
-        time.sleep(min(LONGEST_PAUSE_S, max(asked_s, self.pause_s * 2 ** (tries - 1))))
+    def wait(self, tries: int, requested_s: float) -> None:
+        """Sleep after a number of failed tries, at least as long as the server requested."""
+        time.sleep(min(LONGEST_PAUSE_S, max(requested_s, self.pause_s * 2 ** (tries - 1))))
 
 
 def download(
@@ -52,7 +52,7 @@ def download(
     patience: Patience | None = None,
     progress: Progress = lambda done, total: None,
 ) -> str:
-    """Download a file; called again after an error, go on where it was.
+    """Download a file; called again after an error, it continues where it was.
 
     Until the file is whole it is `into` with .part behind its name, beside it what its resuming needs. Proxies are
     those of the system: http_proxy, https_proxy and no_proxy where they are set.
@@ -81,7 +81,7 @@ def download(
 
 
 def _tried(part: PartialFile, size: int | None, checksum: str | None, patience: Patience, progress: Progress) -> str:
-    """Receive until the file is whole, and check it."""
+    """Receive a file until it is complete, and check it."""
     tries, before = 0, part.length
     earlier, begun = before > 0, False
     while True:
@@ -108,7 +108,7 @@ def _tried(part: PartialFile, size: int | None, checksum: str | None, patience: 
 
 
 def _receive(part: PartialFile, size: int | None, stall_s: float, progress: Progress, *, begun: bool) -> None:
-    """Ask for what is missing and append it.
+    """Request the missing bytes and append them.
 
     Raises:
         BrokenOffError: it is worth another try.
@@ -125,7 +125,7 @@ def _receive(part: PartialFile, size: int | None, stall_s: float, progress: Prog
     except HTTPError as error:
         with error:
             if error.code != 416:
-                raise of_answer(part.url, error) from error
+                raise of_response(part.url, error) from error
             if error.headers.get("Content-Range") == f"bytes */{offset}":
                 return  # it was whole already
             part.discard()
@@ -149,7 +149,7 @@ def _agreed(part: PartialFile, response: http.client.HTTPResponse, offset: int) 
         span = RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != offset:
             part.discard()
-            raise BrokenOffError("the server sent other bytes than those asked for")
+            raise BrokenOffError("the server sent other bytes than those requested")
         return int(span[3])
     if response.status != 200:
         raise WeightsError(f"{part.url}: the server answered {response.status} {response.reason}, not with a file")
@@ -212,8 +212,8 @@ def _next(url: str, response: http.client.HTTPResponse) -> bytes:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirections, but not from a checked line to one that anyone can change."""
 
-    def redirect_request(self, req: Request, *answer: object) -> Request | None:
-        new = super().redirect_request(req, *answer)  # type: ignore[arg-type]
+    def redirect_request(self, req: Request, *arguments: object) -> Request | None:
+        new = super().redirect_request(req, *arguments)  # type: ignore[arg-type]
         if new is not None and req.type == "https" and new.type != "https":
             raise WeightsError(f"{req.full_url}: sends on to {new.full_url}, which is not encrypted; not followed")
         return new

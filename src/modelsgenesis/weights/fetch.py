@@ -12,7 +12,7 @@ from modelsgenesis.weights.registry import Entry, resolve
 
 @dataclass(frozen=True)
 class Record:
-    """What NAME.json says of the file beside it.
+    """The content of NAME.json, beside a fetched file.
 
     Attributes:
         name: in the registry.
@@ -39,7 +39,7 @@ class Record:
 
 
 def record_of(entry: Entry, folder: Path) -> Record | None:
-    """What is recorded of an entry in a folder; None if nothing is.
+    """Read the record of an entry in a folder; None if there is none.
 
     Raises:
         WeightsError: the record is broken.
@@ -63,7 +63,7 @@ def record_beside(path: Path) -> Record | None:
 
 
 def is_accepted(entry: Entry, folder: Path) -> bool:
-    """Whether the licence needs no question: accepted for this folder before, or of weights in the package."""
+    """Whether the licence needs no confirmation: accepted for this folder before, or of weights in the package."""
     record = record_of(entry, folder)
     return not entry.url or (record is not None and record.licence == entry.licence.name)
 
@@ -102,7 +102,7 @@ def fetch(
 
 
 def _of_file_there(entry: Entry, path: Path, record: Record | None, known: str | None) -> str:
-    """Check a file that nobody needs to download."""
+    """Check a file that is already there."""
     if known is None:
         raise WeightsError(f"{path}: is there, but nothing says where from; remove it or name another folder")
     found = sha256(path)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import read_json, written_aside
-from modelsgenesis.core.naming import find
+from modelsgenesis.core.naming import find_class
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.registry import resolve
 
@@ -35,7 +35,7 @@ def save_network(path: Path, network: Network, notes: dict[str, Any] | None = No
 
     Args:
         path: ends in .safetensors.
-        notes: what else the header should say: recipe, metrics, lineage; anything JSON holds.
+        notes: what else the header should hold: recipe, metrics, lineage; anything JSON holds.
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
@@ -116,7 +116,7 @@ def distinct(network: nn.Module) -> dict[str, Tensor]:
 
 
 def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Copy tensors into a network, one for one.
+    """Copy tensors into a network of the same names and shapes.
 
     Raises:
         WeightsError: names or shapes differ from the network's.
@@ -160,7 +160,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def describe_network(network: nn.Module) -> dict[str, Any]:
-    """Say as data what makes a network: its file in nets/ and its arguments; networks among those likewise."""
+    """Describe a network as data: its file in nets/ and its arguments, of which networks are described alike."""
     arguments = {
         name: describe_network(value) if isinstance(value, nn.Module) else value
         for name, value in arguments_of(network).items()
@@ -188,11 +188,11 @@ def _make(described: dict[str, Any], base: type) -> Any:
         key: _make(value, Backbone) if isinstance(value, dict) and value.keys() == {"name", "arguments"} else value
         for key, value in described["arguments"].items()
     }
-    return find("nets", name, base)(**arguments)
+    return find_class("nets", name, base)(**arguments)
 
 
 def _remedy(folder: Path) -> str:
-    """What to do about a folder without a network."""
+    """Suggest what to do about a folder without a network."""
     if folds := sorted(path.parent.name for path in folder.glob("fold-*/model.safetensors")):
         return f"it holds cross-validated folds, give one of them: {', '.join(folds)}"
     return "is it a run of `genesis pretrain` with a validation, or of `genesis finetune`?"

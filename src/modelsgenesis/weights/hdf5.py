@@ -16,14 +16,14 @@ HOSTILE = "programs that save weights write no such file, and it may be meant to
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
+    """Whether a file begins like HDF5."""
     with open(path, "rb") as file:
         return file.read(8) == MAGIC
 
 
 @dataclass
 class _Budget:
-    """What a file may still hold."""
+    """The bytes that a file may still take."""
 
     num_bytes: int
     members: int = MOST_MEMBERS
@@ -72,7 +72,7 @@ def _group(group: Any, h5py: Any, budget: _Budget, depth: int) -> dict[str, Any]
 
 
 def _tensor(dataset: Any, budget: _Budget) -> Tensor:
-    """One data set, if it lies whole in the file."""
+    """Read one data set, if it lies whole in the file."""
     if dataset.is_virtual or dataset.external:
         raise WeightsError(f"{dataset.name} takes its data from other files; {HOSTILE}")
     if dataset.chunks is not None:

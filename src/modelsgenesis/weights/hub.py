@@ -18,7 +18,7 @@ STAYS = (PROVENANCE, ".*", "*.part")  # names paths of this machine, or is no pa
 def push(
     folder: Path, repo: str, *, public: bool = False, endpoint: str | None = None, token: str | None = None
 ) -> str:
-    """Upload an exported folder, all of it but its provenance.
+    """Upload an exported folder without its provenance.
 
     Args:
         folder: made by `genesis export`.
@@ -49,7 +49,7 @@ def push(
 def pull(
     repo: str, into: Path, *, revision: str | None = None, endpoint: str | None = None, token: str | None = None
 ) -> Path:
-    """Download all files of a repository; stopped, the same call goes on.
+    """Download all files of a repository; after an interruption the same call continues.
 
     Args:
         repo: OWNER/NAME.
@@ -88,7 +88,7 @@ def _library() -> ModuleType:
 
 @contextmanager
 def _explained(repo: str) -> Iterator[None]:
-    """Turn the library's errors into one line of ours."""
+    """Turn errors of huggingface_hub into ours, of one line."""
     from huggingface_hub import errors
 
     try:

@@ -12,10 +12,10 @@ from modelsgenesis.weights.transfer import LoadingMap, Row, network_with
 
 
 def inflated(loaded: LoadedWeights, axes: int) -> LoadedWeights:
-    """Make a loaded network one for images of so many axes of space.
+    """Turn a loaded network into one for images of so many axes of space.
 
     Each kernel is repeated along the new axis and divided by the number of its copies that meet in a voxel, so that a
-    volume that is constant along Z gets the answers of its slices, away from its ends, where zeros are padded.
+    volume that is constant along Z gets the predictions of its slices, away from its ends, where zeros are padded.
 
     Args:
         loaded: of a 2D or 3D network.
@@ -24,7 +24,7 @@ def inflated(loaded: LoadedWeights, axes: int) -> LoadedWeights:
         The same where the axes agree; else a network of 3 axes, and a report of what was repeated. How the images were
         read that it was trained on, and their size, are then forgotten: they are of pictures.
     Raises:
-        WeightsError: a network of volumes is asked to take pictures, or its kind cannot be inflated.
+        WeightsError: a network of volumes would have to take pictures, or its kind cannot be inflated.
     Source: Carreira and Zisserman 2017, Quo Vadis, Action Recognition?, section 2.4.
     """
     network = loaded.network
@@ -57,7 +57,7 @@ def inflated(loaded: LoadedWeights, axes: int) -> LoadedWeights:
 
 
 def _repeated(network: nn.Module, name: str, value: Tensor, tensor: Tensor, row: Row) -> tuple[Tensor, Row]:
-    """A kernel with an axis more, and what the report says of it."""
+    """Repeat a kernel along one more axis; return it with the words for the report."""
     if value.shape != tensor.shape[:-1]:
         raise WeightsError(
             f"{name} is {tuple(value.shape)} in 2D and {tuple(tensor.shape)} in 3D; it cannot be repeated"

@@ -40,9 +40,9 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
         trust: unpickle another program's file that needs more than tensors and plain values, in a process of its own.
             It can do there whatever its author wanted; the names that it asks for are shown first.
     Returns:
-        A backbone after pre-training, which restores, and after learning to segment, which answers with logits
+        A backbone after pre-training, which restores, and after learning to segment, which gives logits
         (B, outputs, *space); a Classifier, with logits or numbers (B, outputs), after classification or regression.
-        Another program's network answers what it answers there.
+        Another program's network gives the outputs that it gives there.
     Raises:
         WeightsError: there is no network there, or the file is broken, hostile or of an unknown format.
         MissingExtraError: the format needs a library that is not installed.
@@ -107,7 +107,7 @@ def _adapted(path: Path, *, trust: bool) -> LoadedWeights:
 
 
 def _kind(path: Path) -> Kind:
-    """What a file is, by its first bytes.
+    """The kind of a file, by its first bytes.
 
     Raises:
         WeightsError: nothing that is known here.
@@ -136,7 +136,7 @@ def _read(path: Path, kind: Kind, *, trust: bool) -> Mapping[str, Any]:
 
 
 def _glimpse(content: Mapping[str, Any]) -> str:
-    """A few words on what a file holds."""
+    """Describe in a few words what a file holds."""
     names = [str(name) for name in content]
     inner = next((value for value in content.values() if isinstance(value, Mapping) and value), None)
     within = f" (the first with {', '.join(map(str, list(inner)[:SHOWN]))}, ...)" if inner else ""

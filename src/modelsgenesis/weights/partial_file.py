@@ -8,7 +8,7 @@ from modelsgenesis.core.files import read_json, write_json
 
 
 class PartialFile:
-    """What there is of a file that is being downloaded.
+    """The part of a file that has been downloaded so far.
 
     Args:
         into: the file it becomes.
@@ -22,7 +22,7 @@ class PartialFile:
 
     @property
     def length(self) -> int:
-        """Bytes there."""
+        """The number of bytes there are."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
@@ -35,24 +35,24 @@ class PartialFile:
             return ""
 
     def begin(self, validator: str) -> None:
-        """Start with no bytes of a version."""
+        """Start anew with the server's present version of the file."""
         self.discard()
         write_json(self._notes, {"url": self.url, "validator": validator})
 
     def discard(self) -> None:
-        """Throw all away."""
+        """Delete what there is."""
         self.path.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Become the file."""
+        """Rename the part to the file."""
         with open(self.path, "rb") as file:
             os.fsync(file.fileno())
         os.replace(self.path, self.into)
         self._notes.unlink(missing_ok=True)
 
     def kept(self) -> str:
-        """Say in words what is there for the next time."""
+        """Describe in words what is kept for the next try."""
         if self.length and self.validator:
             return f"{self.length} bytes are kept in {self.path}, and the same command goes on from there"
         return "the same command starts anew"

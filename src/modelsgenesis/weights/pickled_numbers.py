@@ -35,7 +35,7 @@ class PlainDtype:
 
 
 def plain_scalar(dtype: Any, data: Any = None) -> int | float | bool:
-    """One number from its bytes."""
+    """Make one number of its bytes."""
     if not isinstance(dtype, PlainDtype) or not isinstance(data, bytes):
         raise WeightsError("it holds a NumPy value that is no plain number")
     number: int | float | bool = struct.unpack(dtype.order + KINDS[dtype.kind], data)[0]

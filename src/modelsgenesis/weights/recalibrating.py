@@ -16,7 +16,7 @@ NORMS = ("batch", "batch_stats")
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two sets of answers are apart, over all their values.
+    """How far two sets of predictions are apart, over all their values.
 
     Attributes:
         largest: absolute difference.
@@ -28,20 +28,20 @@ class Difference:
 
     @classmethod
     def between(cls, one: Tensor, other: Tensor) -> "Difference":
-        """Measure it."""
+        """Measure the difference between two sets of predictions."""
         apart = (one - other).abs()
         return cls(float(apart.max()), float(apart.mean()))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a recalibration changed, on a batch of cubes that it was not made from.
+    """The effect of a recalibration, on a batch of cubes that it was not made from.
 
     Attributes:
         before: of the network as it was: each cube alone, and all in one batch.
         after: the same of the recalibrated one.
         moved: between the two networks, all cubes in one batch.
-        spread: standard deviation of the answers of the network as it was, to hold the others against.
+        spread: standard deviation of the predictions of the network as it was, to hold the others against.
     """
 
     before: Difference
@@ -62,12 +62,12 @@ def recalibrate(network: Backbone, batches: Iterable[Tensor]) -> Backbone:
     Returns:
         A network of the same weights with the norm batch, in evaluation mode, on the same device.
     Raises:
-        WeightsError: the network's norm has no statistics, there are no batches, or an answer is no number.
+        WeightsError: the network's norm has no statistics, there are no batches, or a prediction is no number.
     """
     norm = getattr(network, "norm", None)
     if norm not in NORMS:
-        said = f"its norm is {norm}" if norm else f"{type(network).__name__} has a norm of its own kind"
-        raise WeightsError(f"{said}, which keeps no statistics of batches: there is nothing to recalibrate")
+        norm_in_words = f"its norm is {norm}" if norm else f"{type(network).__name__} has a norm of its own kind"
+        raise WeightsError(f"{norm_in_words}, which keeps no statistics of batches: there is nothing to recalibrate")
     new = type(network)(**{**arguments_of(network), "norm": "batch"})
     fill(new, distinct(network))
     new = new.to(next(network.parameters()).device)
@@ -90,19 +90,19 @@ def _check(layer: BatchNorm) -> None:
     if not layer.num_batches_tracked:
         raise WeightsError("no batch was given to recalibrate from")
     if not all(bool(torch.isfinite(statistic).all()) for statistic in layer.buffers()):
-        raise WeightsError("the network answers no numbers on these cubes; are they scaled to [0, 1]?")
+        raise WeightsError("the network predicts no numbers on these cubes; are they scaled to [0, 1]?")
 
 
 @torch.no_grad()
-def compare(before: Backbone, after: Backbone, cubes: Tensor) -> Comparison:
-    """Measure what a recalibration changed.
+def compare_networks(before: Backbone, after: Backbone, cubes: Tensor) -> Comparison:
+    """Measure how far recalibration changes the predictions, alone and in a batch.
 
     Args:
         before: the network as it was.
         after: recalibrated.
         cubes: (B, C, *space), B at least 2, others than it was made from.
     """
-    together, recalibrated = _answers(before, cubes), _answers(after, cubes)
+    together, recalibrated = _predictions(before, cubes), _predictions(after, cubes)
     return Comparison(
         before=Difference.between(_one_by_one(before, cubes), together),
         after=Difference.between(_one_by_one(after, cubes), recalibrated),
@@ -112,9 +112,9 @@ def compare(before: Backbone, after: Backbone, cubes: Tensor) -> Comparison:
 
 
 def _one_by_one(network: Backbone, cubes: Tensor) -> Tensor:
-    return torch.cat([_answers(network, cube) for cube in cubes[:, None]])
+    return torch.cat([_predictions(network, cube) for cube in cubes[:, None]])
 
 
-def _answers(network: Backbone, cubes: Tensor) -> Tensor:
-    answers: Tensor = network(cubes)
-    return answers.float().cpu()
+def _predictions(network: Backbone, cubes: Tensor) -> Tensor:
+    predictions: Tensor = network(cubes)
+    return predictions.float().cpu()

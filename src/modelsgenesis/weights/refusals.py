@@ -9,7 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from modelsgenesis.core.errors import WeightsError
 
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be others in a while
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that may be others in a while
 BY_HAND = "open the address in a browser, download the file there, and give its path in place of its name"
 PAGES = ("text/html", "application/xhtml+xml", "application/json")
 POINTER = b"version https://git-lfs"
@@ -21,7 +21,7 @@ class BrokenOffError(Exception):
 
     Args:
         message: what happened.
-        wait_s: that the server asked for before the next try.
+        wait_s: that the server requests before the next try.
     """
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
@@ -29,28 +29,28 @@ class BrokenOffError(Exception):
         self.wait_s = wait_s
 
 
-def of_answer(url: str, error: HTTPError) -> BrokenOffError | WeightsError:
-    """What an answer that is no file means."""
-    said = f"{error.code} {error.reason}"
+def of_response(url: str, error: HTTPError) -> BrokenOffError | WeightsError:
+    """The error for a response that is not a file."""
+    status = f"{error.code} {error.reason}"
     if error.code in PASSING:
         wait = error.headers.get("Retry-After", "")
-        return BrokenOffError(f"the server answers {said}", float(wait) if wait.isdecimal() else 0.0)
+        return BrokenOffError(f"the server answers {status}", float(wait) if wait.isdecimal() else 0.0)
     if error.code in (401, 403):
-        return WeightsError(f"{url}: the server wants to know who asks ({said}); {BY_HAND}")
+        return WeightsError(f"{url}: the server wants to know who asks ({status}); {BY_HAND}")
     if error.code in (404, 410):
-        return WeightsError(f"{url}: the file is no longer there ({said}); look for it on its publisher's page")
+        return WeightsError(f"{url}: the file is no longer there ({status}); look for it on its publisher's page")
     if error.code == 407:
         return WeightsError(
-            f"{url}: the proxy {_proxy(url)} wants a name and password ({said}); put them in its address"
+            f"{url}: the proxy {_proxy(url)} wants a name and password ({status}); put them in its address"
         )
-    return WeightsError(f"{url}: the server refuses ({said}); {BY_HAND}")
+    return WeightsError(f"{url}: the server refuses ({status}); {BY_HAND}")
 
 
 def of_line(url: str, error: Exception, *, begun: bool) -> BrokenOffError | WeightsError:
-    """What a failed connection means.
+    """The error for a failed connection.
 
     Args:
-        url: that was asked for.
+        url: that was requested.
         error: of the connection.
         begun: bytes have come already, so what is wrong now may pass.
     """
@@ -66,7 +66,7 @@ def of_line(url: str, error: Exception, *, begun: bool) -> BrokenOffError | Weig
 
 
 def _lasting(url: str, cause: Exception) -> str:
-    """What will be no better in a minute; empty if it may."""
+    """Explain an error that another try would not mend; "" where it may."""
     host, proxy = urlsplit(url).hostname, _proxy(url)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
@@ -100,7 +100,7 @@ def _proxy(url: str) -> str:
 
 
 def of_page(url: str, content_type: str, beginning: bytes) -> None:
-    """Refuse a page in place of weights.
+    """Refuse a web page in place of weights.
 
     Args:
         url: it comes from.

@@ -12,7 +12,7 @@ BOX = Path(__file__).parent / "box"  # of weights that the package itself carrie
 
 @dataclass(frozen=True)
 class Licence:
-    """What one may do with weights.
+    """The licence of weights: what one may do with them.
 
     Attributes:
         name: of the licence.
@@ -27,7 +27,7 @@ class Licence:
 
 @dataclass(frozen=True)
 class Entry:
-    """One weights file.
+    """An entry of the registry: one weights file.
 
     Attributes:
         name: what it is called here, and, with the suffix of `url`, on disk.
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def file(self) -> str:
-        """Its name on disk."""
+        """The file's name on disk."""
         return self.name + (PurePosixPath(urlsplit(self.url).path).suffix or ".safetensors")
 
 
@@ -243,8 +243,8 @@ ENTRIES = (
 )
 
 
-def find(name: str) -> Entry:
-    """Look an entry up.
+def find_entry(name: str) -> Entry:
+    """Find an entry by its name.
 
     Raises:
         WeightsError: there is none of that name; the message offers the nearest.
@@ -257,18 +257,18 @@ def find(name: str) -> Entry:
     raise WeightsError(f"no {name!r} in the registry; there are: {', '.join(near)}; genesis weights list shows all")
 
 
-def resolve(said: str | Path) -> Path:
+def resolve(name_or_path: str | Path) -> Path:
     """Turn what a user called a network into a path: a path that exists wins, then a network of the package.
 
     Args:
-        said: a path, or the name of an entry.
+        name_or_path: a path, or the name of an entry.
     Returns:
         The path; one that is neither is given back as it is, for its reader to refuse.
     Raises:
         WeightsError: it is the name of weights that must be fetched first, or that this installation lacks.
     """
-    path = Path(said)
-    entry = next((entry for entry in ENTRIES if entry.name == str(said)), None)
+    path = Path(name_or_path)
+    entry = next((entry for entry in ENTRIES if entry.name == str(name_or_path)), None)
     if entry is None or path.exists():
         return path
     if entry.url:

@@ -23,7 +23,7 @@ SHOWN = 6  # exceptions in a table, mismatches in an error
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one tensor of the new network.
+    """The origin of one tensor of the new network.
 
     Attributes:
         tensor: its name in the new network.
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class LoadingMap:
-    """What a new network has of a pre-trained one.
+    """The origins of all tensors of a new network.
 
     Attributes:
         rows: one a tensor of the new network, in its order.
@@ -56,7 +56,7 @@ class LoadingMap:
 
     @property
     def shares(self) -> dict[Part, float]:
-        """Of each part's parameters, those taken or adapted, from 0 to 1; 1 for a part without parameters."""
+        """The share of each part's parameters that are taken or adapted; 1 for a part without parameters."""
         shares: dict[Part, float] = {}
         for part in get_args(Part):
             counts = {how: self._count(part, how) for how in get_args(How)}
@@ -95,7 +95,7 @@ class LoadingMap:
 
 
 def whole(network: Backbone, trained: Collection[Part] | None = None) -> LoadingMap:
-    """The map of a network that is taken as it is.
+    """The map of a network that is taken without changes.
 
     Args:
         network: as it came.
@@ -113,12 +113,12 @@ def whole(network: Backbone, trained: Collection[Part] | None = None) -> Loading
 
 
 def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) -> Backbone:
-    """Make a network of the same kind and size for another task: it answers with logits, at every scale if it can.
+    """Make a network of the same kind and size for another task: it gives logits, at every scale if it can.
 
     Args:
         pretrained: whose class and arguments are taken, not its weights.
         in_channels: of the task's images.
-        out_channels: of the task's answer.
+        out_channels: of the task's prediction.
     Returns:
         Fresh weights, drawn from torch's global generator: seed it first.
     """
@@ -136,20 +136,20 @@ def network_with(network: Backbone, **changed: Any) -> Backbone:
         WeightsError: its kind takes no such argument, or not together with its others.
     """
     kind, arguments = type(network), arguments_of(network)
-    said = ", ".join(f"{name} {value}" for name, value in changed.items())
+    changes = ", ".join(f"{name} {value}" for name, value in changed.items())
     if strange := changed.keys() - arguments.keys():
         raise WeightsError(f"{kind.__name__} takes no {', '.join(sorted(strange))}; use another kind of network")
     try:
         return kind(**{**arguments, **changed})
     except (ValueError, TypeError) as error:
-        raise WeightsError(f"no {kind.__name__} of its arguments with {said} ({error})") from error
+        raise WeightsError(f"no {kind.__name__} of its arguments with {changes} ({error})") from error
 
 
 def transfer(
     pretrained: Backbone,
     network: Network,
     *,
-    widen: ChannelAdaptation = "mean",
+    adapt_channels: ChannelAdaptation = "mean",
     least: float = LEAST,
     loading: LoadingMap | None = None,
 ) -> LoadingMap:
@@ -160,19 +160,19 @@ def transfer(
     Args:
         pretrained: where from; it is not changed.
         network: where to, in place, such as `network_for` makes.
-        widen: what the first convolution does when the task's images have other channels. "mean" repeats the sum over
-            its channels and divides by their new number, so that equal channels give the old features; "first" keeps
-            the channels there were and starts further ones at zero; "random" leaves it.
+        adapt_channels: what the first convolution does when the task's images have other channels. "mean" repeats the
+            sum over its channels and divides by their new number, so that equal channels give the old features;
+            "first" keeps the channels there were and starts further ones at zero; "random" leaves it.
         least: share of the encoder's parameters that must be taken or adapted, from 0 to 1.
         loading: how the pre-trained network came from its file: what is at random there is not taken.
     Returns:
         What became of each tensor.
     Raises:
         WeightsError: too little of the encoder fits; the network is then as it was.
-        ValueError: an unknown way to widen.
+        ValueError: an unknown way to adapt input channels.
     """
-    if widen not in get_args(ChannelAdaptation):
-        raise ValueError(f"widen must be {', '.join(get_args(ChannelAdaptation))}, got {widen!r}")
+    if adapt_channels not in get_args(ChannelAdaptation):
+        raise ValueError(f"adapt_channels must be {', '.join(get_args(ChannelAdaptation))}, got {adapt_channels!r}")
     prefix = "backbone." if isinstance(network, Classifier) else ""
     given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
     absent = {prefix + row.tensor: row.why for row in (loading.rows if loading else ()) if row.how == "random"}
@@ -185,7 +185,11 @@ def transfer(
         reason = "heads start at random" if part == "head" else absent.get(name)
         if reason is None and module in left:
             reason = "its weights are random"
-        fit = _fit(tensor, given.get(name), widen if tensor is first else None) if reason is None else _random(reason)
+        fit = (
+            _fit(tensor, given.get(name), adapt_channels if tensor is first else None)
+            if reason is None
+            else _random(reason)
+        )
         how, why, value = fit
         learned = isinstance(tensor, nn.Parameter)
         if value is not None:
@@ -204,19 +208,19 @@ def transfer(
 Fit = tuple[How, str, Tensor | None]
 
 
-def _fit(tensor: Tensor, value: Tensor | None, widen: ChannelAdaptation | None) -> Fit:
-    """How a pre-trained tensor fits a new one; `widen` is for the first convolution alone."""
+def _fit(tensor: Tensor, value: Tensor | None, adapt_channels: ChannelAdaptation | None) -> Fit:
+    """Fit a pre-trained tensor to a new one; `adapt_channels` is for the first convolution alone."""
     if value is None:
         return _random("not in the pre-trained network")
     if value.shape == tensor.shape:
         return "taken", "", value
     old, new = tuple(value.shape), tuple(tensor.shape)
-    if widen is None or old[:1] + old[2:] != new[:1] + new[2:]:
+    if adapt_channels is None or old[:1] + old[2:] != new[:1] + new[2:]:
         return _random(f"{new} here, {old} in the pre-trained network")
     what = f"from {old[1]} to {new[1]} input channels"
-    if widen == "random":
+    if adapt_channels == "random":
         return _random(what)
-    if widen == "mean":
+    if adapt_channels == "mean":
         return "adapted", f"{what}, each their sum / {new[1]}", value.sum(1, keepdim=True) / new[1]
     kept = min(old[1], new[1])
     padded = value.new_zeros(new)
@@ -229,7 +233,7 @@ def _random(why: str) -> Fit:
 
 
 def _places(network: Network) -> dict[int, Part]:
-    """The part of each tensor, by the tensor's id."""
+    """The part of the network that each tensor is in, by the tensor's id."""
     backbone = network.backbone if isinstance(network, Classifier) else network
     return {
         id(tensor): part
@@ -239,7 +243,7 @@ def _places(network: Network) -> dict[int, Part]:
 
 
 def _first_convolution(network: Network) -> Tensor:
-    """The weights that touch the image."""
+    """The weights of the first convolution."""
     return next(weights for weights in network.parts()[0][1].parameters() if weights.dim() > 2)
 
 
@@ -252,5 +256,5 @@ def _check(loaded: LoadingMap, least: float) -> None:
     raise WeightsError(
         f"only {share:.1%} of the encoder's parameters fit the pre-trained network, at least {least:.0%} must; "
         f"{len(missed)} tensors do not: {first}{'; ...' if len(missed) > 3 else ''}. Use the pre-trained network's own "
-        f"backbone and width, or ask for less with least={math.floor(share * 100) / 100}"
+        f"backbone and width, or require less with least={math.floor(share * 100) / 100}"
     )

@@ -16,7 +16,7 @@ PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 class _Inert:
-    """Stands for whatever a pickle makes; takes everything and does nothing."""
+    """Stands for whatever a pickle makes; it accepts every call and does nothing."""
 
     full = ""  # the name that was asked for
 
@@ -33,10 +33,10 @@ class _Inert:
         """Whatever the item."""
 
     def append(self, _: Any) -> None:
-        """Whatever the item."""
+        """Accept any item."""
 
     def extend(self, _: Any) -> None:
-        """Whatever the items."""
+        """Accept any items."""
 
 
 class Watcher(pickle._Unpickler):
@@ -56,12 +56,12 @@ class Watcher(pickle._Unpickler):
 
     @property
     def needs(self) -> set[str]:
-        """What reading it takes: the names, and another protocol than the one that weights_only=True reads."""
+        """The names that reading it needs, and a protocol other than the one that weights_only=True reads."""
         protocol: int = getattr(self, "proto", 0)
         return self.made.keys() | (set() if protocol == PROTOCOL else {f"a pickle of protocol {protocol}"})
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """Never the thing itself."""
+        """Return a class that does nothing, never the named one."""
         full = _name_of_today(module_name, global_name)
         if full not in self.made:
             if len(self.made) == MOST_NAMES:
@@ -118,7 +118,7 @@ Watcher.dispatch = {
 
 
 def watch(data: bytes) -> Watcher:
-    """Watch one pickle.
+    """Watch the unpickling of one pickle.
 
     Raises:
         WeightsError: it is broken, absurdly long, or none that a checkpoint needs.
@@ -136,7 +136,7 @@ def watch(data: bytes) -> Watcher:
 
 
 def length(file: BinaryIO) -> int:
-    """How many bytes the pickle at the file's place takes; the file is left behind it.
+    """The number of bytes of the pickle at the file's place; the file is left behind it.
 
     Raises:
         WeightsError: no pickle ends there.

@@ -8,7 +8,7 @@ from benchmarks.intervals import compared, simulated, table_of, with_patients
 from scipy import stats
 from tests.benchmarking.statistics.test_few_seeds import binomial
 
-from modelsgenesis.benchmarking.statistics.comparison import TESTS, compare, gain_from_labels
+from modelsgenesis.benchmarking.statistics.comparison import TESTS, compare_arms, gain_from_labels
 from modelsgenesis.benchmarking.statistics.runs import Run, tabulate
 from modelsgenesis.core.errors import DataError
 
@@ -23,7 +23,7 @@ def runs(arm: str, values: np.ndarray, cases: int = 12) -> list[Run]:
 
 def test_numbers_are_those_of_scipy_and_numpy() -> None:
     """Means, spreads, interval, tests and effects of five pairs."""
-    (one,) = compare(tabulate([*runs("scratch", SCRATCH), *runs("a", ARM)])[0])
+    (one,) = compare_arms(tabulate([*runs("scratch", SCRATCH), *runs("a", ARM)])[0])
     differences = ARM - SCRATCH
     assert (one.task, one.metric, one.arm, one.reference, one.cases) == ("t", "dice", "a", "scratch", 12)
     assert (one.n, one.missing, one.over_patients) == (5, (), None)
@@ -57,7 +57,7 @@ def test_gain_from_labels_is_the_last_budget_less_the_first() -> None:
 def test_swapping_arm_and_reference_changes_signs_only() -> None:
     """The difference and effects turn round; tests stay."""
     (table,) = tabulate([*runs("scratch", SCRATCH), *runs("a", ARM)])
-    (one,), (other,) = compare(table), compare(table, "a")
+    (one,), (other,) = compare_arms(table), compare_arms(table, "a")
     assert other.difference.value == -one.difference.value
     assert other.difference.low95 == pytest.approx(-one.difference.high95)
     assert (other.d, other.g_z) == pytest.approx((-one.d, -one.g_z))
@@ -67,8 +67,8 @@ def test_swapping_arm_and_reference_changes_signs_only() -> None:
 def test_seeds_without_a_pair_are_counted_and_in_no_number() -> None:
     """One seed lacks the arm and one the reference: three pairs are left, as if the others had not been run."""
     holed = [*runs("scratch", SCRATCH)[1:], *runs("a", ARM)[:-1]]
-    (one,) = compare(tabulate(holed)[0])
-    (whole,) = compare(tabulate([*runs("scratch", SCRATCH[1:4]), *runs("a", ARM[1:4])])[0])
+    (one,) = compare_arms(tabulate(holed)[0])
+    (whole,) = compare_arms(tabulate([*runs("scratch", SCRATCH[1:4]), *runs("a", ARM[1:4])])[0])
     assert (one.n, one.missing) == (3, (0, 4))
     assert (one.mean, one.sd, one.reference_mean) == (whole.mean, whole.sd, whole.reference_mean)
     assert (one.difference, one.paired_t, one.g) == (whole.difference, whole.paired_t, whole.g)
@@ -77,7 +77,7 @@ def test_seeds_without_a_pair_are_counted_and_in_no_number() -> None:
 def test_no_pair_at_all_is_still_a_line() -> None:
     """All numbers undefined, all seeds missing; a budget the arm was never run with has no line."""
     table = tabulate([*runs("scratch", SCRATCH), *runs("scratch", SCRATCH, 50), *runs("a", ARM[:2], 3)])[0]
-    (one,) = compare(table)
+    (one,) = compare_arms(table)
     assert (one.cases, one.n, one.missing) == (3, 0, (0, 1, 2, 3, 4))
     assert all(math.isnan(number) for number in (one.mean, one.difference.value, one.sign_flip.p, one.d, one.g_z))
 
@@ -85,7 +85,7 @@ def test_no_pair_at_all_is_still_a_line() -> None:
 def test_all_arms_and_budgets_are_one_family() -> None:
     """The smallest p of four comparisons is taken four times."""
     table = simulated(np.random.default_rng(0), 5, 2, 0.4)
-    found = compare(table)
+    found = compare_arms(table)
     assert len(found) == 12
     for test in TESTS:
         values = [getattr(one, test) for one in found]
@@ -97,12 +97,12 @@ def test_all_arms_and_budgets_are_one_family() -> None:
 def test_an_unknown_reference_is_refused_with_the_known() -> None:
     """The line names the arms there are."""
     with pytest.raises(DataError, match="one of: scratch, a"):
-        compare(tabulate([*runs("scratch", SCRATCH), *runs("a", ARM)])[0], "scrtach")
+        compare_arms(tabulate([*runs("scratch", SCRATCH), *runs("a", ARM)])[0], "scrtach")
 
 
 def test_over_patients_is_wider_and_of_the_same_difference() -> None:
     """Where patients differ, other patients are one more source of chance."""
-    for one in compare(with_patients(np.random.default_rng(0), 5, 30, 0.4)):
+    for one in compare_arms(with_patients(np.random.default_rng(0), 5, 30, 0.4)):
         assert one.over_patients is not None
         assert one.patients == 30
         assert one.over_patients.value == pytest.approx(one.difference.value)
@@ -111,7 +111,7 @@ def test_over_patients_is_wider_and_of_the_same_difference() -> None:
 def test_no_effect_is_seldom_called_one() -> None:
     """Of seeds alike, each test errs at no more than its rate of 0.05; the paired t-test at just that."""
     table = table_of(np.random.default_rng(0).standard_normal((2, 600, 6)), tuple(range(1, 601)))
-    found = compare(table, resamples=10)
+    found = compare_arms(table, resamples=10)
     rates = {test: np.mean([getattr(one, test).p < 0.05 for one in found]) for test in TESTS}
     low, high = binomial(600, 0.05)
     assert low <= rates["paired_t"] <= high

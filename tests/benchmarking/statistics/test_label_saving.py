@@ -1,4 +1,4 @@
-"""A saving is found where there is one, bounded where it cannot be told, and claimed only where it is shown."""
+"""A saving is found where there is one, bounded where it cannot be known, and claimed only where it is shown."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy import stats
 from tests.benchmarking.statistics.test_few_seeds import binomial
 
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
-from modelsgenesis.benchmarking.statistics.comparison import compare
+from modelsgenesis.benchmarking.statistics.comparison import compare_arms
 from modelsgenesis.benchmarking.statistics.few_seeds import draw_seeds
 from modelsgenesis.benchmarking.statistics.label_saving import label_savings
 from modelsgenesis.benchmarking.statistics.runs import Table
@@ -103,7 +103,7 @@ def test_shown_agrees_with_the_interval_of_the_difference(num_patients: int) -> 
         if (np.diff(means) <= 0).any():
             continue
         shown = {one.cases: one.shown for one in label_savings(table)}
-        for one in compare(table)[1:]:
+        for one in compare_arms(table)[1:]:
             found = one.over_patients or one.difference
             if abs(found.low95) > 0.1 * (found.value - found.low95):
                 assert shown[one.cases] == (found.low95 > 0)
@@ -145,9 +145,9 @@ def test_nothing_is_claimed_of_seeds_that_score_alike(patients: int) -> None:
         gains = 0.01 * np.random.default_rng(0).standard_normal((2, 1, 1, patients))
         scores = values[..., None] + gains - gains.mean(-1, keepdims=True) if patients else None
         table = table_of(values, (3, 6, 12), scores)
-        assert all(math.isnan(one.paired_t.p) for one in compare(table))
-        assert not any((one.over_patients or one.difference).excludes_zero for one in compare(table))
-        assert not any(one.percentile.excludes_zero for one in compare(table))
+        assert all(math.isnan(one.paired_t.p) for one in compare_arms(table))
+        assert not any((one.over_patients or one.difference).excludes_zero for one in compare_arms(table))
+        assert not any(one.percentile.excludes_zero for one in compare_arms(table))
         assert [one.claim for one in label_savings(table)] == ["not shown"] * 3
         assert [one.saving.value for one in label_savings(table)][1:] == pytest.approx([0.5, 1 - math.sqrt(18) / 12])
 

@@ -149,7 +149,7 @@ def test_numbers_that_are_none_are_a_damaged_header(tmp_path: Path, tag: str) ->
 
 
 def test_ct_without_rescaling_is_noted(tmp_path: Path) -> None:
-    """Its stored values may be no HU; nobody can tell, so a note says it."""
+    """Its stored values may be no HU; nobody can know, so a note says it."""
     write_series(tmp_path, VALUES + 1024, RescaleSlope=None, RescaleIntercept=None)
     volume, _ = only(tmp_path)
     assert volume.notes == ("a CT without rescale slope and intercept: its values are taken for HU as they are",)
@@ -167,7 +167,7 @@ def test_duplicate_slices_are_left_out_with_a_note(tmp_path: Path) -> None:
 
 
 def test_two_volumes_under_one_series_are_refused(tmp_path: Path) -> None:
-    """Phases or echoes at the same places cannot be told apart safely."""
+    """Phases or echoes at the same places cannot be distinguished safely."""
     write_series(tmp_path / "a", VALUES)
     write_series(tmp_path / "b", make_ct(1, SIZE))
     assert "2 volumes under one DICOM series" in only_problem(tmp_path).problem

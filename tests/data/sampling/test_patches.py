@@ -173,7 +173,7 @@ def test_foreground_patches_hold_a_label_each_as_often(
     assert abs(spleens - 200) < 5 * np.sqrt(100)
 
 
-def test_shelf_travels_to_another_process(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
+def test_case_cache_travels_to_another_process(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:
     """Pickled after reading, it reads the same."""
     case_cache, case, _, _ = cached
     before = case_cache.image(case, (0, 0, 0), SHAPE)

@@ -1,4 +1,4 @@
-"""Numbers as the store keeps them, and what values tell of a scan."""
+"""Numbers as the store keeps them, and what follows from the values of a scan."""
 
 from pathlib import Path
 

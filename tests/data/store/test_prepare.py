@@ -37,7 +37,7 @@ def scans(tmp_path: Path) -> Path:
 
 
 def contents(store: Path) -> dict[str, bytes]:
-    """Every file of a store but the certificate, which holds a date."""
+    """Every file of a store but the provenance, which holds a date."""
     files = (path for path in sorted(store.rglob("*")) if path.is_file() and path.name != "made.json")
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
 
@@ -70,7 +70,7 @@ def test_any_number_of_workers_gives_the_same_bytes(scans: Path, tmp_path: Path)
 
 
 def test_second_run_does_nothing(scans: Path, tmp_path: Path) -> None:
-    """What is done is skipped: no file of a scan is written again, and the certificate stays."""
+    """What is done is skipped: no file of a scan is written again, and the provenance stays."""
     store = quietly(scans, tmp_path / "store")
     before = {path: path.stat().st_mtime_ns for path in (*(store / "scans").iterdir(), store / "made.json")}
     quietly(scans, store)
@@ -166,7 +166,7 @@ def test_killed_before_it_was_begun_is_begun_again(scans: Path, tmp_path: Path, 
     assert contents(store) == contents(quietly(scans, tmp_path / "whole"))
 
 
-def test_certificate_always_belongs_to_the_manifest(scans: Path, tmp_path: Path) -> None:
+def test_provenance_always_belongs_to_the_manifest(scans: Path, tmp_path: Path) -> None:
     """Killed between the two, copied from elsewhere or broken, it is written anew; a right one stays."""
     store = quietly(scans, tmp_path / "store")
     stale = (store / "made.json").read_text()

@@ -1,4 +1,4 @@
-"""MedicalNet's encoder, computed anew from its facts, answers as ours does after loading its file."""
+"""MedicalNet's encoder, computed anew from its facts, predicts as ours does after loading its file."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def draw(blocks: tuple[int, ...], bottleneck: bool, shortcut: str) -> State:
     return state
 
 
-def answer(state: State, x: Tensor, blocks: tuple[int, ...], bottleneck: bool) -> Tensor:
+def prediction(state: State, x: Tensor, blocks: tuple[int, ...], bottleneck: bool) -> Tensor:
     """The deepest features: layer 2 halves the size, layers 3 and 4 dilate by 2 and 4 instead."""
 
     def norm(name: str, x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ def test_deepest_features_are_the_originals(depth: int, prefix: str, tmp_path: P
     torch.save({"state_dict": named, "epoch": 3} if prefix else named, tmp_path / "resnet.pth")
     opened = load_weights(tmp_path / "resnet.pth")
     x = torch.rand(2, 1, 32, 48, 16)
-    theirs = answer(state, x, blocks, bottleneck)
+    theirs = prediction(state, x, blocks, bottleneck)
     torch.testing.assert_close(opened.network.encode(x)[-1], theirs, atol=1e-4, rtol=0)
     assert float(theirs.std()) > 0.1
     assert opened.format == "MedicalNet"
@@ -126,7 +126,7 @@ def test_a_task_starts_from_it(tmp_path: Path) -> None:
     assert network(torch.rand(1, 2, 16, 16, 16)).shape == (1, 3, 16, 16, 16)
 
 
-def test_missing_layer_is_told(tmp_path: Path) -> None:
+def test_missing_layer_is_reported(tmp_path: Path) -> None:
     """Three of four layers are no MedicalNet."""
     state = {name: tensor for name, tensor in draw(*DEPTHS[10]).items() if not name.startswith("layer3")}
     torch.save(state, tmp_path / "resnet.pth")
@@ -145,7 +145,7 @@ def test_missing_layer_is_told(tmp_path: Path) -> None:
     ids=["dense layer", "biased shortcut", "colour", "flat"],
 )
 def test_networks_of_the_same_names_are_not_taken_for_it(other: State, tmp_path: Path) -> None:
-    """Networks of videos and MONAI's own shrink where MedicalNet dilates: the same weights would answer wrongly."""
+    """Networks of videos and MONAI's own shrink where MedicalNet dilates: the same weights would predict wrongly."""
     torch.save({**draw(*DEPTHS[10]), **other}, tmp_path / "resnet.pth")
     with pytest.raises(WeightsError, match="no layout known here"):
         load_weights(tmp_path / "resnet.pth")

@@ -1,4 +1,4 @@
-"""nnU-Net's checkpoints, of both versions: loaded networks answer as the originals do."""
+"""nnU-Net's checkpoints, of both versions: loaded networks predict as the originals do."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -126,25 +126,25 @@ def opened(path: Path, content: dict[str, Any]) -> LoadedWeights:
     return load_weights(path / "file")
 
 
-def check_answers(network: Any, reference: Callable[[Tensor], Tensor], units: tuple[float, float] = (1, 0)) -> None:
-    """Our answer to an image is the original's to the same image in its axes and units."""
+def check_predictions(network: Any, reference: Callable[[Tensor], Tensor], units: tuple[float, float] = (1, 0)) -> None:
+    """Our prediction for an image is the original's to the same image in its axes and units."""
     sides = (2 * step for step in network.stride)
     image = torch.rand(2, network.in_channels, *sides, generator=torch.Generator().manual_seed(4))
     inwards = (0, 1, *(2 + axis for axis in network.axis_order))
     with torch.no_grad():
         expected = reference(image.permute(inwards) * units[0] + units[1])
-        answer = network(image).permute(inwards)
+        prediction = network(image).permute(inwards)
     assert expected.std() > 0.01
-    torch.testing.assert_close(answer, expected, atol=TOLERANCE, rtol=TOLERANCE)
+    torch.testing.assert_close(prediction, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nnunet_v2_checkpoint_answers_as_it_did(kind: str, tmp_path: Path) -> None:
+def test_nnunet_v2_checkpoint_predicts_as_it_did(kind: str, tmp_path: Path) -> None:
     """With its plans inside: axes, window, spacing and patch are known."""
     reference = original(kind)
     found = opened(tmp_path, nnunet_checkpoint(kind, reference))
     units = (218 / 39.39, (-17 - 99.4) / 39.39)
-    check_answers(found.network, reference, units)
+    check_predictions(found.network, reference, units)
     assert found.reading == Reading(Window(-17.0, 201.0), (0.5, 2.5, 0.75))
     assert found.size == (32, 16, 24)
     assert isinstance(found.network, PlannedUNet)
@@ -161,7 +161,7 @@ def test_z_scored_checkpoint_is_read_by_z_scores(tmp_path: Path) -> None:
     assert found.reading is not None
     assert isinstance(found.reading.intensity, ZScore)
     low, high = found.reading.intensity.low, found.reading.intensity.high
-    check_answers(found.network, reference, (high - low, low))
+    check_predictions(found.network, reference, (high - low, low))
 
 
 def test_unknown_normalisation_is_left_to_the_user(tmp_path: Path) -> None:
@@ -169,18 +169,18 @@ def test_unknown_normalisation_is_left_to_the_user(tmp_path: Path) -> None:
     reference = original("PlainConvUNet")
     found = opened(tmp_path, nnunet_checkpoint("PlainConvUNet", reference, "RGBTo01Normalization"))
     assert found.reading is None
-    check_answers(found.network, reference)
+    check_predictions(found.network, reference)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nnssl_checkpoint_answers_as_it_did(kind: str, tmp_path: Path) -> None:
+def test_nnssl_checkpoint_predicts_as_it_did(kind: str, tmp_path: Path) -> None:
     """By its adaptation plan."""
     reference = original(kind, classes=1)
     found = opened(tmp_path, nnssl_checkpoint(kind, reference))
     assert found.reading is not None
     assert found.reading.spacing_mm == (1.0, 1.0, 1.0)
     low, high = found.reading.intensity.low, found.reading.intensity.high  # type: ignore[union-attr]
-    check_answers(found.network, reference, (high - low, low))
+    check_predictions(found.network, reference, (high - low, low))
 
 
 def test_network_known_by_name_is_read_off_its_tensors(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_network_known_by_name_is_read_off_its_tensors(tmp_path: Path) -> None:
     content["network_weights"] = {f"module.{name}": tensor for name, tensor in reference.state_dict().items()}
     content["nnssl_adaptation_plan"]["architecture_plans"] = {"arch_class_name": "ResEncL", "arch_kwargs": None}
     low, high = -3.0, 6.0
-    check_answers(opened(tmp_path, content).network, reference, (high - low, low))
+    check_predictions(opened(tmp_path, content).network, reference, (high - low, low))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,7 +198,7 @@ def test_bare_weights_are_enough(kind: str, tmp_path: Path) -> None:
     """Without plans the architecture is read off the tensors, all of it."""
     reference = original(kind, classes=4)
     found = opened(tmp_path, {"network_weights": reference.state_dict()})
-    check_answers(found.network, reference)
+    check_predictions(found.network, reference)
     assert (found.reading, found.size) == (None, None)
     architecture = found.network.architecture["arch_kwargs"]  # type: ignore[union-attr,index]
     numbers = KINDS[kind][1]
@@ -309,7 +309,7 @@ def test_the_authors_network_takes_cubes_and_restores_them(case: str, tmp_path: 
     found = opened(tmp_path, {"epoch": 7, "state_dict": reference.state_dict(), "optimizer_state_dict": {}})
     # [0, 1] is -1000 to 1000 HU, and the network saw (HU + 775.8457) / 251.9326.
     units = (2000 / 251.9326, (-1000 + 775.8457) / 251.9326)
-    check_answers(found.network, lambda image: reference(image).sigmoid(), units)
+    check_predictions(found.network, lambda image: reference(image).sigmoid(), units)
     assert found.reading == Reading(Window(-1000, 1000))
     assert found.notes["epoch"] == 7
     adapted = {row.tensor.removeprefix("network.") for row in found.report.rows if row.how == "adapted"}
@@ -321,17 +321,17 @@ def test_the_authors_network_takes_cubes_and_restores_them(case: str, tmp_path: 
     assert {row.how for row in found.report.rows} == {"taken", "adapted"}
 
 
-def test_other_checkpoints_of_version_1_answer_with_logits(tmp_path: Path) -> None:
+def test_other_checkpoints_of_version_1_give_logits(tmp_path: Path) -> None:
     """What a trainer saved takes what nnU-Net fed it."""
     reference = shaken(OlderUNet(**OLDER["one kernel"]))
     content = {"epoch": 1, "state_dict": reference.state_dict(), "plot_stuff": ([], [np.float64(1)], [], [])}
     found = opened(tmp_path, content)
-    check_answers(found.network, reference)
+    check_predictions(found.network, reference)
     assert found.reading is None
 
 
 def test_version_1_goes_on_to_nnunet_v2(tmp_path: Path) -> None:
-    """The road from a .model: exported, nnU-Net v2's own network answers as version 1 did."""
+    """The road from a .model: exported, nnU-Net v2's own network predicts as version 1 did."""
     reference = shaken(OlderUNet(**OLDER["one kernel"]))
     torch.save({"state_dict": reference.state_dict()}, tmp_path / "genesis.model")
     out = export(tmp_path / "genesis.model", tmp_path / "out", to="nnunet")
@@ -356,7 +356,7 @@ def test_rising_by_interpolation_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_version_1_of_the_package_itself_answers_the_same(tmp_path: Path) -> None:
+def test_version_1_of_the_package_itself_predicts_the_same(tmp_path: Path) -> None:
     """The real Generic_UNet of nnunet 1.7.1, as its trainer for 3D builds it, at the depth of the authors' weights."""
     generic = pytest.importorskip("nnunet.network_architecture.generic_UNet", reason="nnunet 1.7.1 is not installed")
     reference = generic.Generic_UNet(
@@ -367,5 +367,5 @@ def test_version_1_of_the_package_itself_answers_the_same(tmp_path: Path) -> Non
     reference = shaken(reference)
     found = opened(tmp_path, {"epoch": 6, "state_dict": reference.state_dict()})
     units = (2000 / 251.9326, (-1000 + 775.8457) / 251.9326)
-    check_answers(found.network, lambda image: reference(image).sigmoid(), units)
+    check_predictions(found.network, lambda image: reference(image).sigmoid(), units)
     assert mg.load(tmp_path / "file").stride == (32, 32, 16)

@@ -1,4 +1,4 @@
-"""The authors' Keras network, built by Keras itself from its facts, answers as ours does after loading its file."""
+"""The authors' Keras network, built by Keras itself from its facts, predicts as ours does after loading its file."""
 
 import os
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def build(width: int = 2, channels: int = 1, classes: int = 1) -> Any:
 
 
 def drawn(rng: np.random.Generator, weight: Any) -> np.ndarray[Any, Any]:
-    """Random values, variances small, so that Keras's epsilon tells in the answer."""
+    """Random values, variances small, so that Keras's epsilon matters in the prediction."""
     values = rng.normal(0, 0.3, tuple(weight.shape))
     return values**2 * 0.05 if weight.name == "moving_variance" else values
 
@@ -97,18 +97,18 @@ def network() -> Any:
     return build()
 
 
-def answers(network: Any, x: Tensor) -> Tensor:
+def predictions(network: Any, x: Tensor) -> Tensor:
     """In evaluation."""
-    answer: Tensor = network(x.numpy(), training=False).detach().cpu()
-    return answer
+    prediction: Tensor = network(x.numpy(), training=False).detach().cpu()
+    return prediction
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_answers_as_keras(layout: str, network: Any, tmp_path: Path) -> None:
+def test_every_layout_predicts_as_keras(layout: str, network: Any, tmp_path: Path) -> None:
     """Equal to 1e-4, sigmoid and Keras's batch norm included; TensorFlow is never needed."""
     LAYOUTS[layout](network, tmp_path / "weights.h5")
     x = torch.rand(2, 1, *SIZE)
-    torch.testing.assert_close(mg.load(tmp_path / "weights.h5")(x), answers(network, x), atol=1e-4, rtol=0)
+    torch.testing.assert_close(mg.load(tmp_path / "weights.h5")(x), predictions(network, x), atol=1e-4, rtol=0)
     opened = load_weights(tmp_path / "weights.h5")
     assert opened.format == "official Models Genesis, Keras"
     assert {row.how for row in opened.report.rows if row.learned} == {"taken", "adapted"}
@@ -123,7 +123,7 @@ def test_width_channels_and_classes_are_those_of_the_shapes(tmp_path: Path) -> N
     other = build(width=3, channels=2, classes=4)
     save_weights_alone(other, tmp_path / "weights.h5")
     x = torch.rand(1, 2, *SIZE)
-    torch.testing.assert_close(mg.load(tmp_path / "weights.h5")(x), answers(other, x), atol=1e-4, rtol=0)
+    torch.testing.assert_close(mg.load(tmp_path / "weights.h5")(x), predictions(other, x), atol=1e-4, rtol=0)
 
 
 def test_missing_layer_is_named(network: Any, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_missing_layer_is_named(network: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [[], ["conv3d_1", "conv3d_2"]])
-def test_last_convolution_that_cannot_be_told_is_refused(names: list[str], network: Any, tmp_path: Path) -> None:
+def test_last_convolution_that_cannot_be_found_is_refused(names: list[str], network: Any, tmp_path: Path) -> None:
     """Its name is Keras's own, so there must be one alone that it can be."""
     save_weights_alone(network, tmp_path / "weights.h5")
     with h5py.File(tmp_path / "weights.h5", "a") as file:

@@ -1,4 +1,4 @@
-"""The authors' PyTorch network, built anew from its facts, answers as ours does after loading its file."""
+"""The authors' PyTorch network, built anew from its facts, predicts as ours does after loading its file."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ PREFIXES = dict(zip(LAYOUTS, ("module.", "", "", "module.", "module.backbone."),
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_answers_as_the_original(layout: str, tmp_path: Path) -> None:
+def test_every_layout_predicts_as_the_original(layout: str, tmp_path: Path) -> None:
     """Equal to 1e-4 in evaluation, sigmoid and batch statistics included, and all of it is taken."""
     official = scrambled(Official())
     torch.save(LAYOUTS[layout](official), tmp_path / "weights.bin")
@@ -48,7 +48,7 @@ def test_older_way_of_saving_is_read(tmp_path: Path) -> None:
 
 
 def test_running_statistics_are_kept_for_recalibration(tmp_path: Path) -> None:
-    """They answer nothing in this network, but another norm would use them."""
+    """They have no effect in this network, but another norm would use them."""
     official = scrambled(Official())
     torch.save(official.state_dict(), tmp_path / "weights.pt")
     network = mg.load(tmp_path / "weights.pt")
@@ -109,12 +109,12 @@ def test_shape_that_asks_for_an_absurd_network_takes_no_memory(tmp_path: Path) -
     """One wide tensor of some megabytes must not make a network of terabytes."""
     state = {**Official().state_dict(), "down_tr64.ops.0.conv1.weight": torch.rand(50_000, 1, 3, 3, 3)}
     torch.save(state, tmp_path / "weights.pt")
-    with pytest.raises(WeightsError, match=r"shapes ask for a network of .* parameters"):
+    with pytest.raises(WeightsError, match=r"shapes make a network of .* parameters"):
         mg.load(tmp_path / "weights.pt")
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    """A diverged training answers nothing."""
+    """A diverged training predicts nothing."""
     official = Official()
     official.out_tr["final_conv"].bias.data.fill_(torch.nan)
     torch.save(official.state_dict(), tmp_path / "weights.pt")

@@ -1,4 +1,4 @@
-"""torchvision's residual networks, computed anew from their facts, answer as ours do after loading their files."""
+"""torchvision's residual networks, computed anew from their facts, predict as ours do after loading their files."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def deepest(state: State, x: Tensor) -> Tensor:
 
 
 def normalised(x: Tensor) -> Tensor:
-    """From [0, 1] to what the network was taught on."""
+    """From [0, 1] to what the network was trained on."""
     return (x - 0.449) / 0.226
 
 
@@ -111,7 +111,7 @@ def test_deepest_features_are_the_originals(depth: int, prefix: str, tmp_path: P
     assert there.report.unused == (f"{prefix}fc.weight", f"{prefix}fc.bias")
 
 
-def test_grey_task_gets_the_answers_of_three_equal_colours(tmp_path: Path) -> None:
+def test_grey_task_gets_the_predictions_of_three_equal_colours(tmp_path: Path) -> None:
     """A task of one channel sums the colours of the first convolution; nothing else of the encoder changes."""
     state, there = opened(tmp_path)
     network = network_for(there.network, in_channels=1, out_channels=2)
@@ -124,7 +124,7 @@ def test_grey_task_gets_the_answers_of_three_equal_colours(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("depth", [18, 50])
-def test_inflated_network_answers_a_constant_volume_as_its_slice(depth: int, tmp_path: Path) -> None:
+def test_inflated_network_predicts_a_constant_volume_as_its_slice(depth: int, tmp_path: Path) -> None:
     """Of a volume that is constant along Z every feature in its middle is the slice's, to 1e-4.
 
     The deepest ones see some 500 voxels along Z, so the ends lie farther off than half of that.
@@ -140,8 +140,8 @@ def test_inflated_network_answers_a_constant_volume_as_its_slice(depth: int, tmp
         torch.testing.assert_close(other[..., other.shape[-1] // 2], one, atol=1e-4, rtol=0)
     assert volumes.network.axes == 3
     assert volumes.report.shares["encoder"] == 1.0
-    said = {row.tensor: row.why for row in volumes.report.rows if row.how == "adapted"}
-    assert said["encoder.conv1.weight"] == "repeated along Z, each / 7"
+    reasons = {row.tensor: row.why for row in volumes.report.rows if row.how == "adapted"}
+    assert reasons["encoder.conv1.weight"] == "repeated along Z, each / 7"
 
 
 def test_flat_unet_is_inflated_whole(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_network_of_volumes_is_refused_for_pictures(tmp_path: Path) -> None:
         inflated(LoadedWeights(network, whole(network), "modelsgenesis"), 2)
 
 
-def test_missing_layer_is_told(tmp_path: Path) -> None:
+def test_missing_layer_is_reported(tmp_path: Path) -> None:
     """Three of four layers are no such network."""
     state = {name: tensor for name, tensor in draw(*DEPTHS[18]).items() if not name.startswith("layer3")}
     torch.save(state, tmp_path / "resnet.pth")

@@ -18,29 +18,29 @@ Rows = Sequence[Mapping[str, str]]
 
 
 def bootstrap_runs(folder: Path, table: Table) -> BootstrapScores:
-    """Draw the test patients again and again, the same for every run, and score every run's answers on them.
+    """Draw the test patients again and again, the same for every run, and score every run's predictions on them.
 
     Args:
         folder: of the benchmark, with its runs.
         table: of a metric of `STATISTICS`.
     Raises:
-        DataError: of another metric; or the answers of a run are not here, are of other cases, or have another score.
+        DataError: it has another metric; or a run's predictions are missing, of other cases, or of another score.
     """
     statistic = STATISTICS.get(table.metric)
     if statistic is None:
         raise DataError("the scores of the test cases are not here")
     at = [(int(a), int(b), int(s)) for a, b, s in np.argwhere(np.isfinite(table.values))]
     places = [place_of(folder, table.arms[a], table.budgets[b], table.seeds[s]) for a, b, s in at]
-    patients = _patients(_answers(places[0], folder))
+    patients = _patients(_predictions(places[0], folder))
     weights = resample_patients(list(patients.values()), RESAMPLES, 0)
     whole, values = np.full(table.values.shape, np.nan), np.full((*table.values.shape, RESAMPLES), np.nan)
     for run, place in zip(at, places, strict=True):
-        rows = _answers(place, folder)
+        rows = _predictions(place, folder)
         if _patients(rows) != patients:
-            raise DataError(f"{place.relative_to(folder)} answered other cases than the other runs")
+            raise DataError(f"{place.relative_to(folder)} predicted other cases than the other runs")
         whole[run], values[run] = statistic(rows, np.ones((1, len(rows)), np.int64))[0], statistic(rows, weights)
         if not abs(whole[run] - table.values[run]) <= ROUNDING * max(1.0, abs(table.values[run])):
-            raise DataError(f"the answers in {place.relative_to(folder)} have another score than the run")
+            raise DataError(f"the predictions in {place.relative_to(folder)} have another score than the run")
     defined = np.isfinite(values[np.isfinite(whole)]).all(0)
     if defined.mean() < 1 - MOST_UNDEFINED:
         raise DataError("too many draws of so few patients have no case of a kind")
@@ -48,33 +48,33 @@ def bootstrap_runs(folder: Path, table: Table) -> BootstrapScores:
 
 
 def _patients(rows: Rows) -> dict[str, str]:
-    """Whose case each is."""
+    """The patient of each case."""
     return {row["id"]: row["patient"] for row in rows}
 
 
-def _answers(place: Path, folder: Path) -> Rows:
-    """The rows of the cases that a run answered, by name."""
+def _predictions(place: Path, folder: Path) -> Rows:
+    """The rows of the cases that a run predicted, sorted by name."""
     path = place / "scores" / "cases.csv"
     rows = [row for row in read_rows(path) if row["status"] == "compared"] if path.is_file() else []
     if not rows:
-        raise DataError(f"the answers of a run are not here ({path.relative_to(folder)})")
+        raise DataError(f"the predictions of a run are not here ({path.relative_to(folder)})")
     return sorted(rows, key=lambda row: row["id"])
 
 
 def _auc(rows: Rows, weights: Weights) -> NDArray[np.float64]:
     """The mean over the labels for which it is defined; of two classes the second's, as `evaluate` has it."""
     names = [column.removeprefix("p_") for column in rows[0] if column.startswith("p_")]
-    said = {name: np.array([float(row[f"p_{name}"]) for row in rows]) for name in names}
-    if len(names) == 2 and np.allclose(sum(said.values()), 1, atol=1e-5):
+    probabilities = {name: np.array([float(row[f"p_{name}"]) for row in rows]) for name in names}
+    if len(names) == 2 and np.allclose(sum(probabilities.values()), 1, atol=1e-5):
         names = names[1:]  # the first one's is equal but for the digits that were written
     there = {name: np.array([name in row["truth"].split(" | ") for row in rows]) for name in names}
-    each = [weighted_auc(said[name], there[name], weights) for name in names]
+    each = [weighted_auc(probabilities[name], there[name], weights) for name in names]
     num = np.isfinite(each).sum(0)
     return np.asarray(np.divide(np.nansum(each, axis=0), num, out=np.full(len(weights), np.nan), where=num > 0))
 
 
 def _mae(rows: Rows, weights: Weights) -> NDArray[np.float64]:
-    """Of the first number, whose score the run's is."""
+    """Compute the mean absolute error of the first number, which is the run's score."""
     name = next(column for column in rows[0] if column.startswith("error "))
     return weighted_means(np.array([abs(float(row[name])) for row in rows]), weights)
 

@@ -13,7 +13,7 @@ BLOCK = 2**22  # weights that are looked at together
 
 @dataclass(frozen=True)
 class BootstrapScores:
-    """What every run scores on resampled patients, who are the same for all runs.
+    """The scores of every run on resampled patients, who are the same for all runs.
 
     Attributes:
         whole: (arms, budgets, seeds), on the patients as they are; NaN where there is no run.
@@ -27,7 +27,7 @@ class BootstrapScores:
 
 
 def bootstrap_means(table: Table, *, resamples: int, seed: int) -> BootstrapScores | None:
-    """Of a metric that is a mean over cases; None where the cases' scores were not given."""
+    """Resample a metric that is a mean over cases; None where the cases' scores were not given."""
     if not table.patients:
         return None
     weights = resample_patients(table.patients, resamples, seed)

@@ -89,7 +89,7 @@ class Comparison:
     g_z: float
 
 
-def compare(
+def compare_arms(
     table: Table,
     reference: str = "scratch",
     *,

@@ -19,7 +19,7 @@ LISTED = 5**5  # up to five seeds all resamples are listed, so that no chance is
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval; NaN undefined, an infinite end is open.
+    """A number and its 95 % interval; NaN is undefined, and an infinite end is open.
 
     Attributes:
         value: the number.
@@ -38,7 +38,7 @@ class Estimate:
 
 
 def scope_words(over_patients: bool) -> str:
-    """What an interval is over."""
+    """What an interval covers, in words."""
     return "over seeds and patients" if over_patients else "over seeds, for these test cases only"
 
 
@@ -71,7 +71,7 @@ def mean_over_seeds(values: NDArray[np.float64]) -> Estimate:
 
 
 def mean_over_both(values: NDArray[np.float64], bootstrap: NDArray[np.float64], num_patients: int) -> Estimate:
-    """The mean for seeds and patients like these.
+    """Estimate the mean over both seeds and patients.
 
     The variances of both are added. What seeds and patients share is thus in twice: the interval is rather too wide;
     it is never narrower than that over seeds, or over patients, alone, and there is none where the seeds have none.
@@ -90,7 +90,7 @@ def mean_over_both(values: NDArray[np.float64], bootstrap: NDArray[np.float64], 
 
 
 def t_estimate(value: float, parts: list[tuple[float, int]]) -> Estimate:
-    """Give or take Student's t times the standard error.
+    """Estimate a mean with Student's t interval.
 
     Args:
         value: the number.

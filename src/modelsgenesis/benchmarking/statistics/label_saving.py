@@ -66,7 +66,7 @@ class LabelSaving:
 
     @property
     def claim(self) -> str:
-        """What may be said of it, and for whom it holds."""
+        """The claim that the saving supports, and for whom it holds."""
         if not self.shown:
             return "not shown"
         much = f"{self.bound} {self.saving.value:.0%}".strip()
@@ -76,7 +76,7 @@ class LabelSaving:
 
 @dataclass(frozen=True)
 class _Curves:
-    """Learning curves of an arm, larger is better: as it is, and resampled."""
+    """The learning curves of an arm, of which larger is better: the measured and the resampled."""
 
     budgets: NDArray[np.float64]  # (budgets,)
     n: int
@@ -95,7 +95,7 @@ def label_savings(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[LabelSaving]:
-    """What every other arm saves at every budget of the reference.
+    """Compute what every other arm saves at every budget of the reference.
 
     Seeds are resampled jointly for all arms and budgets, for their cases are the same and nested. Where scores on
     resampled patients are given, or those of the cases, the interval is over patients too.

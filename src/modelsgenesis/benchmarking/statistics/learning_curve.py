@@ -58,7 +58,7 @@ def fit_curve(
 
 
 def cases_to_reach(curve: Curve, score: float) -> float:
-    """The fewest cases with which the curve is as good as a score.
+    """Find the fewest cases with which the curve is as good as a score.
 
     Returns:
         cases, in general between two budgets; the first budget where the curve is as good already there (so or
@@ -94,7 +94,7 @@ def isotonic(means: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 def first_reaching(
     cases: NDArray[np.float64], scores: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`cases_to_reach` of many rising curves at once.
+    """Find `cases_to_reach` of many rising curves at once.
 
     Args:
         cases: (budgets,).

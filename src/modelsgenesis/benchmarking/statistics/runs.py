@@ -13,7 +13,7 @@ ROUNDING = 1e-3  # a run's value may be that much off the mean of its cases: bot
 
 @dataclass(frozen=True)
 class Run:
-    """What a run scored on the test cases: a row of `runs.csv`.
+    """The score of a run on the test cases: a row of `runs.csv`.
 
     Attributes:
         task: its name.
@@ -34,7 +34,7 @@ class Run:
 
 @dataclass(frozen=True)
 class CaseScore:
-    """What a run scored on one test case.
+    """The score of a run on one test case.
 
     Attributes:
         task: its name.

@@ -22,7 +22,7 @@ def together(arm: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[n
 
 
 def covariance(resampled: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Of curve and target, made good for drawing from n."""
+    """The covariance of curve and target, corrected for drawing from n."""
     return np.atleast_2d(np.cov(resampled, rowvar=False, ddof=0)) * n / (n - 1)
 
 
@@ -56,7 +56,7 @@ def level_with(
 
 
 def _crossing(places: NDArray[np.float64], heights: NDArray[np.float64]) -> float:
-    """Where heights first come to 0 or above, straight between places; -inf before the first, +inf after the last."""
+    """Find where heights first reach 0, interpolated between places; -inf before the first, +inf after the last."""
     above = heights >= 0
     at = int(above.argmax())
     if above[at] and at:

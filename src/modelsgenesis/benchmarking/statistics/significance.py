@@ -18,7 +18,7 @@ SAME = 1e-12  # a spread below that share of the numbers is rounding
 
 @dataclass(frozen=True)
 class PValue:
-    """Of one two-sided test.
+    """The p value of one two-sided test.
 
     Attributes:
         p: the chance of a difference as great where there is none; NaN undefined.
@@ -60,8 +60,8 @@ def paired_t(differences: NDArray[Any]) -> PValue:
 def sign_flip(differences: NDArray[Any], seed: int = 0) -> PValue:
     """Exact test of paired differences (n,): of all ways to swap the two arms, how many give a mean as far from zero.
 
-    It asks nothing of the distribution but that, with no effect, either sign is as likely. Up to 13 pairs all ways are
-    listed, and p cannot be below 2 / 2^n: 1/4 with 3 seeds, 1/16 with 5, 1/512 with 10.
+    It assumes no more than that, with no effect, either sign is as likely. Up to 13 pairs all ways are listed,
+    and p cannot be below 2 / 2^n: 1/4 with 3 seeds, 1/16 with 5, 1/512 with 10.
     """
     n = len(differences)
     if n < 2:
@@ -140,5 +140,5 @@ def hedges(effect: float, freedom: int) -> float:
 
 
 def is_constant(values: NDArray[Any]) -> bool:
-    """Whether all are equal, but for rounding."""
+    """Whether all numbers are equal, but for rounding."""
     return bool(np.ptp(values) <= SAME * np.abs(values).max())

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from modelsgenesis.core.image_format import ImageFormat
-from modelsgenesis.core.naming import find, members
+from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.data.problems import UnreadableError
 
 HEAD_BYTES = 352
@@ -17,7 +17,7 @@ OTHER_VOLUMES = (".mnc", ".par", ".img.gz", ".vtk", ".bdf")
 @functools.cache
 def formats() -> tuple[ImageFormat, ...]:
     """Every format of the room, in the order of their files' names."""
-    return tuple(find("data.formats", name, ImageFormat)() for name in members("data.formats"))
+    return tuple(find_class("data.formats", name, ImageFormat)() for name in members("data.formats"))
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def _by_ending() -> dict[str, ImageFormat]:
 
 
 def ending_of(path: Path) -> str:
-    """The ending that tells the format, lower case; "" when it tells none."""
+    """The ending of a file's name that identifies a format, in lower case; "" when none does."""
     name = path.name.lower()
     return next((ending for ending in _by_ending() if name.endswith(ending)), "")
 

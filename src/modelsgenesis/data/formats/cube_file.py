@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.arrays import CUBES, MAGIC, open_npy
-from modelsgenesis.data.formats.base.itk import cut, image_of
+from modelsgenesis.data.formats.base.itk import crop, image_of
 from modelsgenesis.data.problems import UnreadableError
 
 WINDOW_HU = (-1000.0, 1000.0)  # that the cubes were scaled from
@@ -25,18 +25,18 @@ class CubeFile(ImageFormat):
     is_stack: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By the magic of .npy and the authors' way of naming."""
+        """Recognise the magic of .npy and the names of the authors' files."""
         return "NumPy" if head[:6] == MAGIC and CUBES.search(path.name) else ""
 
     def declared(self, path: Path) -> dict[str, Any]:
-        """Fold and cubes a scan, from the name."""
+        """The fold and the number of cubes a scan, from the file's name."""
         named = CUBES.search(path.name)
         if named is None:
             return {"modality": "CT"}
         return {"fold": int(named["fold"]), "cubes_per_scan": int(named["per_scan"]), "modality": "CT"}
 
     def read_header(self, place: Place) -> Header:
-        """The size of a cube, and as the fourth axis how many there are."""
+        """Read the size of a cube, and the number of cubes as the fourth axis."""
         cubes = open_npy(place.path)
         if cubes.ndim != 4 or min(cubes.shape) < 1:
             what = f"an official cube file has 4 axes (N, X, Y, Z), this has {cubes.shape}"
@@ -44,11 +44,11 @@ class CubeFile(ImageFormat):
         return header_of_array((*cubes.shape[1:], len(cubes)), "int16", (ASSUMED,))
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
-        """Nothing beyond the header: a cube is small, and is read by itself."""
+        """Check nothing beyond the header, since a cube is small."""
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read one cube, the first where no index is given."""
-        return cut(image_of(_to_hu(open_npy(place.path)[place.index or 0])), region), []
+        return crop(image_of(_to_hu(open_npy(place.path)[place.index or 0])), region), []
 
 
 def _to_hu(cubes: NDArray[Any]) -> NDArray[np.int16]:

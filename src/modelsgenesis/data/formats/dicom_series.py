@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Mapper, Place, Region
-from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, cut, execute, header_of
+from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, crop, execute, header_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.resampling import straighten
 
@@ -44,11 +44,11 @@ class DicomSeries(ImageFormat):
     reads_parts: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By its magic, after an empty page; the index of a medium is no slice."""
+        """Recognise the magic after an empty page; the index of a medium is no slice."""
         return "DICOM" if head[128:132] == b"DICM" and path.name != "DICOMDIR" else ""
 
     def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[dict[str, Any]], list[Problem]]:
-        """Put slices in order, a volume for each series."""
+        """Put slices in order, with a volume for each series."""
         read = list(mapper(read_slice, files))
         found, problems = group_series([one for one in read if isinstance(one, Slice)])
         volumes = [
@@ -59,7 +59,7 @@ class DicomSeries(ImageFormat):
         return volumes, [*(one for one in read if isinstance(one, Problem)), *problems]
 
     def read_header(self, place: Place) -> Header:
-        """That of the first slice, and the step between slices."""
+        """Read the header of the first slice, and the step between slices."""
         return header_of_series(place.dicom)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
@@ -67,7 +67,7 @@ class DicomSeries(ImageFormat):
         check_size(header.size, max_voxels)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read the slices and give them their true place; a tilted stack is straightened, whole, before it is cut."""
+        """Read the slices and give them their true place; a tilted stack is straightened before it is cropped."""
         series: Series = place.dicom
         header, files = header_of_series(series), series.files
         part = region if header.upright else None
@@ -83,13 +83,13 @@ class DicomSeries(ImageFormat):
             image.SetOrigin((np.array(header.origin_mm) + up_mm).tolist())
         image = straighten(image, series.step_mm)
         if part:
-            return cut(image, (*part[:2], slice(0, image.GetSize()[2]))), []
-        return cut(image, region), []
+            return crop(image, (*part[:2], slice(0, image.GetSize()[2]))), []
+        return crop(image, region), []
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What the header of one file says, as far as it is needed."""
+    """The part of one file's header that is needed."""
 
     path: Path
     series: str
@@ -109,7 +109,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Series:
-    """A volume's worth of slices.
+    """The slices of one volume.
 
     Attributes:
         folder: of the first slice.
@@ -185,11 +185,11 @@ def _describe(path: Path, header: "pydicom.Dataset") -> Slice:
 
 
 def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
-    """Make volumes of slices.
+    """Group slices into volumes.
 
     Refused: colour, several frames a file, an impossible spacing, a single position, missing slices, several volumes
     under one UID. Repaired with a note: duplicate slices, slices of another plane (a localizer), uneven steps, a tilted
-    gantry. Noted: a CT that does not say how to reach HU.
+    gantry. Noted: a CT whose header does not hold the scale to HU.
     """
     groups: dict[str, list[Slice]] = defaultdict(list)
     for one in slices:
@@ -245,7 +245,7 @@ def arrange(folder: Path, members: list[Slice]) -> Series:
 
 
 def header_of_series(series: Series) -> Header:
-    """Read the header of the first slice, and say what it means for all of them.
+    """Read from the header of the first slice what holds for all of them.
 
     Raises:
         UnreadableError: it cannot be read.

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
-from modelsgenesis.data.formats.base.itk import cut, image_of
+from modelsgenesis.data.formats.base.itk import crop, image_of
 from modelsgenesis.data.formats.dicom_series import Series, geometry_of_series
 from modelsgenesis.data.problems import UnreadableError
 
 FEWEST_POINTS = 3  # of a contour; nodules under 3 mm are marked with a single point
 AXIAL = 0.99  # of the slices' normal that runs along Z, at least
-AGREED = 0.5  # of the readers who outlined a nodule
+AGREED = 0.5  # of the readers who drew a nodule
 
 Voxels = NDArray[np.int64]  # sorted places in a raveled volume
 
@@ -30,11 +30,11 @@ class LidcXml(ImageFormat):
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """An XML whose root says so."""
+        """Recognise an XML by its root."""
         return "LIDC-IDRI contours" if b"<LidcReadMessage" in head else ""
 
     def read_header(self, place: Place) -> Header:
-        """Where the voxels of the series lie."""
+        """Read where the voxels of the series lie."""
         grid = contoured_grid(place.dicom)
         return Header(grid.size, grid.spacing_mm, grid.origin_mm, grid.direction, "uint8")
 
@@ -42,13 +42,13 @@ class LidcXml(ImageFormat):
         """Nothing beyond the header: the series was checked when its slices were gathered."""
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Draw all of it, and cut the region out."""
-        return cut(draw_contours(place.path, place.dicom), region), []
+        """Draw all contours, and cut the region out."""
+        return crop(draw_contours(place.path, place.dicom), region), []
 
 
 @dataclass(frozen=True)
 class Plane:
-    """A contour on one slice.
+    """The contour of a nodule on one slice.
 
     Attributes:
         z_mm: of the slice.
@@ -71,7 +71,7 @@ class Contour:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an XML says.
+    """The contents of an XML: its series and its contours.
 
     Attributes:
         series: SeriesInstanceUID of the scan.
@@ -87,7 +87,7 @@ class Nodule:
     """A nodule as its readers agree on it.
 
     Attributes:
-        readers: who outlined it.
+        readers: who drew it.
         centre_mm: in LPS.
         voxels: that at least half of those readers have.
     """
@@ -139,12 +139,12 @@ def contoured_grid(series: Series) -> Geometry:
     """
     geometry = geometry_of_series(series)
     if geometry is None or geometry.direction[8] < AXIAL:
-        raise UnreadableError("outlines on slices that are tilted, or not axial", "leave it out")
+        raise UnreadableError("contours on slices that are tilted, or not axial", "leave it out")
     return geometry
 
 
 def nodules_of(contours: Sequence[Contour], geometry: Geometry, z_mm: Sequence[float]) -> list[Nodule]:
-    """Put together what several readers outlined: contours that share a voxel are of one nodule.
+    """Put together what several readers drew: contours that share a voxel are of one nodule.
 
     Args:
         contours: of one scan.
@@ -175,7 +175,7 @@ def _agreed(group: Sequence[tuple[int, Voxels]], geometry: Geometry) -> Nodule:
 
 
 def _voxels(contour: Contour, geometry: Geometry, z_mm: NDArray[np.float64]) -> Voxels:
-    """The voxels inside of a contour, holes left out."""
+    """The voxels inside a contour, without its holes."""
     found, holes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for plane in contour.planes:
         apart_mm = np.abs(z_mm - plane.z_mm)
@@ -183,7 +183,7 @@ def _voxels(contour: Contour, geometry: Geometry, z_mm: NDArray[np.float64]) -> 
         columns, rows = _inside(plane.points)
         within = (columns < geometry.size[0]) & (rows < geometry.size[1]) & (columns >= 0) & (rows >= 0)
         if apart_mm[place] > geometry.spacing_mm[2] / 2 or not within.all():
-            what = f"an outline at z = {plane.z_mm:g} mm lies beyond the scan"
+            what = f"a contour at z = {plane.z_mm:g} mm lies beyond the scan"
             raise UnreadableError(what, "copy the whole scan; is it the scan's own XML?")
         voxels = np.ravel_multi_index((columns, rows, np.full_like(rows, place)), geometry.size)
         (found if plane.included else holes).append(voxels)
@@ -214,7 +214,7 @@ def draw_contours(path: Path, series: Series) -> sitk.Image:
     """
     reading, geometry = read_contours(path), contoured_grid(series)
     if reading is None or reading.series != series.uid:
-        raise UnreadableError("outlines of another scan", "name the XML that came with the series")
+        raise UnreadableError("contours of another scan", "name the XML that came with the series")
     mask = np.zeros(geometry.size, np.uint8)
     for nodule in nodules_of(reading.contours, geometry, series.z_mm):
         mask.reshape(-1)[nodule.voxels] = 1

@@ -7,7 +7,7 @@ from typing import ClassVar
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
-from modelsgenesis.data.formats.base.itk import check_volume, cut, detached_file, header_of, one_volume, read_file
+from modelsgenesis.data.formats.base.itk import check_volume, crop, detached_file, header_of, one_volume, read_file
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class MetaImage(ImageFormat):
     reads_parts: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """A text of keys, of which these two come early."""
+        """Recognise a text of keys, of which these two come early."""
         return "MetaImage" if b"ObjectType" in head or b"NDims" in head else ""
 
     def files_of(self, path: Path) -> tuple[Path, ...]:
@@ -27,7 +27,7 @@ class MetaImage(ImageFormat):
         return detached_file(path, ".mhd", rb"ElementDataFile\s*=")
 
     def read_header(self, place: Place) -> Header:
-        """As SimpleITK reads it."""
+        """Read the header by SimpleITK."""
         return header_of(place.path)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
@@ -35,8 +35,8 @@ class MetaImage(ImageFormat):
         check_volume(header, place, max_voxels)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read a region alone; of a 4D image the whole file first."""
+        """Read only a region; of a 4D image, the whole file first."""
         header = header_of(place.path)
         if region is not None and len(header.size) == 3:
             return read_file(place, region, dtype=header.dtype), []
-        return cut(one_volume(read_file(place, dtype=header.dtype), place.index), region), []
+        return crop(one_volume(read_file(place, dtype=header.dtype), place.index), region), []

@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
-from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_volume, cut, image_of
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_volume, crop, image_of
 from modelsgenesis.data.problems import UnreadableError
 
 DTYPES = (0, 1, 3, 4)  # FreeSurfer's numbers of bytes, integers, floats and short integers
@@ -28,7 +28,7 @@ class Mgh(ImageFormat):
     endings: ClassVar = {".mgh": "MGH", ".mgz": "MGH"}
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By its ending, version 1 and one of four types: it has no magic of its own."""
+        """Recognise the ending, version 1 and one of four types, for want of a magic."""
         if head[:2] == GZIP:
             head = head_inside(path, 24)
         ours = path.suffix.lower() in self.endings and len(head) >= 24 and struct.unpack(">i", head[:4]) == (1,)
@@ -48,7 +48,7 @@ class Mgh(ImageFormat):
         with _opened(place.path) as image:
             values, geometry = np.asarray(image.dataobj), _header(image).geometry
         volume = values[..., place.index or 0] if values.ndim == 4 else values
-        return cut(image_of(volume, geometry), region), []
+        return crop(image_of(volume, geometry), region), []
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, cut, header_of, read_file
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, header_of, read_file
 from modelsgenesis.data.problems import UnreadableError
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how their files begin
@@ -31,21 +31,21 @@ class NaturalImage(ImageFormat):
     knows_spacing: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By the magics of both."""
+        """Recognise the magics of PNG and JPEG."""
         return "PNG" if head[:8] == PNG else "JPEG" if head[:3] == JPEG else ""
 
     def declared(self, path: Path) -> dict[str, Any]:
-        """Whatever was pictured, its values have no unit."""
+        """The values of a picture have no unit, whatever it shows."""
         return {"modality": "unknown"}
 
     def read_header(self, place: Place) -> Header:
-        """Its size in pixels."""
+        """Read its size in pixels."""
         _check_opaque(place.path)
         header = header_of(place.path)
         return header_of_array(header.size, header.dtype)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
-        """Refuse what is cut off, asks to be turned, or is of an impossible size."""
+        """Refuse a picture that is cut off, is to be turned when shown, or has an impossible size."""
         check_upright(place.path)
         check_size(header.size, max_voxels, axes=2)
         check_plausible(math.prod(header.size), place.files)
@@ -53,11 +53,11 @@ class NaturalImage(ImageFormat):
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the picture, make it grey, and cut the region out of it."""
         image, notes = to_grey(read_file(place))
-        return cut(image, region), notes
+        return crop(image, region), notes
 
 
 def check_upright(path: Path) -> None:
-    """Refuse a JPEG that SimpleITK fills up or turns silently: one cut off, or one that asks to be turned when shown.
+    """Refuse a JPEG that SimpleITK fills up or turns silently: one cut off, or one that is to be turned when shown.
 
     Raises:
         UnreadableError: it is one of these.
@@ -69,7 +69,7 @@ def check_upright(path: Path) -> None:
         if b"\xff\xd9" not in file.read():
             raise UnreadableError("the file is cut off: it lacks the end of a JPEG", EXPORT_AGAIN)
     if (turned := _orientation(path)) in TURNED:
-        raise UnreadableError(f"it asks viewers to turn it (EXIF orientation {turned})", "save it turned, without that")
+        raise UnreadableError(f"viewers are to turn it (EXIF orientation {turned})", "save it turned, without that")
 
 
 def _check_opaque(path: Path) -> None:

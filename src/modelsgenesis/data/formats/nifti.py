@@ -22,7 +22,7 @@ from modelsgenesis.data.formats.base.itk import (
     beside,
     check_spacing,
     check_volume,
-    cut,
+    crop,
     header_of,
     one_volume,
     read_file,
@@ -42,7 +42,7 @@ class Nifti(ImageFormat):
     mask_endings: ClassVar = {".nii": ".nii"}
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By the magic of its header, which may be gzipped."""
+        """Recognise the magic of the header, which may be gzipped."""
         if head[:2] == GZIP:
             return "gzipped NIfTI" if _is_nifti(head_inside(path, HEAD_BYTES)) else ""
         return "NIfTI" if _is_nifti(head) else ""
@@ -54,7 +54,7 @@ class Nifti(ImageFormat):
         return path, beside(path, path.with_suffix(".img").name)
 
     def read_header(self, place: Place) -> Header:
-        """As SimpleITK reads it, where its own bytes make sense."""
+        """Read the header by SimpleITK, if its own bytes make sense."""
         if place.path.name.lower().endswith(".nii.gz") and place.path.with_suffix("").exists():
             # The NIfTI library looks for the uncompressed name first, whichever it was given.
             raise UnreadableError(
@@ -74,7 +74,7 @@ class Nifti(ImageFormat):
         image = read_file(place, dtype=header_of(place.path).dtype)
         missing = find_missing(place.files, read_raw_header(place.path), sitk.GetArrayViewFromImage(image))
         image = _with_nan(image, missing) if missing.size else image
-        return cut(one_volume(image, place.index), region), []
+        return crop(one_volume(image, place.index), region), []
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _checksum_agrees(path: Path, header: RawHeader, values: NDArray[Any]) -> boo
 
 
 def _look_through(path: Path, header: RawHeader, zipped: bool) -> NDArray[np.int64]:
-    """Read a file in pieces: is all of it there, and where is it not finite?"""
+    """Read a file in pieces, to see whether all of it is there and where it is not finite."""
     found, there = [], header.data_offset
     try:
         with gzip.open(path) if zipped else open(path, "rb") as file:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.arrays import ASSUMED, check_array
-from modelsgenesis.data.formats.base.itk import check_size, cut, image_of
+from modelsgenesis.data.formats.base.itk import check_size, crop, image_of
 from modelsgenesis.data.problems import UnreadableError
 
 SPLITS = 3  # training, validation and test, between which the cases of a task change
@@ -29,15 +29,15 @@ class NpzRow(ImageFormat):
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """A zip archive that is called .npz."""
+        """Recognise a zip archive that is called .npz."""
         return "NumPy archive" if head[:2] == b"PK" and path.name.lower().endswith(".npz") else ""
 
     def axes_of(self, place: Place) -> int:
-        """Those of a row."""
+        """The number of axes of a row."""
         return open_array(place.path, place.array).ndim - 1
 
     def read_header(self, place: Place) -> Header:
-        """The shape of a row; X of a picture runs along its columns."""
+        """Read the shape of a row; X of a picture runs along its columns."""
         rows = open_array(place.path, place.array)
         shape = rows.shape[1:]
         if len(shape) == 2:
@@ -53,12 +53,12 @@ class NpzRow(ImageFormat):
             check_array(header.size, max_voxels)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Take the row, and cut the region out of it."""
+        """Read the row, and cut the region out of it."""
         row = read_row(place)
-        return cut(image_of(row.T if row.ndim == 2 else row), region), []
+        return crop(image_of(row.T if row.ndim == 2 else row), region), []
 
     def content_hash(self, place: Place) -> str:
-        """Of the row alone, as it is stored."""
+        """Hash the row alone, as it is stored."""
         return hashlib.sha256(np.ascontiguousarray(read_row(place)).data).hexdigest()
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
-from modelsgenesis.data.formats.base.itk import check_volume, cut, detached_file, header_of, one_volume, read_file
+from modelsgenesis.data.formats.base.itk import check_volume, crop, detached_file, header_of, one_volume, read_file
 from modelsgenesis.data.problems import UnreadableError
 
 
@@ -20,7 +20,7 @@ class Nrrd(ImageFormat):
     mask_endings: ClassVar = {".nrrd": ".nrrd", ".nhdr": ".nrrd"}
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """By its magic."""
+        """Recognise the magic."""
         return "NRRD" if head[:7] == b"NRRD000" else ""
 
     def files_of(self, path: Path) -> tuple[Path, ...]:
@@ -28,7 +28,7 @@ class Nrrd(ImageFormat):
         return detached_file(path, ".nhdr", rb"data ?file:")
 
     def read_header(self, place: Place) -> Header:
-        """As SimpleITK reads it."""
+        """Read the header by SimpleITK."""
         return header_of(place.path)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
@@ -45,4 +45,4 @@ class Nrrd(ImageFormat):
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the whole file, and cut the region out of it."""
         image = read_file(place, dtype=header_of(place.path).dtype)
-        return cut(one_volume(image, place.index), region), []
+        return crop(one_volume(image, place.index), region), []

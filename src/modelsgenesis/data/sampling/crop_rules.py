@@ -22,7 +22,7 @@ class CropRule:
     Args:
         lacks: why a scan has no place, in words.
         margin: of each side of the scan that stays free at either border, as far as the cube leaves room.
-        cells: which of the store's maps tells, "tissue" or "foreground"; "" when any place is good.
+        cells: which of the store's maps decides, "tissue" or "foreground"; "" when any place is good.
         inverted: whether a cube may have little of what the map does not show.
         most: of it, averaged over the cube, 0..1.
         at_worst: where a scan has no such place, its best ones are taken if they have at most this.
@@ -36,7 +36,7 @@ class CropRule:
     at_worst: float = 1.0
 
     def spans(self, size: Place, cube: Place) -> list[Span]:
-        """First and last place allowed along each axis, by the margins."""
+        """The first and last allowed place along each axis, by the margins."""
         spans = []
         for side, whole, fraction in zip(cube, size, self.margin, strict=True):
             margin = min(round(fraction * whole), (whole - side) // 2)
@@ -44,7 +44,7 @@ class CropRule:
         return spans
 
     def limit(self, wrong: Cells, size: Place, cube: Place) -> float | None:
-        """How much of the wrong a cube of this scan may have; None when the scan gives no cube."""
+        """The greatest share of unwanted cells that a cube of this scan may have; None when the scan gives no cube."""
         _, least = best_place(wrong, self.spans(size, cube), cube)
         if least <= self.most:
             return self.most

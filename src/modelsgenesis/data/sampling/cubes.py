@@ -15,7 +15,7 @@ from modelsgenesis.data.store.store import Scan, Store
 
 @dataclass(frozen=True)
 class CubeSpec:
-    """What a cube is.
+    """The size, intensity and choice of cubes.
 
     Args:
         size: voxels along X, Y, Z, at the store's spacing.
@@ -55,12 +55,12 @@ class Cube:
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What a learner makes its views of."""
+        """The arrays of which a learner makes its views."""
         return {"image": self.image}
 
 
 class CubeSampler:
-    """Cuts random cubes.
+    """Cuts cubes at random places.
 
     Every scan is as likely as another, whatever its size, as in the paper, which takes 32 cubes of each; an official
     cube file counts as the number of scans it was cut from. Within a scan every place that obeys the rule is as likely.
@@ -113,14 +113,14 @@ class CubeSampler:
         return draw_location(spans, self.spec.size, self._wrong(scan), self._limits[scan.id], rng)
 
     def _wrong(self, scan: Scan) -> NDArray[np.uint8] | None:
-        """What a cube may have little of, in cells; None when any place is good."""
+        """The cells of which a cube may have only few; None when any place is good."""
         if not self._rule.cells:
             return None
         cells = self.store.foreground_map(scan, self._rule.cells)
         return 255 - cells if self._rule.inverted else cells
 
     def _admit(self, scan: Scan) -> bool:
-        """Whether a scan gives cubes; if not, say why in `left_out`."""
+        """Whether a scan gives cubes; if not, the reason is added to `left_out`."""
         if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
             self.left_out[scan.id] = (
                 f"it has {scan.size} voxels, fewer than the cube's {self.spec.size}; use a smaller --size"

@@ -29,7 +29,7 @@ class Patch:
 
 
 class PatchSampler:
-    """Cuts random patches; every case is as likely as another.
+    """Cuts patches at random places; every case is as likely as another.
 
     Args:
         case_cache: to cut from.
@@ -54,7 +54,7 @@ class PatchSampler:
         self.reach = reach or size
 
     def sample(self, rng: np.random.Generator) -> Patch:
-        """Cut one; the same generator gives the same patch."""
+        """Cut one patch; the same generator gives the same patch."""
         case = self.cases[int(rng.integers(len(self.cases)))]
         chosen, uniform = rng.random(), rng.random(len(self.size))
         present = [label for label, num in enumerate(case.num_voxels) if num]
@@ -67,11 +67,11 @@ class PatchSampler:
                 for whole, side, middle in zip(case.size, self.size, centre, strict=True)
             )
         begin = tuple(low - (far - side) // 2 for low, far, side in zip(lower, self.reach, self.size, strict=True))
-        return cut(self.case_cache, case, begin, self.reach)
+        return cut_patch(self.case_cache, case, begin, self.reach)
 
 
 class CentredPatches(Dataset[dict[str, Tensor]]):
-    """The middle of each case, in their order.
+    """Cuts the middle of each case, in the cases' order.
 
     Args:
         case_cache: to cut from.
@@ -87,14 +87,15 @@ class CentredPatches(Dataset[dict[str, Tensor]]):
         case = self.cases[index]
         lower = tuple((whole - side) // 2 for whole, side in zip(case.size, self.size, strict=True))
         return {
-            name: torch.from_numpy(array) for name, array in cut(self.case_cache, case, lower, self.size).arrays.items()
+            name: torch.from_numpy(array)
+            for name, array in cut_patch(self.case_cache, case, lower, self.size).arrays.items()
         }
 
     def __len__(self) -> int:
         return len(self.cases)
 
 
-def cut(case_cache: CaseCache, case: CachedCase, lower: tuple[int, ...], size: tuple[int, ...]) -> Patch:
+def cut_patch(case_cache: CaseCache, case: CachedCase, lower: tuple[int, ...], size: tuple[int, ...]) -> Patch:
     """Cut a patch at a place, with its mask if the case has labels on a grid, else with the case's values."""
     arrays: dict[str, NDArray[Any]] = {"image": case_cache.image(case, lower, size)}
     if case.num_voxels:
@@ -110,5 +111,5 @@ def _at(whole: int, side: int, uniform: float) -> int:
 
 
 def _around(whole: int, side: int, centre: int) -> int:
-    """The place that has a voxel in the middle, moved inside."""
+    """The place of a patch with a voxel in its middle, moved inside the image."""
     return max(0, min(centre - side // 2, whole - side)) if whole >= side else -((side - whole) // 2)

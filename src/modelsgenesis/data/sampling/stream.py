@@ -1,4 +1,4 @@
-"""Samples by number: the k-th cube of a run depends on the seed and k alone, whoever asks for it."""
+"""Samples by number: the k-th cube of a run depends on the seed and k alone, whichever process draws it."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +16,11 @@ Views = Callable[[Sample, np.random.Generator], dict[str, Any]]  # arrays, and D
 
 
 class Cut(Protocol):
-    """A cube of a scan, or a patch of a case."""
+    """What a sampler cuts: a cube of a scan, or a patch of a case."""
 
     @property
     def arrays(self) -> Sample:
-        """What a learner makes its views of."""
+        """The arrays of which a learner makes its views."""
         ...
 
 
@@ -28,10 +28,10 @@ C = TypeVar("C", bound=Cut, covariant=True)
 
 
 class Sampler(Protocol[C]):
-    """Cuts cubes or patches."""
+    """A sampler of cubes or patches."""
 
     def sample(self, rng: np.random.Generator) -> C:
-        """Cut one."""
+        """Cut one cube or patch."""
         ...
 
 
@@ -53,7 +53,7 @@ class CubeStream(Dataset[dict[str, Any]], Generic[C]):
         return self.sample(index)[1]
 
     def sample(self, index: int) -> tuple[C, dict[str, Any]]:
-        """Make sample number `index`, and give the cube it was made of too."""
+        """Make sample number `index`, and return also the cube that it was made of."""
         rng = generator_for(self.seed, index, self.name)
         cube = self.sampler.sample(rng)
         views = self.views(cube.arrays, rng)
@@ -61,12 +61,12 @@ class CubeStream(Dataset[dict[str, Any]], Generic[C]):
 
 
 def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """The same numbers as a tensor."""
+    """Turn an array into a tensor of the same numbers."""
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def collate(samples: list[dict[str, Any]]) -> Batch:
-    """Make a batch of samples: tensors are stacked, draws listed."""
+    """Make a batch of samples: tensors are stacked, and draws are listed."""
     batch: dict[str, Any] = {}
     for name in samples[0]:
         parts = [sample[name] for sample in samples]
@@ -103,7 +103,7 @@ class Range:
 def load_batches(
     stream: Dataset[dict[str, Any]], numbers: Iterable[list[int]], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
-    """Read the batches of these numbers, in workers if there are any.
+    """Read the batches of these numbers, in worker processes if there are any.
 
     Args:
         stream: of samples.

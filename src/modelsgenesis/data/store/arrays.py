@@ -78,7 +78,7 @@ def _in_order(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _chunks_of(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Name the chunks of an array (N, C, X, Y, Z) in the order of its file."""
+    """The names of the chunks of an array (N, C, X, Y, Z), in the order of its file."""
     sides = (1, 1, *_at_most(CHUNK, shape[2:]))
     counts = [-(-whole // side) for whole, side in zip(shape, sides, strict=True)]
     for index in np.ndindex(*counts):
@@ -92,7 +92,7 @@ def _at_most(limits: Mapping[int, tuple[int, ...]], size: tuple[int, ...]) -> tu
 
 
 class StoredArray:
-    """A handle of one stored array, read-only, on one thread.
+    """A read-only handle of a stored array, for one thread.
 
     Not memory-mapped: that reads a fifth faster, but every page once touched counts as resident, and a loader's memory
     would grow with the store.
@@ -106,14 +106,14 @@ class StoredArray:
         self.path = path
 
     def read(self, slices: tuple[slice, ...]) -> NDArray[Any]:
-        """Decompress a region of (N, C, X, Y, Z)."""
+        """Read a region of (N, C, X, Y, Z)."""
         try:
             return self._array[slices]  # type: ignore[no-any-return]
         except RuntimeError as error:
             raise DataError(f"{self.path}: damaged; delete it and run genesis prepare again") from error
 
     def extra(self, name: str) -> bytes:
-        """The named bytes beside the array."""
+        """Read the named bytes beside the array."""
         try:
             return self._array.schunk.vlmeta[name]  # type: ignore[no-any-return]
         except (KeyError, RuntimeError) as error:
@@ -141,13 +141,13 @@ def is_current(record: object, wanted: Mapping[str, Any]) -> bool:
 
     Args:
         record: of the array.
-        wanted: what the record would say now, as far as can be told without reading a voxel.
+        wanted: what the record would hold now, as far as is known without reading a voxel.
     """
     return all(getattr(record, name) == value for name, value in wanted.items())
 
 
 class OpenFiles(Generic[T]):
-    """What was opened from files, the last MOST_OPEN of them, in each process anew.
+    """A cache of handles, of the last MOST_OPEN files, that each process makes anew.
 
     It may be pickled: nothing travels but how to open. A file opened before a fork is not shared.
 

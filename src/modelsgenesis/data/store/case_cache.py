@@ -28,7 +28,7 @@ AS_THEY_ARE = ("u1", "i1", "i2", "u2", "f4")  # dtypes kept as they are; any oth
 
 @dataclass(frozen=True)
 class CachedCase:
-    """A case on disk.
+    """The record of a case in the cache.
 
     Attributes:
         id: of the case.
@@ -59,11 +59,11 @@ class CaseCache:
         self._open = OpenFiles(StoredArray)
 
     def images_of(self, case: CachedCase) -> StoredArray:
-        """(1, C, X, Y, Z), in the sources' units."""
+        """Return the image as (1, C, X, Y, Z), in the sources' units."""
         return self._open[self.path / f"{case.id}.image.b2nd"]
 
     def masks_of(self, case: CachedCase) -> StoredArray:
-        """(1, channels, X, Y, Z), as the target reads them."""
+        """Return the masks as (1, channels, X, Y, Z), as the target reads them."""
         return self._open[self.path / f"{case.id}.mask.b2nd"]
 
     def case(self, id_: str) -> CachedCase:
@@ -90,14 +90,14 @@ class CaseCache:
         return embedded(region, place, size)
 
     def locations(self, case: CachedCase, label: int) -> NDArray[np.int32]:
-        """Some voxels of a label, (N, axes), evenly chosen among all of them."""
+        """Choose some voxels of a label, (N, axes), evenly among all of them."""
         kept = [min(num, MOST_LOCATIONS) for num in case.num_voxels]
         found = np.frombuffer(self.masks_of(case).extra("places"), np.int32).reshape(-1, len(case.size))
         return found[sum(kept[:label]) : sum(kept[: label + 1])]
 
 
 def cache_case(case: Case, *, target: Target, reading: Reading, into: Path) -> CachedCase:
-    """Read a case and keep it, unless it is kept already.
+    """Read a case into the cache, unless it is there already.
 
     Args:
         case: of the task.
@@ -133,14 +133,14 @@ def find_current_case(case: Case, *, target: Target, reading: Reading, folder: P
 
 
 def find_cached_case(folder: Path, id_: str) -> CachedCase | None:
-    """The record of a case that is kept whole; None when it is not."""
+    """Find the record of a case that is complete in the cache; None otherwise."""
     return find_record(
         folder / f"{id_}.image.b2nd", "case", lambda data: CachedCase(**{k: _as_tuple(v) for k, v in data.items()})
     )
 
 
 def count_planes(mask: NDArray[np.uint8], labels: LabelMap) -> NDArray[np.int64]:
-    """How many voxels of each label each plane along X holds, (labels, X).
+    """Count the voxels of each label in each plane along X, (labels, X).
 
     Args:
         mask: (channels, *space), as the target reads it.
@@ -179,7 +179,7 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 
 
 def _wanted(case: Case, target: Target, reading: Reading) -> dict[str, str]:
-    """What the record of a case would say now that tells it from another case, or from one of changed sources."""
+    """The entries of a case's record that change with the case and with its sources."""
     sources = [[_named(source), source.num_bytes, _changed(source)] for source in (*case.images, *case.masks)]
     parts = [describe(target), describe(reading), sources, list(case.values)]
     return {"made_of": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
@@ -191,7 +191,7 @@ def _named(source: Source) -> list[str | int | None]:
 
 
 def _changed(source: Source) -> int:
-    """When a source was last written: a mask that was corrected seldom changes its size."""
+    """The time at which a source was last written: a mask that was corrected seldom changes its size."""
     return max(file.stat().st_mtime_ns for file in source.files)
 
 

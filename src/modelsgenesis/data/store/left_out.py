@@ -23,7 +23,7 @@ LEFT_OUT = "left_out.json"  # in the store: the ids of all scans that ever were 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What must not be in a store.
+    """Scans and patients that must not be in a store.
 
     Attributes:
         tables: that name it.
@@ -60,7 +60,7 @@ class LeftOut:
 
     @functools.cached_property
     def hashes(self) -> set[str]:
-        """Of the images' bytes, as far as they are there."""
+        """The hashes of the images that are there."""
         found = set()
         for image in self.images:
             try:

@@ -9,11 +9,11 @@ from modelsgenesis.core.image_format import MAX_VOXELS
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """Everything that one may choose of a store.
+    """The options of genesis prepare.
 
     Args:
         spacing: The spacing to resample to, in mm along X, Y and Z; each scan's own by default.
-        modality: The modality of every scan; by default the CSV, the header or the values tell.
+        modality: The modality of every scan; by default the CSV, the header or the values decide.
         workers: How many processes read; one a core by default, 0 works in this process.
         folds: How many groups patients are dealt to.
         salt: A secret text that ids are made with; a random one, kept in the store, by default.

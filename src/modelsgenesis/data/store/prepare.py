@@ -40,17 +40,7 @@ LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
 def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
-    """Turn scans of any format into a store that training reads: LPS, chunked, without names.
-
-    Args:
-        source: A folder, a table or an archive of scans.
-        into: The store's folder.
-        options: All that was chosen.
-    Returns:
-        `into`.
-    Raises:
-        DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
-    """
+    """Turn scans into a store; `commands.prepare` describes the arguments and errors."""
     _check(source, options)
     common: dict[str, Any] = {
         "spacing_mm": list(options.spacing) if options.spacing else None,
@@ -79,8 +69,11 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
         found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        said = {"leave_out": [str(table) for table in options.leave_out] or None, "max_voxels": options.max_voxels}
-        arguments = {**common, **said, **found}
+        given_options = {
+            "leave_out": [str(table) for table in options.leave_out] or None,
+            "max_voxels": options.max_voxels,
+        }
+        arguments = {**common, **given_options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
     console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)

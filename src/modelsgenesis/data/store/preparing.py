@@ -29,7 +29,7 @@ SAMPLED_CUBES = 256
 
 @dataclass(frozen=True)
 class Settings:
-    """How scans are prepared; the same for a whole store.
+    """The settings by which all scans of a store are prepared.
 
     Attributes:
         salt: makes ids that nobody else can trace back.
@@ -48,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Names:
-    """What a scan is called in the store; known before it is read."""
+    """The names of a scan in the store, known before it is read."""
 
     id: str
     patient: str
@@ -68,7 +68,7 @@ def name_scan(source: Source, settings: Settings) -> Names:
 
 
 def wanted_of(source: Source, settings: Settings) -> dict[str, Any]:
-    """What the record of a source's scan would say now, as far as can be told without reading it."""
+    """What the record of a source's scan would hold now, as far as is known without reading it."""
     names, modality = name_scan(source, settings), settings.modality or source.modality
     known = {"patient": names.patient, "fold": names.fold, "source_bytes": source.num_bytes}
     return known | ({"modality": modality} if modality else {})
@@ -81,7 +81,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         source: what to read.
         into: the store's folder.
         settings: of the store.
-        root: of the search; what lies above does not tell whether a file is a label map.
+        root: of the search; names of folders above it do not decide whether a file is a label map.
     Returns:
         Scan: its record.
     Raises:

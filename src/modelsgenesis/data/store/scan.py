@@ -73,11 +73,11 @@ class Scan:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """(X, Y, Z), in voxels."""
+        """The size (X, Y, Z) in voxels."""
         return self.shape[1:]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON can hold it."""
+        """The record as JSON can hold it."""
         data = dataclasses.asdict(self)
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
         data["print"] = data.pop("fingerprint")
@@ -85,14 +85,14 @@ class Scan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Scan":
-        """Undo `to_json`."""
+        """Read a record from what `to_json` gives."""
         percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
         tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
         others = {name: value for name, value in data.items() if name != "print"}
         return cls(**{**others, **tuples, "percentiles": percentiles, "fingerprint": data.get("print", "")})
 
     def to_row(self) -> dict[str, str]:
-        """One row of the manifest; numbers keep every digit."""
+        """The record as a row of the manifest, in which numbers keep every digit."""
         data = self.to_json()
         row = {name: _text(data[name]) for name in (*_PLAIN, *_MOMENTS)}
         row["shape"] = " ".join(map(str, self.shape))
@@ -103,7 +103,7 @@ class Scan:
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> "Scan":
-        """Undo `to_row`.
+        """Read a record from a row of the manifest.
 
         Raises:
             DataError: a column is missing or holds something else.
@@ -156,7 +156,7 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Encoding:
-    """value = stored * slope + intercept."""
+    """The encoding of stored numbers: value = stored * slope + intercept."""
 
     dtype: str
     slope: float = 1.0
@@ -175,7 +175,7 @@ class Encoding:
 
 
 def choose_encoding(modality: str, minimum: float, maximum: float) -> Encoding:
-    """Choose how a scan is stored.
+    """Choose the encoding of a scan.
 
     float16 has eleven significant bits and overflows at 65504: the slope, a power of two so that it loses nothing,
     brings the greatest value near 2^15; the intercept is the minimum when all values lie far from zero.

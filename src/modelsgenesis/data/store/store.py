@@ -31,7 +31,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
-        """Open a store; reads the manifest, no voxels.
+        """Open a store; the manifest is read, but no voxels.
 
         Raises:
             DataError: the folder is missing, unfinished, not a store, or its manifest is broken.
@@ -47,7 +47,7 @@ class Store:
 
     @property
     def folds(self) -> list[int]:
-        """The folds that occur, rising."""
+        """The folds that occur, in rising order."""
         return sorted({scan.fold for scan in self.scans})
 
     def read(self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], *, index: int = 0) -> NDArray[np.float32]:
@@ -87,7 +87,7 @@ class Store:
 
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
-    """A scan's array, and room for its coarse maps."""
+    """Open a scan's array, and make room for its coarse maps."""
     return StoredArray(path), {}
 
 

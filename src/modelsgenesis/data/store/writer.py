@@ -22,7 +22,7 @@ PROBLEMS = "problems.csv"
 
 
 def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> str:
-    """Make the folder, or check that what is there was begun in the same way.
+    """Make the folder, or check that the one there was begun with the same settings.
 
     The salt is secret: whoever has it and a list of patients can tell who is in the store. It is kept, readable by its
     owner alone, so that the next run gives the same ids; delete it before the store is shared.
@@ -72,17 +72,17 @@ def _read_salt(into: Path, salt: str | None) -> str:
 
 
 def find_done(into: Path, id_: str) -> Scan | None:
-    """The record of a scan that is in the store, whole; None when it is not."""
+    """Find the record of a scan that is complete in the store; None otherwise."""
     return find_record(into / SCANS / f"{id_}.b2nd", "scan", Scan.from_json)
 
 
 def stored_ids(into: Path) -> list[str]:
-    """Ids of all files in `scans/`."""
+    """The ids of all files in `scans/`."""
     return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
 
 
 def remove_leftovers(into: Path) -> None:
-    """Delete what a killed process left half-written."""
+    """Delete files that a killed process left unfinished."""
     for folder in (into, into / SCANS):
         for path in folder.glob(".*.part"):
             path.unlink(missing_ok=True)

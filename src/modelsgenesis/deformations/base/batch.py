@@ -96,7 +96,7 @@ def run_batch(images: Tensor, range: Range, plans: list[Plan]) -> Tensor:
 
 
 def spans(values: Tensor, range: Range) -> Tensor:
-    """Told low and high, least and greatest of each image, float32 (4, B)."""
+    """The given low and high, and the least and greatest of each image, float32 (4, B)."""
     least, greatest = values.flatten(1).aminmax(dim=1)
     if isinstance(range, Percentiles):
         ordered = values.flatten(1).sort(dim=1).values
@@ -170,5 +170,5 @@ def boxes_of(boxes: list[tuple[tuple[int, ...], ...]], sides: tuple[int, ...], w
 
 
 def whole_box(sides: tuple[int, ...]) -> tuple[int, ...]:
-    """The box that is the whole image."""
+    """The box around the whole image."""
     return (*(0,) * len(sides), *sides)

@@ -17,7 +17,7 @@ from modelsgenesis.deformations.kernels.hashing import halves
 
 
 class Windows(NamedTuple):
-    """A drawn local shuffling."""
+    """The windows of a drawn local shuffling."""
 
     key: int  # of the windows' sides, places and permutations
     num_windows: int
@@ -45,7 +45,7 @@ class Paint(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to do to one image, in this order; None is left out."""
+    """The steps to do to one image, in this order; None leaves one out."""
 
     windows: Windows | None = None
     curve: Curve | None = None
@@ -58,7 +58,7 @@ class PlannedDeformation(PixelDeformation):
 
     @abstractmethod
     def plan(self, drawn: Any) -> Plan:
-        """Say what was drawn in the loop's terms."""
+        """Turn what was drawn into the plan of the compiled loop."""
 
     def apply(self, image: Image, drawn: Any) -> Image:
         """Return the deformed image; a tensor on another device is deformed there."""
@@ -85,7 +85,7 @@ def in_three_axes(size: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def run(array: Array, span: Span, plan: Plan) -> Array:
-    """Shuffle, map and paint, each if planned.
+    """Shuffle, map and paint an image, each if planned.
 
     Args:
         array: float32 (C, X, Y[, Z]).

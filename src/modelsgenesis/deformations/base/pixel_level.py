@@ -11,7 +11,7 @@ from modelsgenesis.deformations.base.value_range import Array
 
 NUM_DRAWS, NUM_PAIRS = 6, 48
 FEWEST_SEEN = 16  # pairs, for a draw to be judged
-FEWEST_MOVED = 0.3  # of the landmarks, for content to be said to move
+FEWEST_MOVED = 0.3  # of the landmarks, from which content counts as moved
 MOST_TOGETHER = 0.65  # of the pairs; shuffling, by chance, takes about a third of them the same way
 MOST_EXPLAINED = 0.7  # of the displacements, by one affine map; chance explains a quarter of few landmarks
 
@@ -32,8 +32,8 @@ def check_pixel_level(deformation: Deformation, shape: tuple[int, ...] = (1, 32,
     Example: >>> check_pixel_level(LocalShuffling())
     """
     rng = generator_for(0, 0, "pixel level")
-    told = getattr(deformation, "range", None)
-    low, high = told if isinstance(told, tuple) else (0.0, 1.0)
+    given = getattr(deformation, "range", None)
+    low, high = given if isinstance(given, tuple) else (0.0, 1.0)
     image = (low + (high - low) * rng.uniform(0.3, 0.7, shape)).astype(np.float32)
     for number in range(NUM_DRAWS):
         drawn = deformation.draw(shape, generator_for(0, 1 + number, "pixel level"))
@@ -50,7 +50,7 @@ def check_pixel_level(deformation: Deformation, shape: tuple[int, ...] = (1, 32,
 
 
 def neighbours(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Two voxels side by side on a random axis."""
+    """Choose two voxels side by side on a random axis."""
     first = [int(rng.integers(1, side - 1)) for side in shape[1:]]
     second = list(first)
     second[int(rng.integers(len(first)))] += 1
@@ -60,7 +60,7 @@ def neighbours(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[i
 def went(
     deformation: Deformation, image: Array, drawn: Any, plain: Array, voxel: tuple[int, ...], step: float
 ) -> Array | None:
-    """How far a voxel's content went, on each axis; None if it cannot be seen in the result."""
+    """The distance that a voxel's content moved, on each axis; None if it cannot be seen in the result."""
     marked = image.copy()
     for channel in marked:
         channel[voxel] += step
@@ -88,6 +88,6 @@ def judge(deformation: Deformation, places: Array, ways: Array) -> None:
     start, end = tuple(where[farthest].tolist()), tuple((where[farthest] + way[farthest]).tolist())
     raise GenesisError(
         f"{type(deformation).__name__} moves content: what was at voxel {start} turned up at {end}, and its neighbours "
-        "went along. The network is asked to restore the image in place and cannot know where things were; flip, turn "
+        "went along. The network has to restore the image in place and cannot know where things were; flip, turn "
         "or warp the image and its target alike instead, before deforming (see Flip)"
     )

@@ -55,7 +55,7 @@ class PixelDeformation(Deformation):
 
 
 def check_axes(shape: tuple[int, ...]) -> None:
-    """Refuse what is not (C, X, Y) or (C, X, Y, Z)."""
+    """Refuse an image that is not (C, X, Y) or (C, X, Y, Z)."""
     if len(shape) not in (3, 4):
         raise ShapeError(
             f"an image is (C, X, Y) or (C, X, Y, Z), got shape {tuple(shape)}; add the channel axis in front"
@@ -79,7 +79,7 @@ def as_array(image: Any) -> Array:
 
 
 def like(out: Array, image: Image) -> Image:
-    """Turn a float32 array into the kind of `image`."""
+    """Turn a float32 array into an array or tensor like `image`."""
     if isinstance(image, np.ndarray):
         return cast(Image, out if image.dtype == np.float32 else cast_within(out, image))
     import torch

@@ -1,4 +1,4 @@
-"""The value range a deformation works in: told, or read off the image."""
+"""The value range a deformation works in: given, or read off the image."""
 
 import math
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ class Span(NamedTuple):
     greatest: np.float32
 
     def to_unit(self, array: Array) -> Array:
-        """Bring the told range to [0, 1], in a new array."""
+        """Bring the given range to [0, 1], in a new array."""
         return np.asarray((array - self.low) / (self.high - self.low), dtype=np.float32)
 
     def from_unit(self, unit: Array) -> Array:
-        """Bring [0, 1] back to the told range, and what is now beyond both it and the image to the nearer end."""
+        """Bring [0, 1] back to the given range, and what is now beyond both it and the image to the nearer end."""
         grey = self.low + unit * (self.high - self.low)
         least, greatest = min(self.low, self.least), max(self.high, self.greatest)
         return np.asarray(np.clip(grey, least, greatest), dtype=np.float32)

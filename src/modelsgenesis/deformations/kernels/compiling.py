@@ -44,7 +44,7 @@ DIGEST = _digest()
 
 
 class _OfTheseSources:
-    """What Numba's ways to find a cache folder get before them: a folder in it for these sources alone.
+    """Finds a folder for these sources alone inside the folder that Numba's own locators find.
 
     By itself Numba looks at the file of a loop, and not at those of the functions compiled into it.
     """
@@ -54,7 +54,7 @@ class _OfTheseSources:
         return str(Path(super().get_cache_path(), FOLDER + DIGEST))  # type: ignore[misc]
 
     def ensure_cache_path(self) -> None:
-        """Make the folder if need be, and remove those for the sources before."""
+        """Make the folder if needed, and remove those of earlier sources."""
         own = Path(self.get_cache_path())
         is_new = not own.is_dir()
         super().ensure_cache_path()  # type: ignore[misc]
@@ -64,7 +64,7 @@ class _OfTheseSources:
 
 
 class _KernelCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
-    """As Numba's, in folders of these sources."""
+    """Numba's cache of one kernel, in the folder for these sources."""
 
     _locator_classes = tuple(
         type(locator.__name__, (_OfTheseSources, locator), {}) for locator in CompileResultCacheImpl._locator_classes
@@ -72,6 +72,6 @@ class _KernelCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """As Numba's, in folders of these sources."""
+    """Numba's cache, in the folder for these sources."""
 
     _impl_class = _KernelCacheImpl

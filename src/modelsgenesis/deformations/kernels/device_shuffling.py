@@ -24,7 +24,7 @@ class Rows:
     low: Tensor  # int64 (R, 3)
 
     def part(self, first: int, num: int) -> "Rows":
-        """Some of the windows."""
+        """Take some of the windows."""
         some = slice(first, first + num)
         return Rows(self.image[some], self.number[some], self.side[some], self.low[some])
 

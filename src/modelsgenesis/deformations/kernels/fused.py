@@ -8,7 +8,7 @@ from modelsgenesis.deformations.kernels.compiling import compiled, inlined
 from modelsgenesis.deformations.kernels.hashing import bits, unit
 from modelsgenesis.deformations.kernels.shuffling import shuffle
 
-TAIL = np.float32(1 / 128)  # of the unit range, for the grey levels beyond either end of the told range
+TAIL = np.float32(1 / 128)  # of the unit range, for the grey levels beyond either end of the given range
 ONE, ZERO = np.float32(1), np.float32(0)
 
 
@@ -38,7 +38,7 @@ def deform(
         num_windows: of the shuffling; 0 for none.
         shuffle_key, noise_key: (low, high) halves of the drawn keys.
         table: of the non-linear map, (2, levels); (2, 0) for none.
-        span: told low and high, least and greatest of the image.
+        span: given low and high, least and greatest of the image.
         grid: where the grid of tiles begins; negative for windows placed at random.
         shuffle_boxes: int64 (N, 6), where to shuffle; everywhere when N is 0.
         boxes: int64 (N, 6), low corner and end corner.
@@ -72,7 +72,7 @@ def show_and_paint(
                     inside, z_end = run_end(boxes, x, y, z, size[2])
                     block = (x, x_end, y, y_end, z, z_end)
                     if inside == keep:
-                        show(image[channel], out[channel], size, block, table, span)
+                        write_block(image[channel], out[channel], size, block, table, span)
                     else:
                         paint(out[channel], size, block, first, noise_key, span)
                     z = z_end
@@ -94,7 +94,7 @@ def next_edge(boxes: Any, axis: Any, at: Any, side: Any) -> Any:
 
 @inlined
 def run_end(boxes: Any, x: Any, y: Any, z: Any, num_z: Any) -> Any:
-    """Whether voxel (x, y, z) is inside a box, and where along z the answer may next change."""
+    """Whether voxel (x, y, z) is inside a box, and where along z that may next change."""
     inside, end = False, num_z
     for box in range(boxes.shape[0]):
         if boxes[box, 0] <= x < boxes[box, 3] and boxes[box, 1] <= y < boxes[box, 4]:
@@ -120,7 +120,7 @@ def paint(out: Any, size: Any, block: Any, first: Any, key: Any, span: Any) -> N
 
 
 @compiled
-def show(image: Any, out: Any, size: Any, block: Any, table: Any, span: Any) -> None:
+def write_block(image: Any, out: Any, size: Any, block: Any, table: Any, span: Any) -> None:
     """Write a block of voxels of the image, mapped by the table if there is one; `out` may be `image`."""
     low, scale = span[0], np.float32(table.shape[1] - 1) / np.float32(span[1] - span[0])
     beyond = span[2] < span[0] or span[3] > span[1]
@@ -141,7 +141,7 @@ def show(image: Any, out: Any, size: Any, block: Any, table: Any, span: Any) -> 
 
 @inlined
 def to_unit(value: Any, span: Any) -> Any:
-    """Place a grey level in [0, 1]: the told range linearly, what lies beyond it in a thin tail at its end."""
+    """Place a grey level in [0, 1]: the given range linearly, what lies beyond it in a thin tail at its end."""
     low, high, least, greatest = span
     start = TAIL if least < low else ZERO
     stop = ONE - TAIL if greatest > high else ONE
@@ -154,7 +154,7 @@ def to_unit(value: Any, span: Any) -> Any:
 
 @inlined
 def looked_up(table: Any, at: Any) -> Any:
-    """Read the table between its entries."""
+    """Interpolate the table between its entries."""
     whole = np.int32(at)
     level = np.uint32(whole)  # unsigned, so that no negative index need be thought of
     return table[0, level] + (at - np.float32(whole)) * table[1, level]

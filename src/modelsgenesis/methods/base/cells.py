@@ -1,4 +1,4 @@
-"""Cutting an image into 2 x 2 (x 2) cells, its quarters or eighths, for questions about where they belong."""
+"""Cutting an image into 2 x 2 (x 2) cells, its quarters or eighths, for pretext tasks about where they belong."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ Corner = tuple[int, ...]  # of a cell: 0 is the lower half of an axis, 1 the upp
 
 
 def corners(axes: int) -> tuple[Corner, ...]:
-    """The cells' places in their order."""
+    """The corners of the cells, in the order of their numbers."""
     return tuple(itertools.product((0, 1), repeat=axes))
 
 
-def cut(image: Array, corner: Corner, gap: float, numbers: Array) -> Array:
+def cut_cell(image: Array, corner: Corner, gap: float, numbers: Array) -> Array:
     """Cut a cell somewhere in its half of every axis, so that no edge runs on from one cell into the next.
 
     Args:
@@ -38,21 +38,21 @@ def cut(image: Array, corner: Corner, gap: float, numbers: Array) -> Array:
 
 
 def sides(size: tuple[int, ...], gap: float) -> tuple[int, ...]:
-    """The sides of a cell."""
+    """The sides of a cell in voxels."""
     return tuple(side // 2 - rounded_down(gap * (side // 2)) for side in size)
 
 
 def fitted(cell: Array, stride: tuple[int, ...]) -> Array:
     """A cell amid zeros, so that its sides divide by the network's strides; the odd voxel of a border is behind.
 
-    Turn a cell before, not after: the border must tell nothing.
+    Turn a cell before, not after: the border must give nothing away.
     """
     missing = [-side % step for side, step in zip(cell.shape[1:], stride, strict=True)]
     return np.pad(cell, [(0, 0), *((short // 2, short - short // 2) for short in missing)])
 
 
 def check_gap(gap: float) -> None:
-    """Refuse a gap that is no part of a half."""
+    """Refuse a gap outside [0, 1), as a part of half an image's side."""
     if not 0 <= gap < 1:
         raise GenesisError(f"gap is a part of half a cube's side, in [0, 1), got {gap}")
 

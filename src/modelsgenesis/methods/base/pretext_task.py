@@ -1,4 +1,4 @@
-"""What all methods that ask the encoder a question share: which part is trained, how it is asked, how it is marked."""
+"""What the pretext tasks that classify share: which part is trained, the features they use, the loss and accuracy."""
 
 import torch
 from torch import Tensor
@@ -7,8 +7,8 @@ from torch.nn import functional
 from modelsgenesis.core.backbone import Backbone
 
 
-def teach_encoder_alone(backbone: Backbone) -> None:
-    """Freeze what no answer passes through; it keeps the weights that it was drawn with."""
+def train_encoder_only(backbone: Backbone) -> None:
+    """Freeze all parts but the encoder; they keep the weights that they were drawn with."""
     for part, module in backbone.parts():
         module.requires_grad_(part == "encoder")
 
@@ -25,7 +25,7 @@ def summarise_cells(backbone: Backbone, cells: Tensor) -> Tensor:
 
 
 def mark(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """How wrong the choice among classes is, and how much of it guessing would get right.
+    """Return the cross-entropy of a choice among classes, its accuracy, and the chance of guessing.
 
     Args:
         logits: (B, K), of the classes that can be.

@@ -14,7 +14,7 @@ class Restoration(Learner):
     """Restore an image from its deformed self, by mean squared error; each method is a leaf of this one.
 
     Args:
-        backbone: takes the deformed image, answers with as many channels.
+        backbone: takes the deformed image, gives as many channels.
         deformation: of the image.
         flip: that image and target share, plain augmentation.
     """
@@ -40,11 +40,11 @@ class Restoration(Learner):
         Returns:
             "total", the mean squared error, and "mae", the mean absolute one; the same of the deformed cube returned as
             it came, "identity_baseline" and "identity_baseline_mae"; "mean_baseline", the squared error of each cube's
-            own mean everywhere; "std_ratio", the standard deviation within a cube of the answer over that of the
+            own mean everywhere; "std_ratio", the standard deviation within a cube of the restoration over that of the
             original: near 0 the network has collapsed to one grey value.
         """
         original, deformed, counted = batch["original"], batch["deformed"], self.counted(batch)
-        restored = self.answer(batch).float()
+        restored = self.predict(batch).float()
         error, unchanged = restored - original, deformed - original
         grey = original - original.mean(dim=tuple(range(1, original.dim())), keepdim=True)
         return {
@@ -56,7 +56,7 @@ class Restoration(Learner):
             "std_ratio": _spread(restored.detach(), counted) / _spread(original, counted).clamp_min(1e-6),
         }
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """The restored cubes, (B, C, *space)."""
         restored: Tensor = self.backbone(batch["deformed"])
         return restored

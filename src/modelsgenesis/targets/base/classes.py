@@ -15,7 +15,7 @@ from modelsgenesis.core.target import Finding, Row
 from modelsgenesis.metrics.classification import OF_LABEL, OVERALL, label_scores
 from modelsgenesis.metrics.summary import ALL
 from modelsgenesis.nets.classifier import Classifier
-from modelsgenesis.targets.base.telling import one_of_each
+from modelsgenesis.targets.base.examples import one_of_each
 
 P = "p_"  # before a label's name, of the column of its probability
 MOST_NAMED = 4  # probabilities in a verdict
@@ -47,11 +47,11 @@ class Classes(TableTarget):
 
     @abstractmethod
     def chosen(self, predicted: Sequence[float]) -> list[str]:
-        """The names of the labels that probabilities say."""
+        """The names of the labels that the probabilities predict."""
 
     @abstractmethod
     def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
-        """The scores of all labels together."""
+        """Score all labels together."""
 
     @abstractmethod
     def labels_of(self, values: Sequence[float]) -> list[str]:
@@ -59,77 +59,77 @@ class Classes(TableTarget):
 
     @property
     def num_outputs(self) -> int:
-        """One a label."""
+        """One output a label."""
         return len(self.labels)
 
     def network(self, backbone: Backbone, *, hidden: int) -> nn.Module:
-        """The encoder with a dense head."""
+        """Put a dense head on the encoder."""
         return Classifier(backbone, self.num_outputs, hidden=hidden)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """A probability a label."""
+        """One column of probabilities a label."""
         return tuple(f"{P}{name}" for name in self.names)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The class, and the probabilities."""
+        """The columns with the predicted class and the probabilities."""
         return ("class", *self.value_columns)
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
-        """The classes that are predicted, and the probabilities to six digits."""
+        """Write the predicted classes, and the probabilities with six digits."""
         p = {column: f"{value:.6f}" for column, value in zip(self.value_columns, values, strict=True)}
         return {"class": ";".join(self.chosen(values.tolist())), **p}
 
     @classmethod
     def recognised(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """The columns of probabilities."""
+        """The columns of a table that hold probabilities."""
         return tuple(name for name in columns if name.startswith(P))
 
     @classmethod
     def names_of(cls, columns: Sequence[str]) -> tuple[str, ...]:
-        """What follows the p_."""
+        """The names of labels in the columns: what follows the p_."""
         return tuple(name.removeprefix(P) for name in columns)
 
     def refusal(self, values: Sequence[float]) -> str:
-        """Refuse what is no probability."""
+        """Explain why values are no probabilities; "" where they are."""
         return "not probabilities" if min(values) < 0 or max(values) > 1 else ""
 
     def scores(self, predicted: Numbers, truth: Numbers) -> dict[str, dict[str, float]]:
-        """Of all labels together, then of each against the rest."""
+        """Score all labels together, then each against the rest."""
         there = self.presence(truth)
         each = {name: label_scores(predicted[:, k], there[:, k]) for k, name in enumerate(self.names)}
         return {ALL: self.overall(predicted, truth), **each}
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Of all labels, and of one."""
+        """The metrics of all labels together and of one."""
         return tuple(dict.fromkeys((*OVERALL, *OF_LABEL)))
 
     @property
     def headline(self) -> tuple[str, tuple[str, ...], str]:
-        """AUC, balanced accuracy and Brier score of all labels."""
+        """Show the AUC, balanced accuracy and Brier score of all labels."""
         return ALL, ("auc", "balanced_accuracy", "brier"), ""
 
     def errors(self, predicted: Numbers, truth: Numbers) -> Numbers:
-        """The Brier score of each case."""
+        """Compute the Brier score of each case."""
         return np.asarray(np.square(predicted - self.presence(truth)).sum(1))
 
     def case_row(self, predicted: Sequence[float], true: Sequence[float]) -> dict[str, Any]:
-        """The true class, the predicted one, and the probabilities."""
+        """List the true class, the predicted one, and the probabilities."""
         row: dict[str, Any] = {"truth": " | ".join(self.labels_of(true)), "class": self._words(predicted)}
         return row | dict(zip(self.value_columns, predicted, strict=True))
 
     def true_words(self, true: Sequence[float]) -> str:
-        """The true class, or all true labels."""
+        """Name the true class, or all true labels."""
         return " | ".join(self.labels_of(true)) or "none"
 
     def predicted_words(self, predicted: Sequence[float]) -> str:
-        """The predicted class, or all predicted labels."""
+        """Name the predicted class, or all predicted labels."""
         return self._words(predicted) or "none"
 
     def verdict(self, predicted: Sequence[float], true: Sequence[float]) -> str:
-        """The true and the predicted class, with the probabilities that say most."""
+        """Name the true and the predicted class, with the greatest probabilities."""
         p = list(zip(self.names, predicted, strict=True))
         if len(p) > MOST_NAMED:
             there = self.labels_of(true)
@@ -139,7 +139,7 @@ class Classes(TableTarget):
         return f"true: {self.true_words(true)}; predicted: {self._words(predicted) or 'none'} ({named})"
 
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
-        """Decisions and their reliability."""
+        """Draw the ROC curves and the calibration."""
         from modelsgenesis.figures.scores import draw_decisions  # here, since matplotlib takes a second
 
         there = self.presence(truth)
@@ -148,7 +148,7 @@ class Classes(TableTarget):
 
     @property
     def _drawn(self) -> range:
-        """The labels whose curves are drawn."""
+        """The labels of which curves are drawn."""
         return range(len(self.labels))
 
     def _words(self, predicted: Sequence[float]) -> str:
@@ -156,30 +156,30 @@ class Classes(TableTarget):
         return " | ".join(self.chosen(predicted)) if np.isfinite(predicted).all() else ""
 
     def labels_table(self, found: Sequence[Finding]) -> tuple[Row, list[Row]]:
-        """In how many cases each label is."""
+        """Count in how many cases each label occurs."""
         counts = [sum(k in self.occurring(finding) for finding in found) for k in range(len(self.labels))]
         every = max(len(found), 1)
         rows = [(name, str(n), f"{n / every:.0%}") for name, n in zip(self.names, counts, strict=True)]
         return ("class", "cases", "share"), list(rows)
 
     def occurring(self, finding: Finding) -> tuple[int, ...]:
-        """The case's labels."""
+        """List the labels of the case."""
         return tuple(self.names.index(name) for name in self.labels_of(finding.values))
 
     def in_words(self, finding: Finding, unit: str = "") -> str:
-        """The case's labels, by name."""
+        """Name the labels of the case."""
         return ", ".join(self.labels_of(finding.values)) or "none"
 
-    def telling(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-        """The first case of each class."""
+    def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
+        """Choose the first case of each class."""
         return one_of_each([self.in_words(finding) for finding in found], found)
 
     @property
     def outputs_in_words(self) -> str:
-        """What the logits are of."""
+        """Name the classes that the logits belong to."""
         return f"It predicts logits ({self.squashing} makes them probabilities) of {', '.join(self.names)}."
 
     @property
     @abstractmethod
     def squashing(self) -> str:
-        """The function that makes probabilities of logits, by name."""
+        """The name of the function that turns logits into probabilities."""

@@ -17,7 +17,7 @@ Found = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]]
 
 
 class MaskLearner(TaskLearner):
-    """Tell which labels each voxel has.
+    """A learner of masks: it predicts the labels of each voxel.
 
     Args:
         backbone: predicts `target.num_outputs` logits a voxel.
@@ -46,7 +46,7 @@ class MaskLearner(TaskLearner):
         self.backbone, self.dice, self.cross_entropy, self.found = backbone, dice, cross_entropy, found
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Dice loss and cross-entropy.
+        """Return the Dice loss and the cross-entropy, over all scales.
 
         Returns:
             "total", their sum over the network's scales; "dice_loss" and "cross_entropy" at the finest. When validating
@@ -60,12 +60,12 @@ class MaskLearner(TaskLearner):
         return {**metrics, **({} if self.training else self._overlaps(scales[0], mask))}
 
     def losses_at(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Dice loss and cross-entropy at one scale."""
+        """Return the Dice loss and the cross-entropy at one scale."""
         cross = self.cross_entropy(logits, mask)
         return self.dice(logits, mask), cross
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Probabilities, (B, num_outputs, *space)."""
+    def predict(self, batch: Batch) -> Tensor:
+        """Return the probabilities, (B, num_outputs, *space)."""
         return self.target.predicted(self.backbone(batch["image"]))
 
     def metrics(self, means: dict[str, float]) -> dict[str, float]:
@@ -78,11 +78,11 @@ class MaskLearner(TaskLearner):
         return {**metrics, **dices, "dice": float(np.mean(list(dices.values())))}
 
     def selection_score(self, metrics: dict[str, float]) -> float:
-        """By Dice."""
+        """Choose the best network by its Dice."""
         return -metrics["dice"]
 
     def _scales(self, image: Tensor) -> list[Tensor]:
-        return self.backbone.answers(image) if self.training else [self.backbone(image)]
+        return self.backbone.predict_scales(image) if self.training else [self.backbone(image)]
 
     def _overlaps(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
         metrics: dict[str, Tensor] = {}

@@ -15,7 +15,7 @@ from modelsgenesis.nets.classifier import Classifier, Network
 
 
 class TaskLearner(Learner, ABC):
-    """A way to teach a network a task.
+    """A way to train a network for a task.
 
     Args:
         network: what is trained, and kept.
@@ -30,11 +30,11 @@ class TaskLearner(Learner, ABC):
         self.augmented = settings.views
 
     def groups(self) -> list[Group]:
-        """By the layers' learning rates."""
+        """Divide the parameters by the layers' learning rates."""
         return self.layer_rates.groups(self.parts)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, but for what stays still."""
+        """Switch to training, except for the parts that are frozen."""
         super().train(mode)
         for module in self.still:
             module.eval()
@@ -46,12 +46,12 @@ class TaskLearner(Learner, ABC):
 
 
 def outputs_of(network: nn.Module) -> int:
-    """How many outputs a network has, per voxel or per image."""
+    """The number of outputs of a network, per voxel or per image."""
     return network.out_features if isinstance(network, Classifier) else int(getattr(network, "out_channels", 0))
 
 
 def as_backbone(network: nn.Module) -> Backbone:
-    """The network, if it predicts something for each voxel.
+    """Return the network as a backbone, which predicts something for each voxel.
 
     Raises:
         TypeError: it does not.
@@ -62,7 +62,7 @@ def as_backbone(network: nn.Module) -> Backbone:
 
 
 def as_classifier(network: nn.Module) -> Classifier:
-    """The network, if it has a dense head.
+    """Return the network as a classifier, which has a dense head.
 
     Raises:
         TypeError: it has none.
@@ -84,7 +84,7 @@ def check_outputs(network: nn.Module, target: Target) -> None:
 
 
 def at_scale_of(mask: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """The mask at the size of a coarser prediction, by the nearest voxel."""
+    """Bring the mask to the size of a coarser prediction, by the nearest voxel."""
     if mask.shape[2:] == logits.shape[2:]:
         return mask
     return nn.functional.interpolate(mask.float(), logits.shape[2:], mode="nearest").to(mask.dtype)

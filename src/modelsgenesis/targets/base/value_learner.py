@@ -16,7 +16,7 @@ from modelsgenesis.targets.base.task_learner import TaskLearner, check_outputs
 
 
 class ValueLearner(TaskLearner, ABC):
-    """Predict a cube's class, its labels, or its numbers.
+    """A learner of values: it predicts the class, the labels or the numbers of an image.
 
     Args:
         classifier: predicts `target.num_outputs` logits or numbers.
@@ -34,11 +34,11 @@ class ValueLearner(TaskLearner, ABC):
 
     @property
     def network(self) -> nn.Module:
-        """The classifier whole."""
+        """Keep the whole classifier."""
         return self.classifier
 
-    def answer(self, batch: Batch) -> Tensor:
-        """Probabilities or numbers, (B, num_outputs)."""
+    def predict(self, batch: Batch) -> Tensor:
+        """Return probabilities or numbers, (B, num_outputs)."""
         return self.target.predicted(self.classifier(batch["image"]))
 
     def metrics(self, means: dict[str, float]) -> dict[str, float]:
@@ -50,7 +50,7 @@ class ValueLearner(TaskLearner, ABC):
 
 
 def counted(right: Tensor, hits: Tensor) -> dict[str, Tensor]:
-    """What a balanced accuracy is made of: means over a batch, which add up over all batches.
+    """Return the parts of a balanced accuracy: means over a batch, which add up over all batches.
 
     Args:
         right: whether each prediction is right, (B, 1) or (B, labels, 1).
@@ -63,7 +63,7 @@ def counted(right: Tensor, hits: Tensor) -> dict[str, Tensor]:
     return {f"right {k}": found[k] for k in range(len(found))} | {f"seen {k}": seen[k] for k in range(len(seen))}
 
 
-def check_told_apart(names: Sequence[str], learnable: NDArray[np.bool_], num_cases: int) -> None:
+def check_learnable(names: Sequence[str], learnable: NDArray[np.bool_], num_cases: int) -> None:
     """Refuse training cases from which a label cannot be learned.
 
     Args:
@@ -75,10 +75,10 @@ def check_told_apart(names: Sequence[str], learnable: NDArray[np.bool_], num_cas
     """
     if missing := [name for name, there in zip(names, learnable, strict=True) if not there]:
         raise DataError(
-            f"the {num_cases} training cases do not tell {', '.join(missing)} from the rest; use more --cases"
+            f"the {num_cases} training cases do not separate {', '.join(missing)} from the rest; use more --cases"
         )
 
 
 def buffer(values: NDArray[np.float64]) -> Tensor:
-    """Numbers of a loss as a learner's buffer holds them."""
+    """Make a learner's buffer of the numbers that a loss needs."""
     return torch.from_numpy(values).float()

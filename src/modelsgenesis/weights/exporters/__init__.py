@@ -22,7 +22,7 @@ ROOM = "weights/exporters"
 
 
 class Exporter(Protocol):
-    """What a module of this room holds."""
+    """The interface of an exporter's module."""
 
     USAGE: str
 
@@ -32,7 +32,7 @@ class Exporter(Protocol):
 
 
 def find_exporter(name: str) -> Exporter:
-    """Find a format's module by its name.
+    """Find the module of an export format by its name.
 
     Args:
         name: of the file here, dashes or underscores.

@@ -19,7 +19,7 @@ from modelsgenesis.weights.files import arguments_of
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 OVERLAP = 0.5  # as predict's
-BATCH_VOXELS = 2**20  # of windows asked together, as predict's
+BATCH_VOXELS = 2**20  # of windows predicted together, as predict's
 JUST_ABOVE_HALF = 0.50000006  # MONAI's threshold counts its own value in, predict's does not
 NEEDED = ("nibabel", "pytorch-ignite")
 TRANSFORMS = "modelsgenesis.inference.monai"
@@ -43,7 +43,7 @@ The model card, with lineage, data, figures and limits, is the README.md of the 
 
 
 def export(run: Path, into: Path) -> Path:
-    """Write configs/, models/ and docs/ of a bundle.
+    """Write configs/, models/ and docs/ of a MONAI bundle.
 
     Args:
         run: a run of `genesis finetune` that segments, or its weights file.
@@ -67,7 +67,7 @@ def export(run: Path, into: Path) -> Path:
 
 
 class _Bundle:
-    """The configuration of a bundle.
+    """Writes the configuration of a bundle.
 
     Args:
         given: network; of a segmentation task.
@@ -94,7 +94,7 @@ class _Bundle:
         )
 
     def inference(self) -> dict[str, Any]:
-        """What `monai.bundle run` follows."""
+        """The configuration that `monai.bundle run` follows."""
         return {
             "imports": ["$import pathlib", "$import numpy", "$import torch"],
             "bundle_root": ".",
@@ -197,7 +197,7 @@ class _Bundle:
         return [*steps, self._save("pred", "")]
 
     def _save(self, key: str, postfix: str) -> dict[str, Any]:
-        """Write masks under the scans' own names, or with the label's behind."""
+        """Configure how masks are written: under the scans' names, or with the label's behind."""
         values = [value for label in self.target.labels for value in label.values]
         small = not self.label_map.has_background or (not values or (min(values) >= 0 and max(values) < 256))
         return {
@@ -212,7 +212,7 @@ class _Bundle:
         }
 
     def metadata(self) -> dict[str, Any]:
-        """What the bundle says of itself, by MONAI's schema."""
+        """Describe the bundle by MONAI's schema."""
         channels = self.network.in_channels
         return {
             "schema": SCHEMA,
@@ -234,7 +234,7 @@ class _Bundle:
         }
 
     def _image(self) -> dict[str, Any]:
-        """The network's input, by MONAI's schema."""
+        """Describe the network's input by MONAI's schema."""
         in_hu = isinstance(self.reading.intensity, Window)
         return {
             "type": "image",
@@ -247,7 +247,7 @@ class _Bundle:
         }
 
     def _prediction(self) -> dict[str, Any]:
-        """The network's output, by MONAI's schema."""
+        """Describe the network's output by MONAI's schema."""
         outputs = ["background", *self.target.names] if self.label_map.has_background else list(self.target.names)
         return {
             "type": "probabilities",
@@ -264,7 +264,7 @@ class _Bundle:
 
 
 def _version(name: str) -> str:
-    """Of an installed package; of one that is not, any that has what the bundle needs."""
+    """The version of a package; if it is not installed, any version that has what the bundle needs."""
     try:
         return version(name)
     except PackageNotFoundError:

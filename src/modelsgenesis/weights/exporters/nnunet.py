@@ -70,7 +70,7 @@ def export(run: Path, into: Path) -> Path:
 
 
 def planned_of(given: Given) -> Planned | None:
-    """The plans that a network was pre-trained by; None when its file does not say."""
+    """The plans that a network was pre-trained by; None when its file does not hold them."""
     planned = rebuild(given.notes.get("recipe", {}).get("plans"))
     return planned if isinstance(planned, Planned) else None
 
@@ -83,15 +83,15 @@ def weights_of(network: PlannedUNet, channels: int) -> dict[str, Tensor]:
     """
     state = network.network.state_dict(keep_vars=True)
     first = next(weights for weights in network.parts()[0][1].parameters() if weights.dim() > 2)
-    widened = first.detach().sum(1, keepdim=True).repeat_interleave(channels, 1) / channels
+    repeated = first.detach().sum(1, keepdim=True).repeat_interleave(channels, 1) / channels
     return {
-        name: widened if tensor is first and channels != network.in_channels else tensor.detach().cpu()
+        name: repeated if tensor is first and channels != network.in_channels else tensor.detach().cpu()
         for name, tensor in state.items()
     }
 
 
 def adaptation_plan(network: PlannedUNet, planned: Planned, given: Given, channels: int) -> dict[str, Any]:
-    """What nnU-Net's development branch asks of a pre-trained checkpoint, in its own order of axes.
+    """What nnU-Net's development branch needs in a pre-trained checkpoint, in its own order of axes.
 
     Source: the fields of nnssl's AdaptationPlan, as its checkpoints hold them.
     """
@@ -109,7 +109,7 @@ def adaptation_plan(network: PlannedUNet, planned: Planned, given: Given, channe
 
 
 def architecture_plans(network: PlannedUNet) -> dict[str, Any]:
-    """How nnU-Net builds the network."""
+    """Describe how nnU-Net builds the network."""
     architecture = network.architecture
     return {
         "arch_class_name": f"{UNET}.{architecture['network_class_name'].rpartition('.')[2]}",
@@ -119,7 +119,7 @@ def architecture_plans(network: PlannedUNet) -> dict[str, Any]:
 
 
 def pretrain_plan(planned: Planned, given: Given) -> dict[str, Any]:
-    """The plans that the network was pre-trained by, as far as fine-tuning asks for them."""
+    """The plans that the network was pre-trained by, as far as fine-tuning needs them."""
     transposed = [2 - axis for axis in planned.axis_order]
     configuration = configuration_of(planned, given)
     return {

@@ -24,7 +24,7 @@ OPSET = 20
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 TRACED = (2, (3, 3, 3))  # batch, and sides in strides
 CHECKED = ((1, (2, 3, 4)), (3, (4, 2, 2)))
-TOLERANCE = 1e-4  # between PyTorch and onnxruntime, of the greatest absolute answer or 1
+TOLERANCE = 1e-4  # between PyTorch and onnxruntime, of the greatest absolute output or 1
 MOST_INSIDE = 1_800_000_000  # bytes of weights; protobuf ends at 2 GB, so more lie in a file beside
 KEY = "modelsgenesis"  # of our description among the file's metadata
 
@@ -42,7 +42,7 @@ the strides in `config.json`. Opset {OPSET}. The same description is in each fil
 
 
 def export(run: Path, into: Path) -> Path:
-    """Write model.onnx, encoder.onnx and config.json; each file's answers are compared with PyTorch's first.
+    """Write model.onnx, encoder.onnx and config.json; each file's outputs are compared with PyTorch's first.
 
     Args:
         run: a run's folder, or a weights file.
@@ -50,7 +50,7 @@ def export(run: Path, into: Path) -> Path:
     Returns:
         `into`.
     Raises:
-        WeightsError: there is no network there, its answers depend on the company in a batch, or onnxruntime answers
+        WeightsError: there is no network there, its outputs depend on the company in a batch, or onnxruntime computes
             otherwise than PyTorch.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
@@ -68,7 +68,7 @@ def export(run: Path, into: Path) -> Path:
 
 
 class _Encoder(nn.Module):
-    """A backbone's features as a network's answers."""
+    """A backbone's features as a network's outputs."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -82,14 +82,14 @@ class _Encoder(nn.Module):
 def _refuse_batch_statistics(given: Given) -> None:
     if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in given.network.modules()):
         raise WeightsError(
-            f"{given.file}: this network normalises by the batch it is given (norm batch_stats), so what it answers "
+            f"{given.file}: this network normalises by the batch it is given (norm batch_stats), so what it predicts "
             "depends on the company; give it an ordinary batch norm first: "
             "genesis weights recalibrate RUN STORE INTO"
         )
 
 
 def _write(path: Path, module: nn.Module, given: Given) -> float:
-    """Trace, write and check one file; how far its answers are from PyTorch's."""
+    """Trace, write and check one file; return how far its outputs are from PyTorch's."""
     module.eval()
     network = given.network
     names = _names(module, network)
@@ -111,11 +111,11 @@ def _write(path: Path, module: nn.Module, given: Given) -> float:
     else:
         with written_aside(path) as aside:
             program.save(str(aside), external_data=False)
-    return compare(path, module, network)
+    return largest_difference(path, module, network)
 
 
 def _names(module: nn.Module, network: Network) -> list[str]:
-    """Of the outputs."""
+    """The names of the outputs."""
     if module is network:
         return ["answer"]
     backbone = network.backbone if isinstance(network, Classifier) else network
@@ -123,7 +123,7 @@ def _names(module: nn.Module, network: Network) -> list[str]:
 
 
 def _dynamic(network: Network) -> dict[int, Any]:
-    """Batch and sides that may change; sides by whole strides."""
+    """The axes that may change: the batch, and the sides by whole strides."""
     sides = [torch.export.Dim(name) for name in "xyz"[: network.axes]]
     steps = {
         axis: step * side if step > 1 else side
@@ -133,18 +133,18 @@ def _dynamic(network: Network) -> dict[int, Any]:
 
 
 def _images(network: Network, batch: int, strides: tuple[int, ...]) -> Tensor:
-    """Made-up images: values in [0, 1], the same each time."""
+    """Make images with values in [0, 1], the same each time."""
     sides = [count * step for count, step in zip(strides, network.stride, strict=False)]
     return torch.rand(batch, network.in_channels, *sides, generator=torch.Generator().manual_seed(batch))
 
 
 @torch.no_grad()
-def compare(path: Path, module: nn.Module, network: Network) -> float:
-    """The greatest difference between what onnxruntime and PyTorch answer, as a share of the greatest answer or 1.
+def largest_difference(path: Path, module: nn.Module, network: Network) -> float:
+    """The greatest difference between onnxruntime's and PyTorch's outputs, as a share of the greatest output or 1.
 
     Args:
         path: of the ONNX file.
-        module: that it was made from; it gives one answer or several.
+        module: that it was made from; it gives one output or several.
         network: whose images it takes.
     Raises:
         WeightsError: it is more than the tolerance.
@@ -156,13 +156,13 @@ def compare(path: Path, module: nn.Module, network: Network) -> float:
     for batch, strides in CHECKED:
         images = _images(network, batch, strides)
         expected = module(images)
-        answers = session.run(None, {"image": images.numpy()})
-        for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), answers, strict=True):
+        outputs = session.run(None, {"image": images.numpy()})
+        for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), outputs, strict=True):
             difference = np.abs(ours.numpy() - theirs).max() / max(1.0, float(ours.abs().max()))
             far = max(far, float(difference))
     if not far <= TOLERANCE:
         raise WeightsError(
-            f"{path.name}: onnxruntime's answers are up to {far:.1e} from PyTorch's, at most {TOLERANCE:g} is right; "
+            f"{path.name}: onnxruntime's outputs are up to {far:.1e} from PyTorch's, at most {TOLERANCE:g} is right; "
             "another version of onnxruntime may do better"
         )
     return far
@@ -176,7 +176,7 @@ def _checks(far: dict[str, float]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's remarks on libraries that are not there, and on its own old calls."""
+    """Trace without the exporter's warnings about missing libraries and its own old calls."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -31,7 +31,7 @@ class LoadedWeights:
     """A network from a file of any format.
 
     Attributes:
-        network: in evaluation mode; its call answers what the original answers.
+        network: in evaluation mode; its call gives the outputs of the original.
         report: from the file to the network: what was taken, adapted, left at random, and not used.
         format: what people call the file's format.
         reading: how the images were read that it was trained on, if that is known.
@@ -48,7 +48,7 @@ class LoadedWeights:
 
 
 class Adapter(Protocol):
-    """What a module of this package offers."""
+    """The interface of a format's module."""
 
     FORMAT: str
     READS: Container
@@ -58,7 +58,7 @@ class Adapter(Protocol):
         ...
 
     def adapt(self, content: Content) -> LoadedWeights:
-        """Make the network."""
+        """Make the network from the content."""
         ...
 
 

@@ -28,7 +28,7 @@ def tensors_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def prefix_of(names: Iterable[str], ending: str) -> str | None:
-    """What stands before a name that the format always has: "module." and the like, or ""; None without the name."""
+    """The prefix of a name that the format always has: "module." and the like, or ""; None without the name."""
     found = sorted((name for name in names if name == ending or name.endswith(f".{ending}")), key=len)
     return found[0].removesuffix(ending) if found else None
 
@@ -39,7 +39,7 @@ def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> tuple[dict[str
     return inside, tuple(name for name in tensors if not name.startswith(prefix))
 
 
-def said_by(content: Mapping[str, Any]) -> dict[str, Any]:
+def plain_values(content: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values at the top of a checkpoint, such as its epoch."""
     return {name: value for name, value in content.items() if isinstance(value, (bool, int, float)) or _is_word(value)}
 
@@ -55,7 +55,7 @@ def build(make: Callable[[], B], tensors: Mapping[str, Tensor]) -> B:
         make: its class with its arguments.
         tensors: that were found.
     Raises:
-        WeightsError: the shapes found ask for a network of another order, or for none that can be.
+        WeightsError: the shapes found make a network of another order of size, or none.
     """
     held = sum(tensor.numel() for tensor in tensors.values())
     try:
@@ -64,7 +64,7 @@ def build(make: Callable[[], B], tensors: Mapping[str, Tensor]) -> B:
     except (ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"its shapes make no network ({error})") from error
     if needed > 2 * held + FRESH:
-        raise WeightsError(f"its shapes ask for a network of {needed:.1e} parameters, and it holds {held:.1e}")
+        raise WeightsError(f"its shapes make a network of {needed:.1e} parameters, and it holds {held:.1e}")
     with torch.random.fork_rng(devices=[]):
         return make().eval()
 

@@ -2,7 +2,7 @@
 
 Layouts, and where each is known from:
 - genesis_nnunet_luna16_006.model: `state_dict` at the top, without the rest of a trainer's checkpoint (the authors'
-  loading code). It was fed the [0, 1] cube taken back to HU and z-scored, and answers through a sigmoid.
+  loading code). It was fed the [0, 1] cube taken back to HU and z-scored, and its outputs pass a sigmoid.
 - A trainer's checkpoint: {"epoch", "state_dict", "optimizer_state_dict", "plot_stuff", ...} (the package nnunet 1.7.1).
   How its images were normalised is in plans.pkl beside it, which is a pickle and is not read.
 
@@ -26,7 +26,7 @@ from modelsgenesis.data.intensity import Window
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.unet3d import Activation
 from modelsgenesis.weights.formats import Content, LoadedWeights
-from modelsgenesis.weights.formats.filling import build, prefix_of, said_by, tensors_of, without_prefix
+from modelsgenesis.weights.formats.filling import build, plain_values, prefix_of, tensors_of, without_prefix
 from modelsgenesis.weights.formats.planned import PLAIN, architecture_of, fill
 
 FORMAT = "nnU-Net v1"
@@ -44,7 +44,7 @@ KERNEL = re.compile(r"(encoder|decoder)\.stages\.(\d+)\..*conv\.weight")
 
 
 def recognises(content: Content) -> bool:
-    """By the name of its first convolution."""
+    """Recognise the name of the first convolution."""
     return prefix_of(tensors_of(content), FIRST) is not None
 
 
@@ -78,7 +78,7 @@ def adapt(content: Content) -> LoadedWeights:
     network = build(make, state)
     unused = (*(name for name in inside if name not in renamed), *outside)
     report = fill(network, state, adapted=adapted, left={}, unused=unused)
-    notes = {**said_by(content), **_notes(authors, network)}
+    notes = {**plain_values(content), **_notes(authors, network)}
     return LoadedWeights(network, report, FORMAT, READING if authors else None, SIZE if authors else None, notes)
 
 
@@ -89,7 +89,7 @@ def _notes(authors: bool, network: PlannedUNet) -> dict[str, Any]:
 
 
 def names_of(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Each name of v1 that v2 knows, and v2's name."""
+    """Map each name of v1 that v2 knows to v2's name."""
     names: dict[str, str] = {}
     for name in tensors:
         if match := BLOCK.fullmatch(name):
@@ -104,7 +104,7 @@ def names_of(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def _blocks(tensors: Mapping[str, Tensor], start: str) -> int:
-    """How many blocks there are in the first half of a stage in two halves."""
+    """Count the blocks in the first half of a stage that has two halves."""
     return sum(name.startswith(f"{start}blocks.") and name.endswith(".conv.weight") for name in tensors)
 
 

@@ -7,7 +7,7 @@ Layouts, and where each is known from:
 - Either's weights alone: the architecture is read off the tensors, and how images were fed is not known.
 
 Where the plans are there, the network takes our [0, 1] cubes, read as `reading` says, and turns them itself into what
-nnU-Net fed it; otherwise it takes just that. It answers with logits, as the original does.
+nnU-Net fed it; otherwise it takes just that. It gives logits, as the original does.
 """
 
 import functools
@@ -22,7 +22,7 @@ from modelsgenesis.data.intensity import Intensity, ZScore
 from modelsgenesis.data.nnunet_plans import CT, Planned, Units
 from modelsgenesis.nets.planned_unet import CLASSES, PlannedUNet
 from modelsgenesis.weights.formats import Content, LoadedWeights
-from modelsgenesis.weights.formats.filling import build, prefix_of, said_by, tensors_of, without_prefix
+from modelsgenesis.weights.formats.filling import build, plain_values, prefix_of, tensors_of, without_prefix
 from modelsgenesis.weights.formats.planned import PLAIN, STEM, architecture_of, fill
 
 FORMAT = "nnU-Net v2"
@@ -33,13 +33,13 @@ BY_NAME = ("ResEncL",)  # networks of nnssl that are one of ours, without number
 
 
 def recognises(content: Content) -> bool:
-    """By the name of its first convolution."""
+    """Recognise the name of the first convolution."""
     names = tensors_of(content)
     return any(prefix_of(names, first) is not None for first in (STEM, PLAIN))
 
 
 def adapt(content: Content) -> LoadedWeights:
-    """Make the network.
+    """Make the network that the plans describe.
 
     Raises:
         WeightsError: it is another network than nnU-Net's two U-Nets, or a tensor is missing or of another shape.
@@ -62,7 +62,7 @@ def adapt(content: Content) -> LoadedWeights:
     )
     network = build(make, inside)
     report = fill(network, inside, adapted={}, left=_absent(inside), unused=outside)
-    notes = {**said_by(content), "units": list(units), "axis_order": list(network.axis_order)}
+    notes = {**plain_values(content), "units": list(units), "axis_order": list(network.axis_order)}
     if planned is not None:
         notes |= {"dataset": planned.dataset, "configuration": planned.configuration, "schemes": list(planned.schemes)}
     return LoadedWeights(network, report, FORMAT, reading, planned.size if planned else None, notes)
@@ -93,13 +93,13 @@ def _planned(plans: Mapping[str, Any], configuration: str) -> Planned | None:
 
 
 def _architecture(content: Content, plans: Mapping[str, Any], configuration: str) -> Mapping[str, Any] | None:
-    """As the plans have it; None when they name no numbers."""
-    said = _mapping(_mapping(content.get("nnssl_adaptation_plan")).get("architecture_plans"))
-    name, settings = str(said.get("arch_class_name", "")), said.get("arch_kwargs")
+    """The architecture in the plans; None when they do not hold its numbers."""
+    architecture = _mapping(_mapping(content.get("nnssl_adaptation_plan")).get("architecture_plans"))
+    name, settings = str(architecture.get("arch_class_name", "")), architecture.get("arch_kwargs")
     if name and name.rpartition(".")[2] not in (*CLASSES, *BY_NAME):
         raise WeightsError(f"its network is a {name}; only {', '.join((*CLASSES, *BY_NAME))} can be built")
     if isinstance(settings, Mapping) and name.rpartition(".")[2] in CLASSES:
-        layers = said.get("arch_kwargs_requiring_import") or []
+        layers = architecture.get("arch_kwargs_requiring_import") or []
         return {
             "network_class_name": name.rpartition(".")[2],
             "arch_kwargs": settings,
@@ -110,7 +110,7 @@ def _architecture(content: Content, plans: Mapping[str, Any], configuration: str
 
 
 def _fed(planned: Planned | None) -> tuple[Reading | None, Units]:
-    """How images are read for the network, and from there to what nnU-Net fed it."""
+    """The reading of images for the network, and the units from there to what nnU-Net fed it."""
     as_it_is: Units = (1.0, 0.0)
     if planned is None or not planned.kind:
         return None, as_it_is
@@ -127,7 +127,7 @@ def _fed(planned: Planned | None) -> tuple[Reading | None, Units]:
 
 
 def _absent(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Parts that the file may lack: the heads, or all of the decoder."""
+    """The parts that the file may lack: the heads, or all of the decoder."""
     if not any(name.startswith("decoder.stages.") for name in tensors):
         return {"decoder.": "the file has no decoder"}
     if not any(name.startswith("decoder.seg_layers.") for name in tensors):

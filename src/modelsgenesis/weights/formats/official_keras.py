@@ -34,7 +34,7 @@ WEIGHTS = {  # of a layer: theirs to ours
 
 
 def recognises(content: Content) -> bool:
-    """By the name of its first layer."""
+    """Recognise the name of the first layer."""
     return FIRST in _layers(content)
 
 
@@ -71,7 +71,7 @@ def adapt(content: Content) -> LoadedWeights:
 
 
 def names_of(last: str) -> Iterator[tuple[str, str]]:
-    """Our name and theirs, for each tensor; the last convolution's layer is called `last`."""
+    """Map our name of each tensor to theirs; the last convolution's layer is called `last`."""
     for depth in DEPTHS:
         level, index = divmod(depth, 2)
         place = f"down.{level}" if level < 4 else f"merge.{level - 4}"
@@ -83,7 +83,7 @@ def names_of(last: str) -> Iterator[tuple[str, str]]:
 
 
 def _layers(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The groups of the layers, of a whole model or of its weights alone."""
+    """Find the groups of the layers, in a file of a whole model or of weights alone."""
     inner = content.get("model_weights")
     return inner if isinstance(inner, Mapping) else content
 
@@ -98,7 +98,7 @@ def _leaves(group: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _last(tensors: Mapping[str, Tensor]) -> str:
-    """The one convolution of side 1 that has no depth in its name."""
+    """Find the one convolution of side 1 that has no depth in its name."""
     layers = [
         name.partition("/")[0]
         for name, tensor in tensors.items()

@@ -21,8 +21,8 @@ from modelsgenesis.weights.formats import Content, LoadedWeights
 from modelsgenesis.weights.formats.filling import (
     build,
     fill_from,
+    plain_values,
     prefix_of,
-    said_by,
     tensors_of,
     without_prefix,
 )
@@ -40,7 +40,7 @@ SUPREM = "SuPreM's supervised U-Net, on the layers of Models Genesis"
 
 
 def recognises(content: Content) -> bool:
-    """By the name of its first convolution."""
+    """Recognise the name of the first convolution."""
     return prefix_of(tensors_of(content), FIRST) is not None
 
 
@@ -69,14 +69,14 @@ def adapt(content: Content) -> LoadedWeights:
     left = {} if last is not None else {"last.": "the file has no last convolution"}
     unused = (*(prefix + name for name in inside if name not in names), *outside)
     report = fill_from(network, found, left=left, unused=unused)
-    notes = {"prefix": prefix, **said_by(content)}
+    notes = {"prefix": prefix, **plain_values(content)}
     if last is None:
         return LoadedWeights(network, report, SUPREM, SUPREM_READING, SUPREM_SIZE, notes)
     return LoadedWeights(network, report, FORMAT, READING, SIZE, notes)
 
 
 def names_of() -> Iterator[tuple[str, str]]:
-    """Our name and theirs, for each tensor."""
+    """Map our name of each tensor to theirs."""
     for rooms, names in (("down", DOWN), ("merge", UP)):
         for level, name in enumerate(names):
             for index in range(2):

@@ -90,6 +90,6 @@ def fill(
 
 
 def _count(tensors: Iterable[str], pattern: str) -> int:
-    """How many modules of a list there are, from their highest number."""
+    """Count the modules of a list, from their highest number."""
     numbers = [int(match[1]) for name in tensors if (match := re.match(pattern, name))]
     return max(numbers, default=-1) + 1

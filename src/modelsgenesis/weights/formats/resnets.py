@@ -1,4 +1,4 @@
-"""What MedicalNet and torchvision share: the names of a residual network's layers, and what they say of its size."""
+"""What MedicalNet and torchvision share: the names of a residual network's layers, and its size from them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ DEPTHS: dict[tuple[int, ...], int] = {
 
 
 def shape_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The arguments of `ResNet` that the names and shapes of a state tell.
+    """The arguments of `ResNet` that follow from the names and shapes of a state.
 
     Raises:
         WeightsError: a layer is missing.

@@ -11,7 +11,7 @@ import functools
 
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.formats import Content, LoadedWeights
-from modelsgenesis.weights.formats.filling import prefix_of, said_by, tensors_of, without_prefix
+from modelsgenesis.weights.formats.filling import plain_values, prefix_of, tensors_of, without_prefix
 from modelsgenesis.weights.formats.resnets import FIRST, STEM, depth_of, fill_encoder, shape_of
 
 FORMAT = "torchvision ResNet"
@@ -23,14 +23,14 @@ FRESH = "an ImageNet network has an encoder alone"
 
 
 def recognises(content: Content) -> bool:
-    """By its layers' names, and a first convolution of side 7 that takes three colours of a picture."""
+    """Recognise the layers' names, and a first convolution of side 7 that takes three colours."""
     tensors = tensors_of(content)
     prefix = prefix_of(tensors, FIRST)
     return prefix is not None and prefix + STEM in tensors and tuple(tensors[prefix + STEM].shape[1:]) == (3, 7, 7)
 
 
 def adapt(content: Content) -> LoadedWeights:
-    """Make the encoder, under a decoder that is left at random.
+    """Make a network with this encoder; its decoder is left at random.
 
     Raises:
         WeightsError: a tensor is missing or of another shape, as in networks of wide or grouped blocks.
@@ -41,5 +41,5 @@ def adapt(content: Content) -> LoadedWeights:
     units = (1 / DEVIATION, -MEAN / DEVIATION)
     make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=units, **shape_of(inside))
     network, report = fill_encoder(make, inside, prefix, outside, FRESH)
-    notes = {"prefix": prefix, "depth": depth_of(network), **said_by(content)}
+    notes = {"prefix": prefix, "depth": depth_of(network), **plain_values(content)}
     return LoadedWeights(network, report, FORMAT, size=SIZE, notes=notes)

@@ -23,7 +23,7 @@ SMALL = ("int8", "uint8", "int16", "uint16")  # kept; anything wider is read as 
 
 
 def header_of(path: Path) -> Header:
-    """Read a header through SimpleITK as it stands, unchecked.
+    """Read a header by SimpleITK, without checking it.
 
     Raises:
         UnreadableError: it cannot be read.
@@ -46,7 +46,7 @@ def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
 
 
 def read_file(place: Place, region: Region | None = None, *, dtype: str = "") -> sitk.Image:
-    """Read the voxels of a file, all axes of it.
+    """Read the voxels of a whole file.
 
     Args:
         place: of the image.
@@ -66,7 +66,7 @@ def read_file(place: Place, region: Region | None = None, *, dtype: str = "") ->
 
 
 def execute(reader: Any) -> sitk.Image:
-    """Let a SimpleITK reader read.
+    """Run a SimpleITK reader, and turn its errors into ours.
 
     Raises:
         UnreadableError: the voxels cannot be read, or do not fit into memory.
@@ -82,12 +82,12 @@ def execute(reader: Any) -> sitk.Image:
 
 
 def one_volume(image: sitk.Image, index: int | None) -> sitk.Image:
-    """One volume of a 4D image; an image of fewer axes as it is."""
+    """Take one volume of a 4D image; an image of fewer axes is returned as it is."""
     return image[:, :, :, index or 0] if image.GetDimension() == 4 else image
 
 
-def cut(image: sitk.Image, region: Region | None) -> sitk.Image:
-    """A region of an image, along its own axes; all of it for None."""
+def crop(image: sitk.Image, region: Region | None) -> sitk.Image:
+    """Crop an image to a region, along its own axes; None is all of it."""
     if region is None:
         return image
     return sitk.RegionOfInterest(image, [side.stop - side.start for side in region], [side.start for side in region])
@@ -111,7 +111,7 @@ def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Ima
 
 
 def detached_file(path: Path, ending: str, key: bytes) -> tuple[Path, ...]:
-    """The files of a header that may name the file of its voxels.
+    """The files of an image whose header may name another file for the voxels.
 
     Args:
         path: of the header.
@@ -131,7 +131,7 @@ def detached_file(path: Path, ending: str, key: bytes) -> tuple[Path, ...]:
 
 
 def beside(path: Path, name: str) -> Path:
-    """The file of the voxels of a detached header.
+    """The file of the voxels that a detached header names.
 
     Raises:
         UnreadableError: it is not there.
@@ -164,7 +164,7 @@ def check_volume(header: Header, place: Place, max_voxels: int) -> None:
 
 
 def check_size(size: tuple[int, ...], max_voxels: int, *, axes: int = 3) -> None:
-    """Refuse what is absurdly large, and what has not so many axes."""
+    """Refuse an image that is absurdly large or has another number of axes."""
     voxels = " x ".join(map(str, size))
     if math.prod(size) > max_voxels:
         raise UnreadableError(
@@ -200,10 +200,11 @@ def check_plausible(num_voxels: int, files: tuple[Path, ...]) -> None:
 
 
 def _check_index(size: tuple[int, ...], index: int) -> None:
-    """Refuse an image that has not the volume that is wanted."""
+    """Refuse an image that does not have the wanted volume."""
     num_volumes = size[3] if len(size) == 4 else 1
     if len(size) < 3 or index >= num_volumes:
         voxels = " x ".join(map(str, size))
         raise UnreadableError(
-            f"channel {index} is asked of an image of {num_volumes} ({voxels})", "correct the channels the data declare"
+            f"channel {index} is wanted of an image of {num_volumes} ({voxels})",
+            "correct the channels the data declare",
         )

@@ -16,7 +16,7 @@ from modelsgenesis.weights.loading import OURS, load, load_weights
 
 @dataclass(frozen=True)
 class Given:
-    """A network to export.
+    """A network to export, and what is known of it.
 
     Attributes:
         network: in evaluation mode.
@@ -32,18 +32,18 @@ class Given:
 
     @property
     def backbone(self) -> Backbone:
-        """The network, or that of a classifier."""
+        """The network itself, or the backbone of a classifier."""
         return self.network.backbone if isinstance(self.network, Classifier) else self.network
 
     @property
     def target(self) -> Target | None:
-        """What it was trained for by fine-tuning; None after pre-training."""
+        """The target of a fine-tuned network; None after pre-training."""
         target = rebuild(self.notes.get("target"))
         return target if isinstance(target, Target) else None
 
     @property
     def reading(self) -> Reading | None:
-        """How images are read for it, if its file says so."""
+        """The way to read images for it, if its file holds one."""
         reading = rebuild(self.notes.get("reading"))
         if isinstance(reading, Reading):
             return reading
@@ -59,12 +59,12 @@ class Given:
 
     @property
     def _cubes(self) -> dict[str, Any]:
-        """What a pre-training recipe says of its cubes."""
+        """The cubes of the pre-training recipe."""
         return dict(self.notes.get("recipe", {}).get("cubes", {}))
 
     @property
     def activation(self) -> str:
-        """What its answer has been through: "sigmoid" after pre-training, "identity" for logits and numbers."""
+        """The activation of its output: "sigmoid" after pre-training, "identity" for logits and numbers."""
         return "identity" if isinstance(self.network, Classifier) else str(getattr(self.network, "activation", ""))
 
     def config(self) -> dict[str, Any]:

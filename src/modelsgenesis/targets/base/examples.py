@@ -1,4 +1,4 @@
-"""Which few cases of many are best looked at."""
+"""The choice of a few example cases out of many."""
 
 from collections.abc import Sequence
 
