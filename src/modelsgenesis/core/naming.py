@@ -126,6 +126,23 @@ def _as_kind(settings: dict[str, Any]) -> dict[str, Any]:
     return {"class": f"{PACKAGE}.targets.{name}:{name.title().replace('_', '')}", **settings}
 
 
+def described_at_first(target: Any) -> dict[str, Any]:
+    """Describe a target as the first version did, whatever has moved since: what is kept on disk is known by it.
+
+    Args:
+        target: of any kind; one that the first version did not have is described as today.
+    """
+    data = dict(describe(target))
+    was_called = {now: earlier for earlier, now in MOVED.items()}
+    labels = [{**label, "class": was_called.get(label["class"], label["class"])} for label in data.get("labels", ())]
+    for kind in ("segmentation", "classification", "regression"):
+        for exclusive in (True, False):
+            earlier = {"class": KIND_AS_DATA, "kind": kind, "labels": labels, "exclusive": exclusive}
+            if updated(earlier) == data:
+                return earlier
+    return data
+
+
 def rebuild(data: Any) -> Any:
     """Make the object that `describe` described, in this version or an earlier one; lists come back as tuples.
 
