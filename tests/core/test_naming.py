@@ -6,8 +6,10 @@ import pytest
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.core.naming import describe, find_class, rebuild
+from modelsgenesis.core.naming import describe, find_class, rebuild, updated
 from modelsgenesis.data.intensity import Window
+from modelsgenesis.deformations import LocalShuffling, Percentiles
+from modelsgenesis.recipes import chest_ct
 from modelsgenesis.training.plan import Plan
 
 
@@ -41,3 +43,24 @@ def test_data_of_a_stranger_make_no_other_class(name: str) -> None:
     """Only dataclasses of this package are rebuilt."""
     with pytest.raises(GenesisError, match=name):
         rebuild({"class": name, "args": "echo"})
+
+
+def test_settings_of_earlier_versions_are_renamed_where_they_were_ours() -> None:
+    """Those of deformations, of the method genesis and of a fine-tuning; all that they hold is rebuilt."""
+    deformation = "modelsgenesis.deformations.local_shuffling:LocalShuffling"
+    percentiles = {"class": "modelsgenesis.deformations._range:Percentiles", "low": 1.0, "high": 99.0}
+    old = {"class": deformation, "range": percentiles, "num_windows": None, "law": "tiled", "faithful": True}
+    assert rebuild(old) == LocalShuffling(range=Percentiles(1.0, 99.0), variant="tiled", match_official=True)
+    recipe = {"class": "modelsgenesis.recipes.recipe:Recipe", "method": "genesis", "method_args": {"faithful": True}}
+    assert updated(recipe) == {**recipe, "method_args": {"match_official": True}}
+    approach = {"class": "modelsgenesis.stages._approach:Approach", "pace": 1}
+    assert updated(approach) == {"class": "modelsgenesis.finetuning.config:FineTuneConfig", "layer_rates": 1}
+
+
+@pytest.mark.parametrize("name", ["law", "pace", "faithful"])
+def test_names_that_users_chose_stay(name: str) -> None:
+    """A class of a table, or an argument of somebody's own method, may be called what a setting of ours was."""
+    recipe = chest_ct().but(method="package.module:Method", method_args={name: "tiled"}, backbone_args={name: 3})
+    for thing in ({"classes": {name: "<3", "other": ">3"}}, {"recipe": recipe}):
+        assert updated(describe(thing)) == describe(thing)
+    assert rebuild(json.loads(json.dumps(describe(recipe)))) == recipe

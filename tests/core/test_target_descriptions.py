@@ -3,7 +3,7 @@
 import pytest
 
 from modelsgenesis.core.labels import Label
-from modelsgenesis.core.naming import describe, rebuild, updated
+from modelsgenesis.core.naming import describe, described_at_first, rebuild, updated
 from modelsgenesis.core.target import Target, find_target
 
 LABEL = {"class": "modelsgenesis.core.target:Label", "name": "liver", "values": [1]}
@@ -27,3 +27,10 @@ def test_targets_of_earlier_versions_are_rebuilt_as_their_kind(kind: str, exclus
     assert updated({"target": old, "seed": 0}) == {"target": describe(target), "seed": 0}
     assert isinstance(rebuild(old), Target)
     assert old["kind"] == kind
+    assert list(described_at_first(target).items()) == list(old.items())
+
+
+def test_kinds_that_came_later_are_described_as_today() -> None:
+    """There was no other way to describe them."""
+    target = find_target("landmarks")((Label("apex"),))
+    assert described_at_first(target) == describe(target)

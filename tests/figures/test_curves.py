@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.figures.curves import Log, draw_curves, draw_errors, smooth
+from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, Log, draw_curves, draw_errors, smooth
 
 TEXT = """step,loss,lr,cubes_per_s,val_total,val_unchanged
 10,0.5,0.001,80,,
@@ -30,6 +30,19 @@ def test_log_is_read_by_name_and_empty_fields_are_left_out(log):
     assert values.tolist() == [0.3, 0.2]
     assert len(log.points(("cubes_per_s",))[0]) == 2
     assert len(log.points(("nothing of this name",))[0]) == 0
+
+
+def test_log_of_a_run_that_an_earlier_version_began_has_one_curve(tmp_path):
+    """Its columns were renamed in between: what stands under both names is one, in the order of the steps."""
+    (tmp_path / "log.csv").write_text(
+        "step,val_total,val_unchanged,val_grey,val_identity_baseline,val_mean_baseline\n"
+        "5,0.4,0.9,0.3,,\n"
+        "10,0.2,0.8,0.3,,\n"
+        "15,0.3,,,0.7,0.2\n"
+    )
+    log = Log.read(tmp_path / "log.csv")
+    assert log.points(IDENTITY_BASELINE)[1].tolist() == [0.9, 0.8, 0.7]
+    assert log.points(MEAN_BASELINE)[1].tolist() == [0.3, 0.3, 0.2]
 
 
 def test_broken_logs_are_refused(tmp_path):

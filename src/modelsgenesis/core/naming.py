@@ -10,17 +10,20 @@ from typing import Any
 from modelsgenesis.core.errors import GenesisError
 
 PACKAGE = "modelsgenesis"
+RECIPE, CONFIG = "modelsgenesis.recipes.recipe:Recipe", "modelsgenesis.finetuning.config:FineTuneConfig"
 
 # Names in files of earlier versions, as today's code has them: classes that moved, and settings that were renamed.
 MOVED = {
     "modelsgenesis.core.target:Label": "modelsgenesis.core.labels:Label",
+    "modelsgenesis.deformations._range:Percentiles": "modelsgenesis.deformations.base.value_range:Percentiles",
     "modelsgenesis.data.sampling:CubeSpec": "modelsgenesis.data.sampling.cubes:CubeSpec",
-    "modelsgenesis.stages._approach:Approach": "modelsgenesis.finetuning.config:FineTuneConfig",
+    "modelsgenesis.stages._approach:Approach": CONFIG,
     "modelsgenesis.tuning.augmentation:Augmentation": "modelsgenesis.finetuning.augmentation:Augmentation",
     "modelsgenesis.tuning.pace:Pace": "modelsgenesis.finetuning.layer_learning_rates:LayerLearningRates",
 }
-KIND_AS_DATA = "modelsgenesis.core.target:Target"  # once one class whose kind and multiclass were settings
-RENAMED = {"pace": "layer_rates", "faithful": "match_official", "law": "variant"}
+KIND_AS_DATA = "modelsgenesis.core.target:Target"  # once one class whose kind and exclusiveness were settings
+OF_DEFORMATIONS = {"faithful": "match_official", "law": "variant"}
+OF_GENESIS = {"faithful": "match_official"}  # the method's arguments, in a recipe
 
 
 def find_class(room: str, name: str, base: type) -> type:
@@ -92,11 +95,28 @@ def updated(data: Any) -> Any:
     if isinstance(data, dict) and data.get("class") == KIND_AS_DATA:
         return _as_kind(updated({name: value for name, value in data.items() if name != "class"}))
     if isinstance(data, dict):
-        renamed = {RENAMED.get(key, key): updated(value) for key, value in data.items()}
-        return renamed | {"class": MOVED.get(data["class"], data["class"])} if "class" in data else renamed
+        return _renamed({key: updated(value) for key, value in data.items()})
     if isinstance(data, (list, tuple)):
         return [updated(value) for value in data]
     return data
+
+
+def _renamed(data: dict[str, Any]) -> dict[str, Any]:
+    """The class and the settings of one description by their names of today; names that users chose stay."""
+    if not isinstance(data.get("class"), str):
+        return data
+    data = data | {"class": MOVED.get(data["class"], data["class"])}
+    if data["class"].startswith(f"{PACKAGE}.deformations."):
+        return _with_names(data, OF_DEFORMATIONS)
+    if data["class"] == CONFIG:
+        return _with_names(data, {"pace": "layer_rates"})
+    if data["class"] == RECIPE and data.get("method") in ("genesis", f"{PACKAGE}.methods.genesis:Genesis"):
+        return data | {"method_args": _with_names(data.get("method_args", {}), OF_GENESIS)}
+    return data
+
+
+def _with_names(settings: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in settings.items()}
 
 
 def _as_kind(settings: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +124,23 @@ def _as_kind(settings: dict[str, Any]) -> dict[str, Any]:
     kind, multiclass = settings.pop("kind"), settings.pop("exclusive", True)
     name = kind if multiclass or kind == "regression" else f"multilabel_{kind}"
     return {"class": f"{PACKAGE}.targets.{name}:{name.title().replace('_', '')}", **settings}
+
+
+def described_at_first(target: Any) -> dict[str, Any]:
+    """Describe a target as the first version did, whatever has moved since: what is kept on disk is known by it.
+
+    Args:
+        target: of any kind; one that the first version did not have is described as today.
+    """
+    data = dict(describe(target))
+    was_called = {now: earlier for earlier, now in MOVED.items()}
+    labels = [{**label, "class": was_called.get(label["class"], label["class"])} for label in data.get("labels", ())]
+    for kind in ("segmentation", "classification", "regression"):
+        for exclusive in (True, False):
+            earlier = {"class": KIND_AS_DATA, "kind": kind, "labels": labels, "exclusive": exclusive}
+            if updated(earlier) == data:
+                return earlier
+    return data
 
 
 def rebuild(data: Any) -> Any:

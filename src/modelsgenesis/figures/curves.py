@@ -15,8 +15,15 @@ from modelsgenesis.core.tables import read_rows
 from modelsgenesis.figures.drawing import INK, PALE, save
 
 BLUE, RUST, TEAL = "#1f6fb4", "#c2502e", "#3a8f7d"
-MEAN_BASELINE = ("val_mean_baseline", "val_grey")  # the later names are those of earlier versions
-IDENTITY_BASELINE = ("val_identity_baseline", "val_unchanged", "val_baseline", "unchanged")
+MEAN_BASELINE = ("val_mean_baseline",)
+IDENTITY_BASELINE = ("val_identity_baseline", "val_baseline", "identity_baseline")
+EARLIER = {  # names of earlier versions; a run that goes on under a later one has columns of both
+    "grey": "mean_baseline",
+    "spread": "std_ratio",
+    "unchanged": "identity_baseline",
+    "unchanged_mae": "identity_baseline_mae",
+}
+RENAMED = EARLIER | {f"val_{name}": f"val_{now}" for name, now in EARLIER.items()}
 VALIDATION = ("val_total", "val_loss")
 
 
@@ -32,7 +39,7 @@ class Log:
 
     @classmethod
     def read(cls, path: Path | str) -> "Log":
-        """Read log.csv with whatever columns it has.
+        """Read log.csv; columns are taken as they come, those of earlier versions by their names of today.
 
         Raises:
             DataError: the file is missing, empty or has no column `step`.
@@ -41,7 +48,7 @@ class Log:
             raise DataError(
                 f"{path}: not there, so the run has not come to its first steps; go on with genesis pretrain first"
             )
-        rows = read_rows(Path(path))
+        rows = [_named_as_today(row) for row in read_rows(Path(path))]
         names = {name for row in rows for name in row if name}
         if "step" not in names:
             raise DataError(f"{path}: no column `step`, so this is no log of a run; was the run stopped before a step?")
@@ -54,6 +61,14 @@ class Log:
             if values is not None and (there := np.isfinite(values)).any():
                 return self.columns["step"][there], values[there]
         return np.zeros(0), np.zeros(0)
+
+
+def _named_as_today(row: Mapping[str, str]) -> dict[str, str]:
+    """A line whose entries stand under the names of today; of a column under both names, what is not empty."""
+    earlier = {RENAMED[name]: entry for name, entry in row.items() if name in RENAMED}
+    return earlier | {
+        name: entry for name, entry in row.items() if name not in RENAMED and (entry or name not in earlier)
+    }
 
 
 def number(text: str | None) -> float:

@@ -12,7 +12,7 @@ from modelsgenesis.core.device import MACHINE, describe_machine
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Learner
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, fingerprint, write_provenance
 from modelsgenesis.data.case import Case
@@ -69,7 +69,7 @@ class Tuning:
     ) -> None:
         self.task, self.start, self.config = task, start, config
         self.into, self.seed, self.fabric, self.options = into, seed, fabric, options
-        how = json.dumps([describe(task.target), describe(config.reading)])
+        how = json.dumps([described_at_first(task.target), describe(config.reading)])
         self.case_cache = Path(case_cache) / _hashed(how)[:8] if case_cache is not None else into / CASES
         self.console = Console(stderr=True, quiet=quiet)
 

@@ -1,5 +1,7 @@
 """Prepared cases and their patches: what is cut is what the files hold, wherever it lies."""
 
+import hashlib
+import json
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.data.scan_files import SIZE, make_image
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label, LabelMap, MulticlassMap, MultilabelMap
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
@@ -65,6 +68,23 @@ def cached(tmp_path: Path) -> tuple[CaseCache, CachedCase, np.ndarray, np.ndarra
     prepared = cache_case(case, target=ORGANS, reading=Reading(Window(-1000, 1000)), into=tmp_path / "cases")
     classes = np.where(mask == 5, 2, mask)
     return CaseCache(tmp_path / "cases"), prepared, (values.astype(np.float32) + 1000) / 2000, classes
+
+
+def test_case_that_an_earlier_version_kept_is_not_read_again(tmp_path: Path) -> None:
+    """What it is known by is a hash over the description of the target that the first version wrote."""
+    case, _, _ = make_case(tmp_path)
+    sources = [
+        [str(source.path), source.series, source.array, source.index, source.modality]
+        for source in (*case.images, *case.masks)
+    ]
+    states = [source.path.stat() for source in (*case.images, *case.masks)]
+    known = [[name, state.st_size, state.st_mtime_ns] for name, state in zip(sources, states, strict=True)]
+    label = {"class": "modelsgenesis.core.target:Label"}
+    labels = [{**label, "name": "liver", "values": [1]}, {**label, "name": "spleen", "values": [5]}]
+    kind = {"class": "modelsgenesis.core.target:Target", "kind": "segmentation", "labels": labels, "exclusive": True}
+    told = json.dumps([kind, describe(Reading(Window(-1000, 1000))), known, list(case.values)])
+    prepared = cache_case(case, target=ORGANS, reading=Reading(Window(-1000, 1000)), into=tmp_path / "cases")
+    assert prepared.made_of == hashlib.sha256(told.encode()).hexdigest()
 
 
 def test_regions_are_what_the_files_hold(cached: tuple[CaseCache, CachedCase, np.ndarray, np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import LabelMap
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
@@ -181,7 +181,7 @@ def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
 def _wanted(case: Case, target: Target, reading: Reading) -> dict[str, str]:
     """The entries of a case's record that change with the case and with its sources."""
     sources = [[_named(source), source.num_bytes, _changed(source)] for source in (*case.images, *case.masks)]
-    parts = [describe(target), describe(reading), sources, list(case.values)]
+    parts = [described_at_first(target), describe(reading), sources, list(case.values)]
     return {"made_of": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
 
 
