@@ -22,7 +22,7 @@ from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
 from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.labels import Label
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Reading, corners_mm
@@ -490,6 +490,18 @@ def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path) -> None:
     assert times == {name: (out / f"{name}.nii.gz").stat().st_mtime_ns for name in done}
     assert len(list(out.glob("*.nii.gz"))) == 8
     assert not list(out.rglob(".*"))
+
+
+def test_done_by_an_earlier_version_stays_as_it_was(run: Path, tmp_path: Path) -> None:
+    """The provenance describes the target by its old name, and says who predicted when: nothing is written anew."""
+    write_ct(tmp_path / "a.nii.gz", 1)
+    made = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out") / "made.json"
+    there = json.loads(made.read_text())
+    there["arguments"]["target"] = described_at_first(find_fine_tuned([run]).target)
+    made.write_text(json.dumps({**there, "commit": "before"}))
+    before = made.read_bytes()
+    quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
+    assert made.read_bytes() == before
 
 
 def test_two_at_once_are_one_too_many(run: Path, tmp_path: Path) -> None:

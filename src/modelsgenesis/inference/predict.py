@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, read_json, write_json
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import write_table
@@ -167,7 +167,7 @@ def fingerprint(case: Case) -> str:
 
 def _has_provenance(into: Path, arguments: dict[str, Any]) -> bool:
     try:
-        return read_provenance(into, "predict").arguments == arguments
+        return bool(updated(read_provenance(into, "predict").arguments) == arguments)
     except DataError:  # none, or damaged: to be made again
         return False
 
