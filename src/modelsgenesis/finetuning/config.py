@@ -146,7 +146,8 @@ def _of_pictures(
     Small pictures of one size stay as they are, padded to the network's stride; any others are shrunk or enlarged.
     """
     if task.target.dense:
-        raise DataError(f"{task.place}: masks of 2D pictures are not learned here yet; classes and numbers are")
+        what = task.target.kind
+        raise DataError(f"{task.place}: {what} of 2D pictures is not learned here yet; classes and numbers are")
     if given.get("spacing_mm"):
         raise TrainingError("pictures have no spacing; leave --spacing out: --size says how large they become")
     if size_given is not None and len(size_given) != 2:
