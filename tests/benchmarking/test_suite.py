@@ -347,11 +347,11 @@ def test_tables_of_numbers_are_those_of_the_statistics(done: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "caption", "better"),
+    ("label", "title", "better"),
     [("class", r"true: [ab]\nscratch: [ab] [01]\.\d\d", "more"), ("volume", r"true: volume \S+\nscratch: \S+", "less")],
 )
 def test_predictions_are_pictured_with_the_truth(
-    balls: Path, start: Path, tmp_path: Path, label: str, caption: str, better: str
+    balls: Path, start: Path, tmp_path: Path, label: str, title: str, better: str
 ) -> None:
     """The middle slices of the cases predicted worst and best; one arm alone is compared with nothing.
 
@@ -367,7 +367,7 @@ def test_predictions_are_pictured_with_the_truth(
     assert not labels
     assert caption.startswith("The middle slice of each case, what is true")
     assert [row.caption for row in sheet] == ["worst predictions", "best predictions"]
-    assert all(re.fullmatch(rf"\S*ball\d\n{caption}", row.titles[0]) for row in sheet)
+    assert all(re.fullmatch(rf"\S*ball\d\n{title}", row.titles[0]) for row in sheet)
     text = (into / "report.md").read_text(encoding="utf-8")
     assert "One arm alone" in text
     assert f"of 2 test cases of 2 patients together; {better} is better" in text

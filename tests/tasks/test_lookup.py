@@ -74,7 +74,7 @@ def test_paper_s_settings_are_the_defaults_and_options_override_them(tmp_path: P
     assert (plan.batch_size, plan.lr, plan.weight_decay, plan.patience, plan.validate_every) == (2, 3e-4, 0.0, 30, 2)
     assert settled(task).plan.patience is None
     assert settled(task, validates=True, plan={"batch_size": 1}).plan.validate_every == len(task.cases) == 3
-    other = settled(task, plan={"lr": 1.0}, reading={"spacing_mm": (2.0, 2.0, 2.0)}, approach={"size": (8, 8, 8)})
+    other = settled(task, plan={"lr": 1.0}, reading={"spacing_mm": (2.0, 2.0, 2.0)}, config={"size": (8, 8, 8)})
     assert (other.plan.lr, other.plan.batch_size) == (1.0, 2)
     assert (other.reading.spacing_mm, other.reading.intensity) == ((2.0, 2.0, 2.0), Percentiles(0, 100))
     assert other.size == (8, 8, 8)
