@@ -62,29 +62,12 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     origin = Origin(
         predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
     )
-    target: Target = task.target
-    if isinstance(target, MaskTarget):
-        lines = _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers)
-    elif table is None or not isinstance(target, TableTarget):
-        raise DataError(
-            f"{predictions}: has no {TABLE}, though {truth} is a task of {target.kind}; "
-            "write one with the columns id and p_LABEL for each class, or the numbers' names"
-        )
-    else:
-        of_truth, target = target, _target_of_network(of_network, table, target)
-        lines = _table(into, cases, table, (of_truth, target), origin)
+    lines, target = _compare(into, cases, task.target, of_network, table, origin, options)
     arguments = {
-        "tolerance_mm": options.tolerance,
-        "empty": options.empty,
-        "kind": options.kind,
-        "label": options.label,
-        "classes": options.classes,
-        "split": options.split,
-        "only_predicted": options.only_predicted,
-        "resamples": options.resamples,
-        "worst": options.worst,
-        "target": describe(target),
-    }
+        "tolerance_mm": options.tolerance, "empty": options.empty, "kind": options.kind, "label": options.label,
+        "classes": options.classes, "split": options.split, "only_predicted": options.only_predicted,
+        "resamples": options.resamples, "worst": options.worst, "target": describe(target),
+    }  # fmt: skip
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
     write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
@@ -93,6 +76,31 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     _print(lines, console)
     _warn(into, console)
     return into
+
+
+def _compare(
+    into: Path,
+    cases: Sequence[Case],
+    target: Target,
+    of_network: Target | None,
+    table: PredictionTable | None,
+    origin: Origin,
+    options: EvaluateOptions,
+) -> tuple[list[Line], Target]:
+    """Compare masks with masks or a table with a table; return the scores, and the target whose labels they are of.
+
+    Raises:
+        DataError: the truth is a table, and there is none of predictions.
+    """
+    if isinstance(target, MaskTarget):
+        return _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers), target
+    if table is None or not isinstance(target, TableTarget):
+        raise DataError(
+            f"{origin.predictions}: has no {TABLE}, though {origin.truth} is a task of {target.kind}; "
+            "write one with the columns id and p_LABEL for each class, or the numbers' names"
+        )
+    predicted = _target_of_network(of_network, table, target)
+    return _table(into, cases, table, (target, predicted), origin), predicted
 
 
 def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, workers: int | None) -> list[Line]:

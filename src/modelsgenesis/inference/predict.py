@@ -36,29 +36,16 @@ LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptions) -> Path:
     """Predict for scans, by an ensemble of all runs; `commands.predict` describes the arguments and errors."""
     runs = [*runs, *options.also]
-    if options.batch_size is not None and options.batch_size < 1:
-        raise DataError(f"batch_size must be 1 or more, got {options.batch_size}; leave it out for a sensible one")
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
+    wanted = _wanted(runs, options)
+    tuned = wanted.tuned
     machine = find_machine(options.accelerator, options.precision)
-    tuned = find_fine_tuned(runs)
-    overlap = tuned.target.overlap if options.overlap is None else options.overlap
-    if not 0 <= overlap < 1:
-        raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
-    settings = {"overlap": overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format}
-    wanted = Wanted(
-        tuned,
-        overlap,
-        options.batch_size,
-        options.format,
-        seg=options.seg,
-        probabilities=options.probabilities,
-        pictures=options.pictures,
-    )
-    if options.mirror and not tuned.mirror:
-        raise DataError("the networks were trained without mirrored patches; leave --mirror out")
     ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if options.mirror else ())
+    settings = {
+        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format
+    }  # fmt: skip
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
     with held(into / SETTINGS, "predict"):
@@ -71,22 +58,42 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(_nothing(scans, into, problems))
-        arguments = {
-            "target": describe(tuned.target),
-            **settings,
-            "probabilities": options.probabilities,
-            "seg": options.seg,
-            "pictures": options.pictures,
-            "cases": done,
-        }
+        extras = {"probabilities": options.probabilities, "seg": options.seg, "pictures": options.pictures}
+        arguments = {"target": describe(tuned.target), **settings, **extras, "cases": done}
         if not _has_provenance(into, arguments):
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
+    console.print(_last_line(into, done, problems), soft_wrap=True, highlight=False)
+    return into
+
+
+def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
+    """Say what to predict with and what to write.
+
+    Raises:
+        DataError: an option is out of range, or asks for what the networks were not trained for.
+        WeightsError: there is no fine-tuned network, or the networks do not go together.
+    """
+    if options.batch_size is not None and options.batch_size < 1:
+        raise DataError(f"batch_size must be 1 or more, got {options.batch_size}; leave it out for a sensible one")
+    tuned = find_fine_tuned(runs)
+    overlap = tuned.target.overlap if options.overlap is None else options.overlap
+    if not 0 <= overlap < 1:
+        raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
+    if options.mirror and not tuned.mirror:
+        raise DataError("the networks were trained without mirrored patches; leave --mirror out")
+    return Wanted(
+        tuned, overlap, options.batch_size, options.format,
+        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
+    )  # fmt: skip
+
+
+def _last_line(into: Path, done: int, problems: Sequence[Problem]) -> str:
+    """Say how many cases were predicted, how many were not, and where that is told."""
     left, warned = (len({one.path for one in problems if one.severity == what}) for what in ("error", "warning"))
     line = f"predict: {done} {'case' if done == 1 else 'cases'} in {into}"
     line += f", {left} not" if left else ""
     line += f", {warned} with warnings" if warned else ""
-    console.print(line + (f": {into / FAILURES}" if left or warned else ""), soft_wrap=True, highlight=False)
-    return into
+    return line + (f": {into / FAILURES}" if left or warned else "")
 
 
 def _begin(into: Path, settings: dict[str, Any]) -> None:
