@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.gpu.measuring import Results, Settings, wait
-from modelsgenesis.inference.machine import find_machine
 
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.labels import Label
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
