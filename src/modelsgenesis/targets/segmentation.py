@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.labels import MulticlassMap
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.target import LearnerSettings
-from modelsgenesis.targets.base.mask_learner import MaskLearner
+from modelsgenesis.targets.base.mask_learner import MaskLearner, dice_loss
 from modelsgenesis.targets.base.masks import Masks
 from modelsgenesis.targets.base.task_learner import as_backbone
 
@@ -35,10 +34,7 @@ class Segmentation(Masks):
 
     def learner(self, network: nn.Module, settings: LearnerSettings) -> Learner:
         """Learn by Dice of the labels and cross-entropy over all classes."""
-        with without_collecting():
-            from monai.losses import DiceLoss  # here, since it takes two seconds
-
-        dice = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
+        dice = dice_loss(softmax=True, to_onehot_y=True, include_background=False)
         return MaskLearner(
             as_backbone(network), self, settings, dice=dice, cross_entropy=cross_entropy, found=found_and_true
         )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.importing import without_collecting
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import LearnerSettings
@@ -14,6 +15,15 @@ from modelsgenesis.targets.base.task_learner import TaskLearner, at_scale_of, ch
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Found = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]]
+
+
+def dice_loss(**settings: bool) -> nn.Module:
+    """Make MONAI's Dice loss over the batch; the settings are MONAI's own."""
+    with without_collecting():
+        from monai.losses import DiceLoss  # here, since it takes two seconds
+
+    loss: nn.Module = DiceLoss(batch=True, **settings)
+    return loss
 
 
 class MaskLearner(TaskLearner):
