@@ -42,7 +42,7 @@ class Step:
 STEPS = (
     Step("machine", "The machine and its limits", 45),
     Step("deformations", "Deformations on the device", 60),
-    Step("training", "Steps of the large networks", 90),
+    Step("training", "Steps of the large networks", 120),
     Step("official", "The authors' code on the same cubes", 45),
     Step("predicting", "A mask of a whole CT", 45),
     Step("pretraining", "Long pre-training", None),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.device import Machine
 from modelsgenesis.core.target import Target
-from modelsgenesis.nets.memory_layout import put_channels_last
+from modelsgenesis.nets.memory_layout import choose_layout
 
 
 class Ensemble:
@@ -25,9 +25,8 @@ class Ensemble:
         self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: Sequence[int] = ()
     ) -> None:
         self.networks = [network.to(machine.device).eval() for network in networks]
-        if machine.device.type == "cpu":
-            for network in self.networks:
-                put_channels_last(network)
+        for network in self.networks:
+            choose_layout(network, machine.device)
         self.target, self.machine, self.mirror = target, machine, tuple(mirror)
 
     @torch.inference_mode()

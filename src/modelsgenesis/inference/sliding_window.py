@@ -41,6 +41,8 @@ def predictions(
     for first in range(0, len(windows.places), together):
         places = windows.places[first : first + together]
         batch = torch.from_numpy(np.stack([cut_window(image, windows, place) for place in places]))
+        if ensemble.machine.device.type == "cuda":
+            batch = batch.pin_memory()  # else its copy waits until the device has done all that it was told
         yield from zip(places, ensemble(batch), strict=True)
         if tick is not None:
             tick(len(places))

@@ -59,9 +59,9 @@ def segment(
     swept = rows(image, ensemble, windows, batch_size=batch_size, tick=tick)
     back = resample_to_source(swept, axes_back(image.size, image.spacing_mm, geometry))
     for x, part in _numbered(back):
-        geometry.to_lps(classes)[:, x] = label_map.decide(part).cpu().numpy()
+        geometry.to_lps(classes)[:, x] = _as_laid_out(label_map.decide(part))
         if kept is not None:
-            geometry.to_lps(kept)[:, x] = part[part.shape[0] - len(target.labels) :].to(torch.float16).cpu().numpy()
+            geometry.to_lps(kept)[:, x] = _as_laid_out(part[part.shape[0] - len(target.labels) :].to(torch.float16))
     return MaskPrediction(classes, kept)
 
 
@@ -98,6 +98,12 @@ def predict_numbers(
 def _empty(channels: int, geometry: Geometry, dtype: Any) -> NDArray[Any]:
     """An array (channels, *file's axes) laid out as a file is: its first axis runs fastest."""
     return np.zeros((channels, *geometry.size[::-1]), dtype).transpose(0, 3, 2, 1)
+
+
+def _as_laid_out(part: Tensor) -> NDArray[Any]:
+    """Rows (channels, n, Y, Z) as `_empty` has them in memory; the device turns them faster than NumPy does."""
+    turned: NDArray[Any] = part.permute(0, 3, 2, 1).contiguous().cpu().numpy()
+    return turned.transpose(0, 3, 2, 1)
 
 
 def _numbered(parts: Iterator[Tensor]) -> Iterator[tuple[slice, Tensor]]:

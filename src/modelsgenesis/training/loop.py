@@ -15,7 +15,7 @@ from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.nets.exact_layers import keep_exact
-from modelsgenesis.nets.memory_layout import put_channels_last
+from modelsgenesis.nets.memory_layout import choose_layout
 from modelsgenesis.training.checkpoint import State, load_state, save_state
 from modelsgenesis.training.logger import RunLogger
 from modelsgenesis.training.optimizers import SGD, AdamW
@@ -90,14 +90,15 @@ class Training:
         self.state = resumed[0] if resumed else State()
         if resumed:
             learner.load_state_dict(resumed[1])
+        choose_layout(learner, fabric.device)
         if fabric.device.type == "cpu":
-            put_channels_last(learner)
             keep_exact(learner)
         module: nn.Module = torch.compile(learner) if plan.compile else learner  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(module, optimizer)
         if resumed:
             self.optimizer.load_state_dict(resumed[2])
         self.window = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.state.window.items()}
+        self.since = time.perf_counter()  # of which time the window does not know yet
 
     def run(self) -> Outcome:
         """Train until the plan is done, patience is over or a signal comes.
@@ -112,11 +113,14 @@ class Training:
         passes = (plan.steps - state.step) * plan.accumulate
         batches = self.materials.training(state.step * plan.batch_size, passes)
         self.learner.train()
+        self.since = time.perf_counter()
         with StopRequest() as stop, self._logger() as logger:
             while state.step < plan.steps and not self._out_of_patience():
                 self._step(batches)
                 due = state.step % validate_every == 0 or state.step == plan.steps
                 stopped = self._agree(stop.signal is not None)
+                if due or stopped or state.step % LOG_EVERY == 0:
+                    self._count_time()
                 if due or state.step % LOG_EVERY == 0:
                     metrics = self._take_window()
                     held_out = self._validate(self.materials.validation()) if due and self.materials.validation else {}
@@ -124,8 +128,10 @@ class Training:
                         logger.write(state.step, {**metrics, **{f"val_{name}": held_out[name] for name in held_out}})
                     if held_out:
                         self._judge(held_out)
+                    self.since = time.perf_counter()
                 if due or stopped:
                     self._save()
+                    self.since = time.perf_counter()
                 if stopped:
                     return Outcome(state, stop.signal or "a signal to another process")
         self._check_ranked()
@@ -133,7 +139,6 @@ class Training:
 
     def _step(self, batches: Batches) -> None:
         """Do one step of the optimiser."""
-        started = time.perf_counter()
         plan, state = self.plan, self.state
         progress = state.step / plan.steps
         rate = learning_rate(plan, state.step, state.history)
@@ -157,7 +162,13 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.learner.after_step(progress)
         state.step += 1
-        self._note({"steps": torch.tensor(1.0), "seconds": torch.tensor(time.perf_counter() - started)})
+        self._note({"steps": torch.tensor(1.0)})
+
+    def _count_time(self) -> None:
+        """Add the time since the last count to the window, when the device has done all that it was told."""
+        if self.fabric.device.type == "cuda":
+            torch.cuda.synchronize(self.fabric.device)
+        self._note({"seconds": torch.tensor(time.perf_counter() - self.since)})
 
     def _note(self, metrics: dict[str, Tensor]) -> None:
         """Add metrics to the sums since the last line of the log; on the device, so that nothing waits for it."""
