@@ -1,10 +1,13 @@
 """The loop learns, stops safely, goes on exactly, and does not hide failure."""
 
 import copy
+import dataclasses
+import itertools
 import math
 import os
 import resource
 import signal
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
-from modelsgenesis.nets.memory_layout import put_channels_last
+from modelsgenesis.nets.memory_layout import choose_layout, put_channels_last
+from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.checkpoint import load_state
 from modelsgenesis.training.logger import read_log
 from modelsgenesis.training.plan import Plan
@@ -167,6 +171,29 @@ def test_channels_last_changes_how_weights_lie_and_not_what_they_predict() -> No
         prediction.square().mean().backward()
     for here, there in zip(first.parameters(), last.parameters(), strict=True):
         torch.testing.assert_close(there.grad, here.grad)
+
+
+@pytest.mark.parametrize(("norm", "turned"), [("batch", True), ("instance", False)])
+def test_layout_for_a_gpu_depends_on_the_norm_and_changes_no_prediction(norm: Norm, turned: bool) -> None:
+    """With batch norm even images of one channel come channels last; the strides alone say so."""
+    torch.manual_seed(0)
+    first, x = UNet3D(width=4, norm=norm).double(), torch.rand(2, 1, 16, 16, 16, dtype=torch.float64)
+    laid_out = copy.deepcopy(first)
+    choose_layout(laid_out, torch.device("cuda"))
+    strides: list[tuple[int, ...]] = []
+    laid_out.down[0][0].register_forward_hook(lambda _, inputs, __: strides.append(inputs[0].stride()))  # type: ignore[index]
+    torch.testing.assert_close(laid_out(x), first(x))
+    assert [stride[1] == 1 for stride in strides] == [turned]
+
+
+def test_time_of_a_step_holds_all_its_backward_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for cubes is a part of the time and so at most 1, also where gradients are accumulated."""
+    ticks = itertools.count()
+    clock = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr("modelsgenesis.training.loop.time", clock)
+    make_training(tmp_path, dataclasses.replace(PLAN, steps=10, accumulate=4)).run()
+    (row,) = read_log(tmp_path / "log.csv")
+    assert 0 < float(row["waiting"]) <= 1
 
 
 def test_loss_that_is_no_number_stops_the_run_with_advice(tmp_path: Path) -> None:
