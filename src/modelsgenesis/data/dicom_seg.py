@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.data.formats.dicom_series import Series
+from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
 
