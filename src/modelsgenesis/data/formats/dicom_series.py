@@ -61,10 +61,10 @@ class DicomSeries(ImageFormat):
         series: Series = place.dicom
         header = header_of_series(series)
         part = region if header.upright else None
-        image, padded = read_stack(series.slices[part[2]] if part else series.slices)
+        image, padded = read_stack(series.slices[part[2]] if part else series.slices, series.dtype)
         if part and padded:  # the lowest value is that of the whole volume
             part = None
-            image, _ = read_stack(series.slices)
+            image, _ = read_stack(series.slices, series.dtype)
         image.SetSpacing(header.spacing_mm)
         image.SetDirection(header.direction)
         # Where the whole scan has them: uneven slices lie elsewhere by their own headers.

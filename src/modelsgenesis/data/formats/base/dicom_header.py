@@ -3,6 +3,7 @@
 A file is one slice, or, in the enhanced multi-frame objects, one slice a frame.
 """
 
+import functools
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,8 +34,10 @@ TAGS = (
     *("SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "BitsStored", "BitsAllocated", "PixelRepresentation"),
     *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence"),
     *("RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    "DimensionIndexValues",
     *KINDS,
 )
+Fields = dict[str, Any]  # of a header: {keyword: value}, of those in TAGS
 DAMAGED = ("a DICOM file whose header is damaged", "export it again")
 
 
@@ -119,7 +122,7 @@ def read_slices(path: Path) -> list[Slice] | Problem:
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")  # pydicom warns of every odd tag; those that matter are checked here
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+            header = _fields(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_names())))
             framed = "PerFrameFunctionalGroupsSequence" in header
             return [_describe(path, frame, flat, framed) for frame, flat in enumerate(_frames(header))]
     except PermissionError:
@@ -130,7 +133,21 @@ def read_slices(path: Path) -> list[Slice] | Problem:
         return Problem(path, *DAMAGED)
 
 
-def _frames(header: "pydicom.Dataset") -> Iterator["pydicom.Dataset"]:
+@functools.cache
+def _names() -> dict[int, str]:
+    """The keywords by their tags, which are found faster."""
+    from pydicom.tag import Tag
+
+    return {Tag(name): name for name in TAGS}
+
+
+def _fields(header: "pydicom.Dataset") -> Fields:
+    """The values of a header or an item of a sequence; those of KINDS are only compared, so they stay as written."""
+    named = ((tag, name) for tag in header.keys() if (name := _names().get(tag)))  # noqa: SIM118 a Dataset
+    return {name: str(header.get_item(tag).value) if name in KINDS else header[tag].value for tag, name in named}
+
+
+def _frames(header: Fields) -> Iterator[Fields]:
     """Each frame's header as if it were a file of its own."""
     if "SeriesInstanceUID" not in header and "Modality" not in header:
         raise UnreadableError(*DAMAGED)
@@ -154,31 +171,28 @@ def _frames(header: "pydicom.Dataset") -> Iterator["pydicom.Dataset"]:
         yield _flattened(header, [*(header.get("SharedFunctionalGroupsSequence") or [])[:1], group])
 
 
-def _flattened(header: "pydicom.Dataset", groups: Sequence["pydicom.Dataset"]) -> "pydicom.Dataset":
+def _flattened(header: Fields, groups: Sequence["pydicom.Dataset"]) -> Fields:
     """The header of a file with what its functional groups say of one frame."""
-    import pydicom
-
-    flat = pydicom.Dataset()
-    flat.update({tag: header[tag] for tag in header.keys() if header[tag].VR != "SQ"})  # noqa: SIM118 a Dataset
+    flat = {name: value for name, value in header.items() if not name.endswith("Sequence")}
     for group in groups:
         for element in group:
             if element.VR == "SQ" and element.value:
-                flat.update(element.value[0])
-                flat.add(element)
+                flat |= _fields(element.value[0])
+        flat |= {name: value for name, value in _fields(group).items() if value}
     return flat
 
 
-def _describe(path: Path, frame: int, header: "pydicom.Dataset", framed: bool) -> Slice:
+def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
     if not all(header.get(tag) for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")):
         if header.get("Modality") in RADIOGRAPHS:
             raise UnreadableError(
-                f"a radiograph in DICOM ({header.Modality}): a picture (2D), which a later version reads",
+                f"a radiograph in DICOM ({header['Modality']}): a picture (2D), which a later version reads",
                 "leave it out, or save it as PNG where pictures are wanted",
             )
         raise UnreadableError("a DICOM image without position, orientation or spacing: 2D", "leave it out")
-    plane = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
+    plane = np.array(header["ImageOrientationPatient"], float).reshape(2, 3)
     plane = plane / np.linalg.norm(plane, axis=1, keepdims=True)
-    position, spacing = (tuple(map(float, header[tag].value)) for tag in ("ImagePositionPatient", "PixelSpacing"))
+    position, spacing = (tuple(map(float, header[tag])) for tag in ("ImagePositionPatient", "PixelSpacing"))
     scaling = scaling_of(header, framed)
     if not np.isfinite([*plane.ravel(), *position, *spacing, scaling.slope, scaling.intercept]).all():
         raise UnreadableError(*DAMAGED)
@@ -186,24 +200,24 @@ def _describe(path: Path, frame: int, header: "pydicom.Dataset", framed: bool) -
     return Slice(
         path,
         frame,
-        series=str(header.SeriesInstanceUID),
-        patient=str(header.get("PatientID") or header.get("StudyInstanceUID") or header.SeriesInstanceUID),
+        series=str(header["SeriesInstanceUID"]),
+        patient=str(header.get("PatientID") or header.get("StudyInstanceUID") or header["SeriesInstanceUID"]),
         instance=f"{instance} {frame}",
         number=frame if framed else int(header.get("InstanceNumber") or 0),
         modality=MODALITIES.get(str(header.get("Modality")), "unknown"),
         position_mm=position,
         plane=tuple(plane.ravel().tolist()),
         spacing_mm=(spacing[0], spacing[1]),
-        shape=(int(header.Rows), int(header.Columns)),
+        shape=(int(header["Rows"]), int(header["Columns"])),
         scaling=scaling,
         kinds=tuple(_kinds(header, instance if framed else "")),
         colour=int(header.get("SamplesPerPixel") or 1) > 1,
     )
 
 
-def _kinds(header: "pydicom.Dataset", file: str) -> Iterator[tuple[str, str]]:
+def _kinds(header: Fields, file: str) -> Iterator[tuple[str, str]]:
     """What may tell an image from another of the same place."""
-    yield from ((name, str(header.get_item(name).value)) for name in KINDS if name in header)
+    yield from ((name, header[name]) for name in KINDS if name in header)
     if file:  # of frames
         yield "SOPInstanceUID", file
         indices = header.get("DimensionIndexValues") or ()
@@ -211,7 +225,7 @@ def _kinds(header: "pydicom.Dataset", file: str) -> Iterator[tuple[str, str]]:
             yield f"dimension {number + 1}", str(index)
 
 
-def scaling_of(header: "pydicom.Dataset", framed: bool) -> Scaling:
+def scaling_of(header: Fields, framed: bool) -> Scaling:
     """Read how the stored numbers of a slice become values.
 
     A real-world value map counts where there is one alone; of several, such as SUVs of different kinds, the rescaling
@@ -234,7 +248,7 @@ def scaling_of(header: "pydicom.Dataset", framed: bool) -> Scaling:
     return Scaling(*mapped, rescaled or mapped != (slope, intercept), stored, padding, table, plain)
 
 
-def _real_world(header: "pydicom.Dataset", rescaled: bool) -> tuple[float, float] | None:
+def _real_world(header: Fields, rescaled: bool) -> tuple[float, float] | None:
     """Slope and intercept of the only real-world value map; None when there is none, or several beside a rescaling."""
     maps: Sequence[Any] = header.get("RealWorldValueMappingSequence") or []
     only: Any = maps[0] if len(maps) == 1 else {}
@@ -246,7 +260,7 @@ def _real_world(header: "pydicom.Dataset", rescaled: bool) -> tuple[float, float
     raise UnreadableError(f"a DICOM image with {what} and no rescaling", "export it with RescaleSlope and Intercept")
 
 
-def _stored(header: "pydicom.Dataset", allocated: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
+def _stored(header: Fields, allocated: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """The least and the greatest stored number, and of padding, whichever sign its tag was written with."""
     signed = int(header.get("PixelRepresentation") or 0)
     bits = int(header.get("BitsStored") or 16)

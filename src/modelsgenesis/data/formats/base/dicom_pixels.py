@@ -48,18 +48,21 @@ def limits_of(slices: Sequence[Slice]) -> tuple[float, float]:
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def read_stack(slices: Sequence[Slice]) -> tuple[sitk.Image, bool]:
+def read_stack(slices: Sequence[Slice], dtype: str) -> tuple[sitk.Image, bool]:
     """Read slices, one above the other, and say whether some of their voxels were padding.
 
+    Args:
+        slices: of one shape.
+        dtype: that holds every value of the volume.
     Returns:
         The image, whose padding has the lowest value of its other voxels; its place is not set. Whether there was any.
     Raises:
         UnreadableError: they cannot be read.
     """
     if not all(one.scaling.plain for one in slices):
-        values, padding = _read_each(slices)
+        values, padding = _read_each(slices, dtype)
     else:
-        image = _read_plain(slices)
+        image = _read_plain(slices, dtype)
         if not any(one.scaling.padding for one in slices):
             return image, False
         values = sitk.GetArrayViewFromImage(image)
@@ -82,12 +85,12 @@ def _digest(one: Slice) -> str:
     return hashlib.sha256(values or np.ascontiguousarray(_stored(file)[one.frame]).tobytes()).hexdigest()
 
 
-def _read_plain(slices: Sequence[Slice]) -> sitk.Image:
+def _read_plain(slices: Sequence[Slice], dtype: str) -> sitk.Image:
     """Read slices that SimpleITK rescales rightly; by itself it would take the type of the first for all."""
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(one.path) for one in slices])
-    dtype, (low, high) = dtype_of(slices), limits_of(slices)
-    if dtype == "int32" and high <= np.iinfo(np.int16).max and high - low < 2**16:
+    low, high = limits_of(slices) if dtype == "int32" else (0, np.inf)
+    if high <= np.iinfo(np.int16).max and high - low < 2**16:
         # Half the memory: what is below 16 bits, as only padding is, comes out above what there may be.
         reader.SetOutputPixelType(sitk.sitkInt16)
         image = execute(reader)
@@ -110,9 +113,9 @@ def _padding(values: Voxels, slices: Sequence[Slice]) -> NDArray[np.bool_]:
     return found
 
 
-def _read_each(slices: Sequence[Slice]) -> tuple[Voxels, NDArray[np.bool_]]:
+def _read_each(slices: Sequence[Slice], dtype: str) -> tuple[Voxels, NDArray[np.bool_]]:
     """Read the slices of any image by pydicom: MONOCHROME1 as it is, look-up tables, floats, frames."""
-    values = np.empty((len(slices), *slices[0].shape), dtype_of(slices))
+    values = np.empty((len(slices), *slices[0].shape), dtype)
     padding = np.zeros(values.shape, bool)
     for path, members in groupby(enumerate(slices), key=lambda pair: pair[1].path):
         file = _open(path)

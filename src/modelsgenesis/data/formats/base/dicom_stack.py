@@ -40,6 +40,7 @@ class Series:
         name: the uid, with the number of the volume where the series holds several; raw, never stored.
         step_mm: from a slice to the next, in LPS, on average; off the normal when the gantry was tilted. Of a series of
             several steps, the finest.
+        dtype: that holds every value, as NumPy calls it.
         heights_mm: of the slices above the first, along the normal, where steps differ and have to be resampled; or ().
         notes: what was repaired.
     """
@@ -48,6 +49,7 @@ class Series:
     slices: tuple[Slice, ...]
     uid: str
     name: str
+    dtype: str
     step_mm: tuple[float, ...]
     heights_mm: tuple[float, ...]
     notes: tuple[str, ...]
@@ -96,7 +98,7 @@ def header_of_series(series: Series) -> Header:
         spacing_mm=(first.spacing_mm[1], first.spacing_mm[0], height if upright else float(np.linalg.norm(step))),
         origin_mm=first.position_mm,
         direction=tuple(np.column_stack([first.plane[:3], first.plane[3:], normal]).ravel().tolist()),
-        dtype=dtype_of(series.slices),
+        dtype=series.dtype,
         upright=upright and not series.heights_mm,
         doubts=series.notes,
     )
@@ -168,7 +170,8 @@ def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Se
         tilt = np.degrees(np.arccos(min(1.0, float(step_mm @ normal / np.linalg.norm(step_mm)))))
         notes.append(f"the gantry was tilted by {tilt:.1f} degrees; straightened by resampling")
     apart = tuple(heights.tolist()) if finest_mm else ()
-    return Series(folder, tuple(stack), stack[0].series, name, tuple(step_mm.tolist()), apart, tuple(notes))
+    what = (folder, tuple(stack), stack[0].series, name, dtype_of(stack))
+    return Series(*what, step_mm=tuple(step_mm.tolist()), heights_mm=apart, notes=tuple(notes))
 
 
 def _is_tilted(step_mm: Floats, normal: Floats) -> bool:
