@@ -1,6 +1,5 @@
 """The slices of a DICOM series put in order: its volumes told apart, and what is wrong with them named."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -268,7 +267,7 @@ def _without_strays(places: list[list[Slice]]) -> list[list[Slice]]:
 
 
 def _told_apart(members: list[Slice], places: list[list[Slice]]) -> tuple[str, list[list[Slice]]]:
-    """The volumes of one series by the tag, or the two, that give each at most one image a place.
+    """The volumes of one series, as its images are numbered, by the tag, or two, that give each one image a place.
 
     Raises:
         UnreadableError: no tag does.
@@ -281,7 +280,7 @@ def _told_apart(members: list[Slice], places: list[list[Slice]]) -> tuple[str, l
         for one in members:
             groups[tuple(kinds[id(one)].get(name, "") for name in chosen)].append(one)
         if len(groups) == most and all(_is_volume(group, places) for group in groups.values()):
-            return " and ".join(chosen), [groups[key] for key in sorted(groups, key=_in_order)]
+            return " and ".join(chosen), list(groups.values())
     several = sum(len(place) > 1 for place in places)
     raise UnreadableError(
         f"{most} volumes under one DICOM series (phases, times or echoes?): different images at {several} of"
@@ -295,12 +294,6 @@ def _is_volume(group: list[Slice], places: list[list[Slice]]) -> bool:
     there = {id(one) for one in group}
     counts = [sum(id(one) in there for one in place) for place in places]
     return max(counts) == 1 and 2 * sum(counts) > len(places)
-
-
-def _in_order(values: Sequence[str]) -> tuple[tuple[float, str], ...]:
-    """Numbers by their size, and words by their letters."""
-    found = [re.search(r"-?\d+(\.\d+)?", value) for value in values]
-    return tuple((float(match[0]) if match else 0.0, value) for match, value in zip(found, values, strict=True))
 
 
 def _check_straight(positions: Floats, heights: Floats, normal: Floats, pixel_mm: float) -> None:
