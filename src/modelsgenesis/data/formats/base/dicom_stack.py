@@ -17,7 +17,7 @@ from modelsgenesis.data.problems import Problem, UnreadableError
 
 SAME_COSINE = 1e-3
 SAME_SPACING = 1e-4  # of it
-SAME_PLACE = 0.01  # of the mean step between slices
+SAME_PLACE = 1e-3  # of the mean step between slices
 NEARER = 1 / 3  # of the steps beside it: a slice so near to another is a second image of its place
 UNEVEN = 0.1  # of the step between slices
 GAP = 1.5  # steps
