@@ -157,10 +157,7 @@ def _frames(header: Fields) -> Iterator[Fields]:
     num_frames, groups = int(header.get("NumberOfFrames") or 1), header.get("PerFrameFunctionalGroupsSequence")
     if not groups:
         if num_frames > 1:
-            raise UnreadableError(
-                f"a DICOM file of several frames without a position of each ({kind}), such as a film",
-                "leave it out; if it is a volume, convert it, for example with dcm2niix",
-            )
+            raise UnreadableError(*_without_positions(kind))
         yield header
         return
     if len(groups) != num_frames:
@@ -169,6 +166,13 @@ def _frames(header: Fields) -> Iterator[Fields]:
         )
     for group in groups:
         yield _flattened(header, [*(header.get("SharedFunctionalGroupsSequence") or [])[:1], group])
+
+
+def _without_positions(kind: str) -> tuple[str, str]:
+    return (
+        f"a DICOM file of several frames without a position of each ({kind}), such as a film",
+        "leave it out; if it is a volume, convert it, for example with dcm2niix",
+    )
 
 
 def _flattened(header: Fields, groups: Sequence["pydicom.Dataset"]) -> Fields:
@@ -189,6 +193,8 @@ def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
                 f"a radiograph in DICOM ({header['Modality']}): a picture (2D), which a later version reads",
                 "leave it out, or save it as PNG where pictures are wanted",
             )
+        if framed:
+            raise UnreadableError(*_without_positions(str(header.get("Modality") or "no modality")))
         raise UnreadableError("a DICOM image without position, orientation or spacing: 2D", "leave it out")
     plane = np.array(header["ImageOrientationPatient"], float).reshape(2, 3)
     plane = plane / np.linalg.norm(plane, axis=1, keepdims=True)

@@ -179,7 +179,7 @@ def _stored_by_gdcm(file: "pydicom.Dataset") -> Voxels:
 def _unmasked(file: "pydicom.Dataset", stored: Voxels) -> Voxels:
     """The stored numbers with the bits above those that count, where padding may be; compressed files have none."""
     syntax = file.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated or "PixelData" not in file:
+    if syntax.is_encapsulated or "PixelData" not in file or file.BitsAllocated not in (8, 16, 32):
         return stored
     sign = "i" if file.PixelRepresentation else "u"
     dtype = np.dtype(f"{'<' if syntax.is_little_endian else '>'}{sign}{int(file.BitsAllocated) // 8}")

@@ -185,8 +185,7 @@ def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
         raise UnreadableError("a DICOM series in colour", "leave it out; grey volumes are prepared here")
     notes: list[str] = []
     members = _one_plane(members, notes)
-    instances = {one.instance: one for one in reversed(members)}
-    distinct = [one for one in members if instances[one.instance] is one]
+    distinct = list({(one.instance, one.position_mm): one for one in reversed(members)}.values())[::-1]
     places = _without_strays(_places(distinct))
     if max(map(len, places)) == 1 or all(same_pixels(place) for place in places):
         stack = [place[0] for place in places]
@@ -235,7 +234,7 @@ def _places(members: list[Slice]) -> list[list[Slice]]:
     gaps = np.diff(heights[order])
     apart = gaps > (SAME_PLACE * gaps.mean() if gaps.size else 0)
     steps = gaps[apart]
-    if len(steps) > 1:
+    if len(steps) > 2:
         beside = np.minimum(np.append(steps[1:], np.inf), np.append(np.inf, steps[:-1]))
         apart[apart] = steps >= NEARER * np.minimum(beside, np.quantile(steps, 0.75))
     parts = np.split(order, np.flatnonzero(apart) + 1)
@@ -252,7 +251,7 @@ def _without_strays(places: list[list[Slice]]) -> list[list[Slice]]:
         return float(np.ptp([np.dot(one.position_mm, normal) for one in place]))
 
     strays = [index for index, place in enumerate(places) if spread(place) > SAME_PLACE * step]
-    if not strays or len(strays) > max(1, len(places) // 10):
+    if not strays or len(strays) > max(1, len(places) // 4):
         return places
     kept = list(places)
     for index in strays:
