@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
@@ -18,7 +19,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
     generate_uid,
 )  # fmt: skip
-from tests.data.scan_files import make_ct, write_series, write_slice
+from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -117,6 +118,26 @@ def test_compressed_frames_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         read_volume(find_sources(tmp_path)[0][0]).values[0], np.tile(STORED, (1, 3, 3)).T - 1024
     )
+
+
+@pytest.mark.parametrize("shown", ["MONOCHROME1", "MONOCHROME2"])
+def test_frames_without_a_decoder_are_read_by_gdcm(tmp_path: Path, shown: str) -> None:
+    """JPEG lossless, each frame by its own rescaling, never inverted."""
+    values, parts = make_ct(size=(64, 64, 3)), []
+    for slice_path in write_series(tmp_path / "slices", values):
+        compress_by_gdcm(slice_path)
+        one = pydicom.dcmread(slice_path)
+        parts.append(next(generate_frames(one.PixelData, number_of_frames=1)))
+    tags = {"PhotometricInterpretation": shown, "PixelRepresentation": one.PixelRepresentation}
+    path = write_frames(tmp_path / "frames" / "a.dcm", values.T, [0, 2, 4], scales=[(1, 7), (1, 8), (1, 9)], **tags)
+    file = pydicom.dcmread(path)
+    file.file_meta.TransferSyntaxUID = one.file_meta.TransferSyntaxUID
+    file.PixelData = encapsulate(parts)
+    file["PixelData"].is_undefined_length = True
+    file.save_as(path)
+    (source,), _ = find_sources(path.parent)
+    stored = values - int(one.RescaleIntercept)
+    np.testing.assert_array_equal(read_volume(source).values[0], stored + np.array([7, 8, 9]))
 
 
 def test_echoes_in_one_file_are_told_apart(tmp_path: Path) -> None:

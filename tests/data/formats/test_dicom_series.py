@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
 from pydicom.uid import JPEG2000Lossless, RLELossless
-from tests.data.scan_files import make_ct, write_series, write_slice
+from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.problems import Problem
@@ -99,17 +98,7 @@ def test_jpeg_lossless_copies_read_the_same(tmp_path: Path) -> None:
     """JPEG lossless, what most scanners' archives hold, written by GDCM."""
     values = make_ct(size=(64, 64, 4))
     for path in write_series(tmp_path, values):
-        image = sitk.ReadImage(str(path))
-        writer = sitk.ImageFileWriter()
-        writer.SetImageIO("GDCMImageIO")
-        writer.KeepOriginalImageUIDOn()
-        writer.UseCompressionOn()
-        writer.SetCompressor("JPEG")
-        writer.SetFileName(str(path))
-        stored = sitk.Cast(image, sitk.sitkInt16)
-        for key in image.GetMetaDataKeys():
-            stored.SetMetaData(key, image.GetMetaData(key))
-        writer.Execute(stored)
+        compress_by_gdcm(path)
     assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
     np.testing.assert_array_equal(only(tmp_path)[0].values[0], values)
 

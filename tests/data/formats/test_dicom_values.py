@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.uid import JPEG2000Lossless
-from tests.data.scan_files import make_ct, write_series, write_slice
+from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
 from modelsgenesis.core.image_format import Region
 from modelsgenesis.data.reading import read_volume
@@ -101,16 +101,7 @@ def test_compressed_monochrome1_is_never_inverted(tmp_path: Path) -> None:
         file.save_as(path)
     np.testing.assert_array_equal(values_of(tmp_path), values)
     for path in write_series(tmp_path, values):
-        image = sitk.ReadImage(str(path))
-        writer = sitk.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.UseCompressionOn()
-        writer.SetCompressor("JPEG")
-        writer.SetFileName(str(path))
-        stored = sitk.Cast(image, sitk.sitkInt16)
-        for key in image.GetMetaDataKeys():
-            stored.SetMetaData(key, image.GetMetaData(key))
-        writer.Execute(stored)
+        compress_by_gdcm(path)
         file = pydicom.dcmread(path)
         file.PhotometricInterpretation = "MONOCHROME1"
         file.save_as(path)
