@@ -301,6 +301,16 @@ def test_two_steps_are_resampled_to_the_finer(
     np.testing.assert_array_equal(boxed.values[0], wanted[2:6, 2:6, 3:6])
 
 
+@pytest.mark.parametrize("heights_mm", [[0, 3, 6, 7.5, *range(9, 40, 3)], [0, 1.5, *range(3, 40, 3)]])
+def test_slice_too_many_does_not_move_the_others(tmp_path: Path, heights_mm: list[float]) -> None:
+    """Halfway between two: no duplicate, and nothing is missing; a mean step would move all above it."""
+    for number, z in enumerate(heights_mm):
+        write_slice(tmp_path / f"{number}.dcm", np.full((12, 10), round(10 * z)), (0, 0, float(z)))
+    volume, _ = only(tmp_path)
+    assert volume.values[0, 0, 0].tolist() == [30 * number for number in range(round(heights_mm[-1] / 3) + 1)]
+    assert volume.notes == ("slices are uneven, 1.50 to 3.00 mm apart; resampled to 3 mm",)
+
+
 def test_every_other_slice_missing_above_is_no_second_step(tmp_path: Path) -> None:
     """The numbers of the slices say so."""
     for number in [*range(6), 7, 9, 11, 13]:

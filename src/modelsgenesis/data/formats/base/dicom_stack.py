@@ -19,6 +19,7 @@ SAME_COSINE = 1e-3
 SAME_SPACING = 1e-4  # of it
 SAME_PLACE = 1e-3  # of the mean step between slices
 NEARER = 1 / 3  # of the steps beside it: a slice so near to another is a second image of its place
+MUCH_NEARER = 0.03  # of nearly the widest step: so near lie only images of several volumes
 UNEVEN = 0.1  # of the step between slices
 GAP = 1.5  # steps
 RUN = 3  # steps alike, one after the other, are a part of the scan, no gap
@@ -236,7 +237,8 @@ def _places(members: list[Slice]) -> list[list[Slice]]:
     steps = gaps[apart]
     if len(steps) > 2:
         beside = np.minimum(np.append(steps[1:], np.inf), np.append(np.inf, steps[:-1]))
-        apart[apart] = steps >= NEARER * np.minimum(beside, np.quantile(steps, 0.75))
+        near = steps < NEARER * np.minimum(beside, np.quantile(steps, 0.75))
+        apart[apart] = ~near & (steps > MUCH_NEARER * np.quantile(steps, 0.9))
     parts = np.split(order, np.flatnonzero(apart) + 1)
     return [[members[index] for index in sorted(part)] for part in parts]
 
@@ -308,7 +310,7 @@ def _check_straight(positions: Floats, heights: Floats, normal: Floats, pixel_mm
 
 
 def _check_steps(steps_mm: Floats, numbers: Sequence[int], notes: list[str]) -> float:
-    """Refuse missing slices; the finest step where slices lie evenly in parts but not throughout, otherwise 0.
+    """Refuse missing slices, and say to which step others are resampled: 0 where they are as good as even.
 
     Args:
         steps_mm: between the slices.
@@ -317,10 +319,11 @@ def _check_steps(steps_mm: Floats, numbers: Sequence[int], notes: list[str]) -> 
     """
     # Not the median: where two of four slices are missing, that is the gap itself.
     usual = float(np.quantile(steps_mm, 0.25, method="lower"))
-    widest = float(steps_mm.max())
-    if widest <= GAP * usual:
+    narrowest, widest = float(steps_mm.min()), float(steps_mm.max())
+    uneven = f"slices are uneven, {narrowest:.2f} to {widest:.2f} mm apart"
+    if usual / GAP <= narrowest and widest <= GAP * usual:
         if float(np.abs(steps_mm - usual).max()) > UNEVEN * usual:
-            notes.append(f"slices are uneven, {steps_mm.min():.2f} to {widest:.2f} mm apart; their mean is used")
+            notes.append(f"{uneven}; their mean is used")
         return 0.0
     parts, jumps = _even_parts(steps_mm), np.abs(np.diff(numbers))
     wide = steps_mm > (1 + UNEVEN) * usual
@@ -330,6 +333,9 @@ def _check_steps(steps_mm: Floats, numbers: Sequence[int], notes: list[str]) -> 
         words = "two steps" if len(levels) == 2 else f"{len(levels)} steps"
         notes.append(f"{words} between its slices, {named}; resampled to the finest")
         return min(parts)
+    if widest <= GAP * usual:  # some are nearer, so none is missing
+        notes.append(f"{uneven}; resampled to {usual:.4g} mm")
+        return usual
     missing = round(float(np.sum(np.rint(steps_mm / usual) - 1)))
     raise UnreadableError(
         f"about {missing} slices are missing: a gap of {widest:.2f} mm where the others are {usual:.2f} mm apart",
