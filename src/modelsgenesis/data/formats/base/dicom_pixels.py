@@ -69,8 +69,10 @@ def read_stack(slices: Sequence[Slice], dtype: str) -> tuple[sitk.Image, bool]:
         padding = _padding(values, slices)
         if not padding.any():
             return image, False
+        values = np.array(values)
     if padding.any() and not padding.all():
-        values = np.where(padding, values[~padding].min(), values)
+        np.copyto(values, np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max, where=padding)
+        np.copyto(values, values.min(), where=padding)
     return sitk.GetImageFromArray(values), bool(padding.any())
 
 
