@@ -25,6 +25,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.source_table import sources_at
 from modelsgenesis.data.sources import find_sources
+from modelsgenesis.inference.cases import name_cases
 
 STORED = np.arange(6 * 20 * 24).reshape(6, 20, 24)  # (frames, rows, columns)
 HEIGHTS_MM = [2.0 * number for number in range(6)]
@@ -100,10 +101,10 @@ def test_frames_are_a_volume(tmp_path: Path, uid: str) -> None:
 
 
 def test_table_names_a_file_of_frames(tmp_path: Path) -> None:
-    """It holds the whole volume; of an ordinary series, the folder is asked for."""
+    """It holds the whole volume, and names its case; of an ordinary series, the folder is asked for."""
     write_frames(tmp_path / "a.dcm", STORED, HEIGHTS_MM)
     (source,), problems = sources_at(tmp_path / "a.dcm", tmp_path)
-    assert (source.path, problems) == (tmp_path / "a.dcm", [])
+    assert (source.path, problems, list(name_cases([source], tmp_path))) == (tmp_path / "a.dcm", [], ["a"])
     write_series(tmp_path / "b", make_ct())
     with pytest.raises(UnreadableError, match=r"one slice of a DICOM series.*name the folder"):
         sources_at(tmp_path / "b" / "slice001.dcm", tmp_path)

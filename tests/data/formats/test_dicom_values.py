@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless
 from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
 from modelsgenesis.core.image_format import Region
@@ -143,6 +143,19 @@ def test_padding_becomes_the_lowest_value(
     region: Region = (slice(2, 6), slice(0, 5), slice(2, 4))
     part = sitk.GetArrayFromImage(source.format.read(source, region)[0]).T
     np.testing.assert_allclose(part, wanted[region], rtol=1e-6)
+
+
+def test_padding_without_a_sign_of_its_own_is_read(tmp_path: Path) -> None:
+    """In implicit VR a file does not say whether the tag is signed: the pixels' sign counts."""
+    stored = RAMP + 10
+    stored[0] = -2000
+    for number in range(2):
+        path = tmp_path / f"{number}.dcm"
+        write_stored(path, stored, 2.0 * number, PixelRepresentation=1, PixelPaddingValue=-2000)
+        file = pydicom.dcmread(path)
+        file.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        pydicom.dcmwrite(path, file, implicit_vr=True)
+    assert values_of(tmp_path).min() == stored[1:].min() - 1024
 
 
 def test_value_that_is_not_the_padding_stays(tmp_path: Path) -> None:
