@@ -97,6 +97,21 @@ def write_slice(path: Path, values: np.ndarray, position_mm: tuple[float, ...], 
     return file
 
 
+def compress_by_gdcm(path: Path) -> None:
+    """Make a slice JPEG lossless, as most scanners' archives hold it and pydicom alone neither writes nor reads."""
+    image = sitk.ReadImage(str(path))
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.KeepOriginalImageUIDOn()
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    writer.SetFileName(str(path))
+    stored = sitk.Cast(image, sitk.sitkInt16)
+    for key in image.GetMetaDataKeys():
+        stored.SetMetaData(key, image.GetMetaData(key))
+    writer.Execute(stored)
+
+
 def write_series(
     folder: Path, values: np.ndarray, *, step_mm: tuple[float, ...] = (0, 0, 2), **tags: Any
 ) -> list[Path]:

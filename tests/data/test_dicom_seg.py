@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from tests.data.formats.test_dicom_frames import write_frames
 from tests.data.scan_files import make_ct, write_series
 
 from modelsgenesis.data.dicom_seg import code_of, write_dicom_seg
@@ -220,3 +221,15 @@ def test_real_series(tmp_path: Path) -> None:
     seg = hd.seg.segread(tmp_path / "seg.dcm")
     np.testing.assert_array_equal(frames_of(seg, list(source.dicom.files))[..., 0].T, volume.geometry.from_lps(lung)[0])
     check_in_place(tmp_path / "seg.dcm", volume.geometry.from_lps(lung)[0], volume.geometry)
+
+
+def test_frames_of_one_file_get_their_segments(tmp_path: Path) -> None:
+    """An enhanced CT whose frames stand in another order than they lie; highdicom finds the mask at each place."""
+    order = [3, 0, 5, 1, 4, 2]
+    write_frames(tmp_path / "ct" / "a.dcm", np.zeros((6, 20, 24)), [2.0 * place for place in order])
+    (source,), _ = find_sources(tmp_path / "ct")
+    volume = read_volume(source)
+    classes = (np.random.default_rng(0).random((1, *volume.geometry.size)) > 0.5).astype(np.uint8)
+    assert source.dicom is not None
+    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source.dicom, ["liver"])
+    check_in_place(tmp_path / "seg.dcm", classes[0], volume.geometry)

@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.data.formats.dicom_series import Series
+from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
 
@@ -47,10 +47,12 @@ def write_dicom_seg(
         UnreadableError: the volume's voxels are not those of the slices, or a slice lacks what cannot be done without.
         DataError: the disk is full or the folder cannot be written.
     """
+    check_in_place(geometry, series)
     slices = [_header(file, series) for file in series.files]
-    check_in_place(geometry, slices)
     # (slices, rows, columns); overlapping labels last
     frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.transpose(3, 2, 1, 0))
+    if len(slices) == 1:  # of many frames, which stand there in an order of their own
+        frames = frames[np.argsort([one.frame for one in series.slices])]
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")  # of odd tags in the source
@@ -84,24 +86,23 @@ def _make(slices: Sequence[pydicom.Dataset], frames: NDArray[np.uint8], names: S
     return made
 
 
-def check_in_place(geometry: Geometry, slices: Sequence[pydicom.Dataset]) -> None:
+def check_in_place(geometry: Geometry, series: Series) -> None:
     """Refuse a volume whose voxels are not the pixels of the slices, as after straightening a tilted gantry.
 
     Raises:
         UnreadableError: they are not.
     """
-    size = (int(slices[0].Columns), int(slices[0].Rows), len(slices))
-    first = np.array(slices[0].ImagePositionPatient, np.float64)
-    frame = np.array(geometry.direction).reshape(3, 3)
-    plane = np.array(slices[0].ImageOrientationPatient, np.float64).reshape(2, 3)
+    first = series.slices[0]
+    plane = geometry.frame[:, :2].T.ravel()
     if (
-        geometry.size != size
-        or np.abs(first - geometry.origin_mm).max() > NEAR_MM
-        or np.abs(frame[:, :2].T - plane).max() > NEAR_MM
+        geometry.size != (*reversed(first.shape), len(series.slices))
+        or np.abs(np.subtract(first.position_mm, geometry.origin_mm)).max() > NEAR_MM
+        or np.abs(np.subtract(first.plane, plane)).max() > NEAR_MM
     ):
+        what = "resampled to even steps" if series.heights_mm else "straightened"
         raise UnreadableError(
-            "its slices were straightened, so the mask's voxels are not theirs, as a DICOM-SEG needs",
-            "use the .nii.gz, which lies in the straightened volume",
+            f"its slices were {what}, so the mask's voxels are not theirs, as a DICOM-SEG needs",
+            f"use the .nii.gz, which lies in the volume that was {what}",
         )
 
 

@@ -61,6 +61,28 @@ def _linear(
     return made if between == own else sitk.Cast(sitk.Round(made), own)
 
 
+def with_even_steps(image: sitk.Image, heights_mm: Sequence[float], num_slices: int) -> sitk.Image:
+    """Interpolate between slices that lie unevenly, from the first to the last; whole numbers are rounded.
+
+    Args:
+        image: a stack of them.
+        heights_mm: of the slices, rising.
+        num_slices: wanted.
+    """
+    values = sitk.GetArrayViewFromImage(image)  # (slices, rows, columns)
+    at = np.interp(np.linspace(heights_mm[0], heights_mm[-1], num_slices), heights_mm, np.arange(len(heights_mm)))
+    made = np.empty((num_slices, *values.shape[1:]), values.dtype)
+    for number, place in enumerate(at.tolist()):
+        below = min(int(place), len(values) - 2)
+        between = values[below] * (below + 1 - place) + values[below + 1] * (place - below)
+        made[number] = between if made.dtype.kind == "f" else np.rint(between)
+    even = sitk.GetImageFromArray(made)
+    even.SetSpacing(image.GetSpacing())
+    even.SetOrigin(image.GetOrigin())
+    even.SetDirection(image.GetDirection())
+    return even
+
+
 def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
     """Give a stack of slices its true step; when the gantry was tilted, resample to upright slices.
 

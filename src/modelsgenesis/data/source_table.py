@@ -68,8 +68,11 @@ def sources_at(
     format_ = classify(place, pictures=pictures)
     if format_ is None:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
-    if format_.is_directory:
-        raise UnreadableError("one slice of a DICOM series", "name its folder instead")
+    if format_.is_directory:  # a file that holds all slices
+        found, problems = find_sources(place, root=root)
+        if not found:
+            raise UnreadableError(problems[0].problem, problems[0].remedy)
+        return found, problems
     return [describe_file(place, format_, root)], []
 
 

@@ -12,7 +12,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import ImageFormat, Mapper
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.formats import classify
-from modelsgenesis.data.formats.dicom_series import Series
+from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import Problem, UnreadableError
 
 PEEK_BYTES = 2**16

@@ -134,4 +134,4 @@ def _below(folder: Path, root: Path) -> tuple[str, ...]:
 
 def _stem(source: Source) -> str:
     name = source.path.name
-    return name[: len(name) - len(ending_of(source.path))] if not source.format.is_directory else name
+    return name[: len(name) - len(ending_of(source.path))] if source.path.is_file() else name

@@ -106,7 +106,7 @@ def _series(folder: Path, readings: Mapping[Path, Reading], problems: list[Probl
     # Radiographs of the collection, and whatever else lies there, are no concern of ours.
     homes = {path.parent for path in readings} - {folder}
     problems += [each for each in wrong if each.path in homes or "slices are missing" in each.problem]
-    return {source.dicom.uid: source for source in found if source.dicom is not None}
+    return {source.dicom.name: source for source in found if source.dicom is not None}
 
 
 def _cases(path: Path, reading: Reading, scan: Source, readers: int) -> Iterator[Case]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
 from pydicom.uid import JPEG2000Lossless, RLELossless
-from tests.data.scan_files import make_ct, write_series, write_slice
+from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
+from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
@@ -98,17 +98,7 @@ def test_jpeg_lossless_copies_read_the_same(tmp_path: Path) -> None:
     """JPEG lossless, what most scanners' archives hold, written by GDCM."""
     values = make_ct(size=(64, 64, 4))
     for path in write_series(tmp_path, values):
-        image = sitk.ReadImage(str(path))
-        writer = sitk.ImageFileWriter()
-        writer.SetImageIO("GDCMImageIO")
-        writer.KeepOriginalImageUIDOn()
-        writer.UseCompressionOn()
-        writer.SetCompressor("JPEG")
-        writer.SetFileName(str(path))
-        stored = sitk.Cast(image, sitk.sitkInt16)
-        for key in image.GetMetaDataKeys():
-            stored.SetMetaData(key, image.GetMetaData(key))
-        writer.Execute(stored)
+        compress_by_gdcm(path)
     assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
     np.testing.assert_array_equal(only(tmp_path)[0].values[0], values)
 
@@ -166,11 +156,166 @@ def test_duplicate_slices_are_left_out_with_a_note(tmp_path: Path) -> None:
     assert volume.notes == ("2 duplicate slices were left out",)
 
 
-def test_two_volumes_under_one_series_are_refused(tmp_path: Path) -> None:
-    """Phases or echoes at the same places cannot be distinguished safely."""
+def test_same_pixels_under_other_instances_are_duplicates(tmp_path: Path) -> None:
+    """A series that was sent twice, each image with a new SOPInstanceUID."""
     write_series(tmp_path / "a", VALUES)
-    write_series(tmp_path / "b", make_ct(1, SIZE))
+    write_series(tmp_path / "b", VALUES)
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert volume.notes == ("12 duplicate slices were left out",)
+
+
+@pytest.mark.parametrize("missing", [None, 0, 5])
+def test_two_volumes_without_a_tag_are_refused(tmp_path: Path, missing: int | None) -> None:
+    """Phases or echoes at the same places cannot be distinguished safely, even when a slice of one is missing."""
+    write_series(tmp_path / "a", VALUES)
+    paths = write_series(tmp_path / "b", make_ct(1, SIZE))
+    if missing is not None:
+        paths[missing].unlink()
     assert "2 volumes under one DICOM series" in only_problem(tmp_path).problem
+
+
+@pytest.mark.parametrize(
+    ("tag", "values"),
+    [
+        ("AcquisitionNumber", (1, 2)),
+        ("EchoTime", (4.6, 10.5)),
+        ("TemporalPositionIdentifier", (1, 2)),
+        ("DiffusionBValue", (0.0, 1000.0)),
+    ],
+)
+def test_two_volumes_are_told_apart_by_a_tag(tmp_path: Path, tag: str, values: tuple[float, float]) -> None:
+    """Each becomes a scan of its own, with a line that says so; a last slice that one lacks makes no difference."""
+    write_series(tmp_path / "a", VALUES, **{tag: values[0]})
+    write_series(tmp_path / "b", make_ct(1, SIZE), **{tag: values[1]})[-1].unlink()
+    sources, problems = find_sources(tmp_path)
+    assert (problems, len({source.series for source in sources})) == ([], 2)
+    first, second = (read_volume(source) for source in sources)
+    np.testing.assert_array_equal(first.values[0], VALUES)
+    np.testing.assert_array_equal(second.values[0], make_ct(1, SIZE)[..., :-1])
+    assert second.notes == (f"volume 2 of 2 volumes under one DICOM series, told apart by {tag}",)
+
+
+def test_volume_of_two_that_lacks_a_slice_is_refused_by_name(tmp_path: Path) -> None:
+    """The other one is kept."""
+    write_series(tmp_path / "a", VALUES, AcquisitionNumber=1)
+    write_series(tmp_path / "b", make_ct(1, SIZE), AcquisitionNumber=2)[5].unlink()
+    (source,), (problem,) = find_sources(tmp_path)
+    np.testing.assert_array_equal(read_volume(source).values[0], VALUES)
+    assert problem.problem.startswith("volume 2 of 2 volumes under one DICOM series, told apart by AcquisitionNumber")
+    assert "about 1 slices are missing" in problem.problem
+
+
+@pytest.mark.parametrize("at_mm", [10.02, 9.98, 10.4, -0.1, 22.3])
+def test_slice_much_nearer_than_half_a_step_is_a_duplicate(tmp_path: Path, at_mm: float) -> None:
+    """The slices whose steps are even are kept."""
+    write_series(tmp_path, VALUES)
+    write_slice(tmp_path / "more.dcm", VALUES[..., 0] + 7, (0, 0, at_mm), InstanceNumber=99)
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert volume.notes == ("1 duplicate slices were left out",)
+
+
+def test_slices_of_a_micro_ct_are_no_duplicates(tmp_path: Path) -> None:
+    """Nine micrometres from one to the next."""
+    write_series(tmp_path, VALUES, step_mm=(0, 0, 0.009), PixelSpacing=[0.009, 0.009])
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert (volume.spacing_mm, volume.notes) == (pytest.approx((0.009, 0.009, 0.009)), ())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tags_that_differ_in_the_last_digits_are_the_same(tmp_path: Path, seed: int) -> None:
+    """By up to two millionths, about a number whose fourth digit rounds apart."""
+    rng = np.random.default_rng(seed)
+    sine = 0.12345 + rng.uniform(-2e-6, 2e-6, SIZE[2]) * (seed > 0) + 1e-6 * (-1) ** np.arange(SIZE[2]) * (seed == 0)
+    normal = np.array([0, -0.12345, np.sqrt(1 - 0.12345**2)])
+    for number in range(SIZE[2]):
+        plane = ["1", "0", "0", "0", f"{np.sqrt(1 - sine[number] ** 2):.8f}", f"{sine[number]:.8f}"]
+        tags = {"ImageOrientationPatient": plane, "PixelSpacing": [f"{0.70005 + 1e-6 * (-1) ** number:.7f}", "0.7"]}
+        place = tuple(round(float(at), 6) for at in 2 * number * normal)
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], place, **tags)
+    volume, _ = only(tmp_path)
+    np.testing.assert_array_equal(volume.values[0], VALUES)
+    assert (volume.notes, volume.spacing_mm) == ((), pytest.approx((0.7, 0.70005, 2), rel=1e-5))
+
+
+@pytest.mark.parametrize("digits", [4, 6])
+@pytest.mark.parametrize("seed", range(10))
+def test_oblique_series_is_not_called_tilted(tmp_path: Path, seed: int, digits: int) -> None:
+    """Cosines that are written with few digits are not quite of length 1; the slices lie above each other all the same.
+
+    The voxels lie where the positions of the slices say.
+    """
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(np.eye(3) + rng.uniform(-0.4, 0.4, (3, 3)))[0]
+    axes *= np.sign(np.diag(axes))
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    plane = [f"{cosine:.{digits}f}" for cosine in (*axes[:, 0], *axes[:, 1])]
+    for number in range(SIZE[2]):
+        place = tuple(round(float(at), 4) for at in 3 * number * normal)
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], place, ImageOrientationPatient=plane)
+    volume, _ = only(tmp_path)
+    assert not [note for note in volume.notes if "tilted" in note]
+    assert volume.geometry.size == SIZE
+    last = np.array(volume.geometry.origin_mm) + volume.geometry.frame @ [0, 0, 3 * (SIZE[2] - 1)]
+    np.testing.assert_allclose(last, 3 * (SIZE[2] - 1) * normal, atol=0.02)
+
+
+@pytest.mark.parametrize("aside_mm", [[0.0] * 6 + [8.0] * 6, [0.0, 8.0] * 6, [0.0] * 11 + [8.0]])
+def test_slices_shifted_in_the_plane_are_refused(tmp_path: Path, aside_mm: list[float]) -> None:
+    """They are no tilt: a straight line does not go through them."""
+    for number, aside in enumerate(aside_mm):
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., number], (aside, 0, 2.0 * number))
+    assert "shifted against each other in their plane, by 8.0 mm" in only_problem(tmp_path).problem
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize(
+    ("steps_mm", "words"),
+    [
+        ([2.5] * 6 + [7.5] * 5, "two steps between its slices, 2.5 and 7.5 mm"),
+        ([7.5] * 5 + [2.5] * 6, "two steps between its slices, 2.5 and 7.5 mm"),
+        ([5.0] * 6 + [10.0] * 5, "two steps between its slices, 5 and 10 mm"),
+        ([2.5] * 5 + [5.0] + [7.5] * 5, "two steps between its slices, 2.5 and 7.5 mm"),
+        ([3.0] * 3 + [6.0] * 3 + [9.0] * 5, "3 steps between its slices, 3, 6 and 9 mm"),
+    ],
+)
+def test_two_steps_are_resampled_to_the_finer(
+    tmp_path: Path, steps_mm: list[float], words: str, numbered: bool
+) -> None:
+    """A value that grows with the height does so evenly; a box of the volume is the same."""
+    heights = np.cumsum([0.0, *steps_mm])
+    for number, z in enumerate(heights):
+        values = np.full((12, 10), round(10 * z)) + np.arange(12)[:, None]
+        write_slice(tmp_path / f"{number}.dcm", values, (0, 0, float(z)), InstanceNumber=number + 1 if numbered else 1)
+    volume, source = only(tmp_path)
+    fine = min(steps_mm)
+    num = round(heights[-1] / fine) + 1
+    wanted = np.rint(np.arange(num) * fine * 10) + np.arange(12)[:, None, None] + np.zeros((12, 10, 1))
+    np.testing.assert_array_equal(volume.values[0], wanted)
+    assert volume.spacing_mm == pytest.approx((0.5, 0.5, fine))
+    assert volume.notes == (f"{words}; resampled to the finest",)
+    assert source.format.read_header(source).size == (12, 10, num)
+    boxed = read_volume(source.within(Box((2.0, 2.0, 4 * fine), (4, 4, 3))))
+    np.testing.assert_array_equal(boxed.values[0], wanted[2:6, 2:6, 3:6])
+
+
+@pytest.mark.parametrize("heights_mm", [[0, 3, 6, 7.5, *range(9, 40, 3)], [0, 1.5, *range(3, 40, 3)]])
+def test_slice_too_many_does_not_move_the_others(tmp_path: Path, heights_mm: list[float]) -> None:
+    """Halfway between two: no duplicate, and nothing is missing; a mean step would move all above it."""
+    for number, z in enumerate(heights_mm):
+        write_slice(tmp_path / f"{number}.dcm", np.full((12, 10), round(10 * z)), (0, 0, float(z)))
+    volume, _ = only(tmp_path)
+    assert volume.values[0, 0, 0].tolist() == [30 * number for number in range(round(heights_mm[-1] / 3) + 1)]
+    assert volume.notes == ("slices are uneven, 1.50 to 3.00 mm apart; resampled to 3 mm",)
+
+
+def test_every_other_slice_missing_above_is_no_second_step(tmp_path: Path) -> None:
+    """The numbers of the slices say so."""
+    for number in [*range(6), 7, 9, 11, 13]:
+        write_slice(tmp_path / f"{number}.dcm", VALUES[..., 0], (0, 0, 2.0 * number), InstanceNumber=number + 1)
+    assert "slices are missing" in only_problem(tmp_path).problem
 
 
 def test_localizer_in_the_series_is_left_out_with_a_note(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
+from modelsgenesis.data.formats.base.dicom_stack import Series, geometry_of_series
 from modelsgenesis.data.formats.base.itk import crop, image_of
-from modelsgenesis.data.formats.dicom_series import Series, geometry_of_series
 from modelsgenesis.data.problems import UnreadableError
 
 FEWEST_POINTS = 3  # of a contour; nodules under 3 mm are marked with a single point

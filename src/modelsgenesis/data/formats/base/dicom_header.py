@@ -1,0 +1,285 @@
+"""The header of a DICOM image: where its slices lie and how their stored numbers become values, before a voxel is read.
+
+A file is one slice, or, in the enhanced multi-frame objects, one slice a frame.
+"""
+
+import functools
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelsgenesis.data.problems import Problem, UnreadableError
+
+if TYPE_CHECKING:
+    import pydicom
+
+MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
+NO_IMAGES = {"SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC", "SEG"}
+RADIOGRAPHS = {"CR", "DX", "DR", "MG", "IO", "PX", "RG"}
+# What tells the volumes of one series apart, the surest first; the last ones are of frames.
+KINDS = (
+    *("EchoNumbers", "EchoTime", "TemporalPositionIdentifier", "DiffusionBValue", "InversionTime", "FlipAngle"),
+    *("TriggerTime", "AcquisitionNumber", "ImageType", "ConvolutionKernel", "AcquisitionTime", "ContentTime"),
+    *("EffectiveEchoTime", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "FrameType", "StackID"),
+    *("NominalCardiacTriggerDelayTime", "FrameAcquisitionNumber", "InversionTimes", "ComplexImageComponent"),
+)
+TAGS = (
+    *("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID", "PatientID", "Modality", "InstanceNumber"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames"),
+    *("SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "BitsStored", "BitsAllocated", "PixelRepresentation"),
+    *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence"),
+    *("RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    "DimensionIndexValues",
+    *KINDS,
+)
+Fields = dict[str, Any]  # of a header: {keyword: value}, of those in TAGS
+DAMAGED = ("a DICOM file whose header is damaged", "export it again")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the stored numbers of a slice become values.
+
+    Attributes:
+        slope: that a stored number is multiplied by.
+        intercept: that is added.
+        rescaled: whether the header says both.
+        stored: the least and the greatest number that its bits hold; None when they are floating-point numbers.
+        padding: the least and the greatest stored number that is no part of the image; None when there is none.
+        table: whether a modality look-up table takes the place of slope and intercept.
+        plain: whether SimpleITK reads the values as they are meant.
+    """
+
+    slope: float
+    intercept: float
+    rescaled: bool
+    stored: tuple[int, int] | None
+    padding: tuple[int, int] | None
+    table: bool
+    plain: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether all values are whole numbers."""
+        return self.stored is not None and self.slope.is_integer() and self.intercept.is_integer()
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that there may be."""
+        if self.table or self.stored is None:
+            return 0.0, 65535.0
+        low, high = sorted(number * self.slope + self.intercept for number in self.stored)
+        return low, high
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The part of one slice's header that is needed.
+
+    Attributes:
+        path: of the file.
+        frame: its number in the file, from 0.
+        series: SeriesInstanceUID.
+        patient: PatientID, or the study's UID when it is empty.
+        instance: names the image: copies of a file share it.
+        number: InstanceNumber, or of a frame its place in the file.
+        modality: one of scan.MODALITIES.
+        position_mm: of its first pixel, in LPS.
+        plane: the cosines of its rows and columns, each of length 1.
+        spacing_mm: between rows, and between columns.
+        shape: rows and columns.
+        scaling: of its stored numbers.
+        kinds: (tag, value) pairs that may tell it from another image of the same place.
+        colour: whether a pixel is more than one number.
+    """
+
+    path: Path
+    frame: int
+    series: str
+    patient: str
+    instance: str
+    number: int
+    modality: str
+    position_mm: tuple[float, ...]
+    plane: tuple[float, ...]
+    spacing_mm: tuple[float, float]
+    shape: tuple[int, int]
+    scaling: Scaling
+    kinds: tuple[tuple[str, str], ...]
+    colour: bool
+
+
+def read_slices(path: Path) -> list[Slice] | Problem:
+    """Read one header, without its voxels; what cannot be read becomes a problem."""
+    import pydicom  # here, since it takes as long as everything else that a folder without DICOM needs
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")  # pydicom warns of every odd tag; those that matter are checked here
+            header = _fields(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_names())))
+            framed = "PerFrameFunctionalGroupsSequence" in header
+            return [_describe(path, frame, flat, framed) for frame, flat in enumerate(_frames(header))]
+    except PermissionError:
+        return Problem(path, "no permission to read the file", "change its permissions")
+    except UnreadableError as error:
+        return error.at(path)
+    except (InvalidDicomError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, struct.error):
+        return Problem(path, *DAMAGED)
+
+
+@functools.cache
+def _names() -> dict[int, str]:
+    """The keywords by their tags, which are found faster."""
+    from pydicom.tag import Tag
+
+    return {Tag(name): name for name in TAGS}
+
+
+def _fields(header: "pydicom.Dataset") -> Fields:
+    """The values of a header or an item of a sequence; those of KINDS are only compared, so they stay as written."""
+    named = ((tag, name) for tag in header.keys() if (name := _names().get(tag)))  # noqa: SIM118 a Dataset
+    return {name: str(header.get_item(tag).value) if name in KINDS else header[tag].value for tag, name in named}
+
+
+def _frames(header: Fields) -> Iterator[Fields]:
+    """Each frame's header as if it were a file of its own."""
+    if "SeriesInstanceUID" not in header and "Modality" not in header:
+        raise UnreadableError(*DAMAGED)
+    kind = header.get("Modality") or "no modality"
+    if "SeriesInstanceUID" not in header or "Rows" not in header or kind in NO_IMAGES:
+        raise UnreadableError(f"a DICOM file without an image to learn from ({kind})", "nothing to do: leave it out")
+    num_frames, groups = int(header.get("NumberOfFrames") or 1), header.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        if num_frames > 1:
+            raise UnreadableError(*_without_positions(kind))
+        yield header
+        return
+    if len(groups) != num_frames:
+        raise UnreadableError(
+            f"a DICOM file of {num_frames} frames that describes {len(groups)} of them", "export it again"
+        )
+    for group in groups:
+        yield _flattened(header, [*(header.get("SharedFunctionalGroupsSequence") or [])[:1], group])
+
+
+def _without_positions(kind: str) -> tuple[str, str]:
+    return (
+        f"a DICOM file of several frames without a position of each ({kind}), such as a film",
+        "leave it out; if it is a volume, convert it, for example with dcm2niix",
+    )
+
+
+def _flattened(header: Fields, groups: Sequence["pydicom.Dataset"]) -> Fields:
+    """The header of a file with what its functional groups say of one frame."""
+    flat = {name: value for name, value in header.items() if not name.endswith("Sequence")}
+    for group in groups:
+        for element in group:
+            if element.VR == "SQ" and element.value:
+                flat |= _fields(element.value[0])
+        flat |= {name: value for name, value in _fields(group).items() if value}
+    return flat
+
+
+def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
+    if not all(header.get(tag) for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")):
+        if header.get("Modality") in RADIOGRAPHS:
+            raise UnreadableError(
+                f"a radiograph in DICOM ({header['Modality']}): a picture (2D), which a later version reads",
+                "leave it out, or save it as PNG where pictures are wanted",
+            )
+        if framed:
+            raise UnreadableError(*_without_positions(str(header.get("Modality") or "no modality")))
+        raise UnreadableError("a DICOM image without position, orientation or spacing: 2D", "leave it out")
+    plane = np.array(header["ImageOrientationPatient"], float).reshape(2, 3)
+    plane = plane / np.linalg.norm(plane, axis=1, keepdims=True)
+    position, spacing = (tuple(map(float, header[tag])) for tag in ("ImagePositionPatient", "PixelSpacing"))
+    scaling = scaling_of(header, framed)
+    if not np.isfinite([*plane.ravel(), *position, *spacing, scaling.slope, scaling.intercept]).all():
+        raise UnreadableError(*DAMAGED)
+    instance = str(header.get("SOPInstanceUID") or path)
+    return Slice(
+        path,
+        frame,
+        series=str(header["SeriesInstanceUID"]),
+        patient=str(header.get("PatientID") or header.get("StudyInstanceUID") or header["SeriesInstanceUID"]),
+        instance=f"{instance} {frame}",
+        number=frame if framed else int(header.get("InstanceNumber") or 0),
+        modality=MODALITIES.get(str(header.get("Modality")), "unknown"),
+        position_mm=position,
+        plane=tuple(plane.ravel().tolist()),
+        spacing_mm=(spacing[0], spacing[1]),
+        shape=(int(header["Rows"]), int(header["Columns"])),
+        scaling=scaling,
+        kinds=tuple(_kinds(header, instance if framed else "")),
+        colour=int(header.get("SamplesPerPixel") or 1) > 1,
+    )
+
+
+def _kinds(header: Fields, file: str) -> Iterator[tuple[str, str]]:
+    """What may tell an image from another of the same place."""
+    yield from ((name, header[name]) for name in KINDS if name in header)
+    if file:  # of frames
+        yield "SOPInstanceUID", file
+        indices = header.get("DimensionIndexValues") or ()
+        for number, index in enumerate([indices] if isinstance(indices, int) else indices):
+            yield f"dimension {number + 1}", str(index)
+
+
+def scaling_of(header: Fields, framed: bool) -> Scaling:
+    """Read how the stored numbers of a slice become values.
+
+    A real-world value map counts where there is one alone; of several, such as SUVs of different kinds, the rescaling
+    does.
+
+    Raises:
+        UnreadableError: the map is a table, or there are several and no rescaling.
+    """
+    slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
+    rescaled = "RescaleSlope" in header and "RescaleIntercept" in header
+    table = bool(header.get("ModalityLUTSequence"))
+    mapped = _real_world(header, rescaled or table) or (slope, intercept)
+    allocated = int(header.get("BitsAllocated") or 16)
+    floating = allocated >= 32 and "PixelRepresentation" not in header
+    stored, padding = (None, None) if floating else _stored(header, allocated)
+    plain = not (floating or table) and mapped == (slope, intercept) and not framed
+    plain = plain and str(header.get("PhotometricInterpretation") or "MONOCHROME2") != "MONOCHROME1"
+    if stored and padding:  # what lies beyond the bits stored is cut to look like tissue or metal
+        plain = plain and stored[0] <= padding[0] and padding[1] <= stored[1]
+    return Scaling(*mapped, rescaled or mapped != (slope, intercept), stored, padding, table, plain)
+
+
+def _real_world(header: Fields, rescaled: bool) -> tuple[float, float] | None:
+    """Slope and intercept of the only real-world value map; None when there is none, or several beside a rescaling."""
+    maps: Sequence[Any] = header.get("RealWorldValueMappingSequence") or []
+    only: Any = maps[0] if len(maps) == 1 else {}
+    if "RealWorldValueSlope" in only:
+        return float(only["RealWorldValueSlope"].value), float(only.get("RealWorldValueIntercept") or 0)
+    if not maps or rescaled:
+        return None
+    what = f"{len(maps)} real-world value maps" if len(maps) > 1 else "a real-world value map that is a table"
+    raise UnreadableError(f"a DICOM image with {what} and no rescaling", "export it with RescaleSlope and Intercept")
+
+
+def _stored(header: Fields, allocated: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """The least and the greatest stored number, and of padding, whichever sign its tag was written with."""
+    signed = int(header.get("PixelRepresentation") or 0)
+    bits = int(header.get("BitsStored") or 16)
+    low = -(2 ** (bits - 1)) if signed else 0
+    stored = low, low + 2**bits - 1
+    given = [header.get(tag) for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if given[0] is None:
+        return stored, None
+    least = -(2 ** (allocated - 1)) if signed else 0
+    ends = [(_number(value) - least) % 2**allocated + least for value in given if value is not None]
+    return stored, (min(ends), max(ends))
+
+
+def _number(value: Any) -> int:
+    """A padding value as a number; pydicom leaves it in bytes where the file does not say its sign."""
+    return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
