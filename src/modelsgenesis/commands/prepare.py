@@ -17,8 +17,8 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     made.json: they name sources by path.
 
     Args:
-        source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, a CSV with the column `image` (and,
-            if known, patient, modality, fold), or a .npz of MedMNIST.
+        source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
+            TIFF), a CSV with the column `image` (and, if known, patient, modality, fold), or a .npz of MedMNIST.
         into: The store's folder.
     Returns:
         `into`.

@@ -19,6 +19,7 @@ class PrepareOptions:
         salt: A secret text that ids are made with; a random one, kept in the store, by default.
         leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
+        longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
         max_voxels: A scan of more voxels is refused.
         quiet: No progress is shown.
     """
@@ -29,5 +30,6 @@ class PrepareOptions:
     folds: int = 10
     salt: str | None = None
     leave_out: tuple[Path, ...] = ()
+    longest_side: int | None = None
     max_voxels: int = MAX_VOXELS
     quiet: bool = False
