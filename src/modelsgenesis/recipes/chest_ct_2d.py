@@ -9,7 +9,7 @@ from modelsgenesis.training.plan import Plan
 def chest_ct_2d() -> Recipe:
     """Restore crops of 224 x 224 voxels of slices, in the window of the 3D member, by a U-Net with a ResNet-18 encoder.
 
-    Source: Zhou et al. 2021, the 2D ablation; the deformations' counts and rates are those of the family's X-ray systems.
+    Source: Zhou et al. 2021, the 2D ablation; counts and rates are those of the family's X-ray systems.
     """
     return Recipe(
         name="chest-ct-2d",

@@ -11,7 +11,7 @@ def chest_xray() -> Recipe:
 
     The rates are the family's in 2D: every crop is shuffled, by 40 windows, and none is flipped.
 
-    Source: Zhou et al. 2021, the 2D ablation; the deformations' counts and rates are those of the family's X-ray systems.
+    Source: Zhou et al. 2021, the 2D ablation; counts and rates are those of the family's X-ray systems.
     """
     return Recipe(
         name="chest-xray",
