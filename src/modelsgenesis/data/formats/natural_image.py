@@ -106,7 +106,7 @@ def _check_kind(picture: Image.Image) -> None:
 
 
 def _pixels(picture: Image.Image, place: Place) -> NDArray[Any]:
-    """Decode a picture: (rows, columns), or (rows, columns, 3 or 4) of colours with, in the end, how opaque they are."""
+    """Decode a picture: (rows, columns), or (rows, columns, 3 or 4) of colours and, if need be, opacity."""
     with open(place.path, "rb") as file:
         if tuple(file.read(26)[24:]) in DEEP_COLOUR and picture.format == "PNG":
             deep: NDArray[Any] = sitk.GetArrayFromImage(read_file(place))
