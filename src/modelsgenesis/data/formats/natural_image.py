@@ -23,7 +23,6 @@ END_OF_JPEG, TAIL_BYTES = b"\xff\xd9", 1024  # some bytes may follow the end mar
 ORIENTATION, UPRIGHT = 0x0112, 1  # of EXIF and TIFF
 DEEP_COLOUR = ((16, 2), (16, 6))  # bits and kind of a PNG, at bytes 24 and 25, of which Pillow would keep 8 bits
 REFUSED = {
-    "1": ("one bit a pixel: a mask, not an image", "save it with 8 bits a pixel if it is an image"),
     "CMYK": ("colours for printing (CMYK)", "save it in grey or RGB"),
     "F": ("its pixels are fractions", "save it with 8 or 16 bits a pixel"),
     "I": ("its pixels have 32 bits", "save it with 8 or 16 bits a pixel"),
@@ -35,6 +34,7 @@ class NaturalImage(ImageFormat):
     """A picture: what its file says of spacing is for printing, and is forgotten."""
 
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+    mask_endings: ClassVar = dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ".png")
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
 
@@ -114,6 +114,8 @@ def _pixels(picture: Image.Image, place: Place) -> NDArray[Any]:
     transparent = "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA")
     if picture.mode.startswith("I;16") or (picture.mode == "L" and not transparent):
         return np.asarray(picture)
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L"))
     return np.asarray(picture.convert("RGBA" if transparent else "RGB"))
 
 

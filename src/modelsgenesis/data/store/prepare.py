@@ -17,7 +17,7 @@ from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.data.medmnist import scans_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
-from modelsgenesis.data.sources import Source, drop_duplicates, find_sources
+from modelsgenesis.data.sources import Source, drop_duplicates, find_of_one_kind
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
@@ -115,9 +115,7 @@ def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> t
     elif source.is_file() and source.suffix.lower() == ".npz":
         sources, problems = scans_of(source), []
     else:
-        sources, problems = find_sources(source, skip=into, mapper=mapper)
-        if not sources:  # beside volumes, pictures are something else: screenshots, logos, masks
-            sources, problems = find_sources(source, skip=into, mapper=mapper, pictures=True)
+        sources, problems = find_of_one_kind(source, skip=into, mapper=mapper)
     if not sources:
         write_problems(into, problems)
         raise DataError(
