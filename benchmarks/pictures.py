@@ -62,8 +62,9 @@ def deformed_by_loops(image: np.ndarray, rng: np.random.Generator) -> np.ndarray
     if rng.random() < 0.9:
         noise = rng.random(image.shape)
         for _ in range(5):
-            tall, wide = rows - rng.integers(3 * rows // 7, 4 * rows // 7), columns - rng.integers(
-                3 * columns // 7, 4 * columns // 7
+            tall, wide = (
+                rows - rng.integers(3 * rows // 7, 4 * rows // 7),
+                columns - rng.integers(3 * columns // 7, 4 * columns // 7),
             )
             top, left = rng.integers(3, rows - tall - 3), rng.integers(3, columns - wide - 3)
             noise[top : top + tall, left : left + wide] = result[top : top + tall, left : left + wide]
@@ -118,7 +119,9 @@ def main() -> None:
     print("| work | processor ms each | a second |\n|---|---:|---:|")
     for work, seconds in medians.items():
         print(f"| {work} | {seconds * 1000:.3f} | {1 / seconds:,.0f} |")
-    print(f"\nA crop over decoding alone: {decode / crop:.1f} times as fast; a view over the script: {script / view:.1f}.")
+    print(
+        f"\nA crop over decoding alone: {decode / crop:.1f} times as fast; a view over the script: {script / view:.1f}."
+    )
 
 
 if __name__ == "__main__":
