@@ -1,9 +1,10 @@
 """How fast crops of pictures come out of a store, on one core, beside decoding the pictures each time.
 
 Run: python benchmarks/pictures.py
-Makes up radiographs as JPEGs (--side 1024 as those of ChestX-ray14, 2500 about as those of MIMIC-CXR-JPG), prepares them with
---longest-side 512, and prints processor seconds for each of: decoding a JPEG; the same, shrunk and deformed window by window as
-scripts do; a crop of 224 x 224 from the store; such a crop deformed by the recipe chest-xray. All in one run, in turns.
+Makes up radiographs as JPEGs (--side 1024 as those of ChestX-ray14, 2500 about as those of MIMIC-CXR-JPG), prepares
+them with --longest-side 512, and prints processor seconds for each of: decoding a JPEG; the same, shrunk and deformed
+window by window as scripts do; a crop of 224 x 224 from the store; such a crop deformed by the recipe chest-xray. All
+in one run, in turns.
 """
 
 import argparse

@@ -92,7 +92,8 @@ def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
     first, last = max(base, windows.before[0]), min(base + slab.shape[1], windows.before[0] + windows.size[0])
     others = [slice(before, before + side) for before, side in zip(windows.before[1:], windows.size[1:], strict=True)]
     for row in range(first - base, last - base, ROWS):
-        some = slab[:, row : min(row + ROWS, last - base), *others]
+        at: tuple[slice, ...] = (slice(None), slice(row, min(row + ROWS, last - base)), *others)
+        some = slab[at]
         yield some[:-1] / some[-1:]
 
 
