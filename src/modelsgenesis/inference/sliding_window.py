@@ -81,9 +81,10 @@ def rows(
             yield from _whole(slab[:, : x - base], base, windows)
             _advance(slab, x - base)
             base = x
-        here = (slice(None), *(slice(at, at + side) for at, side in zip(others, windows.patch[1:], strict=True)))
-        slab[:outputs, *here].addcmul_(predicted.to(device), weights)
-        slab[outputs, *here].add_(weights)
+        beside = (slice(at, at + side) for at, side in zip(others, windows.patch[1:], strict=True))
+        here = slab[(slice(None), slice(None), *beside)]
+        here[:outputs].addcmul_(predicted.to(device), weights)
+        here[outputs].add_(weights)
     yield from _whole(slab, base, windows)
 
 
