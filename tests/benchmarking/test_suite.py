@@ -494,12 +494,13 @@ def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:
 
 def test_words_for_arms_and_budgets() -> None:
     """As they are written on the command line; what makes no sense is refused."""
+    assert arms_of(["genesis:3x=runs/a"]) == [Arm("genesis:3x", "runs/a", 3)]
     assert arms_of(["scratch", "scratch:3x", "runs/a", "b=runs/c"]) == [
         Arm("scratch", "scratch"), Arm("scratch:3x", "scratch", 3), Arm("a", "runs/a"), Arm("b", "runs/c"),
     ]  # fmt: skip
     with pytest.raises(GenesisError, match="names of their own"):
         arms_of(["a/run", "b/run"])
-    with pytest.raises(GenesisError, match="give scratch:3x"):
+    with pytest.raises(GenesisError, match="write scratch:3x"):
         arms_of(["scratch:threex"])
     assert budgets_of(["all", "6", "3"], 10) == [3, 6, None]
     with pytest.raises(DataError, match="10 labelled cases wanted; 10 may be used, which is all"):

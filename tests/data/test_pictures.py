@@ -95,6 +95,22 @@ def test_palette_is_looked_up(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(found(tmp_path / "a.png")).values[0].T, few)
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_is_read_as_written(dtype: type, compression: str, tmp_path: Path) -> None:
+    """Of 8 and 16 bits, however compressed."""
+    levels = LEVELS.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    Pillow.fromarray(levels).save(tmp_path / "a.tif", compression=compression)
+    np.testing.assert_array_equal(read_volume(found(tmp_path / "a.tif")).values[0].T, levels)
+
+
+def test_tiff_whose_zero_is_white_is_shown_as_meant(tmp_path: Path) -> None:
+    """Black is the least value that is read, whichever way the file counts."""
+    Pillow.fromarray(255 - LEVELS).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    with Pillow.open(tmp_path / "a.tif") as picture:
+        np.testing.assert_array_equal(read_volume(found(tmp_path / "a.tif")).values[0].T, np.asarray(picture))
+
+
 def cut(path: Path) -> None:
     """Keep the first half of a file."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -127,8 +143,15 @@ BAD = {
     "text.png": (lambda p: p.write_text("no picture"), "not a PNG file, though called .png"),
     "other.png": (lambda p: Pillow.fromarray(noise()).save(p, "JPEG"), "a JPEG file by content"),
     "glass.png": (lambda p: write_png(p, np.stack([LEVELS] * 4, -1)), "some of it is transparent"),
-    "veil.png": (lambda p: write_png(p, np.stack([LEVELS] * 2, -1)), "grey with transparency"),
+    "veil.png": (lambda p: write_png(p, np.stack([LEVELS] * 2, -1)), "some of it is transparent"),
     "huge.png": (hollow, "damaged|claims"),
+    "pages.tif": (
+        lambda p: Pillow.fromarray(LEVELS).save(p, save_all=True, append_images=[Pillow.fromarray(LEVELS)]),
+        "2 pictures in one file",
+    ),
+    "mask.png": (lambda p: Pillow.fromarray(LEVELS > 99).save(p), "a label map, not a scan: only 2"),
+    "print.jpg": (lambda p: Pillow.fromarray(np.stack([LEVELS] * 4, -1), "CMYK").save(p), "CMYK"),
+    "half.tif": (lambda p: Pillow.fromarray(LEVELS.astype(np.float32)).save(p), "fractions"),
     "line.png": (lambda p: Pillow.fromarray(LEVELS[:1]).save(p), "two pixels a side"),
     "flat.png": (lambda p: Pillow.fromarray(np.full((9, 9), 7, np.uint8)).save(p), "every voxel is 7"),
 }

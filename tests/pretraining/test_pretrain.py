@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
-from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
+from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError
 from modelsgenesis.core.provenance import lineage
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.recipes.recipe import split
@@ -216,3 +216,32 @@ def test_every_recipe_survives_json() -> None:
 
     for make in (mg.recipes.small, mg.recipes.chest_ct, mg.recipes.chest_ct_official, mg.recipes.any):
         assert rebuild(json.loads(json.dumps(describe(make())))) == make()
+
+
+def test_pre_training_goes_on_from_weights(small_store: Path, tmp_path: Path) -> None:
+    """Every tensor is taken, the restoring head too; the audit's lineage knows the first store."""
+    first = mg.pretrain("any", small_store, tmp_path / "first", **FAST)
+    options = {name: value for name, value in FAST.items() if name != "width"}
+    second = mg.pretrain("any", small_store, tmp_path / "second", from_=first, **{**options, "steps": 1, "lr": 1e-9})
+    before, after = (load_file(run / "model.safetensors") for run in (first, second))
+    learned = [name for name in before if "running" not in name and "tracked" not in name]
+    for name in learned:
+        torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=1e-4)
+    shares = json.loads((second / "loading.json").read_text())["shares"]
+    assert shares == {"encoder": 1.0, "decoder": 1.0, "head": 1.0}
+    assert any(str(first) in str(entry) for entry in json.loads((second / "made.json").read_text())["inputs"])
+    with pytest.raises(TrainingError, match="decides the network; leave it out, or --from"):
+        mg.pretrain("any", small_store, tmp_path / "third", from_=first, **FAST)
+
+
+def test_finished_run_is_prolonged(small_store: Path, tmp_path: Path) -> None:
+    """More steps go on where it ended; fewer, or another rate, are another run."""
+    run = mg.pretrain("any", small_store, tmp_path / "run", **FAST)
+    rows = (run / "log.csv").read_text()
+    mg.pretrain("any", small_store, run, **{**FAST, "steps": 20})
+    assert (run / "log.csv").read_text().startswith(rows)
+    assert read_notes(run / "last.safetensors")["step"] == 20
+    with pytest.raises(TrainingError, match="steps is 20 there, 12 now"):
+        mg.pretrain("any", small_store, run, **FAST)
+    with pytest.raises(TrainingError, match="other settings"):
+        mg.pretrain("any", small_store, run, **{**FAST, "steps": 30, "lr": 1.0})

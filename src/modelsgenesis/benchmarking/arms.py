@@ -1,5 +1,6 @@
 """What a benchmark compares: the arms and budgets that words name, and the metric."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from modelsgenesis.evaluation.table_predictions import metrics_of
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
 from modelsgenesis.tasks import Task
+
+LONGER = re.compile(r":(\d+)x$")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Arm:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """Understand `scratch`, `scratch:3x`, `runs/genesis` and `name=runs/genesis`.
+    """Understand `scratch`, `scratch:3x`, `runs/genesis`, `name=runs/genesis` and `name:3x=runs/genesis`.
 
     Raises:
         GenesisError: two arms of one name, or no arm.
@@ -43,13 +46,18 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 
 def _arm(word: str) -> Arm:
-    if word == SCRATCH or (word.startswith(f"{SCRATCH}:") and word.endswith("x")):
-        factor = word[len(SCRATCH) + 1 : -1] or "1"
-        if not factor.isdecimal() or int(factor) < 1:
-            raise GenesisError(f"{word}: give scratch:3x for a start from scratch with three times the updates")
-        return Arm(word, SCRATCH, int(factor))
     name, equals, place = word.partition("=")
-    return Arm(name if equals else Path(word).stem, place if equals else word)
+    if equals or name.partition(":")[0] == SCRATCH:
+        return Arm(name, place or SCRATCH, _times(name))
+    return Arm(Path(word).stem, word)
+
+
+def _times(name: str) -> int:
+    """The updates that an arm gets, from the end of its name: three times those of the others for `scratch:3x`."""
+    factor = LONGER.search(name)
+    if ":" in name and (factor is None or int(factor[1]) < 1):
+        raise GenesisError(f"{name}: write scratch:3x, or NAME:3x=RUN, for an arm with three times the updates")
+    return int(factor[1]) if factor else 1
 
 
 def budgets_of(words: Sequence[str], num: int) -> list[int | None]:

@@ -13,13 +13,14 @@ def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options:
     """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
 
     Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
-    those of a run that was never stopped.
+    those of a run that was never stopped. A finished run goes on where it ended if more --steps are asked for.
 
     Args:
-        recipe: The recipe: chest-ct, chest-ct-official, small, any, package.module:function, or a Recipe.
+        recipe: The recipe: chest-ct, chest-ct-official, small, any; of pictures and slices chest-xray, chest-ct-2d,
+            small-2d; package.module:function, or a Recipe.
         store: The store, made by prepare.
-        into: The run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, and, if
-            the method restores, sheets/.
+        into: The run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, if the
+            method restores, sheets/, and with --from, loading.json.
     Returns:
         The run's folder.
     Raises:

@@ -182,9 +182,12 @@ def make_foreground_map(values: NDArray[np.generic], foreground: float) -> Foreg
     Every second voxel along X and Y is looked at: a cell keeps 128 of its 512, enough for a mean.
 
     Args:
-        values: (X, Y, Z), in physical units.
+        values: (X, Y, Z), in physical units, or (X, Y) of a picture.
         foreground: what is above is foreground.
     """
+    if values.ndim == 2:
+        flat = make_foreground_map(values[..., np.newaxis], foreground)
+        return ForegroundMap(flat.tissue[..., 0], flat.foreground[..., 0])
     cells = tuple(-(-side // CELL_SIDE) for side in values.shape)
     tissue, filled = np.zeros(cells, np.uint8), np.zeros(cells, np.uint8)
     for low in range(0, values.shape[2], CELL_SIDE):

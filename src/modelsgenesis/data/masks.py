@@ -32,13 +32,13 @@ def read_mask(case: Case, label_map: LabelMap, image: Image, reading: Reading) -
         image: of the case.
         reading: that the image was read with.
     Returns:
-        (channels, X, Y, Z), classes as the label map has them.
+        (channels, X, Y, Z), or (channels, X, Y) of a picture, classes as the label map has them.
     Raises:
         UnreadableError: a mask is missing or cannot be read, lies on another grid than the image, or holds a value
             that no label stands for.
     """
     classes = read_classes(case, label_map, image.geometry)
-    spacing_mm = reading.spacing_mm
+    spacing_mm = image.spacing_mm if reading.fit else reading.spacing_mm
     if spacing_mm is None:
         return classes
     return label_map.resampled(classes, lambda part: _share(part, image.geometry, spacing_mm))
@@ -153,5 +153,5 @@ def _share(part: NDArray[Any], geometry: Geometry, spacing_mm: tuple[float, ...]
     own_axes = np.ascontiguousarray(geometry.from_lps(part).T, np.float32)
     image = sitk.GetImageFromArray(own_axes)
     image.SetSpacing(geometry.spacing_mm)  # where the axes begin and point makes no difference along them
-    image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(3)), MAX_VOXELS)
+    image = resample(image, tuple(spacing_mm[geometry.order.index(axis)] for axis in range(part.ndim)), MAX_VOXELS)
     return np.array(geometry.to_lps(sitk.GetArrayViewFromImage(image).T))

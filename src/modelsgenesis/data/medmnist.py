@@ -32,16 +32,13 @@ class Part:
     labels: NDArray[Any]
 
 
-def volumes_of(path: Path) -> list[Source]:
-    """Every volume of a MedMNIST file, of all splits, without labels.
+def scans_of(path: Path) -> list[Source]:
+    """Every volume or picture of a MedMNIST file, of all splits, without labels.
 
     Raises:
-        DataError: as of `parts_of`; or the file holds pictures.
+        DataError: as of `parts_of`.
     """
-    parts = parts_of(path)
-    if flat := [f"{part.split}_images of shape {part.shape}" for part in parts if len(part.shape) == 3]:
-        raise DataError(f"{path}: holds pictures, {flat[0]}; volumes are prepared, (N, X, Y, Z)")
-    return [source for _, _, source in images_of(path, parts)]
+    return [source for _, _, source in images_of(path, parts_of(path))]
 
 
 def images_of(path: Path, parts: list[Part]) -> Iterator[tuple[Split, str, Source]]:

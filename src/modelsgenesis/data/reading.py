@@ -48,18 +48,29 @@ def read_volume(
 
 
 def read_both(
-    source: Source, *, spacing_mm: tuple[float, ...] | None, max_voxels: int = MAX_VOXELS
+    source: Source,
+    *,
+    spacing_mm: tuple[float, ...] | None,
+    longest_side: int | None = None,
+    max_voxels: int = MAX_VOXELS,
 ) -> tuple[Volume, Volume]:
     """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
 
+    Args:
+        source: as for `read_volume`.
+        spacing_mm: to resample to; None keeps the scan's own.
+        longest_side: pixels of a picture's longer side, if it has more.
+        max_voxels: as for `read_volume`.
     Returns:
-        The volume at its own spacing, and resampled to `spacing_mm`; if that is None, the same volume twice.
+        The volume at its own spacing, and resampled; if nothing is, the same volume twice.
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
     image, notes = _read(source, max_voxels)
     geometry = geometry_of(image)
     own = _volume(image, source, geometry, notes)
+    if longest_side is not None and max(geometry.size) > longest_side:
+        spacing_mm = _fitting(geometry, (longest_side,) * len(geometry.size))
     if spacing_mm is None:
         return own, own
     return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes)

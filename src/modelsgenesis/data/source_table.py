@@ -7,7 +7,7 @@ from pathlib import Path
 from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
-from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats import FLAT, classify
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
@@ -37,12 +37,12 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     for row in rows:
         place = path.parent / row["image"]
         try:
-            found, wrong = sources_at(place, path.parent, mapper=mapper)
+            found, wrong = sources_at(place, path.parent, mapper=mapper, pictures=True)
             problems.extend(wrong)
             sources.extend(_with_row(source, row) for source in found)
         except UnreadableError as error:
             problems.append(error.at(place))
-    return _agreeing(sources, problems), problems
+    return _agreeing(_of_one_kind(sources, problems), problems), problems
 
 
 def sources_at(
@@ -89,6 +89,16 @@ def _with_row(source: Source, row: Mapping[str, str]) -> Source:
         fold=int(fold) if fold else source.fold,
         forced=True,
     )
+
+
+def _of_one_kind(sources: list[Source], problems: list[Problem]) -> list[Source]:
+    """Leave out the pictures of a table that names volumes too."""
+    volumes = [source for source in sources if source.format.axes_of(source) == 3]
+    if not volumes or len(volumes) == len(sources):
+        return sources
+    pictures = [source for source in sources if source not in volumes]
+    problems += [Problem(one.path, FLAT, "name pictures in a table of their own") for one in pictures]
+    return volumes
 
 
 def _agreeing(sources: list[Source], problems: list[Problem]) -> list[Source]:

@@ -114,6 +114,17 @@ def find_sources(
     return sorted(sources, key=lambda source: (source.path, source.series)), problems
 
 
+def find_of_one_kind(
+    path: Path, *, skip: Path | None = None, mapper: Mapper = map
+) -> tuple[list[Source], list[Problem]]:
+    """Find every volume as `find_sources` does, or every picture where there is no volume.
+
+    Beside volumes, pictures are something else: screenshots, logos.
+    """
+    sources, problems = find_sources(path, skip=skip, mapper=mapper)
+    return (sources, problems) if sources else find_sources(path, skip=skip, mapper=mapper, pictures=True)
+
+
 def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Iterator[Path]:
     """Name the files below a folder in a fixed order, through links too; hidden ones are left out.
 

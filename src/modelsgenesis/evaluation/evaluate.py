@@ -24,6 +24,7 @@ from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import short_number
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
@@ -74,6 +75,8 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
+    if of_pictures(cases):
+        console.print("a pixel counts as 1 mm: pictures do not say how large it is")
     _warn(into, console)
     return into
 
@@ -93,7 +96,8 @@ def _compare(
         DataError: the truth is a table, and there is none of predictions.
     """
     if isinstance(target, MaskTarget):
-        return _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers), target
+        rules = Rules(target, options.tolerance, options.empty, of_pictures(cases))
+        return _masks(into, cases, rules, origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
             f"{origin.predictions}: has no {TABLE}, though {origin.truth} is a task of {target.kind}; "
@@ -227,6 +231,11 @@ def _warn(into: Path, console: Console) -> None:
     if lacking:
         counts = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
         console.print(f"evaluate: of {len(status)} cases {counts}: {into / PAGE} says how they count", soft_wrap=True)
+
+
+def of_pictures(cases: Sequence[Case]) -> bool:
+    """Whether all masks are of pictures."""
+    return all(case.masks and axes_of(case.masks[0]) == 2 for case in cases)
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:

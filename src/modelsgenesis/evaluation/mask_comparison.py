@@ -29,11 +29,13 @@ class Rules:
         target: whose labels.
         tolerance_mm: of the surface Dice.
         empty: what two empty masks are worth.
+        pictures: whether the masks are of pictures, whose pixels count as 1 mm.
     """
 
     target: MaskTarget
     tolerance_mm: float
     empty: Empty
+    pictures: bool = False
 
 
 @dataclass(frozen=True)

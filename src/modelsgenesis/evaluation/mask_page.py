@@ -126,7 +126,12 @@ def mask_rules(rules: Rules) -> list[str]:
         if rules.empty == "perfect"
         else "has no Dice, IoU, surface Dice or distance there; it is left out of the means, and n says so."
     )
+    in_pixels = (
+        "A picture's file does not say how large a pixel is: a pixel counts as 1 mm, so distances are in pixels, and "
+        "volumes in thousands of pixels."
+    )
     return [
+        *([in_pixels] if rules.pictures else []),
         f"A label that neither truth nor prediction of a case holds {empty}",
         "A label that only one of them holds has Dice, IoU and surface Dice 0, and the diagonal of the image for its "
         "distance: no prediction is never better than a bad one.",

@@ -69,8 +69,11 @@ def write_letters(axes: Axes, plane: Plane) -> None:
         axes.text(x, y, letter, transform=axes.transAxes, ha=ha, va=va, size=7, weight="bold", **ON_PICTURE)
 
 
-def scale_bar(axes: Axes, width_mm: float) -> None:
-    """Draw a round length, at most a third of the picture's width."""
+def scale_bar(axes: Axes, plane: Plane) -> None:
+    """Draw a round length, at most a third of the plane's width; none on a picture, whose spacing is not known."""
+    if plane.name == "image":
+        return
+    width_mm = plane.size_mm[0]
     length = max((mm for mm in (1, 2, 5, 10, 20, 50, 100, 200) if mm <= width_mm / 3), default=width_mm / 3)
     start, end = 0.95 - length / width_mm, 0.95
     style: dict[str, Any] = {"transform": axes.transAxes, **ON_PICTURE}

@@ -76,5 +76,5 @@ def draw_gallery(
         axes.text(0.03, 0.03, panel.mark, transform=axes.transAxes, va="bottom", size=6.5, **ON_PICTURE)
         if number == 0:
             write_letters(axes, cutting)
-            scale_bar(axes, wide_mm)
+            scale_bar(axes, cutting)
     return save(figure, path)

@@ -198,8 +198,8 @@ def draw_row(figure: Figure, row: Overlay, inches: tuple[float, float, float], s
         for k, part in parts(truth) if truth is not None else ():
             draw_contour(axes, part, colour(k), wide=1.5)
         write_letters(axes, plane)
-        if number == 0 and plane.name != "image":  # a picture's spacing is not known
-            scale_bar(axes, plane.size_mm[0])
+        if number == 0:
+            scale_bar(axes, plane)
 
 
 def fill(axes: Axes, part: Array, shade: str) -> None:

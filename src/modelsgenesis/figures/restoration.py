@@ -104,7 +104,7 @@ def draw_four(
         draw_picture(axes, plane.picture, kind, (-spread, spread) if column == "error" else display)
         if number == 0:
             write_letters(axes, plane)
-            scale_bar(axes, plane.size_mm[0])
+            scale_bar(axes, plane)
         if titled:
             text(figure, left, top - 0.07, column, weight="bold", size=8)
 

@@ -139,4 +139,4 @@ def draw_column(
             name = {"rotation": 90, "ha": "right", "va": "center", "color": PALE, "size": 8}
             text(figure, start - 0.1, top + 0.5 * height, plane.name, **name)
             if plane is planes[0]:
-                scale_bar(axes, plane.size_mm[0])
+                scale_bar(axes, plane)

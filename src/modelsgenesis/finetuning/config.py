@@ -10,6 +10,7 @@ import numpy as np
 
 from modelsgenesis.core.backbone import check_divides
 from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, axes_of, image_size_of, middle_spacing, sizes_at
@@ -145,9 +146,9 @@ def _of_pictures(
 
     Small pictures of one size stay as they are, padded to the network's stride; any others are shrunk or enlarged.
     """
-    if task.target.dense:
+    if task.target.dense and not isinstance(task.target, MaskTarget):
         what = task.target.kind
-        raise DataError(f"{task.place}: {what} of 2D pictures is not learned here yet; classes and numbers are")
+        raise DataError(f"{task.place}: {what} of 2D pictures is not learned here yet; masks, classes and numbers are")
     if given.get("spacing_mm"):
         raise TrainingError("pictures have no spacing; leave --spacing out: --size says how large they become")
     if size_given is not None and len(size_given) != 2:

@@ -63,35 +63,36 @@ def make_axis(size: int, step_mm: float, wanted: int, wanted_step_mm: float, *, 
     return Axis(torch.from_numpy(low), torch.from_numpy(high), torch.from_numpy(share), size)
 
 
-def axes_back(size: Sequence[int], spacing_mm: Sequence[float], geometry: Geometry) -> tuple[Axis, Axis, Axis]:
+def axes_back(size: Sequence[int], spacing_mm: Sequence[float], geometry: Geometry) -> tuple[Axis, ...]:
     """Plan the way from a grid in LPS to that of a file, which it was resampled from.
 
     Args:
-        size: of the grid, (X, Y, Z).
+        size: of the grid, (X, Y, Z), or (X, Y) of a picture.
         spacing_mm: of the grid.
         geometry: of the file.
     """
-    x, y, z = (
+    return tuple(
         make_axis(side, step, geometry.size[own], geometry.spacing_mm[own], flipped=flipped)
         for side, step, own, flipped in zip(size, spacing_mm, geometry.order, geometry.flips, strict=True)
     )
-    return x, y, z
 
 
-def resample_to_source(parts: Iterable[Tensor], axes: tuple[Axis, Axis, Axis]) -> Iterator[Tensor]:
+def resample_to_source(parts: Iterable[Tensor], axes: tuple[Axis, ...]) -> Iterator[Tensor]:
     """Interpolate a stream of rows; only the rows between which something still lies are held.
 
     Args:
-        parts: (K, n, Y, Z), in order along X.
+        parts: (K, n, Y, Z), or (K, n, Y) of a picture, in order along X.
         axes: from `axes_back`.
     Yields:
         (K, m, Y', Z') in order, a few rows at a time.
     """
-    x, y, z = axes
+    x, *others = axes
     held: Tensor | None = None
     first = done = 0  # the row of the grid that `held` begins with; rows of the result handed on
     for part in parts:
-        flat = z.along(y.along(part, 2), 3)
+        flat = part
+        for dim, axis in enumerate(others, start=2):
+            flat = axis.along(flat, dim)
         if x.is_identity:
             yield flat
             continue

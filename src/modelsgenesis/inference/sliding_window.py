@@ -67,7 +67,8 @@ def rows(
         batch_size: as for `predictions`.
         tick: as for `predictions`.
     Yields:
-        (outputs, n, Y, Z), n rows along X at a time, in order; the image whole in the end.
+        (outputs, n, Y, Z), or (outputs, n, Y) of a picture, n rows along X at a time, in order; the image whole in the
+        end.
     """
     outputs = ensemble.target.num_outputs
     shape = (outputs + 1, windows.patch[0], *windows.padded[1:])
@@ -75,23 +76,25 @@ def rows(
     slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights
     weights = windows.weights().to(device)
     base = 0  # which row of the padded image the slab begins with
-    for (x, y, z), predicted in predictions(image, ensemble, windows, batch_size=batch_size, tick=tick):
+    for (x, *others), predicted in predictions(image, ensemble, windows, batch_size=batch_size, tick=tick):
         if x > base:
             yield from _whole(slab[:, : x - base], base, windows)
             _advance(slab, x - base)
             base = x
-        here = (slice(None), slice(y, y + windows.patch[1]), slice(z, z + windows.patch[2]))
-        slab[:outputs, *here].addcmul_(predicted.to(device), weights)
-        slab[outputs, *here].add_(weights)
+        beside = (slice(at, at + side) for at, side in zip(others, windows.patch[1:], strict=True))
+        here = slab[(slice(None), slice(None), *beside)]
+        here[:outputs].addcmul_(predicted.to(device), weights)
+        here[outputs].add_(weights)
     yield from _whole(slab, base, windows)
 
 
 def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
     """Divide finished rows by their weights and cut the padding off."""
     first, last = max(base, windows.before[0]), min(base + slab.shape[1], windows.before[0] + windows.size[0])
-    y, z = (slice(before, before + side) for before, side in zip(windows.before[1:], windows.size[1:], strict=True))
+    others = [slice(before, before + side) for before, side in zip(windows.before[1:], windows.size[1:], strict=True)]
     for row in range(first - base, last - base, ROWS):
-        some = slab[:, row : min(row + ROWS, last - base), y, z]
+        at: tuple[slice, ...] = (slice(None), slice(row, min(row + ROWS, last - base)), *others)
+        some = slab[at]
         yield some[:-1] / some[-1:]
 
 

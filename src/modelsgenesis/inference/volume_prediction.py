@@ -97,13 +97,18 @@ def predict_numbers(
 
 def _empty(channels: int, geometry: Geometry, dtype: Any) -> NDArray[Any]:
     """An array (channels, *file's axes) laid out as a file is: its first axis runs fastest."""
-    return np.zeros((channels, *geometry.size[::-1]), dtype).transpose(0, 3, 2, 1)
+    return _reversed(np.zeros((channels, *geometry.size[::-1]), dtype))
 
 
 def _as_laid_out(part: Tensor) -> NDArray[Any]:
     """Rows (channels, n, Y, Z) as `_empty` has them in memory; the device turns them faster than NumPy does."""
-    turned: NDArray[Any] = part.permute(0, 3, 2, 1).contiguous().cpu().numpy()
-    return turned.transpose(0, 3, 2, 1)
+    turned: NDArray[Any] = part.permute(0, *range(part.ndim - 1, 0, -1)).contiguous().cpu().numpy()
+    return _reversed(turned)
+
+
+def _reversed(values: NDArray[Any]) -> NDArray[Any]:
+    """A view with the axes after the first in reverse order."""
+    return values.transpose(0, *range(values.ndim - 1, 0, -1))
 
 
 def _numbered(parts: Iterator[Tensor]) -> Iterator[tuple[slice, Tensor]]:

@@ -20,6 +20,7 @@ class Genesis(Restoration):
         backbone: takes the deformed cube, gives as many channels.
         arm: "all" is Models Genesis; "none" the auto-encoder; a deformation's name
             that one alone (the papers' ablation), "without_" and its name all others.
+        p_local_shuffling: how often voxels are shuffled; 0.5 in the papers' 3D, 1 in the family's 2D.
         flip_rate: of the flips that cube and target share, plain augmentation.
         drop_skips: how often each skip of the network is shut in pre-training, cube by cube and level by level, so
             so that the deeper features represent what is there: 1 leaves an auto-encoder without skips, the papers' 0.
@@ -34,13 +35,13 @@ class Genesis(Restoration):
         backbone: Backbone,
         *,
         arm: Arm = "all",
+        p_local_shuffling: float = 0.5,
         flip_rate: float = 0.4,
         drop_skips: float = 0.0,
         match_official: bool = False,
     ) -> None:
-        super().__init__(
-            backbone, genesis(arm=arm, match_official=match_official), Flip(p=flip_rate, match_official=match_official)
-        )
+        deformation = genesis(arm=arm, p_local_shuffling=p_local_shuffling, match_official=match_official)
+        super().__init__(backbone, deformation, Flip(p=flip_rate, match_official=match_official))
         if not 0 <= drop_skips <= 1:
             raise GenesisError(f"drop_skips is a probability in [0, 1], got {drop_skips}")
         self.drop_skips = drop_skips

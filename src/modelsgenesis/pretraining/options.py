@@ -14,6 +14,9 @@ class PretrainOptions:
     """Everything that one may choose of a pre-training; None leaves a choice to the recipe.
 
     Args:
+        from_: The run or weights file whose weights the pre-training goes on from, of ours or of a known program; it
+            decides the network.
+        trust: With from, a pickled weights file may do as it likes, in a process of its own.
         plans: The plans of nnU-Net v2 (nnUNetPlans.json): their network, patch, batch and normalisation take the
             recipe's place, so that `export --to nnunet` gives what nnUNetv2_train starts from; the store must be at the
             plans' spacing.
@@ -54,6 +57,8 @@ class PretrainOptions:
         dry_run: A few steps are measured, what would happen is printed, and nothing is written.
     """
 
+    from_: str | Path | None = None
+    trust: bool = False
     plans: str | Path | None = None
     configuration: str = "3d_fullres"
     seed: int = 0

@@ -11,6 +11,7 @@ from rich.console import Console
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
 from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
@@ -21,6 +22,7 @@ from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
+from modelsgenesis.pretraining.start import Start
 from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.nnunet_plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
@@ -33,6 +35,9 @@ from modelsgenesis.weights.files import save_network
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
+LOADING = "loading.json"
+# A finished run goes on where it ended if nothing else is changed but these, and there are more steps.
+LENGTH = ("recipe.plan.steps", "recipe.plan.warmup_steps", "recipe.plan.validate_every")
 
 
 def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOptions) -> Path:
@@ -41,10 +46,12 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
     if options.plans is not None:
         begun = _planned(begun, Path(options.plans), store, options)
     changed = options.applied_to(begun)
+    start = Start(options, len(changed.cubes.size)) if options.from_ is not None else None
+    changed = start.applied_to(changed) if start else changed
     fabric = make_fabric(
         changed.plan.precision, accelerator=options.accelerator, devices=options.devices, nodes=options.nodes
     )
-    return _follow(changed, store, into, options.seed, fabric, dry_run=options.dry_run)
+    return _follow(changed, store, into, options.seed, fabric, start, dry_run=options.dry_run)
 
 
 def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
@@ -55,14 +62,18 @@ def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions)
     return follow_plans(recipe, read_planned(plans, options.configuration), Store.open(store))
 
 
-def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, *, dry_run: bool) -> Path:
+def _follow(
+    recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, start: Start | None, *, dry_run: bool
+) -> Path:
     """Pre-train by the recipe."""
     console = Console(stderr=True)
     opened = Store.open(store)
     training, held_out = split(opened, recipe)
     recipe = _with_epoch(recipe, len(training))
     learner = build_learner(recipe, opened, seed)
-    if not dry_run and is_done(into, "pretrain", _settings(recipe, store, seed)):
+    loading = start.begin(learner) if start else None
+    settings = {**_settings(recipe, store, seed), **(start.settings if start else {})}
+    if not dry_run and is_done(into, "pretrain", settings, may_grow=LENGTH):
         console.print(f"{into}: this run is done already")
         return into
     fabric.launch()
@@ -72,7 +83,10 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processe
         return into
     run = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console)
     if fabric.is_global_zero:
-        remember(into, _settings(recipe, store, seed), store)
+        remember(into, settings, store)
+        if start and loading:
+            write_json(into / LOADING, start.to_json(loading))
+            console.print(loading.table(f"Tensors from {start.given}"))
         console.print(_greeting(recipe, training, held_out, work.samplers), highlight=False)
     outcome = run.run()
     if fabric.is_global_zero and outcome.stopped:
@@ -80,8 +94,8 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processe
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        settings = {**_settings(recipe, store, seed), "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
-        write_provenance(into, "pretrain", settings, inputs=[store], seed=seed)
+        arguments = {**settings, "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
+        write_provenance(into, "pretrain", arguments, inputs=[store, *([start.place] if start else [])], seed=seed)
     fabric.barrier()
     return into
 

@@ -4,11 +4,24 @@ from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import load_module, members
 from modelsgenesis.recipes.any import any
 from modelsgenesis.recipes.chest_ct import chest_ct
+from modelsgenesis.recipes.chest_ct_2d import chest_ct_2d
 from modelsgenesis.recipes.chest_ct_official import chest_ct_official
+from modelsgenesis.recipes.chest_xray import chest_xray
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.recipes.small import small
+from modelsgenesis.recipes.small_2d import small_2d
 
-__all__ = ["Recipe", "any", "chest_ct", "chest_ct_official", "find_recipe", "small"]
+__all__ = [
+    "Recipe",
+    "any",
+    "chest_ct",
+    "chest_ct_2d",
+    "chest_ct_official",
+    "chest_xray",
+    "find_recipe",
+    "small",
+    "small_2d",
+]
 
 
 def find_recipe(name: str) -> Recipe:

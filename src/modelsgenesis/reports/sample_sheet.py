@@ -111,10 +111,12 @@ def draw_sample(
 def draw_list(
     store: Store, recipe: Recipe, sampler: CubeSampler, into: Path, *, sample: int, seed: int, window: str | None
 ) -> Path:
-    """Draw all deformations there are on one whole axial slice, deformed as part of a slab as deep as the cube."""
+    """Draw all deformations on a whole picture, or an axial slice, deformed as part of a slab as deep as the cube."""
     cube = sampler.sample(generator_for(seed, sample, STREAM))
     scan, depth = cube.scan, slice(2, None)
     lower, slab = (0, 0, *cube.lower[depth]), (*scan.size[:2], *recipe.cubes.size[depth])
+    picture = store.axes == 2
+    drawn = "whole picture" if picture else f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}"
     image = recipe.cubes.intensity.scale(store.read(scan, lower, slab, index=cube.index), scan)
     display, shown = display_of(recipe, image[0], window)
     panels = [Panel("original", image[0], note=f"scan {scan.id[:12]}")]
@@ -126,8 +128,8 @@ def draw_list(
         into,
         spacing_mm=scan.spacing_mm,
         display=display,
-        title="The deformations there are, each alone on one slice",
-        footnote=f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}, {millimetres(scan)}; {shown}; seed {seed}",
+        title=f"The deformations there are, each alone on one {'picture' if picture else 'slice'}",
+        footnote=f"{drawn}, {millimetres(scan)}; {shown}; seed {seed}",
     )
 
 
@@ -205,5 +207,7 @@ def upper(cube: Cube) -> tuple[int, ...]:
 
 
 def millimetres(scan: Scan) -> str:
-    """Write a scan's spacing in words."""
+    """Write a scan's spacing in words; a picture's is not known."""
+    if len(scan.size) == 2:
+        return "picture of " + " x ".join(map(str, scan.size)) + " pixels"
     return " x ".join(f"{mm:.3g}" for mm in scan.spacing_mm) + " mm"

@@ -12,7 +12,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO
-from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.sources import Source, find_of_one_kind
 from modelsgenesis.data.store.scan import MODALITIES
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
@@ -40,7 +40,7 @@ def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
     """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems."""
     if not folder.is_dir():
         return {}
-    found, wrong = find_sources(folder)
+    found, wrong = find_of_one_kind(folder)
     problems += [problem for problem in wrong if problem.severity == "error"]
     named: dict[str, Source] = {}
     for source in found:

@@ -50,13 +50,15 @@ def refuse_run(place: Path, instead: str) -> None:
         raise DataError(f"{place} is a run, not data; {instead}")
 
 
-def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
+def is_done(into: Path, verb: str, settings: dict[str, Any], *, may_grow: Sequence[str] = ()) -> bool:
     """Whether the folder holds this very run, finished.
 
     Args:
         into: the run's folder.
         verb: of the stage that makes such runs.
         settings: all that decides the weights.
+        may_grow: settings whose first is a number: a finished run with a smaller one is prolonged, if nothing else
+            differs than these; it is unfinished then.
     Raises:
         TrainingError: it holds a run with other settings.
         DataError: another stage made it.
@@ -65,8 +67,20 @@ def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
         read_provenance(into, verb)
     if not (into / RESUME).is_file():
         return False
+    finished = (into / PROVENANCE).is_file()
+    if finished and may_grow and _has_grown(into, settings, may_grow):
+        (into / PROVENANCE).unlink()
+        return False
     check_settings(into, settings)
-    return (into / PROVENANCE).is_file()
+    return finished
+
+
+def _has_grown(into: Path, settings: dict[str, Any], may_grow: Sequence[str]) -> bool:
+    """Whether a run differs in these settings alone, and the first of them is larger now."""
+    there, now = flat(updated(read_json(into / SETTINGS))), flat(settings)
+    there.pop(FROM, None)
+    differing = {name for name in {*there, *now} if there.get(name) != now.get(name)}
+    return bool(differing) and differing <= set(may_grow) and bool(there[may_grow[0]] < now[may_grow[0]])
 
 
 def check_settings(into: Path, settings: dict[str, Any]) -> None:

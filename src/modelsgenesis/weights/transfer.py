@@ -152,6 +152,7 @@ def transfer(
     adapt_channels: ChannelAdaptation = "mean",
     least: float = LEAST,
     loading: LoadingMap | None = None,
+    heads: bool = False,
 ) -> LoadingMap:
     """Start a network from a pre-trained one: copy what fits, adapt the first convolution, leave the heads at random.
 
@@ -165,6 +166,7 @@ def transfer(
             "first" keeps the channels there were and starts further ones at zero; "random" leaves it.
         least: share of the encoder's parameters that must be taken or adapted, from 0 to 1.
         loading: how the pre-trained network came from its file: what is at random there is not taken.
+        heads: take heads that fit too: the task is the one that they were trained for.
     Returns:
         What became of each tensor.
     Raises:
@@ -182,7 +184,7 @@ def transfer(
     left: set[str] = set()  # modules with random weights: their biases and statistics would be of other features
     for name, tensor in own.items():
         part, module = places[id(tensor)], name.rpartition(".")[0]
-        reason = "heads start at random" if part == "head" else absent.get(name)
+        reason = "heads start at random" if part == "head" and not heads else absent.get(name)
         if reason is None and module in left:
             reason = "its weights are random"
         fit = (

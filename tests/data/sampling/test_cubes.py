@@ -133,7 +133,7 @@ def test_scans_are_equally_likely(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"rule": "brain"}, "there are: lung"), ({"size": (8, 8)}, "three sides"), ({"size": (8, 8, 0)}, "three sides")],
+    [({"rule": "brain"}, "there are: lung"), ({"size": (8,)}, "three sides"), ({"size": (8, 8, 0)}, "three sides")],
 )
 def test_impossible_cubes_are_refused(options: dict[str, object], words: str) -> None:
     """At once, with what there is."""

@@ -8,7 +8,7 @@ from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.data.problems import UnreadableError
 
 HEAD_BYTES = 352
-OTHER_PICTURES = (".tif", ".tiff", ".bmp")
+OTHER_PICTURES = (".bmp", ".gif", ".webp")
 ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 FLAT = "a 2D picture, not a volume"
 OTHER_VOLUMES = (".mnc", ".par", ".img.gz", ".vtk", ".bdf")

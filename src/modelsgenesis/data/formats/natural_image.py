@@ -1,7 +1,9 @@
-"""Pictures in PNG and JPEG files as grey 2D images."""
+"""Pictures in PNG, JPEG and TIFF files as grey 2D images."""
 
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,30 +11,36 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, header_of, read_file
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, read_file
 from modelsgenesis.data.problems import UnreadableError
 
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how their files begin
+MAGICS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
-TAIL_BYTES = 1024  # at the end of a JPEG, some of which may follow its end marker
-ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)  # of EXIF
-GREY_ALPHA = 4  # the colour type of a PNG, at byte 25 of its header
+END_OF_JPEG, TAIL_BYTES = b"\xff\xd9", 1024  # some bytes may follow the end marker
+ORIENTATION, UPRIGHT = 0x0112, 1  # of EXIF and TIFF
+DEEP_COLOUR = ((16, 2), (16, 6))  # bits and kind of a PNG, at bytes 24 and 25, of which Pillow would keep 8 bits
+REFUSED = {
+    "CMYK": ("colours for printing (CMYK)", "save it in grey or RGB"),
+    "F": ("its pixels are fractions", "save it with 8 or 16 bits a pixel"),
+    "I": ("its pixels have 32 bits", "save it with 8 or 16 bits a pixel"),
+}
 
 
 @dataclass(frozen=True)
 class NaturalImage(ImageFormat):
     """A picture: what its file says of spacing is for printing, and is forgotten."""
 
-    endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+    endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+    mask_endings: ClassVar = dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ".png")
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
-        """Recognise the magics of PNG and JPEG."""
-        return "PNG" if head[:8] == PNG else "JPEG" if head[:3] == JPEG else ""
+        """Recognise the magics of PNG, JPEG and TIFF."""
+        return next((name for magic, name in MAGICS.items() if head.startswith(magic)), "")
 
     def declared(self, path: Path) -> dict[str, Any]:
         """The values of a picture have no unit, whatever it shows."""
@@ -40,82 +48,96 @@ class NaturalImage(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """Read its size in pixels."""
-        _check_opaque(place.path)
-        header = header_of(place.path)
-        return header_of_array(header.size, header.dtype)
+        with opened(place.path) as picture:
+            return header_of_array(picture.size, "uint16" if picture.mode.startswith("I;16") else "uint8")
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
         """Refuse a picture that is cut off, is to be turned when shown, or has an impossible size."""
-        check_upright(place.path)
         check_size(header.size, max_voxels, axes=2)
         check_plausible(math.prod(header.size), place.files)
+        _check_whole(place.path)
+        with opened(place.path) as picture:
+            _check_kind(picture)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the picture, make it grey, and cut the region out of it."""
-        image, notes = to_grey(read_file(place))
-        return crop(image, region), notes
+        with opened(place.path) as picture:
+            values, notes = to_grey(_pixels(picture, place))
+        return crop(sitk.GetImageFromArray(values), region), notes
 
 
-def check_upright(path: Path) -> None:
-    """Refuse a JPEG that SimpleITK fills up or turns silently: one cut off, or one that is to be turned when shown.
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture, whose pixels are decoded when they are asked for.
 
     Raises:
-        UnreadableError: it is one of these.
+        UnreadableError: it cannot be read.
     """
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as picture:
+            yield picture
+    except UnreadableError:
+        raise
+    except (Image.DecompressionBombError, OSError, SyntaxError, TypeError, ValueError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, not of the picture
+        reason = str(error).replace(str(path), path.name) or type(error).__name__
+        raise UnreadableError(f"the picture is cut off or damaged ({reason})", EXPORT_AGAIN) from error
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a JPEG without its end, which decoders fill up with grey."""
     with open(path, "rb") as file:
-        if file.read(3) != JPEG:
+        if file.read(3) != b"\xff\xd8\xff":
             return
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        if b"\xff\xd9" not in file.read():
+        if END_OF_JPEG not in file.read():
             raise UnreadableError("the file is cut off: it lacks the end of a JPEG", EXPORT_AGAIN)
-    if (turned := _orientation(path)) in TURNED:
+
+
+def _check_kind(picture: Image.Image) -> None:
+    """Refuse what is no single, upright picture in grey or colours."""
+    if (pages := getattr(picture, "n_frames", 1)) > 1:
+        raise UnreadableError(f"{pages} pictures in one file", "save each in a file of its own")
+    if (turned := picture.getexif().get(ORIENTATION, UPRIGHT)) != UPRIGHT:
         raise UnreadableError(f"viewers are to turn it (EXIF orientation {turned})", "save it turned, without that")
+    if picture.mode in REFUSED:
+        raise UnreadableError(*REFUSED[picture.mode])
 
 
-def _check_opaque(path: Path) -> None:
-    """Refuse a grey PNG with transparency, which SimpleITK misreads."""
-    with open(path, "rb") as file:
-        head = file.read(26)
-    if head[:8] == PNG and head[25:26] == bytes([GREY_ALPHA]):
-        raise UnreadableError("grey with transparency", "save it without an alpha channel")
+def _pixels(picture: Image.Image, place: Place) -> NDArray[Any]:
+    """Decode a picture: (rows, columns), or (rows, columns, 3 or 4) of colours and, if need be, opacity."""
+    with open(place.path, "rb") as file:
+        if tuple(file.read(26)[24:]) in DEEP_COLOUR and picture.format == "PNG":
+            deep: NDArray[Any] = sitk.GetArrayFromImage(read_file(place))
+            return deep
+    transparent = "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBA")
+    if picture.mode.startswith("I;16") or (picture.mode == "L" and not transparent):
+        return np.asarray(picture)
+    if picture.mode == "1":
+        return np.asarray(picture.convert("L"))
+    return np.asarray(picture.convert("RGBA" if transparent else "RGB"))
 
 
-def _orientation(path: Path) -> int:
-    """How a JPEG lies, as EXIF counts; a damaged header is found when the pixels are read."""
-    try:
-        with JpegImageFile(path) as header:
-            return int(header.getexif().get(ORIENTATION, UPRIGHT))
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
-        return UPRIGHT
-
-
-def to_grey(image: sitk.Image) -> tuple[sitk.Image, list[str]]:
-    """Make a 2D image grey, and forget its spacing: what a picture's file says of it is for printing.
+def to_grey(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Make pixels grey.
 
     Where red, green and blue are alike everywhere, one of them is taken; other colours become their brightness,
-    0.299 R + 0.587 G + 0.114 B, with a note. An alpha channel must be opaque everywhere.
+    0.299 R + 0.587 G + 0.114 B, with a note. What may be transparent must be opaque everywhere.
 
+    Args:
+        values: (rows, columns), or (rows, columns, 3 or 4).
     Returns:
-        An image of 1 mm a pixel, and notes.
+        (rows, columns), and notes.
     Raises:
-        UnreadableError: some of it is transparent, or its pixels are no whole numbers of 8 or 16 bits.
+        UnreadableError: some of it is transparent.
     """
-    values, notes = sitk.GetArrayFromImage(image), []
-    if values.dtype not in (np.uint8, np.uint16):
-        raise UnreadableError(f"its pixels are {values.dtype}", "save it with 8 or 16 bits a pixel")
-    if values.ndim == 3:
-        values, coloured = _one_channel(values)
-        notes = ["colour: made grey by 0.299 R + 0.587 G + 0.114 B"] * coloured
-    return sitk.GetImageFromArray(values), notes
-
-
-def _one_channel(values: NDArray[Any]) -> tuple[NDArray[Any], bool]:
-    """(rows, columns, 3 or 4) -> (rows, columns), and whether it was coloured."""
-    colours, alpha = values[..., :3], values[..., 3:]
-    if values.shape[2] not in (3, 4):
-        raise UnreadableError(f"{values.shape[2]} values a pixel", "save it in grey")
-    if (alpha != np.iinfo(values.dtype).max).any():
+    if values.ndim == 2:
+        return values, []
+    colours, opacity = values[..., :3], values[..., 3:]
+    if (opacity != np.iinfo(values.dtype).max).any():
         raise UnreadableError("some of it is transparent", "save it without an alpha channel")
     if (colours == colours[..., :1]).all():
-        return np.ascontiguousarray(colours[..., 0]), False
-    return np.rint(colours @ np.array(LUMA)).astype(values.dtype), True
+        return np.ascontiguousarray(colours[..., 0]), []
+    grey: NDArray[Any] = np.rint(colours @ np.array(LUMA)).astype(values.dtype)
+    return grey, ["colour: made grey by 0.299 R + 0.587 G + 0.114 B"]

@@ -1,5 +1,6 @@
 """Where a cube may lie: crop rules by name, decided on the foreground map alone."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ class CropRule:
 
     Args:
         lacks: why a scan has no place, in words.
-        margin: of each side of the scan that stays free at either border, as far as the cube leaves room.
+        margin: of each side of the scan that stays free at either border, as far as the cube leaves room; the last is
+            that of Z, which a picture has not.
         cells: which of the store's maps decides, "tissue" or "foreground"; "" when any place is good.
         inverted: whether a cube may have little of what the map does not show.
         most: of it, averaged over the cube, 0..1.
@@ -38,7 +40,7 @@ class CropRule:
     def spans(self, size: Place, cube: Place) -> list[Span]:
         """The first and last allowed place along each axis, by the margins."""
         spans = []
-        for side, whole, fraction in zip(cube, size, self.margin, strict=True):
+        for side, whole, fraction in zip(cube, size, self.margin[: len(size)], strict=True):
             margin = min(round(fraction * whole), (whole - side) // 2)
             spans.append((margin, whole - side - margin))
         return spans
@@ -96,24 +98,23 @@ def draw_location(spans: list[Span], cube: Place, wrong: Cells | None, most: flo
 
 def mean_over(cells: Cells, place: Place, cube: Place) -> float:
     """The mean of the cells that a cube touches, 0..1."""
-    (x, y, z), (a, b, c) = place, cube
     touched = cells[
-        x // CELL_SIDE : -(-(x + a) // CELL_SIDE),
-        y // CELL_SIDE : -(-(y + b) // CELL_SIDE),
-        z // CELL_SIDE : -(-(z + c) // CELL_SIDE),
+        tuple(slice(at // CELL_SIDE, -(-(at + side) // CELL_SIDE)) for at, side in zip(place, cube, strict=True))
     ]
     return float(touched.sum(dtype=np.int64)) / (255 * touched.size)
 
 
 def best_place(cells: Cells, spans: list[Span], cube: Place) -> tuple[Place, float]:
     """The place with the least mean, on a grid of one cell, and that mean; by a table of sums."""
-    sums = np.pad(cells.astype(np.int64), ((1, 0),) * 3).cumsum(0).cumsum(1).cumsum(2)
+    sums = np.pad(cells.astype(np.int64), ((1, 0),) * cells.ndim)
+    for axis in range(cells.ndim):
+        sums = sums.cumsum(axis)
     locations = [np.array(sorted({*range(low, high + 1, CELL_SIDE), high})) for low, high in spans]
     first = [place // CELL_SIDE for place in locations]
     last = [-(-(place + side) // CELL_SIDE) for place, side in zip(locations, cube, strict=True)]
-    for axis in range(3):
+    for axis in range(cells.ndim):
         sums = np.take(sums, last[axis], axis) - np.take(sums, first[axis], axis)
     counts = [after - before for before, after in zip(first, last, strict=True)]
-    means = sums / (255 * counts[0][:, None, None] * counts[1][:, None] * counts[2])
+    means = sums / (255 * functools.reduce(np.multiply.outer, counts))
     where = np.unravel_index(int(means.argmin()), means.shape)
     return tuple(int(place[i]) for place, i in zip(locations, where, strict=True)), float(means[where])

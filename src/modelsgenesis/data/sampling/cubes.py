@@ -1,4 +1,4 @@
-"""Cubes cut at random straight from the store, at training time."""
+"""Cubes of volumes, and squares of pictures, cut at random straight from the store, at training time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,18 +12,20 @@ from modelsgenesis.data.intensity import Intensity, Window
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
 from modelsgenesis.data.store.store import Scan, Store
 
+RECIPES = {2: ("chest-xray", "chest-ct-2d", "small-2d"), 3: ("chest-ct", "small", "any")}  # to name in errors
+
 
 @dataclass(frozen=True)
 class CubeSpec:
     """The size, intensity and choice of cubes.
 
     Args:
-        size: voxels along X, Y, Z, at the store's spacing.
+        size: voxels along X, Y, Z, at the store's spacing; of pictures, pixels along X and Y.
         intensity: how values become [0, 1].
         rule: where cubes are cut: "lung" (the paper's: at most 15 % tissue, away from the borders), "not_mostly_air"
             (at least a quarter of the voxels above the background) or "anywhere".
     Raises:
-        DataError: an unknown rule, or a size that is not three positive numbers.
+        DataError: an unknown rule, or a size that is not two or three positive numbers.
     """
 
     size: tuple[int, ...] = (64, 64, 32)
@@ -33,8 +35,11 @@ class CubeSpec:
     def __post_init__(self) -> None:
         if self.rule not in CROP_RULES:
             raise DataError(f"no rule {self.rule!r} for where cubes are cut; there are: {', '.join(CROP_RULES)}")
-        if len(self.size) != 3 or any(side < 1 for side in self.size):
-            raise DataError(f"a cube needs three sides of at least one voxel, got {self.size}; the paper's is 64 64 32")
+        if len(self.size) not in (2, 3) or any(side < 1 for side in self.size):
+            raise DataError(
+                f"a cube needs three sides of at least one voxel, and a crop of pictures two, got {self.size}; "
+                "the paper's is 64 64 32"
+            )
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,17 @@ class CubeSampler:
         scans: those that cubes are cut from.
         left_out: the scans that give no cube, by id, with the reason.
     Raises:
-        DataError: no scan gives a cube; the message gives the reasons.
+        DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
     """
 
     def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
         self.store, self.spec = store, spec
+        if len(spec.size) != store.axes:
+            wanted, held = ("volumes", "pictures") if store.axes == 2 else ("pictures", "volumes")
+            raise DataError(
+                f"a size of {len(spec.size)} sides, {spec.size}, is for {wanted}, and the store {store.path} holds "
+                f"{held}; use a recipe for {held}: {', '.join(RECIPES[store.axes])}"
+            )
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}

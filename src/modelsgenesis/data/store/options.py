@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from modelsgenesis.core.image_format import MAX_VOXELS
+from modelsgenesis.data.store.slicing import Direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,10 @@ class PrepareOptions:
         salt: A secret text that ids are made with; a random one, kept in the store, by default.
         leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
+        longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
+        slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal.
+        every: With slices, one slice of so many is taken.
+        neighbours: With slices, so many neighbours on either side become channels of a slice (2.5D).
         max_voxels: A scan of more voxels is refused.
         quiet: No progress is shown.
     """
@@ -29,5 +34,9 @@ class PrepareOptions:
     folds: int = 10
     salt: str | None = None
     leave_out: tuple[Path, ...] = ()
+    longest_side: int | None = None
+    slices: Direction | None = None
+    every: int = 1
+    neighbours: int = 0
     max_voxels: int = MAX_VOXELS
     quiet: bool = False

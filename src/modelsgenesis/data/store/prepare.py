@@ -14,10 +14,10 @@ from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.data.medmnist import volumes_of
+from modelsgenesis.data.medmnist import scans_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
-from modelsgenesis.data.sources import Source, drop_duplicates, find_sources
+from modelsgenesis.data.sources import Source, drop_duplicates, find_of_one_kind
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
@@ -48,9 +48,13 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         "folds": options.folds,
     }
     left_out = LeftOut.read(options.leave_out)
-    secret = begin_store(into, {**common, "leave_out": True if options.leave_out else None}, options.salt)
+    of_pictures = {"longest_side": options.longest_side}
+    with_leave_out = {"leave_out": True if options.leave_out else None}
+    secret = begin_store(into, {**common, **of_pictures, **with_leave_out}, options.salt)
     console = Console(stderr=True, quiet=options.quiet)
-    settings = Settings(secret, options.folds, options.spacing, options.modality or "", options.max_voxels)
+    settings = Settings(
+        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.max_voxels
+    )
     with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
@@ -73,6 +77,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
             "leave_out": [str(table) for table in options.leave_out] or None,
             "max_voxels": options.max_voxels,
         }
+        given_options |= of_pictures if options.longest_side else {}
         arguments = {**common, **given_options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
@@ -86,6 +91,8 @@ def _check(source: Path, options: PrepareOptions) -> None:
     spacing, workers = options.spacing, options.workers
     if spacing is not None and not all(math.isfinite(step) and step > 0 for step in spacing):
         raise DataError(f"spacing must be positive and finite, got {spacing}; it is in mm, along X, Y and Z")
+    if options.longest_side is not None and options.longest_side < 2:
+        raise DataError(f"longest_side must be 2 or more, got {options.longest_side}; it is in pixels of a picture")
     if options.folds < 1:
         raise DataError(f"there must be at least one fold, got {options.folds}; ten is usual")
     if workers is not None and workers < 0:
@@ -106,14 +113,15 @@ def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> t
     if source.is_file() and source.suffix.lower() == ".csv":
         sources, problems = read_table(source, mapper=mapper)
     elif source.is_file() and source.suffix.lower() == ".npz":
-        sources, problems = volumes_of(source), []
+        sources, problems = scans_of(source), []
     else:
-        sources, problems = find_sources(source, skip=into, mapper=mapper)
+        sources, problems = find_of_one_kind(source, skip=into, mapper=mapper)
     if not sources:
         write_problems(into, problems)
         raise DataError(
-            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, a CSV that names them, "
-            "or a .npz of MedMNIST" + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or pictures (PNG, JPEG, "
+            "TIFF), a CSV that names them, or a .npz of MedMNIST"
+            + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
         )
     if left_out:
         sources = sorted(sources, key=left_out.holds, reverse=True)  # or a copy would stay in

@@ -36,6 +36,7 @@ class Settings:
         folds: how many patients are dealt to.
         spacing_mm: to resample to, along X, Y, Z; None keeps each scan's own.
         modality: of every scan; "" takes the table's, the header's, or a guess.
+        longest_side: of pictures, in pixels; None keeps each picture's own.
         max_voxels: a scan of more is refused.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     folds: int = 10
     spacing_mm: tuple[float, float, float] | None = None
     modality: str = ""
+    longest_side: int | None = None
     max_voxels: int = MAX_VOXELS
 
 
@@ -90,7 +92,9 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     """
     if source.format.is_stack:
         return _prepare_stack(source, into, settings)
-    own, volume = read_both(source, spacing_mm=settings.spacing_mm, max_voxels=settings.max_voxels)
+    own, volume = read_both(
+        source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, max_voxels=settings.max_voxels
+    )
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)

@@ -29,8 +29,8 @@ class Scan:
         series: salted hash of the series.
         modality: one of MODALITIES; CT is in HU.
         fold: of the patient, 0 or more.
-        shape: (C, X, Y, Z), axes in LPS.
-        spacing_mm: along X, Y, Z.
+        shape: (C, X, Y, Z), axes in LPS, or (C, X, Y) of a picture.
+        spacing_mm: along the same axes; 1 where a picture's is not known.
         dtype: of the stored numbers; value = stored * slope + intercept.
         minimum: least value of the scan, in its units.
         maximum: greatest value.

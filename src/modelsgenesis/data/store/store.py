@@ -46,6 +46,11 @@ class Store:
         return cls(path, scans)
 
     @property
+    def axes(self) -> int:
+        """How many axes of space its scans have: 3, or 2 of pictures."""
+        return len(self.scans[0].size)
+
+    @property
     def folds(self) -> list[int]:
         """The folds that occur, in rising order."""
         return sorted({scan.fold for scan in self.scans})
@@ -55,8 +60,8 @@ class Store:
 
         Args:
             scan: one of `scans`.
-            lower: first voxel along X, Y, Z.
-            size: voxels along X, Y, Z.
+            lower: first voxel along X, Y, Z, or X, Y of a picture.
+            size: voxels along the same axes.
             index: which array of an official cube file; 0 for an ordinary scan.
         Returns:
             (C, *size), float32, its own memory.

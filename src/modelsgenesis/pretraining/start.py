@@ -1,0 +1,65 @@
+"""Weights that a pre-training goes on from: `genesis pretrain --from RUN`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.files import sha256
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.pretraining.options import PretrainOptions
+from modelsgenesis.recipes import Recipe
+from modelsgenesis.weights.files import arguments_of, network_file
+from modelsgenesis.weights.formats import LoadedWeights
+from modelsgenesis.weights.inflating import inflated
+from modelsgenesis.weights.loading import OURS, load_weights
+from modelsgenesis.weights.registry import resolve
+from modelsgenesis.weights.transfer import LoadingMap, transfer
+
+FROM_DATA = ("in_channels", "out_channels", "axes")  # arguments of a network that the store decides
+
+
+class Start:
+    """Opened weights, of ours or of another program, and how they start a recipe's network.
+
+    Args:
+        options: whose `from_` names them.
+        axes: of the recipe's cubes.
+    Raises:
+        WeightsError: there are no such weights, or they are of another number of axes.
+        TrainingError: another option decides the network too.
+    """
+
+    def __init__(self, options: PretrainOptions, axes: int) -> None:
+        self.given = str(options.from_)
+        others = {
+            "--plans": options.plans, "--backbone": options.backbone, "--width": options.width, "--norm": options.norm
+        }  # fmt: skip
+        if wrong := [flag for flag, value in others.items() if value is not None]:
+            raise TrainingError(f"{', '.join(wrong)}: {self.given} decides the network; leave it out, or --from")
+        self.place: Path = resolve(self.given)
+        self.opened: LoadedWeights = inflated(load_weights(self.place, trust=options.trust), axes)
+
+    def applied_to(self, recipe: Recipe) -> Recipe:
+        """Put the weights' network in place of the recipe's; it restores, so its last layer is a sigmoid."""
+        network = self.opened.network
+        arguments = {name: value for name, value in arguments_of(network).items() if name not in FROM_DATA}
+        if "activation" in arguments:
+            arguments["activation"] = "sigmoid"
+        kind = type(network)
+        return replace(recipe, backbone=f"{kind.__module__}:{kind.__qualname__}", backbone_args=arguments)
+
+    def begin(self, learner: Learner) -> LoadingMap:
+        """Copy the weights into a learner's network; the head too, if these are weights of a pre-training of ours."""
+        restored = self.opened.format == OURS and "recipe" in self.opened.notes
+        return transfer(self.opened.network, learner.backbone, loading=self.opened.report, heads=restored)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What identifies the weights among the settings of a run."""
+        return {"started_from": sha256(network_file(self.place))}
+
+    def to_json(self, loading: LoadingMap) -> dict[str, Any]:
+        """The content of loading.json: the map to the learner's network, after that of another program's file."""
+        opened = {} if self.opened.format == OURS else {"opened": self.opened.report.to_json()}
+        return {**loading.to_json(), **opened, "format": self.opened.format}

@@ -1,0 +1,153 @@
+"""Pictures in a store: the same numbers, one kind a store, shrunk by averaging, and learned from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+from tests.radiographs import radiograph
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
+from modelsgenesis.data.store.slicing import Direction
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twelve pictures of 8 and 16 bits, in three formats."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(12):
+        levels = radiograph(number, ill=number % 2 == 0)
+        deep = levels.astype(np.uint16) * 200
+        Image.fromarray(deep if number % 2 else levels).save(folder / f"{number}.{('png', 'tif')[number % 4 == 1]}")
+    return folder
+
+
+def test_pixels_come_back(pictures: Path, tmp_path: Path) -> None:
+    """Exactly, whatever the depth; X runs along the rows."""
+    store = mg.Store.open(mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True))
+    assert store.axes == 2
+    stored = sorted(float(store.read(scan, (0, 0), scan.size).sum(dtype=np.float64)) for scan in store.scans)
+    written = [np.asarray(Image.open(path)) for path in pictures.iterdir()]
+    assert stored == sorted(float(levels.sum(dtype=np.float64)) for levels in written)
+    assert {scan.size for scan in store.scans} == {levels.shape[::-1] for levels in written}
+
+
+def test_longest_side_averages_and_keeps_the_proportions(tmp_path: Path) -> None:
+    """Blocks of four pixels a side become their mean; what is small enough stays as it is."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    levels = np.arange(40 * 80).reshape(40, 80).astype(np.uint16) * 8
+    Image.fromarray(levels).save(folder / "large.png")
+    Image.fromarray(levels[:10, :20]).save(folder / "small.png")
+    store = mg.Store.open(mg.prepare(folder, tmp_path / "store", longest_side=20, workers=0, quiet=True))
+    large, small = sorted(store.scans, key=lambda scan: -scan.maximum)
+    assert (large.size, small.size) == ((20, 10), (20, 10))
+    blocks = levels.reshape(10, 4, 20, 4).mean((1, 3))
+    np.testing.assert_allclose(store.read(large, (0, 0), (20, 10))[0].T, blocks, rtol=2e-3)
+    np.testing.assert_array_equal(store.read(small, (0, 0), (20, 10))[0].T, levels[:10, :20])
+
+
+def test_beside_volumes_pictures_stay_out(tmp_path: Path) -> None:
+    """They are screenshots there, and named."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    np.save(folder / "a.npy", generator_for(0, 0, "a").normal(0, 300, (20, 20, 20)).astype(np.float32))
+    Image.fromarray(radiograph(0, ill=False)).save(folder / "screen.png")
+    store = mg.Store.open(mg.prepare(folder, tmp_path / "store", workers=0, quiet=True))
+    assert store.axes == 3
+    assert "a 2D picture, not a volume" in (tmp_path / "store" / "problems.csv").read_text()
+
+
+def test_recipe_of_the_other_kind_is_refused_by_name(pictures: Path, tmp_path: Path) -> None:
+    """With the recipes that would do."""
+    store = mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True)
+    with pytest.raises(DataError, match=r"is for volumes, and the store .* holds pictures; use .*chest-xray"):
+        mg.pretrain("any", store, tmp_path / "run")
+
+
+def test_crops_lie_inside_and_differ(pictures: Path, tmp_path: Path) -> None:
+    """A crop is the picture's pixels at its place, scaled."""
+    store = mg.Store.open(mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True))
+    for rule in ("anywhere", "not_mostly_air"):
+        sampler = CubeSampler(store, CubeSpec((24, 16), Percentiles(), rule))
+        crops = [sampler.sample(generator_for(0, number)) for number in range(20)]
+        assert len({crop.lower for crop in crops}) > 5
+        for crop in crops:
+            whole = store.read(crop.scan, (0, 0), crop.scan.size)
+            x, y = crop.lower
+            here = Percentiles().scale(whole, crop.scan)[:, x : x + 24, y : y + 16]
+            np.testing.assert_allclose(crop.image, here, atol=1e-6)
+
+
+def test_small_recipe_learns_the_same_twice(pictures: Path, tmp_path: Path) -> None:
+    """One seed gives one network, bit for bit, and a sheet of restorations."""
+    from safetensors.torch import load_file
+
+    store = mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True)
+    options = {"steps": 6, "batch_size": 4, "size": (32, 32), "width": 2, "val_cubes": 4, "validate_every": 3}
+    runs = [mg.pretrain("small-2d", store, tmp_path / name, workers=0, **options) for name in ("a", "b")]
+    first, second = (load_file(run / "model.safetensors") for run in runs)
+    assert all((first[name] == second[name]).all() for name in first)
+    assert next(iter(runs[0].glob("sheets/*.png"))).stat().st_size > 1000
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    """A store of three volumes of different depth."""
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    for number in range(3):
+        values = generator_for(1, number, "volume").integers(-1000, 1000, (20, 24, 12 + number))
+        image = sitk.GetImageFromArray(values.T.astype(np.int16))
+        image.SetSpacing((1.0, 2.0, 3.0))
+        sitk.WriteImage(image, str(folder / f"{number}.nii.gz"))
+    return mg.prepare(folder, tmp_path / "volume-store", modality="CT", workers=0, quiet=True)
+
+
+@pytest.mark.parametrize(("direction", "axis"), [("axial", 2), ("coronal", 1), ("sagittal", 0)])
+def test_slices_are_the_volumes_own(volumes: Path, direction: Direction, axis: int, tmp_path: Path) -> None:
+    """Every second one with a neighbour on either side; patients, folds and statistics stay."""
+    options = {"slices": direction, "every": 2, "neighbours": 1, "quiet": True}
+    flat = mg.Store.open(mg.prepare(volumes, tmp_path / "slices", **options))
+    whole = mg.Store.open(volumes)
+    kept = [other for other in range(3) if other != axis]
+    for scan, volume in zip(flat.scans, whole.scans, strict=True):
+        assert (scan.id, scan.patient, scan.fold, scan.percentiles) == (
+            volume.id,
+            volume.patient,
+            volume.fold,
+            volume.percentiles,
+        )
+        assert scan.spacing_mm == tuple(volume.spacing_mm[other] for other in kept)
+        values = whole.read(volume, (0, 0, 0), volume.size)[0]
+        for index, place in enumerate(range(1, volume.size[axis], 2)):
+            read = flat.read(scan, (0, 0), scan.size, index=index)
+            around = [min(max(place + step, 0), volume.size[axis] - 1) for step in (-1, 0, 1)]
+            planes = np.stack([values.take(at, axis) for at in around])
+            np.testing.assert_array_equal(read, planes if axis == 2 else planes[..., ::-1])
+
+
+def test_slices_are_learned_from(volumes: Path, tmp_path: Path) -> None:
+    """By the recipe of CT slices, three neighbours as channels; made again, the store stays as it is."""
+    slices = mg.prepare(volumes, tmp_path / "slices", slices="axial", neighbours=1, quiet=True)
+    before = {path.name: path.stat().st_mtime_ns for path in (slices / "scans").iterdir()}
+    mg.prepare(volumes, tmp_path / "slices", slices="axial", neighbours=1, quiet=True)
+    assert before == {path.name: path.stat().st_mtime_ns for path in (slices / "scans").iterdir()}
+    options = {"steps": 2, "batch_size": 2, "size": (16, 16), "val_cubes": 2, "validate_every": 2, "workers": 0}
+    run = mg.pretrain("chest-ct-2d", slices, tmp_path / "run", backbone="unet3d", width=2, rule="anywhere", **options)
+    assert mg.load(run / "model.safetensors").in_channels == 3
+
+
+def test_only_volumes_are_sliced(pictures: Path, tmp_path: Path) -> None:
+    """A folder of scans is prepared first; pictures are slices already."""
+    with pytest.raises(DataError, match="prepare"):
+        mg.prepare(pictures, tmp_path / "slices", slices="axial", quiet=True)
+    store = mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True)
+    with pytest.raises(DataError, match="holds no whole volumes to slice"):
+        mg.prepare(store, tmp_path / "slices", slices="axial", quiet=True)
