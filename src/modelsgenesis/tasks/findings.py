@@ -6,6 +6,7 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.masks import grid_notes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -54,7 +55,7 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     try:
         for here in case.images:
             grid, between, modality, notes = _examine_channel(here)
-            check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
+            notes += check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
             grids.append(grid)
             ranges.append(between)
             modalities.append(modality)
@@ -66,6 +67,8 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     voxels: tuple[int, ...] = ()
     try:
         voxels = target.examine(case, geometry)
+        beside = grid_notes(case.masks, geometry, "mask and image")
+        problems += [Problem(case.masks[0].path, note, "have a look at the mask", "warning") for note in beside]
     except UnreadableError as error:
         where = case.masks[0] if len(case.masks) == 1 else case.images[0]
         problems.append(error.at(where.path))

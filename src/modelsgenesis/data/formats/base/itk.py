@@ -19,6 +19,7 @@ DTYPES = {
 }  # fmt: skip
 DEFLATE_RATIO = 1032  # no zlib stream holds more bytes than this for each of its own
 EXPORT_AGAIN = "copy or export it again"
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of a file is told by this room, not by ITK
 SMALL = ("int8", "uint8", "int16", "uint16")  # kept; anything wider is read as float32
 
 
@@ -103,10 +104,14 @@ def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Ima
     wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
     kept = np.dtype(np.float32) if wide else values.dtype.newbyteorder("=")
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.T, kept))
-    if geometry is not None:
-        image.SetSpacing(geometry.spacing_mm)
-        image.SetOrigin(geometry.origin_mm)
-        image.SetDirection(geometry.direction)
+    return image if geometry is None else placed(image, geometry)
+
+
+def placed(image: sitk.Image, geometry: Geometry) -> sitk.Image:
+    """Put an image where a file's voxels lie."""
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
     return image
 
 
