@@ -130,6 +130,7 @@ class Header:
             stack of slices.
         doubts: what the header leaves open or had to be mended, in words that name nobody.
         oriented: whether it says where the axes point; otherwise (X, Y, Z) in LPS are assumed.
+        sheared: where the voxels lie by the file's own axes, if these are not at right angles; otherwise None.
     """
 
     size: tuple[int, ...]
@@ -141,6 +142,7 @@ class Header:
     upright: bool = True
     doubts: tuple[str, ...] = ()
     oriented: bool = True
+    sheared: Geometry | None = None
 
     @property
     def num_volumes(self) -> int:

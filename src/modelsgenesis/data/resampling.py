@@ -112,10 +112,10 @@ def settled(header: Header) -> Header:
     near = replace(geometry, origin_mm=tuple(origin.tolist()), direction=tuple((u @ vt).ravel().tolist()))
     what = f"its axes miss right angles by {degrees:.3g} degrees"
     if farthest_corner_voxels(geometry, near) < 0.5:
-        return header.placed(near, *[f"{what}; the nearest right angles are taken"] * (degrees >= TOLD_DEGREES))
-    return replace(
-        header, upright=False, doubts=(*header.doubts, f"{what}, as of a tilted gantry; straightened by resampling")
-    )
+        told = (f"{what}; the nearest right angles are taken",) if degrees >= TOLD_DEGREES else ()
+        return replace(header.placed(near, *told), sheared=geometry)
+    told = (f"{what}, as of a tilted gantry; straightened by resampling",)
+    return replace(header, upright=False, doubts=(*header.doubts, *told), sheared=geometry)
 
 
 def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:

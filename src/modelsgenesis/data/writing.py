@@ -45,8 +45,9 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Sou
     like: Path | Geometry | None = None
     if source is not None and source.box is None and not source.format.is_directory:
         header = source.format.read_header(source)
-        if not header.upright:
-            values, geometry, like = _sheared(values, geometry, header.geometry), header.geometry, header.geometry
+        if header.sheared is not None:
+            values = values if header.upright else _sheared(values, geometry, header.sheared)
+            geometry = like = header.sheared
         if isinstance(source.format, Nifti):
             like = source.path
     image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)

@@ -19,7 +19,7 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how their files begin
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 TAIL_BYTES = 1024  # at the end of a JPEG, some of which may follow its end marker
 ORIENTATION, UPRIGHT, TURNED = 0x0112, 1, range(2, 9)  # of EXIF
-GREY_ALPHA = 4  # the colour type of a PNG, at byte 25 of its header
+GREY, GREY_ALPHA = 0, 4  # colour types of a PNG, at byte 25 of its header
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,14 @@ def check_upright(path: Path) -> None:
 
 
 def _check_opaque(path: Path) -> None:
-    """Refuse a grey PNG with transparency, which SimpleITK misreads."""
+    """Refuse a grey PNG with transparency, which SimpleITK misreads or cannot read."""
     with open(path, "rb") as file:
-        head = file.read(26)
-    if head[:8] == PNG and head[25:26] == bytes([GREY_ALPHA]):
-        raise UnreadableError("grey with transparency", "save it without an alpha channel")
+        head = file.read(2**16)
+    if head[:8] != PNG:
+        return
+    one_grey_clear = head[25:26] == bytes([GREY]) and b"tRNS" in head.split(b"IDAT")[0]
+    if one_grey_clear or head[25:26] == bytes([GREY_ALPHA]):
+        raise UnreadableError("grey with transparency", "save it without an alpha channel or a transparent grey")
 
 
 def _orientation(path: Path) -> int:

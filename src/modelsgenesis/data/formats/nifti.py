@@ -27,6 +27,7 @@ from modelsgenesis.core.image_format import (
     header_of_affine,
 )
 from modelsgenesis.data.formats.base.itk import (
+    ASSUMED_ORIENTATION,
     EXPORT_AGAIN,
     beside,
     check_spacing,
@@ -52,7 +53,6 @@ PIECE_BYTES = 2**17
 SLAB = 2**20  # numbers that are rescaled together
 SAME = 1e-4  # by which the steps of a form may differ from the spacing, which has more digits, and be the same
 GZIP_LEVEL = 4
-FORMLESS = "its header says neither orientation nor origin: (X, Y, Z) in LPS are assumed"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Nifti(ImageFormat):
         forms = [form for form in (raw.sform, raw.qform) if form is not None]
         header = _header(raw, forms[0] if forms else np.diag([*raw.spacing_mm, 0.0])[:3])
         if not forms:
-            return replace(header, oriented=False, doubts=(FORMLESS,))
+            return replace(header, oriented=False, doubts=(ASSUMED_ORIENTATION,))
         far = farthest_corner_voxels(header.geometry, _header(raw, forms[-1]).geometry)
         if far > MOST_APART:
             header = replace(
