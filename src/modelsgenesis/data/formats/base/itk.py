@@ -42,7 +42,8 @@ def header_of(path: Path) -> Header:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        reason = re.sub(r"^.*?\)?: ", "", str(error).strip().splitlines()[-1])
+        reason = re.sub(r"^.*\(0x\w+\): |^ITK ERROR: |^sitk::ERROR: ", "", str(error).strip().splitlines()[-1])
+        reason = reason.replace(str(path), path.name)
         raise UnreadableError(
             f"SimpleITK cannot read its header: {reason}", "correct it, or export it again"
         ) from error
