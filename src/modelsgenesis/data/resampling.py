@@ -121,7 +121,8 @@ def settled(header: Header) -> Header:
 def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:
     """Resample an image of sheared axes to an upright box that holds all of it; any other comes back as it is.
 
-    The two axes that are at right angles, or nearly, are kept: those of the slices, where a gantry was tilted.
+    The two axes that are at right angles, or nearly, are kept: those of the slices, where a gantry was tilted. If there
+    are two such pairs, slices lie farther apart than voxels within one.
 
     Args:
         image: to straighten.
@@ -132,7 +133,8 @@ def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:
     geometry = geometry_of(image)
     frame, spacing = geometry.frame, np.array(geometry.spacing_mm)
     cosines = np.abs(frame.T @ frame).round(3)
-    first, second, through = min(((0, 1, 2), (0, 2, 1), (1, 2, 0)), key=lambda axes: cosines[axes[:2]])
+    ways = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
+    first, second, through = min(ways, key=lambda axes: (cosines[axes[:2]], -spacing[axes[2]]))
     upright = np.empty((3, 3))
     upright[:, first] = frame[:, first]
     across = frame[:, second] - (frame[:, second] @ frame[:, first]) * frame[:, first]
