@@ -78,8 +78,6 @@ def scaled(values: NDArray[Any], limits: Sequence[tuple[float, float]]) -> NDArr
 def check_same_grid(one: Geometry, other: Geometry, what: str) -> list[str]:
     """Refuse two files whose voxels lie elsewhere; which way each file's axes run makes no difference.
 
-    Where one of the files does not say how its axes point, voxels are compared as they stand in the files.
-
     Args:
         one: the first, whose grid is taken.
         other: the second.
@@ -89,12 +87,9 @@ def check_same_grid(one: Geometry, other: Geometry, what: str) -> list[str]:
     Raises:
         UnreadableError: the sizes differ, or a corner lies more than a tenth of a voxel elsewhere.
     """
-    known = one.oriented and other.oriented
-    size, others = (tuple(each.size[axis] for axis in each.order) if known else each.size for each in (one, other))
+    size, others = (tuple(each.size[axis] for axis in each.order) for each in (one, other))
     if size != others:
         raise UnreadableError(f"{what} have different sizes, {others} and {size}", "resample one onto the other")
-    if not known:
-        one, other = as_they_stand(one), as_they_stand(other)
     far, far_mm = farthest_corner_voxels(one, other), farthest_corner_mm(one, other)
     if far > MOST_APART:
         raise UnreadableError(
@@ -104,12 +99,6 @@ def check_same_grid(one: Geometry, other: Geometry, what: str) -> list[str]:
     if far_mm <= TOLD_MM:
         return []
     return [f"{what} lie up to {far_mm:.2g} mm apart, {far:.1g} of a voxel: taken for one grid, as if rounded"]
-
-
-def as_they_stand(geometry: Geometry) -> Geometry:
-    """The voxels of a file as if its axes were X, Y and Z."""
-    axes = len(geometry.size)
-    return Geometry(geometry.size, geometry.spacing_mm, (0.0,) * axes, tuple(np.eye(axes).ravel().tolist()))
 
 
 def farthest_corner_mm(one: Geometry, other: Geometry) -> float:

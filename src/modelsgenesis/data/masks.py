@@ -80,9 +80,9 @@ def read_on_grid(source: Source, geometry: Geometry, what: str) -> NDArray[Any]:
     Raises:
         UnreadableError: it cannot be read, lies elsewhere, or holds anything but whole numbers.
     """
-    values, own = read_label_map(source)
+    values, own = read_label_map(source, geometry)
     check_same_grid(geometry, own, what)
-    return values if own.oriented and geometry.oriented else geometry.to_lps(own.from_lps(values))
+    return values
 
 
 def grid_notes(masks: Sequence[Source], geometry: Geometry, what: str) -> list[str]:
@@ -93,18 +93,21 @@ def grid_notes(masks: Sequence[Source], geometry: Geometry, what: str) -> list[s
         geometry: of the grid.
         what: lies on it, for the note: "mask and image".
     """
-    headers = [mask.format.read_header(mask) for mask in masks if mask.box is None]
-    upright = [header.geometry for header in headers if header.upright]
-    return sorted({note for each in upright for note in check_same_grid(geometry, each, what)})
+    headers = [mask.format.read_header(mask) for mask in masks if mask.box is None and geometry.oriented]
+    compared = [header.geometry for header in headers if header.upright and header.oriented]
+    return sorted({note for each in compared for note in check_same_grid(geometry, each, what)})
 
 
-def read_label_map(source: Source) -> tuple[NDArray[Any], Geometry]:
+def read_label_map(source: Source, like: Geometry | None = None) -> tuple[NDArray[Any], Geometry]:
     """Read a map of whole numbers, (X, Y, Z) in LPS, as small integers where the file has such.
 
+    Args:
+        source: of the map.
+        like: of its image, as for `read_volume`.
     Raises:
         UnreadableError: it cannot be read, or holds anything but whole numbers.
     """
-    volume = read_volume(source, labels=True)
+    volume = read_volume(source, like=like, labels=True)
     values = volume.values[0]
     if values.dtype.kind == "f":
         whole = np.rint(values)

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import geometry_of
+from modelsgenesis.data.formats.base.itk import geometry_of, placed
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
@@ -31,7 +31,8 @@ def read_volume(
         source: from `find_sources`, or made by a task.
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         fit: voxels along X, Y, Z, to resample to instead: the image just fits in, its proportions kept.
-        like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run.
+        like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run; where
+            one of the two does not say how, voxel by voxel as the files have them.
         labels: the numbers are labels, which no resampling of sheared axes may mix.
         max_voxels: more are refused before memory is taken.
     Returns:
@@ -41,6 +42,9 @@ def read_volume(
         UnreadableError: it cannot be read as a grey image.
     """
     image, geometry, notes = _read(source, max_voxels, labels=labels)
+    if like is not None and like.size == geometry.size and not (like.oriented and geometry.oriented):
+        geometry = replace(like, spacing_mm=geometry.spacing_mm)
+        image = placed(image, geometry)
     if like is not None and (fit is not None or spacing_mm is not None):
         image = _turned(image, like)
     if fit is not None:

@@ -54,8 +54,9 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     ranges, modalities = [], []
     try:
         for here in case.images:
-            grid, between, modality, notes = _examine_channel(here)
-            notes += check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
+            first = grids[0][0] if grids else None
+            grid, between, modality, notes = _examine_channel(here, first)
+            notes += check_same_grid(first or grid[0], grid[0], "its channels")
             grids.append(grid)
             ranges.append(between)
             modalities.append(modality)
@@ -78,9 +79,9 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
 
 
-def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, list[str]]:
-    """Examine the grid, range and modality of a channel, and what was repaired."""
-    volume = read_volume(source)
+def _examine_channel(source: Source, first: Geometry | None) -> tuple[Grid, tuple[float, float], str, list[str]]:
+    """Examine the grid, range and modality of a channel, after the first, and what was repaired."""
+    volume = read_volume(source, like=first)
     values, filled = fill_missing(volume.values)
     sample = sample_of(values)
     modality = volume.modality or guess_modality(sample)

@@ -13,8 +13,10 @@ from tests.data.scan_files import edit, put
 
 from modelsgenesis.core.labels import Label
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.entries import one_source
-from modelsgenesis.data.images import corners_mm
+from modelsgenesis.data.images import Reading, corners_mm
+from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.masks import read_classes
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -225,6 +227,20 @@ def test_mask_written_by_nibabel_is_accepted(name: str, tmp_path: Path) -> None:
     case = Case("a", (source,), (one_source(tmp_path / "mask.nii.gz", tmp_path),))
     classes = read_classes(case, Segmentation((Label("organ", (1,)),)).label_map, volume.geometry)
     np.testing.assert_array_equal(classes[0] > 0, volume.values[0] > 250)
+
+
+@pytest.mark.parametrize("spacing_mm", [None, (1.2, 1.2, 2.5)])
+def test_channel_of_no_form_lies_on_the_first_voxel_by_voxel(
+    spacing_mm: tuple[float, ...] | None, tmp_path: Path
+) -> None:
+    """Whatever program wrote the other one with an orientation."""
+    sources = [
+        save(tmp_path / "a.nii.gz", None, 0, None, 0),
+        save(tmp_path / "b.nii.gz", nib.load(tmp_path / "a.nii.gz").affine, 2, None, 0),
+    ]
+    for channels in (sources, sources[::-1]):
+        image = read_image(channels, Reading(Percentiles(), spacing_mm=spacing_mm))
+        np.testing.assert_array_equal(image.values[0], image.values[1])
 
 
 def test_header_that_is_cut_off_or_impossible_is_refused(tmp_path: Path) -> None:
