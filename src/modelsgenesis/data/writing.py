@@ -42,22 +42,17 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Sou
     """
     if values.shape != geometry.size:
         raise DataError(f"{path}: a mask of {values.shape} voxels for an image of {geometry.size}; turn it first")
-    like: Path | Geometry | None = None
+    nifti, like = path.name.endswith((NIFTI, ".nii")), None
     if source is not None and source.box is None and not source.format.is_directory:
-        header = source.format.read_header(source)
-        if header.sheared is not None:
-            values = values if header.upright else _sheared(values, geometry, header.sheared)
-            geometry = like = header.sheared
-        if isinstance(source.format, Nifti):
-            like = source.path
-    image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
+        values, geometry, like = _on_file(values, geometry, source, nifti)
     with written_aside(path) as aside, tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as name:
         folder = Path(name)
         # SimpleITK finds the format by the ending, and an .mhd names its voxels' file: both need their final names.
         try:
-            if like is not None and path.name.endswith((NIFTI, ".nii")):
+            if nifti and like is not None:
                 write_nifti(folder / path.name, values, like)
             else:
+                image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
                 sitk.WriteImage(image, str(folder / path.name), useCompression=True)
         except RuntimeError as error:
             raise DataError(f"{path}: could not be written ({_last_line(error)}); is the disk full?") from error
@@ -66,13 +61,23 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Sou
             os.replace(beside, path.with_name(beside.name))
 
 
-def _sheared(values: NDArray[Any], geometry: Geometry, sheared: Geometry) -> NDArray[Any]:
-    """Bring a mask, or numbers, of a straightened image back onto the sheared axes of its file."""
-    how = sitk.sitkLinear if values.dtype.kind == "f" else sitk.sitkNearestNeighbor
-    image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
-    place = (sheared.size, sitk.Transform(), how, sheared.origin_mm, sheared.spacing_mm, sheared.direction)
-    brought: NDArray[Any] = sitk.GetArrayFromImage(sitk.Resample(image, *place)).T
-    return brought
+def _on_file(
+    values: NDArray[Any], geometry: Geometry, source: Source, nifti: bool
+) -> tuple[NDArray[Any], Geometry, Path | Geometry | None]:
+    """The values on the axes of their source's file, where these lie, and what a NIfTI header is made from.
+
+    Other programs read no sheared NIfTI: where the axes are nearly at right angles, those are written.
+    """
+    header = source.format.read_header(source)
+    own, sheared = isinstance(source.format, Nifti), header.sheared
+    if sheared is None or (header.upright and nifti):
+        return values, geometry, source.path if own else None
+    if not header.upright:
+        how = sitk.sitkLinear if values.dtype.kind == "f" else sitk.sitkNearestNeighbor
+        image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
+        place = (sheared.size, sitk.Transform(), how, sheared.origin_mm, sheared.spacing_mm, sheared.direction)
+        values = sitk.GetArrayFromImage(sitk.Resample(image, *place)).T
+    return values, sheared, source.path if own else sheared
 
 
 def _last_line(error: RuntimeError) -> str:

@@ -4,7 +4,6 @@ Read and written here: SimpleITK reads no NIfTI-2 and no sheared sform, takes th
 sform, adds the intercept where a slope of 0 says not to, and puts zeros in place of NaN and of what is cut off.
 """
 
-import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -52,7 +51,7 @@ from modelsgenesis.data.resampling import settled
 PIECE_BYTES = 2**17
 SLAB = 2**20  # numbers that are rescaled together
 SAME = 1e-4  # by which the steps of a form may differ from the spacing, which has more digits, and be the same
-GZIP_LEVEL = 4
+GZIP_LEVEL = 3  # three times as fast as 6
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,11 @@ def write_nifti(path: Path, values: NDArray[Any], like: Path | Geometry) -> None
     """
     raw = fresh_header(like) if isinstance(like, Geometry) else read_raw_header(like)
     numbers = np.asarray(values, values.dtype.newbyteorder(raw.fields["dim"].base.byteorder))
-    contents = mask_header(raw, values.shape, values.dtype) + numbers.tobytes(order="F")
-    path.write_bytes(gzip.compress(contents, GZIP_LEVEL, mtime=0) if path.suffix == ".gz" else contents)
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31) if path.suffix == ".gz" else None
+    with open(path, "wb") as file:
+        for part in (mask_header(raw, values.shape, values.dtype), numbers.tobytes(order="F")):
+            file.write(packer.compress(part) if packer else part)
+        file.write(packer.flush() if packer else b"")
 
 
 def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
