@@ -13,9 +13,11 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Image, Reading
-from modelsgenesis.data.masks import read_mask
+from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.masks import grid_notes, read_mask
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source, describe_file
 from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
@@ -174,6 +176,36 @@ def test_mask_elsewhere_is_refused(tmp_path: Path) -> None:
     mask = write(tmp_path, "mask.nii.gz", balls(), shifted(balls()))
     with pytest.raises(UnreadableError, match=r"mask and image lie up to 0\.75 mm apart"):
         read(Case("one", (image,), (mask,)), ORGANS)
+
+
+@pytest.mark.parametrize("spacing_mm", [None, (1.0, 1.0, 3.0)])
+@pytest.mark.parametrize(("step_mm", "origin_mm"), [(0.7031, 0.0), (0.703, 0.0), (0.703125, 0.06)])
+def test_header_rounded_to_a_few_digits_is_no_other_grid(
+    tmp_path: Path, step_mm: float, origin_mm: float, spacing_mm: tuple[float, ...] | None
+) -> None:
+    """A tenth of a voxel at the far corner, of masks and of channels; the image's grid is taken, and it is told."""
+    x, y, z = np.ogrid[:512, :512, :4]
+    organ = ((x - 200) ** 2 + (y - 256) ** 2 + 0 * z < 40**2).astype(np.uint8)
+    image = make_image((organ.astype(np.int16) * 100) + (x % 7).astype(np.int16), (0.703125, 0.703125, 5.0))
+    mask = make_image(organ, (step_mm, step_mm, 5.0))
+    mask.SetOrigin((0.0, origin_mm, 0.0))
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    sitk.WriteImage(mask, str(tmp_path / "mask.nrrd"))
+    image.SetSpacing(mask.GetSpacing())
+    image.SetOrigin(mask.GetOrigin())
+    sitk.WriteImage(image, str(tmp_path / "b.nrrd"))
+    one, other, labels = (one_source(tmp_path / f"{name}.nrrd", tmp_path) for name in ("a", "b", "mask"))
+    reading = Reading(Percentiles(), spacing_mm=spacing_mm)
+    read_in, found = read(Case("one", (one, other), (labels,)), Segmentation((Label("organ", (1,)),)), reading)
+    assert found.shape[1:] == read_in.size
+    np.testing.assert_array_equal(read_in.values[0], read_in.values[1])
+    assert read_in.geometry.spacing_mm == (0.703125, 0.703125, 5.0)
+    (note,) = read_in.notes
+    assert note.startswith("its channels lie up to")
+    (note,) = grid_notes((labels,), read_in.geometry, "mask and image")
+    assert note.startswith("mask and image lie up to 0.0")
+    if spacing_mm is None:
+        np.testing.assert_array_equal(found[0], organ)
 
 
 @pytest.mark.parametrize("axes", ["RAS", "LAS", "PIR", "SAL"])

@@ -114,6 +114,18 @@ def test_summary_is_of_the_cases(data: Path, predictions: Path, tmp_path: Path) 
     assert summary["lines"][0]["value"] == float(liver["value"])
 
 
+def test_rounded_header_costs_no_score(tmp_path: Path) -> None:
+    """The very masks, one with a spacing of four digits: Dice 1, and a note."""
+    mask = np.zeros((300, 300, 4), np.uint8)
+    mask[100:200, 50:90] = 1
+    for folder, step in (("truth", 0.703125), ("predictions", 0.7031)):
+        (tmp_path / folder).mkdir()
+        sitk.WriteImage(make_image(mask, (step, step, 5.0)), str(tmp_path / folder / "a.nrrd"))
+    (row,), _ = evaluate(tmp_path / "predictions", tmp_path / "truth", tmp_path / "scores")
+    assert (row["status"], float(row["dice"])) == ("compared", 1.0)
+    assert row["note"].startswith("prediction and truth lie up to 0.011 mm apart, 0.01 of a voxel")
+
+
 def test_twice_gives_the_same_bytes(data: Path, predictions: Path, tmp_path: Path) -> None:
     """In this process or in another; but for the dates of the provenance."""
     for name, workers in (("one", 0), ("two", 1)):

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import highdicom as hd
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 from tests.data.scan_files import make_ct, make_image, write_ct, write_series
 from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
 
@@ -90,6 +92,48 @@ def test_mask_overlays_its_source(run: Path, tmp_path: Path, name: str, ending: 
     assert mask.GetSize() == source.GetSize()
     for ask in ("GetSpacing", "GetOrigin", "GetDirection"):
         np.testing.assert_allclose(getattr(mask, ask)(), getattr(source, ask)(), atol=1e-6)
+
+
+def with_forms(path: Path, hu: np.ndarray, forms: str) -> np.ndarray:
+    """Write a NIfTI file whose header says where it lies in one way or another; its affine as nibabel reads it."""
+    affine = np.diag([-1.5, -2.0, 3.0, 1.0])
+    sheared = affine.copy()
+    sheared[1, 2] = 0.9 if forms == "sheared" else 0.01
+    sform, s_code, qform, q_code = {
+        "none": (None, 0, None, 0),
+        "two": (np.diag([1.5, -2.0, 3.0, 1.0]), 2, affine, 1),
+        "rounded": (sheared, 2, affine, 1),
+        "sheared": (sheared, 1, affine, 1),
+    }[forms]
+    image = nib.Nifti1Image(hu, None)
+    image.header.set_zooms((1.5, 2.0, 3.0))
+    image.set_sform(sform, s_code)
+    image.set_qform(qform, q_code)
+    nib.save(image, path)
+    return np.asarray(nib.load(path).affine)
+
+
+@pytest.mark.parametrize("forms", ["none", "two", "rounded", "sheared"])
+def test_mask_lies_on_its_source_in_nibabel_too(run: Path, tmp_path: Path, forms: str) -> None:
+    """Both forms and codes are the source's, which is told where they are doubtful; a mask from its affine agrees."""
+    hu = ndimage.gaussian_filter(make_ct(1) + np.random.default_rng(0).integers(0, 900, (24, 20, 18)), 2)
+    hu = ((hu - hu.mean()) * 8 - 200).astype(np.int16)
+    affine = with_forms(tmp_path / "ct.nii.gz", hu, forms)
+    out = quietly(run, tmp_path / "ct.nii.gz", tmp_path / "out")
+    told = table(out / "failures.csv")[0]
+    assert told["severity"] == "warning"
+    words = {"none": "neither orientation", "two": "qform and its sform", "rounded": "nearest", "sheared": "tilted"}
+    assert words[forms] in " ".join(row["problem"] for row in table(out / "failures.csv"))
+    source, mask = nib.load(tmp_path / "ct.nii.gz"), nib.load(out / "ct.nii.gz")
+    for field in ("qform_code", "sform_code", "pixdim", "quatern_b", "quatern_c", "srow_x", "srow_y", "srow_z"):
+        np.testing.assert_array_equal(mask.header[field], source.header[field], err_msg=field)
+    agrees = np.asarray(mask.dataobj) == expected(hu)
+    assert agrees.all() if forms != "sheared" else agrees.mean() > 0.9
+    (tmp_path / "truth").mkdir()
+    nib.save(nib.Nifti1Image(expected(hu).astype(np.uint8), affine), tmp_path / "truth" / "ct.nii.gz")
+    scores = mg.evaluate(out, tmp_path / "truth", tmp_path / "scores", workers=0, quiet=True, resamples=10)
+    dice = [float(row["dice"]) for row in table(scores / "cases.csv")]
+    assert min(dice) > (0.7 if forms == "sheared" else 0.999)
 
 
 @pytest.mark.parametrize("name", ORIENTATIONS)

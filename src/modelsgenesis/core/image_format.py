@@ -5,7 +5,7 @@ import hashlib
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -29,12 +29,14 @@ class Geometry:
         spacing_mm: along the file's axes.
         origin_mm: of the first voxel, in LPS.
         direction: of the file's axes in LPS, a 3 x 3 matrix row by row; of a 2D picture 2 x 2.
+        oriented: whether the file says so; otherwise (X, Y, Z) in LPS are assumed.
     """
 
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     origin_mm: tuple[float, ...]
     direction: tuple[float, ...]
+    oriented: bool = field(default=True, compare=False)
 
     @property
     def frame(self) -> NDArray[np.float64]:
@@ -63,6 +65,12 @@ class Geometry:
         cosines = np.abs(self.frame)
         least = min(float(cosines[space, axis]) for space, axis in enumerate(self.order))
         return float(np.degrees(np.arccos(min(1.0, least))))
+
+    @property
+    def shear_degrees(self) -> float:
+        """By how much two of the file's axes miss a right angle, at most."""
+        cosines = np.abs(self.frame.T @ self.frame)[np.triu_indices(len(self.size), 1)]
+        return float(np.degrees(np.arcsin(min(1.0, float(cosines.max())))))
 
     def to_lps(self, values: NDArray[Any]) -> NDArray[Any]:
         """Turn (..., *file's axes) into (..., X, Y, Z) in LPS; a view, nothing is copied."""
@@ -118,8 +126,11 @@ class Header:
         direction: of the file's axes in LPS, a matrix row by row.
         dtype: of the stored numbers after any rescaling, as NumPy calls it, or in words.
         channels: values a voxel.
-        upright: whether the voxels lie just there; otherwise reading straightens a tilted stack of slices.
+        upright: whether the voxels lie just there; otherwise reading straightens sheared axes, such as a tilted
+            stack of slices.
         doubts: what the header leaves open or had to be mended, in words that name nobody.
+        oriented: whether it says where the axes point; otherwise (X, Y, Z) in LPS are assumed.
+        sheared: where the voxels lie by the file's own axes, if these are not at right angles; otherwise None.
     """
 
     size: tuple[int, ...]
@@ -130,6 +141,8 @@ class Header:
     channels: int = 1
     upright: bool = True
     doubts: tuple[str, ...] = ()
+    oriented: bool = True
+    sheared: Geometry | None = None
 
     @property
     def num_volumes(self) -> int:
@@ -142,7 +155,19 @@ class Header:
         num = len(self.size)
         kept = min(num, 3)
         direction = tuple(self.direction[row * num + column] for row in range(kept) for column in range(kept))
-        return Geometry(self.size[:kept], self.spacing_mm[:kept], self.origin_mm[:kept], direction)
+        return Geometry(self.size[:kept], self.spacing_mm[:kept], self.origin_mm[:kept], direction, self.oriented)
+
+    def placed(self, geometry: Geometry, *doubts: str) -> "Header":
+        """The same contents with the first three axes elsewhere, and what is said of that."""
+        kept, direction = len(geometry.size), np.array(self.direction).reshape(len(self.size), len(self.size))
+        direction[:kept, :kept] = geometry.frame
+        return replace(
+            self,
+            spacing_mm=(*geometry.spacing_mm, *self.spacing_mm[kept:]),
+            origin_mm=(*geometry.origin_mm, *self.origin_mm[kept:]),
+            direction=tuple(direction.ravel().tolist()),
+            doubts=(*self.doubts, *doubts),
+        )
 
 
 def header_of_array(size: Sequence[int], dtype: str, doubts: tuple[str, ...] = ()) -> Header:
@@ -155,7 +180,26 @@ def header_of_array(size: Sequence[int], dtype: str, doubts: tuple[str, ...] = (
     """
     axes = len(size)
     direction = tuple(float(row == column) for row in range(axes) for column in range(axes))
-    return Header(tuple(size), (1.0,) * axes, (0.0,) * axes, direction, dtype, doubts=doubts)
+    return Header(tuple(size), (1.0,) * axes, (0.0,) * axes, direction, dtype, doubts=doubts, oriented=False)
+
+
+def header_of_affine(size: tuple[int, ...], affine: NDArray[np.float64], dtype: str, channels: int = 1) -> Header:
+    """The header of a file that says by a matrix where its voxels lie.
+
+    Args:
+        size: along the file's axes; a fourth axis counts volumes.
+        affine: 3 x 4, from the first three axes to mm in LPS.
+        dtype: of the numbers.
+        channels: values a voxel.
+    """
+    axes, kept = len(size), min(len(size), 3)
+    steps = affine[:kept, :kept]
+    spacing_mm = np.linalg.norm(steps, axis=0)
+    more = [1.0] * (axes - kept)
+    direction = np.eye(axes)
+    direction[:kept, :kept] = steps / np.where(spacing_mm > 0, spacing_mm, 1)
+    place = (*spacing_mm.tolist(), *more), (*affine[:kept, 3].tolist(), *more), tuple(direction.ravel().tolist())
+    return Header(size, *place, dtype, channels)
 
 
 def head_inside(path: Path, count: int) -> bytes:

@@ -27,7 +27,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     for source in sources:
         first = parts[0].geometry if parts else None
         volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit, like=first)
-        check_same_grid(volume.geometry, first or volume.geometry, "its channels")
+        notes += check_same_grid(first or volume.geometry, volume.geometry, "its channels")
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
         modality = volume.modality or guess_modality(sample)

@@ -11,7 +11,8 @@ from modelsgenesis.data.intensity import Intensity, Window
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
 
-TOLERANCE_MM = 1e-2  # by which the grids of two files may differ and still be one
+MOST_APART = 0.1  # of a voxel, by which the grids of two files may differ at a corner and still be one
+TOLD_MM = 1e-2  # beyond which it is told
 
 
 @dataclass(frozen=True)
@@ -74,32 +75,48 @@ def scaled(values: NDArray[Any], limits: Sequence[tuple[float, float]]) -> NDArr
     return out
 
 
-def check_same_grid(one: Geometry, other: Geometry, what: str) -> None:
+def check_same_grid(one: Geometry, other: Geometry, what: str) -> list[str]:
     """Refuse two files whose voxels lie elsewhere; which way each file's axes run makes no difference.
 
     Args:
-        one: the first.
+        one: the first, whose grid is taken.
         other: the second.
         what: they are, for the message: "its channels", "mask and image".
+    Returns:
+        A note, where they differ as by a header that was rounded.
     Raises:
-        UnreadableError: size, spacing, origin or direction differ by more than a hundredth of a millimetre.
+        UnreadableError: the sizes differ, or a corner lies more than a tenth of a voxel elsewhere.
     """
     size, others = (tuple(each.size[axis] for axis in each.order) for each in (one, other))
     if size != others:
         raise UnreadableError(f"{what} have different sizes, {others} and {size}", "resample one onto the other")
-    far = farthest_corner_mm(one, other)
-    if far > TOLERANCE_MM:
+    far, far_mm = farthest_corner_voxels(one, other), farthest_corner_mm(one, other)
+    if far > MOST_APART:
         raise UnreadableError(
-            f"{what} lie up to {far:.3g} mm apart though both have {size} voxels",
+            f"{what} lie up to {far_mm:.3g} mm apart though both have {size} voxels",
             "write both with the same spacing, origin and direction",
         )
+    if far_mm <= TOLD_MM:
+        return []
+    return [f"{what} lie up to {far_mm:.2g} mm apart, {far:.1g} of a voxel: taken for one grid, as if rounded"]
 
 
 def farthest_corner_mm(one: Geometry, other: Geometry) -> float:
     """The greatest distance between a corner voxel of two files of one size, both turned to LPS."""
+    return float(np.linalg.norm(_between_corners_mm(one, other), axis=0).max())
+
+
+def farthest_corner_voxels(one: Geometry, other: Geometry) -> float:
+    """The same in voxels of the first file, along that of its axes where it is greatest."""
+    along = np.linalg.solve(one.frame, _between_corners_mm(one, other)) / np.array(one.spacing_mm)[:, None]
+    return float(np.abs(along).max())
+
+
+def _between_corners_mm(one: Geometry, other: Geometry) -> NDArray[np.float64]:
+    """From the corner voxels of one file to those of another, (axes, corners), in LPS."""
     axes = len(one.size)
     first, second = (each.to_lps(corners_mm(each).T.reshape(axes, *(2,) * axes)) for each in (one, other))
-    return float(np.linalg.norm(first - second, axis=0).max())
+    return np.asarray((second - first).reshape(axes, -1), np.float64)
 
 
 def corners_mm(geometry: Geometry) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """A case's masks as classes on the grid of its image."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,28 +58,56 @@ def read_classes(case: Case, label_map: LabelMap, geometry: Geometry) -> NDArray
         what = f"{len(case.masks)} masks where {wanted} are wanted" if case.masks else "it has no mask"
         raise UnreadableError(what, "add what is missing, or leave the case out")
     if label_map.one_file:
-        values, own = read_label_map(case.masks[0])
-        check_same_grid(geometry, own, "mask and image")
+        values = read_on_grid(case.masks[0], geometry, "mask and image")
         check_declared(count_values(values), label_map)
         return classes_of(values, label_map)
     parts = []
     for source, label in zip(case.masks, label_map.labels, strict=True):
         try:
-            values, own = read_label_map(source)
-            check_same_grid(geometry, own, "mask and image")
-            parts.append(_binary(values))
+            parts.append(_binary(read_on_grid(source, geometry, "mask and image")))
         except UnreadableError as error:
             raise UnreadableError(f"its mask of {label.name}: {error.problem}", error.remedy) from error
     return np.stack(parts)
 
 
-def read_label_map(source: Source) -> tuple[NDArray[Any], Geometry]:
+def read_on_grid(source: Source, geometry: Geometry, what: str) -> NDArray[Any]:
+    """Read a map of whole numbers that lies on a grid, (X, Y, Z) in LPS.
+
+    Args:
+        source: of the map.
+        geometry: of the grid.
+        what: lies on one grid, for the message: "mask and image".
+    Raises:
+        UnreadableError: it cannot be read, lies elsewhere, or holds anything but whole numbers.
+    """
+    values, own = read_label_map(source, geometry)
+    check_same_grid(geometry, own, what)
+    return values
+
+
+def grid_notes(masks: Sequence[Source], geometry: Geometry, what: str) -> list[str]:
+    """What is to be said of masks whose headers place them a little beside a grid; no voxel is read.
+
+    Args:
+        masks: of one case, which `read_classes` takes.
+        geometry: of the grid.
+        what: lies on it, for the note: "mask and image".
+    """
+    headers = [mask.format.read_header(mask) for mask in masks if mask.box is None and geometry.oriented]
+    compared = [header.geometry for header in headers if header.upright and header.oriented]
+    return sorted({note for each in compared for note in check_same_grid(geometry, each, what)})
+
+
+def read_label_map(source: Source, like: Geometry | None = None) -> tuple[NDArray[Any], Geometry]:
     """Read a map of whole numbers, (X, Y, Z) in LPS, as small integers where the file has such.
 
+    Args:
+        source: of the map.
+        like: of its image, as for `read_volume`.
     Raises:
         UnreadableError: it cannot be read, or holds anything but whole numbers.
     """
-    volume = read_volume(source)
+    volume = read_volume(source, like=like, labels=True)
     values = volume.values[0]
     if values.dtype.kind == "f":
         whole = np.rint(values)

@@ -1,13 +1,15 @@
 """Reading a source into a volume: its format reads the voxels, the way to LPS and to another spacing is here."""
 
+from dataclasses import replace
+
 import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import geometry_of
+from modelsgenesis.data.formats.base.itk import geometry_of, placed
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.resampling import resample
+from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Volume
 
@@ -20,6 +22,7 @@ def read_volume(
     spacing_mm: tuple[float, ...] | None = None,
     fit: tuple[int, ...] | None = None,
     like: Geometry | None = None,
+    labels: bool = False,
     max_voxels: int = MAX_VOXELS,
 ) -> Volume:
     """Read one scan, turned to LPS, or one picture.
@@ -28,7 +31,9 @@ def read_volume(
         source: from `find_sources`, or made by a task.
         spacing_mm: along X, Y, Z, to resample to; None keeps the scan's own.
         fit: voxels along X, Y, Z, to resample to instead: the image just fits in, its proportions kept.
-        like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run.
+        like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run; where
+            one of the two does not say how, voxel by voxel as the files have them.
+        labels: the numbers are labels, which no resampling of sheared axes may mix.
         max_voxels: more are refused before memory is taken.
     Returns:
         Volume: (1, X, Y, Z), of the source's box alone where it has one, or (1, X, Y) of a picture; modality as given,
@@ -36,8 +41,10 @@ def read_volume(
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
-    image, notes = _read(source, max_voxels)
-    geometry = geometry_of(image)
+    image, geometry, notes = _read(source, max_voxels, labels=labels)
+    if like is not None and like.size == geometry.size and not (like.oriented and geometry.oriented):
+        geometry = replace(like, spacing_mm=geometry.spacing_mm)
+        image = placed(image, geometry)
     if like is not None and (fit is not None or spacing_mm is not None):
         image = _turned(image, like)
     if fit is not None:
@@ -66,8 +73,7 @@ def read_both(
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
-    image, notes = _read(source, max_voxels)
-    geometry = geometry_of(image)
+    image, geometry, notes = _read(source, max_voxels)
     own = _volume(image, source, geometry, notes)
     if longest_side is not None and max(geometry.size) > longest_side:
         spacing_mm = _fitting(geometry, (longest_side,) * len(geometry.size))
@@ -76,12 +82,12 @@ def read_both(
     return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes)
 
 
-def _read(source: Source, max_voxels: int) -> tuple[sitk.Image, list[str]]:
-    """The image, or the source's box of it, in the file's own axes, and what was repaired."""
+def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sitk.Image, Geometry, list[str]]:
+    """The image, or the source's box of it, in the file's own axes, straightened; where it lies; what was repaired."""
     try:
         header = source.format.read_header(source)
         source.format.check(header, source, max_voxels)
-        image, repaired = source.format.read(source) if source.box is None else _read_box(source, source.box, header)
+        image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
     except MemoryError as error:
         raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
     except PermissionError as error:
@@ -89,16 +95,23 @@ def _read(source: Source, max_voxels: int) -> tuple[sitk.Image, list[str]]:
     except OSError as error:
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     notes = [*header.doubts, *repaired]
-    oblique_degrees = geometry_of(image).oblique_degrees
+    geometry = replace(geometry_of(image), oriented=header.oriented)
+    oblique_degrees = geometry.oblique_degrees
     if oblique_degrees > OBLIQUE_DEGREES:
         notes.append(f"its axes lie {oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
-    return image, notes
+    return image, geometry, notes
 
 
-def _read_box(source: Source, box: Box, header: Header) -> tuple[sitk.Image, list[str]]:
+def _read_whole(source: Source, labels: bool) -> tuple[sitk.Image, list[str]]:
+    """A whole scan, at right angles."""
+    image, notes = source.format.read(source)
+    return at_right_angles(image, labels=labels), notes
+
+
+def _read_box(source: Source, box: Box, header: Header, labels: bool) -> tuple[sitk.Image, list[str]]:
     """The box of a scan, read without the rest where the format can."""
     if not (source.format.reads_parts and header.upright):
-        image, notes = source.format.read(source)
+        image, notes = _read_whole(source, labels)
         return cut_box(image, box, source.modality), notes
     span = span_of(box, header.geometry)
     image, notes = source.format.read(source, inside(*span, header.geometry.size))

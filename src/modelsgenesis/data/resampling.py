@@ -1,16 +1,24 @@
-"""Resampling an image to another spacing, and straightening a tilted stack of slices."""
+"""Resampling an image to another spacing, and straightening sheared axes, as of a tilted stack of slices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.image_format import Header
 from modelsgenesis.core.rounding import rounded_down, rounded_up
-from modelsgenesis.data.formats.base.itk import check_size
+from modelsgenesis.data.formats.base.itk import check_size, geometry_of
+from modelsgenesis.data.images import corners_mm, farthest_corner_voxels
+from modelsgenesis.data.problems import UnreadableError
 
 WIDE = (sitk.sitkInt32, sitk.sitkUInt32, sitk.sitkInt64, sitk.sitkUInt64)  # more digits than float32 has
 WHOLE = (sitk.sitkInt8, sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkUInt16, *WIDE)
 SAME = 1e-6  # spacings that differ by less are one; interpolation would cost a whole grey level of integers
+
+NOISE_DEGREES = 1e-4  # of headers in single precision
+TOLD_DEGREES = 5e-3
+MOST_DEGREES = 45.0
 
 
 def resample(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
@@ -100,19 +108,65 @@ def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
         image.SetSpacing((*image.GetSpacing()[:2], height))
         return image
     image.SetDirection(np.column_stack([frame[:, 0], frame[:, 1], step / np.linalg.norm(step)]).ravel().tolist())
-    return _upright(image, frame, normal, drift * (image.GetSize()[2] - 1), height)
+    return at_right_angles(image)
 
 
-def _upright(
-    image: sitk.Image, frame: np.ndarray, normal: np.ndarray, drift_mm: np.ndarray, height_mm: float
-) -> sitk.Image:
-    """Resample a sheared image to an upright box that holds all of it."""
-    in_plane = [float(drift_mm @ frame[:, axis]) for axis in range(2)]
-    size, spacing = list(image.GetSize()), [*image.GetSpacing()[:2], height_mm]
-    origin = np.array(image.GetOrigin())
-    for axis, moved in enumerate(in_plane):
-        size[axis] += rounded_up(abs(moved) / spacing[axis])
-        origin = origin + min(0.0, moved) * frame[:, axis]
-    upright = np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist()
-    least = float(sitk.GetArrayViewFromImage(image).min())
-    return _linear(image, size, origin.tolist(), spacing, upright, beyond=least)
+def settled(header: Header) -> Header:
+    """Turn axes that are nearly at right angles to where they are; any others are left to `at_right_angles`.
+
+    Headers are rounded, and tilted gantries are written as sheared axes. Either is told.
+
+    Raises:
+        UnreadableError: the axes are so far off that the header cannot be meant.
+    """
+    geometry = header.geometry
+    numbers = (*geometry.spacing_mm, *geometry.origin_mm, *geometry.direction)
+    if len(geometry.size) != 3 or not np.isfinite(numbers).all() or min(geometry.spacing_mm) <= 0:
+        return header
+    degrees = geometry.shear_degrees
+    if degrees < NOISE_DEGREES:
+        return header
+    if degrees > MOST_DEGREES:
+        raise UnreadableError(f"two of its axes miss a right angle by {degrees:.0f} degrees", "correct its header")
+    u, _, vt = np.linalg.svd(geometry.frame)
+    half = np.array(geometry.spacing_mm) * (np.array(geometry.size) - 1) / 2  # the middle stays where it is
+    origin = geometry.origin_mm + (geometry.frame - u @ vt) @ half
+    near = replace(geometry, origin_mm=tuple(origin.tolist()), direction=tuple((u @ vt).ravel().tolist()))
+    what = f"its axes miss right angles by {degrees:.3g} degrees"
+    if farthest_corner_voxels(geometry, near) < 0.5:
+        told = (f"{what}; the nearest right angles are taken",) if degrees >= TOLD_DEGREES else ()
+        return replace(header.placed(near, *told), sheared=geometry)
+    told = (f"{what}, as of a tilted gantry; straightened by resampling",)
+    return replace(header, upright=False, doubts=(*header.doubts, *told), sheared=geometry)
+
+
+def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:
+    """Resample an image of sheared axes to an upright box that holds all of it; any other comes back as it is.
+
+    The two axes that are at right angles, or nearly, are kept: those of the slices, where a gantry was tilted. If there
+    are two such pairs, slices lie farther apart than voxels within one.
+
+    Args:
+        image: to straighten.
+        labels: take the nearest voxel and fill up with 0; otherwise interpolate and fill up with the least value.
+    """
+    if image.GetDimension() != 3 or geometry_of(image).shear_degrees < NOISE_DEGREES:
+        return image
+    geometry = geometry_of(image)
+    frame, spacing = geometry.frame, np.array(geometry.spacing_mm)
+    cosines = np.abs(frame.T @ frame).round(3)
+    ways = ((0, 1, 2), (0, 2, 1), (1, 2, 0))
+    first, second, through = min(ways, key=lambda axes: (cosines[axes[:2]], -spacing[axes[2]]))
+    upright = np.empty((3, 3))
+    upright[:, first] = frame[:, first]
+    across = frame[:, second] - (frame[:, second] @ frame[:, first]) * frame[:, first]
+    upright[:, second] = across / np.linalg.norm(across)
+    normal = np.cross(upright[:, first], upright[:, second])
+    upright[:, through] = normal * np.sign(normal @ frame[:, through])
+    steps = np.abs((upright * frame).sum(axis=0)) * spacing
+    corners = corners_mm(geometry) @ upright
+    size = [rounded_up(side) + 1 for side in (corners.max(axis=0) - corners.min(axis=0)) / steps]
+    place = ((upright @ corners.min(axis=0)).tolist(), steps.tolist(), upright.ravel().tolist())
+    if labels:
+        return sitk.Resample(image, size, sitk.Transform(), sitk.sitkNearestNeighbor, *place)
+    return _linear(image, size, *place, beyond=float(np.nanmin(sitk.GetArrayViewFromImage(image))))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.formats.base.itk import placed
+from modelsgenesis.data.formats.nifti import Nifti, write_nifti
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
@@ -23,33 +25,59 @@ def ending_like(source: Source) -> str:
     return source.format.mask_endings.get(ending_of(source.path), NIFTI)
 
 
-def write_mask(path: Path, values: NDArray[Any], geometry: Geometry) -> None:
-    """Write an array with the geometry of a file, compressed, whole or not at all.
+def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Source | None = None) -> None:
+    """Write an array so that it lies on a file, compressed, whole or not at all.
+
+    A mask of a NIfTI file carries its header's two forms and codes as they are; that of sheared axes comes back onto
+    them, by the nearest voxel.
 
     Args:
         path: its ending says the format: .nii.gz, .nii, .nrrd, .mha, or .mhd with its voxels beside.
         values: in the file's own axes, as `Geometry.from_lps` gives them; whole numbers of 8 to 32 bits or float32.
-        geometry: of the source's file. MetaImage keeps every bit, NRRD all but the
-            last of oblique axes, NIfTI float32.
+        geometry: of the source's file, as it was read. MetaImage keeps every bit, NRRD all but the last of oblique
+            axes, NIfTI float32.
+        source: that the mask is of; None where there is no file to lie on.
     Raises:
         DataError: the array is of another size, or the disk is full, or the folder cannot be written.
     """
     if values.shape != geometry.size:
         raise DataError(f"{path}: a mask of {values.shape} voxels for an image of {geometry.size}; turn it first")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T))
-    image.SetSpacing(geometry.spacing_mm)
-    image.SetOrigin(geometry.origin_mm)
-    image.SetDirection(geometry.direction)
+    nifti, like = path.name.endswith((NIFTI, ".nii")), None
+    if source is not None and source.box is None and not source.format.is_directory:
+        values, geometry, like = _on_file(values, geometry, source, nifti)
     with written_aside(path) as aside, tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as name:
         folder = Path(name)
         # SimpleITK finds the format by the ending, and an .mhd names its voxels' file: both need their final names.
         try:
-            sitk.WriteImage(image, str(folder / path.name), useCompression=True)
+            if nifti and like is not None:
+                write_nifti(folder / path.name, values, like)
+            else:
+                image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
+                sitk.WriteImage(image, str(folder / path.name), useCompression=True)
         except RuntimeError as error:
             raise DataError(f"{path}: could not be written ({_last_line(error)}); is the disk full?") from error
         os.replace(folder / path.name, aside)
         for beside in folder.iterdir():
             os.replace(beside, path.with_name(beside.name))
+
+
+def _on_file(
+    values: NDArray[Any], geometry: Geometry, source: Source, nifti: bool
+) -> tuple[NDArray[Any], Geometry, Path | Geometry | None]:
+    """The values on the axes of their source's file, where these lie, and what a NIfTI header is made from.
+
+    Other programs read no sheared NIfTI: where the axes are nearly at right angles, those are written.
+    """
+    header = source.format.read_header(source)
+    own, sheared = isinstance(source.format, Nifti), header.sheared
+    if sheared is None or (header.upright and nifti):
+        return values, geometry, source.path if own else None
+    if not header.upright:
+        how = sitk.sitkLinear if values.dtype.kind == "f" else sitk.sitkNearestNeighbor
+        image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
+        place = (sheared.size, sitk.Transform(), how, sheared.origin_mm, sheared.spacing_mm, sheared.direction)
+        values = sitk.GetArrayFromImage(sitk.Resample(image, *place)).T
+    return values, sheared, source.path if own else sheared
 
 
 def _last_line(error: RuntimeError) -> str:

@@ -9,8 +9,15 @@ from numpy.typing import NDArray
 from modelsgenesis.core.labels import Label, LabelMap, MultilabelMap
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.images import check_same_grid
-from modelsgenesis.data.masks import check_declared, classes_of, count_values, read_classes, read_label_map
+from modelsgenesis.data.masks import (
+    check_declared,
+    classes_of,
+    count_values,
+    grid_notes,
+    read_classes,
+    read_label_map,
+    read_on_grid,
+)
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.evaluation.matching import Pair
@@ -46,7 +53,7 @@ class Compared:
         id: of the case.
         patient: of the case.
         status: compared; missing or unreadable, and then compared as an empty mask; or no truth, and then left out.
-        note: why not compared.
+        note: why not compared; or what is to be said of the grids.
         agreements: one a label; none without truth.
     """
 
@@ -70,7 +77,7 @@ def compare_case(pair: Pair, rules: Rules) -> Compared:
     if pair.masks or pair.why:
         try:
             predicted = prediction_of(pair, label_map, geometry)
-            status = "compared"
+            status, note = "compared", "; ".join(grid_notes(pair.masks, geometry, "prediction and truth"))
         except UnreadableError as error:
             status, note = "unreadable", str(error)
     empty: Empty = rules.empty if status == "compared" else "undefined"  # no prediction is never a perfect one
@@ -121,8 +128,7 @@ def prediction_of(pair: Pair, label_map: LabelMap, geometry: Geometry) -> NDArra
         return label_map.merged(read_classes(case, own_masks, geometry))
     if not label_map.one_file:
         raise UnreadableError("one mask, where each label has its own", "call them ID__LABEL, one file a label")
-    values, own = read_label_map(pair.masks[0])
-    check_same_grid(geometry, own, "prediction and truth")
+    values = read_on_grid(pair.masks[0], geometry, "prediction and truth")
     check_declared(count_values(values), label_map)
     return classes_of(values, label_map)
 

@@ -159,7 +159,7 @@ def _write_masks(
     like_source = wanted.format == "source" or len(image.size) == 2  # of a picture, a mask is a PNG
     ending = ending_like(case.images[0]) if like_source else NIFTI
     for suffix, mask in target.label_map.files(found.classes):
-        write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry)
+        write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry, case.images[0])
         yield f"{case.id}{suffix}{ending}"
 
 
@@ -181,7 +181,7 @@ def _write_extras(
     if found.probabilities is not None:
         for name, p in zip(names, found.probabilities, strict=True):
             path = Path(PROBABILITIES, f"{case.id}__p_{fit(name)}{NIFTI}")
-            write_mask(into / path, p.astype(np.float32), image.geometry)
+            write_mask(into / path, p.astype(np.float32), image.geometry, case.images[0])
             yield str(path)
     if PICTURES in extras:
         yield _draw(case, found, image, wanted, into)

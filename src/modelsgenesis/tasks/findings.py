@@ -6,6 +6,7 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.masks import grid_notes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -53,8 +54,9 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     ranges, modalities = [], []
     try:
         for here in case.images:
-            grid, between, modality, notes = _examine_channel(here)
-            check_same_grid(grids[0][0] if grids else grid[0], grid[0], "its channels")
+            first = grids[0][0] if grids else None
+            grid, between, modality, notes = _examine_channel(here, first)
+            notes += check_same_grid(first or grid[0], grid[0], "its channels")
             grids.append(grid)
             ranges.append(between)
             modalities.append(modality)
@@ -66,6 +68,8 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     voxels: tuple[int, ...] = ()
     try:
         voxels = target.examine(case, geometry)
+        beside = grid_notes(case.masks, geometry, "mask and image")
+        problems += [Problem(case.masks[0].path, note, "have a look at the mask", "warning") for note in beside]
     except UnreadableError as error:
         where = case.masks[0] if len(case.masks) == 1 else case.images[0]
         problems.append(error.at(where.path))
@@ -75,9 +79,9 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
 
 
-def _examine_channel(source: Source) -> tuple[Grid, tuple[float, float], str, list[str]]:
-    """Examine the grid, range and modality of a channel, and what was repaired."""
-    volume = read_volume(source)
+def _examine_channel(source: Source, first: Geometry | None) -> tuple[Grid, tuple[float, float], str, list[str]]:
+    """Examine the grid, range and modality of a channel, after the first, and what was repaired."""
+    volume = read_volume(source, like=first)
     values, filled = fill_missing(volume.values)
     sample = sample_of(values)
     modality = volume.modality or guess_modality(sample)

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.scan_files import make_ct
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.data.intensity_statistics import guess_modality, refuse_labels, sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.store.scan import choose_encoding
+from modelsgenesis.data.store.store import Store
 
 FINITE = st.floats(-1e30, 1e30).filter(lambda value: value == 0 or abs(value) > 1e-30)
 
@@ -39,12 +42,36 @@ def test_outlier_does_not_cost_the_rest_its_precision() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.float32])
-def test_ct_is_rounded_and_clipped_to_int16(dtype: type) -> None:
+def test_ct_is_rounded_to_int16(dtype: type) -> None:
     """From every type a file may have."""
     values = np.array([0, 1, 100], dtype)
     np.testing.assert_array_equal(choose_encoding("CT", 0, 100).encode(values), np.array([0, 1, 100], np.int16))
-    beyond = choose_encoding("CT", 0, 1).encode(np.array([-1e6, -1000.4, 1e6], np.float32))
-    np.testing.assert_array_equal(beyond, np.array([-32768, -1000, 32767], np.int16))
+    rounded = choose_encoding("CT", -1000.4, 3000).encode(np.array([-1000.4, 3000], np.float32))
+    np.testing.assert_array_equal(rounded, np.array([-1000, 3000], np.int16))
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([-1000, 0, 3071], "int16"),
+        ([-33792, -1000, 0, 3071], "int16"),  # padding -32,768 with intercept -1,024
+        ([-40, 0, 50400], "int16"),  # signed 16 bits times a slope of 40
+        ([0, 1000, 65535], "int16"),
+        ([-1000, 0, 65535], "float32"),
+        ([-1e6, -1000.5, 1e6], "float32"),
+        ([0.0, 0.25, 0.5], "float16"),  # no HU, whatever the header says
+    ],
+)
+def test_ct_comes_back_whatever_its_range(tmp_path: Path, values: list[float], dtype: str) -> None:
+    """The true range chooses the encoding; nothing wraps around, and nothing is clipped."""
+    grid = np.resize(np.array(values, np.float32), (8, 8, 8))
+    nib.save(nib.Nifti1Image(grid, np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "scans.csv").write_text("image,modality\na.nii,CT\n")
+    store = Store.open(prepare(tmp_path / "scans.csv", tmp_path / "store", workers=0, quiet=True))
+    (scan,) = store.scans
+    assert scan.dtype == dtype
+    back = store.read(scan, (0, 0, 0), (8, 8, 8))[0]
+    np.testing.assert_array_equal(np.sort(back, axis=None), np.sort(grid, axis=None))
 
 
 def test_modality_is_guessed_from_values() -> None:

@@ -1,13 +1,26 @@
 """MetaImage: .mha in one file, .mhd with its voxels beside."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
-from modelsgenesis.data.formats.base.itk import check_volume, crop, detached_file, header_of, one_volume, read_file
+from modelsgenesis.data.formats.base.itk import (
+    ASSUMED_SPACING,
+    check_volume,
+    crop,
+    detached_file,
+    header_of,
+    in_mm,
+    one_volume,
+    placed,
+    read_file,
+)
+from modelsgenesis.data.resampling import settled
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,17 @@ class MetaImage(ImageFormat):
         return detached_file(path, ".mhd", rb"ElementDataFile\s*=")
 
     def read_header(self, place: Place) -> Header:
-        """Read the header by SimpleITK."""
-        return header_of(place.path)
+        """Read the header by SimpleITK, and the unit of its lengths, which that passes over."""
+        with open(place.path, "rb") as file:
+            head = file.read(2**16).split(b"ElementDataFile")[0].decode("latin-1")
+        fields = dict(re.findall(r"^(\w+) *= *(.*?)\s*$", head, re.MULTILINE))
+        header = header_of(place.path)
+        if header.channels > 1 or len(header.size) < 3:
+            return header
+        if "ElementSpacing" not in fields and "ElementSize" not in fields:
+            header = header.placed(header.geometry, ASSUMED_SPACING)
+        unit = fields.get("DistanceUnits", "")
+        return settled(in_mm(header, [unit.strip("?")] if unit else []))
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
         """Refuse what is no grey volume of a possible size and spacing."""
@@ -36,7 +58,13 @@ class MetaImage(ImageFormat):
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read only a region; of a 4D image, the whole file first."""
-        header = header_of(place.path)
+        header = self.read_header(place)
         if region is not None and len(header.size) == 3:
-            return read_file(place, region, dtype=header.dtype), []
-        return crop(one_volume(read_file(place, dtype=header.dtype), place.index), region), []
+            image = read_file(place, region, dtype=header.dtype)
+            lower_mm = header.geometry.frame @ [
+                side.start * step for side, step in zip(region, header.spacing_mm, strict=True)
+            ]
+            origin_mm = tuple((np.array(header.origin_mm) + lower_mm).tolist())
+            return placed(image, replace(header.geometry, origin_mm=origin_mm)), []
+        image = one_volume(read_file(place, dtype=header.dtype), place.index)
+        return crop(placed(image, header.geometry), region), []

@@ -12,9 +12,19 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 
-from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
+from modelsgenesis.core.image_format import (
+    GZIP,
+    MAX_VOXELS,
+    Header,
+    ImageFormat,
+    Place,
+    Region,
+    head_inside,
+    header_of_affine,
+)
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_volume, crop, image_of
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.resampling import settled
 
 DTYPES = (0, 1, 3, 4)  # FreeSurfer's numbers of bytes, integers, floats and short integers
 TO_LPS = np.diag([-1.0, -1.0, 1.0])  # from RAS, in which FreeSurfer and nibabel count
@@ -69,14 +79,5 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _header(image: Any) -> Header:
     affine = TO_LPS @ np.asarray(image.affine)[:3]
-    spacing_mm = np.linalg.norm(affine[:, :3], axis=0)
-    more = [1.0] * (len(image.shape) - 3)  # a fourth axis counts volumes
-    direction = np.eye(len(image.shape))
-    direction[:3, :3] = affine[:, :3] / spacing_mm
-    return Header(
-        size=tuple(int(side) for side in image.shape),
-        spacing_mm=(*spacing_mm.tolist(), *more),
-        origin_mm=(*affine[:, 3].tolist(), *more),
-        direction=tuple(direction.ravel().tolist()),
-        dtype=np.dtype(image.get_data_dtype()).name,
-    )
+    size = tuple(int(side) for side in image.shape)
+    return settled(header_of_affine(size, affine, np.dtype(image.get_data_dtype()).name))

@@ -1,14 +1,12 @@
-"""NIfTI: .nii, gzipped or not, and .hdr with its voxels beside.
+"""NIfTI-1 and -2: .nii, gzipped or not, and .hdr with its voxels beside, which may be Analyze 7.5.
 
-SimpleITK fills what is missing, and what is NaN, with zeros, mends a spacing, and says nothing: the file's own
-bytes are looked at here.
+Read and written here: SimpleITK reads no NIfTI-2 and no sheared sform, takes the qform where other programs take the
+sform, adds the intercept where a slope of 0 says not to, and puts zeros in place of NaN and of what is cut off.
 """
 
-import gzip
-import math
-import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,27 +14,49 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.image_format import GZIP, MAX_VOXELS, Header, ImageFormat, Place, Region, head_inside
+from modelsgenesis.core.image_format import (
+    GZIP,
+    MAX_VOXELS,
+    Geometry,
+    Header,
+    ImageFormat,
+    Place,
+    Region,
+    head_inside,
+    header_of_affine,
+)
 from modelsgenesis.data.formats.base.itk import (
+    ASSUMED_ORIENTATION,
     EXPORT_AGAIN,
     beside,
     check_spacing,
     check_volume,
     crop,
-    header_of,
-    one_volume,
-    read_file,
+    image_of,
+    placed,
 )
+from modelsgenesis.data.formats.base.nifti_header import (
+    COLOURS,
+    NIFTI_2,
+    RawHeader,
+    fresh_header,
+    layout_of,
+    mask_header,
+    raw_header,
+)
+from modelsgenesis.data.images import MOST_APART, farthest_corner_voxels
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.resampling import settled
 
-HEAD_BYTES = 352
-PIECE_BYTES = 2**22
-NOWHERE = np.zeros(0, np.int64)
+PIECE_BYTES = 2**17
+SLAB = 2**20  # numbers that are rescaled together
+SAME = 1e-4  # by which the steps of a form may differ from the spacing, which has more digits, and be the same
+GZIP_LEVEL = 3  # three times as fast as 6
 
 
 @dataclass(frozen=True)
 class Nifti(ImageFormat):
-    """NIfTI-1 and -2."""
+    """NIfTI-1 and -2, and Analyze 7.5, their elder."""
 
     endings: ClassVar = {".nii": "NIfTI", ".hdr": "NIfTI", ".nii.gz": "gzipped NIfTI"}
     mask_endings: ClassVar = {".nii": ".nii"}
@@ -44,8 +64,8 @@ class Nifti(ImageFormat):
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic of the header, which may be gzipped."""
         if head[:2] == GZIP:
-            return "gzipped NIfTI" if _is_nifti(head_inside(path, HEAD_BYTES)) else ""
-        return "NIfTI" if _is_nifti(head) else ""
+            return "gzipped NIfTI" if layout_of(head_inside(path, NIFTI_2.itemsize), path) else ""
+        return "NIfTI" if layout_of(head, path) else ""
 
     def files_of(self, path: Path) -> tuple[Path, ...]:
         """The header, and the .img of a header without voxels."""
@@ -54,158 +74,126 @@ class Nifti(ImageFormat):
         return path, beside(path, path.with_suffix(".img").name)
 
     def read_header(self, place: Place) -> Header:
-        """Read the header by SimpleITK, if its own bytes make sense."""
+        """Read the header; of two forms the sform is followed, as nibabel does."""
         if place.path.name.lower().endswith(".nii.gz") and place.path.with_suffix("").exists():
-            # The NIfTI library looks for the uncompressed name first, whichever it was given.
             raise UnreadableError(
-                "a file of the same name without .gz lies beside it, and SimpleITK would read that one in its place",
+                "a file of the same name without .gz lies beside it: other programs read that one in its place",
                 "remove or rename one of the two",
             )
-        read_raw_header(place.path)
-        return header_of(place.path)
+        raw = read_raw_header(place.path)
+        forms = [form for form in (raw.sform, raw.qform) if form is not None]
+        header = _header(raw, forms[0] if forms else np.diag([*raw.spacing_mm, 0.0])[:3])
+        if not forms:
+            return replace(header, oriented=False, doubts=(ASSUMED_ORIENTATION,))
+        far = farthest_corner_voxels(header.geometry, _header(raw, forms[-1]).geometry)
+        if far > MOST_APART:
+            header = replace(
+                header, doubts=(f"its qform and its sform lie up to {far:.2g} voxels apart; the sform is followed",)
+            )
+        return settled(header)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
-        """Refuse what is no grey volume of a possible size, and of a spacing as it is written, not as it is mended."""
+        """Refuse what is no grey volume of a possible size, and of a spacing as it is written."""
         check_volume(header, place, max_voxels)
-        check_spacing(read_raw_header(place.path).pixdim_mm)
+        check_spacing(read_raw_header(place.path).spacing_mm)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read the whole file, see that it is whole, put NaN back, and cut the region out of it."""
-        image = read_file(place, dtype=header_of(place.path).dtype)
-        missing = find_missing(place.files, read_raw_header(place.path), sitk.GetArrayViewFromImage(image))
-        image = _with_nan(image, missing) if missing.size else image
-        return crop(one_volume(image, place.index), region), []
-
-
-@dataclass(frozen=True)
-class RawHeader:
-    """The few fields of a NIfTI header that SimpleITK mends or trusts silently.
-
-    Attributes:
-        pixdim_mm: spacing as written.
-        num_bytes: header and voxels together, uncompressed.
-        data_offset: where the voxels begin.
-        scaled: whether values are rescaled when read.
-        swapped: whether the bytes are in big-endian order.
-        floats: the dtype of the stored numbers when they are floats, which may be NaN; "" otherwise.
-    """
-
-    pixdim_mm: tuple[float, ...]
-    num_bytes: int
-    data_offset: int
-    scaled: bool
-    swapped: bool
-    floats: str
+        """Read the whole file, see that it is whole, and cut the region out of it."""
+        raw = read_raw_header(place.path)
+        volumes = read_voxels(place.files[-1], raw).reshape(-1, *raw.size[:3][::-1])
+        values = _rescaled(volumes[place.index or 0], raw)
+        return crop(placed(image_of(values.T), self.read_header(place).geometry), region), []
 
 
 def read_raw_header(path: Path) -> RawHeader:
-    """Read the raw fields of a NIfTI-1 or -2 header, gzipped or not.
+    """Read the header of a file, gzipped or not.
 
     Raises:
         UnreadableError: it is cut off or is none.
     """
-    head = _first_bytes(path, 540)
-    for order in "<>":
-        if head[344:347] in (b"n+1", b"ni1") and struct.unpack(f"{order}i", head[:4]) == (348,):
-            dim = struct.unpack(f"{order}8h", head[40:56])
-            kind, bits = struct.unpack(f"{order}2h", head[70:74])
-            pixdim = struct.unpack(f"{order}8f", head[76:108])
-            offset, slope, intercept = struct.unpack(f"{order}3f", head[108:120])
-        elif head[4:7] in (b"n+2", b"ni2") and struct.unpack(f"{order}i", head[:4]) == (540,):
-            kind, bits = struct.unpack(f"{order}2h", head[12:16])
-            dim = struct.unpack(f"{order}8q", head[16:80])
-            pixdim = struct.unpack(f"{order}8d", head[104:168])
-            offset, slope, intercept = struct.unpack(f"{order}q2d", head[168:192])
-        else:
-            continue
-        num_voxels = math.prod(side for side in dim[1 : dim[0] + 1]) if 0 < dim[0] < 8 else 0
-        scaled = slope not in (0, 1) or (slope == 1 and intercept != 0)
-        inside = head[344:346] == b"n+" or head[4:6] == b"n+"
-        whole = (int(offset) if inside else 0) + num_voxels * bits // 8
-        floats = {16: f"{order}f4", 64: f"{order}f8"}.get(kind, "")
-        return RawHeader(pixdim[1:4], whole, int(offset), bool(scaled), order == ">", floats)
-    raise UnreadableError("its NIfTI header is damaged", EXPORT_AGAIN)
+    with open(path, "rb") as file:
+        head = file.read(NIFTI_2.itemsize)
+    return raw_header(head_inside(path, NIFTI_2.itemsize) if head[:2] == GZIP else head, path)
 
 
-def find_missing(files: tuple[Path, ...], header: RawHeader, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Refuse a file that is cut off or damaged, and find what is not finite.
-
-    A gzipped file's own checksum is compared with that of the voxels in memory, ten times faster than unpacking it
-    again. Where these are not the file's own bytes (rescaled, mended, another byte order) it is unpacked again.
+def read_voxels(path: Path, raw: RawHeader) -> NDArray[Any]:
+    """Read the stored numbers of all volumes, in the order of the file.
 
     Args:
-        files: header and voxels; the voxels are in the last.
-        header: of the first.
-        values: as SimpleITK read them, in the order of the file.
-    Returns:
-        Places, in the order of the file, of voxels that are NaN or infinite in the file.
+        path: of the file that holds them.
+        raw: its header.
     Raises:
-        UnreadableError: it is not whole.
+        UnreadableError: it is cut off or damaged.
     """
-    zipped = files[-1].name.lower().endswith(".gz")
-    if zipped and _checksum_agrees(files[-1], header, values):
-        return NOWHERE
-    if not zipped:
-        _check_length(files[-1].stat().st_size, header)
-    return _look_through(files[-1], header, zipped) if zipped or header.floats else NOWHERE
-
-
-def _checksum_agrees(path: Path, header: RawHeader, values: NDArray[Any]) -> bool:
-    with open(path, "rb") as file:
-        file.seek(-8, 2)
-        checksum, length = struct.unpack("<II", file.read(8))
-    own = not header.scaled and not header.swapped and header.data_offset + values.nbytes == header.num_bytes
-    if not own or length != header.num_bytes % 2**32:
-        return False
-    front = zlib.crc32(_first_bytes(path, header.data_offset))
-    return bool(zlib.crc32(memoryview(values.data).cast("B"), front) == checksum)
-
-
-def _look_through(path: Path, header: RawHeader, zipped: bool) -> NDArray[np.int64]:
-    """Read a file in pieces, to see whether all of it is there and where it is not finite."""
-    found, there = [], header.data_offset
+    stored = np.empty(int(np.prod(raw.size)), raw.dtype)
+    room, there = stored.view(np.uint8).data, -raw.offset
     try:
-        with gzip.open(path) if zipped else open(path, "rb") as file:
-            file.read(header.data_offset)
-            while piece := file.read(PIECE_BYTES):
-                if header.floats and there < header.num_bytes:
-                    numbers = np.frombuffer(piece[: header.num_bytes - there], header.floats)
-                    first = (there - header.data_offset) // numbers.itemsize
-                    found.append(np.flatnonzero(~np.isfinite(numbers)) + first)
-                there += len(piece)
-    except (EOFError, OSError, zlib.error, ValueError) as error:
+        for piece in _pieces(path):
+            kept = piece[max(0, -there) : max(0, len(room) - there)]
+            room[max(0, there) : max(0, there) + len(kept)] = kept
+            there += len(piece)
+    except (EOFError, zlib.error) as error:
         raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
-    _check_length(there, header)
-    return np.concatenate(found) if found else NOWHERE
-
-
-def _check_length(there: int, header: RawHeader) -> None:
-    if there < header.num_bytes:
-        claim = f"{there} bytes where its header claims {header.num_bytes}"
+    if there < len(room):
+        claim = f"{there + raw.offset} bytes where its header claims {len(room) + raw.offset}"
         raise UnreadableError(f"the file is cut off: {claim}", EXPORT_AGAIN)
+    return stored
 
 
-def _with_nan(image: sitk.Image, places: NDArray[Any]) -> sitk.Image:
-    """Put NaN back where SimpleITK put zero; the caller decides what a missing voxel becomes."""
-    values = sitk.GetArrayFromImage(image)
-    values.reshape(-1)[places] = np.nan
-    mended = sitk.GetImageFromArray(values, isVector=False)
-    mended.CopyInformation(image)
-    return mended
+def write_nifti(path: Path, values: NDArray[Any], like: Path | Geometry) -> None:
+    """Write an array so that it lies on a NIfTI file in every program, or where a geometry says.
 
-
-def _is_nifti(head: bytes) -> bool:
-    return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
-
-
-def _first_bytes(path: Path, count: int) -> bytes:
-    """The first bytes of a file, uncompressed.
-
-    Raises:
-        UnreadableError: the file ends before, or its compression is broken.
+    Args:
+        path: to write, gzipped if it ends so.
+        values: in the file's own axes.
+        like: the file, whose header is copied; or the place of the voxels, which may be sheared.
     """
-    try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
-            return file.read(count)
-    except (EOFError, OSError, zlib.error) as error:
-        raise UnreadableError("the file is cut off", EXPORT_AGAIN) from error
+    raw = fresh_header(like) if isinstance(like, Geometry) else read_raw_header(like)
+    numbers = np.asarray(values, values.dtype.newbyteorder(raw.fields["dim"].base.byteorder))
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31) if path.suffix == ".gz" else None
+    with open(path, "wb") as file:
+        for part in (mask_header(raw, values.shape, values.dtype), numbers.tobytes(order="F")):
+            file.write(packer.compress(part) if packer else part)
+        file.write(packer.flush() if packer else b"")
+
+
+def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
+    """The header by one of its forms; its spacing as written, where the form's is but the same, rounded."""
+    kind = raw["datatype"]
+    dtype = "colours" if kind in COLOURS else "float32" if raw.scaling else raw.dtype.name
+    header = header_of_affine(raw.size, form, dtype, channels=COLOURS.get(kind, 1))
+    axes = min(len(raw.size), 3)
+    if not np.allclose(header.spacing_mm[:axes], raw.spacing_mm[:axes], rtol=SAME):
+        return header
+    return header.placed(replace(header.geometry, spacing_mm=raw.spacing_mm[:axes]))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked; zlib compares the checksum that a gzipped file ends with."""
+    with open(path, "rb") as file:
+        if file.read(2) != GZIP:
+            file.seek(0)
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+            return
+        file.seek(0)
+        unpacker = zlib.decompressobj(31)
+        while piece := file.read(PIECE_BYTES):
+            yield unpacker.decompress(piece)
+            while unpacker.eof and (rest := unpacker.unused_data.lstrip(b"\0")):  # a file of several members
+                unpacker = zlib.decompressobj(31)
+                yield unpacker.decompress(rest)
+    if not unpacker.eof:
+        raise EOFError
+
+
+def _rescaled(stored: NDArray[Any], raw: RawHeader) -> NDArray[Any]:
+    """The values of a volume, in float32 where slope and intercept make them."""
+    if raw.scaling is None:
+        return stored
+    slope, intercept = raw.scaling
+    values = np.empty(stored.shape, np.float32)
+    for low in range(0, stored.size, SLAB):
+        part = stored.reshape(-1)[low : low + SLAB].astype(np.float64)
+        values.reshape(-1)[low : low + SLAB] = part * slope + intercept
+    return values

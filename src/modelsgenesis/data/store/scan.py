@@ -15,6 +15,8 @@ from modelsgenesis.data.intensity_statistics import PERCENTILES
 
 MODALITIES = ("CT", "MR", "XR", "unknown")
 GREATEST = 2.0**15  # half the range of float16, so that rounding up never overflows
+LEAST = -(2**15)  # of int16
+FEWEST_HU = 100  # between the least and the greatest value of a CT; what spans less is rescaled, to [0, 1] for example
 ID_LENGTH = 16  # hexadecimal digits: 64 bits
 BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
 
@@ -163,30 +165,39 @@ class Encoding:
     intercept: float = 0.0
 
     def encode(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Physical units -> what is stored; for CT rounded to 1 HU and clipped to the range of int16."""
-        if values.dtype == np.dtype(self.dtype) and self.slope == 1.0 and self.intercept == 0.0:
-            return values
-        if self.dtype == "int16":
-            rounded = np.rint(values) if values.dtype.kind == "f" else values.astype(np.int32)
-            hu: NDArray[Any] = np.clip(rounded, -32768, 32767).astype(np.int16)
-            return hu
-        scaled: NDArray[Any] = (values.astype(np.float64) - self.intercept) / self.slope
-        return scaled.astype(np.float16)
+        """Physical units -> what is stored; whole numbers are rounded, nothing wraps around."""
+        stored = np.dtype(self.dtype)
+        if self.slope == 1.0 and self.intercept == 0.0 and (values.dtype == stored or stored == np.float32):
+            return values.astype(stored, copy=False)
+        if stored.kind == "f":
+            scaled: NDArray[Any] = (values.astype(np.float64) - self.intercept) / self.slope
+            return scaled.astype(stored)
+        wide = np.rint(values) if values.dtype.kind == "f" else values.astype(np.int32)
+        limits = np.iinfo(stored)
+        whole: NDArray[Any] = np.clip(wide - wide.dtype.type(self.intercept), limits.min, limits.max).astype(stored)
+        return whole
 
 
 def choose_encoding(modality: str, minimum: float, maximum: float) -> Encoding:
-    """Choose the encoding of a scan.
+    """Choose the encoding of a scan, by its true range: what is stored comes back.
 
-    float16 has eleven significant bits and overflows at 65504: the slope, a power of two so that it loses nothing,
-    brings the greatest value near 2^15; the intercept is the minimum when all values lie far from zero.
+    HU are rounded to 1 HU in 16 bits, unless they span so few that they are other numbers; the intercept moves them
+    where the range is not that of int16, and float32 holds what spreads wider. float16 has eleven significant bits and
+    overflows at 65504: the slope, a power of two so that it loses nothing, brings the greatest value near 2^15; the
+    intercept is the minimum when all values lie far from zero.
 
     Args:
-        modality: CT is stored as int16.
+        modality: CT is stored in whole numbers.
         minimum: least value.
         maximum: greatest value.
     """
-    if modality == "CT":
-        return Encoding("int16")
+    if modality == "CT" and maximum - minimum >= FEWEST_HU:
+        low, high = round(minimum), round(maximum)
+        if low >= LEAST and high < -LEAST:
+            return Encoding("int16")
+        if high - low < -2 * LEAST:
+            return Encoding("int16", intercept=float(low - LEAST))
+        return Encoding("float32")
     intercept = minimum if min(abs(minimum), abs(maximum)) > maximum - minimum else 0.0
     greatest = max(abs(minimum - intercept), abs(maximum - intercept))
     return Encoding("float16", 2.0 ** math.ceil(math.log2(greatest / GREATEST)), intercept)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from modelsgenesis.core.image_format import Geometry, Header, Place, Region
+from modelsgenesis.core.image_format import Geometry, Header, Place, Region, header_of_affine
 from modelsgenesis.data.problems import UnreadableError
 
 DTYPES = {
@@ -19,6 +20,14 @@ DTYPES = {
 }  # fmt: skip
 DEFLATE_RATIO = 1032  # no zlib stream holds more bytes than this for each of its own
 EXPORT_AGAIN = "copy or export it again"
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of a file is told by this room, not by ITK
+ASSUMED_SPACING = "its header gives no spacing: 1 mm is assumed"
+ASSUMED_ORIENTATION = "its header says neither orientation nor origin: (X, Y, Z) in LPS are assumed"
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "millimetre": 1.0, "cm": 10.0, "dm": 100.0, "m": 1e3,
+    "meter": 1e3, "meters": 1e3, "um": 1e-3, "\u00b5m": 1e-3, "\u03bcm": 1e-3, "micron": 1e-3, "microns": 1e-3,
+    "micrometer": 1e-3, "nm": 1e-6, "in": 25.4, "inch": 25.4, "": 1.0, "???": 1.0, "none": 1.0,
+}  # fmt: skip
 SMALL = ("int8", "uint8", "int16", "uint16")  # kept; anything wider is read as float32
 
 
@@ -33,7 +42,11 @@ def header_of(path: Path) -> Header:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise UnreadableError("its header is damaged or makes no sense", EXPORT_AGAIN) from error
+        reason = re.sub(r"^.*\(0x\w+\): |^ITK ERROR: |^sitk::ERROR: ", "", str(error).strip().splitlines()[-1])
+        reason = reason.replace(str(path), path.name)
+        raise UnreadableError(
+            f"SimpleITK cannot read its header: {reason}", "correct it, or export it again"
+        ) from error
     pixel = reader.GetPixelID()
     dtype = DTYPES.get(pixel) or sitk.GetPixelIDValueAsString(pixel)
     place = (reader.GetSize(), reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
@@ -93,6 +106,26 @@ def crop(image: sitk.Image, region: Region | None) -> sitk.Image:
     return sitk.RegionOfInterest(image, [side.stop - side.start for side in region], [side.start for side in region])
 
 
+def in_mm(header: Header, units: Sequence[str]) -> Header:
+    """The header with spacing and origin in mm.
+
+    Args:
+        header: with both in other units.
+        units: of them, one for all axes or one each; none are millimetres, and so is what is unknown, with a doubt.
+    """
+    geometry = header.geometry
+    strange = [unit for unit in units if unit.lower() not in MILLIMETRES]
+    if strange:
+        told = f"its header counts in {strange[0]!r}: that is taken for mm"
+        return header.placed(geometry, told)
+    scales = [MILLIMETRES[unit.lower()] for unit in units] or [1.0]
+    scales = scales if len(scales) == len(geometry.size) else scales[:1] * len(geometry.size)
+    if set(scales) == {1.0}:
+        return header
+    affine = np.diag(scales) @ np.column_stack([geometry.frame * geometry.spacing_mm, geometry.origin_mm])
+    return header.placed(header_of_affine(geometry.size, affine, header.dtype).geometry)
+
+
 def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Image:
     """Make an image of an array in the file's own axes; numbers wider than 16 bits become float32.
 
@@ -103,10 +136,14 @@ def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Ima
     wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
     kept = np.dtype(np.float32) if wide else values.dtype.newbyteorder("=")
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.T, kept))
-    if geometry is not None:
-        image.SetSpacing(geometry.spacing_mm)
-        image.SetOrigin(geometry.origin_mm)
-        image.SetDirection(geometry.direction)
+    return image if geometry is None else placed(image, geometry)
+
+
+def placed(image: sitk.Image, geometry: Geometry) -> sitk.Image:
+    """Put an image where a file's voxels lie."""
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
     return image
 
 
