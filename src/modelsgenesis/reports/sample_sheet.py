@@ -115,7 +115,7 @@ def draw_list(
     cube = sampler.sample(generator_for(seed, sample, STREAM))
     scan, depth = cube.scan, slice(2, None)
     lower, slab = (0, 0, *cube.lower[depth]), (*scan.size[:2], *recipe.cubes.size[depth])
-    image = recipe.cubes.intensity.scale(store.read(scan, lower, slab, index=cube.index), scan)
+    image = store.read_scaled(scan, lower, slab, recipe.cubes.intensity, index=cube.index)
     display, shown = display_of(recipe, image[0], window)
     panels = [Panel("original", image[0], note=f"scan {scan.id[:12]}")]
     for name, deformation in gallery().items():
@@ -146,7 +146,7 @@ def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
     for axis in (2, 1, 0):  # axial, coronal, sagittal
         lower, size = [0, 0, 0], [*scan.size]
         lower[axis], size[axis] = cube.lower[axis] + recipe.cubes.size[axis] // 2, 1
-        sections.append(recipe.cubes.intensity.scale(store.read(scan, tuple(lower), tuple(size)), scan)[0])
+        sections.append(store.read_scaled(scan, tuple(lower), tuple(size), recipe.cubes.intensity)[0])
     step = scan.spacing_mm
     lower_mm = tuple(low * mm for low, mm in zip(cube.lower, step, strict=True))
     return Locator(sections, step, lower_mm, tuple(n * mm for n, mm in zip(recipe.cubes.size, step, strict=True)))

@@ -101,8 +101,8 @@ class CubeSampler:
         scan = self.scans[min(number, len(self.scans) - 1)]
         index = int(rng.integers(scan.num_cubes)) if scan.num_cubes > 1 else 0
         lower = self._draw_place(scan, rng)
-        values = self.store.read(scan, lower, self.spec.size, index=index)
-        return Cube(self.spec.intensity.scale(values, scan), scan, lower, index)
+        image = self.store.read_scaled(scan, lower, self.spec.size, self.spec.intensity, index=index)
+        return Cube(image, scan, lower, index)
 
     def _draw_place(self, scan: Scan, rng: np.random.Generator) -> tuple[int, ...]:
         if scan.num_cubes > 1:  # its makers chose the places already
