@@ -223,7 +223,7 @@ def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
 
 def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> None:
     """SIGTERM at any moment; the same command goes on and ends as if it had never been stopped."""
-    flags = "--like any --width 2 --size 16 16 16 --precision 32-true --steps 40 --batch-size 2 --cases 4 --val 1 "
+    flags = "--like any --width 2 --size 16 16 16 --precision auto --steps 40 --batch-size 2 --cases 4 --val 1 "
     flags += "--val-cubes 2 --validate-every 10"
 
     def command(into: Path) -> list[str]:

@@ -26,7 +26,7 @@ from modelsgenesis.recipes.recipe import split
 from modelsgenesis.weights.files import read_notes
 
 FAST = {"steps": 12, "batch_size": 4, "size": (16, 16, 16), "width": 2, "validate_every": 4, "val_cubes": 4}
-FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4 --precision 32-true"
+FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4"
 
 
 GENESIS = (sys.executable, "-m", "modelsgenesis")
@@ -134,7 +134,7 @@ def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path
 
     By SGD, since AdamW turns the rounding noise of gradients that are 0 in theory (biases before a norm) into steps.
     """
-    sgd = ["--optimizer", "sgd", "--lr", "0.05"]
+    sgd = ["--optimizer", "sgd", "--lr", "0.05", "--precision", "32-true"]
     assert run(command(small_store, tmp_path / "one", *sgd)).status == 0
     both = command(small_store, tmp_path / "two", *sgd, "--devices", "2", "--accelerator", "cpu")
     done = subprocess.run([*GENESIS, *both], capture_output=True, encoding="utf-8", timeout=300, check=False)
