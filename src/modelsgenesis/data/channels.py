@@ -33,7 +33,8 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         modality = volume.modality or guess_modality(sample)
         if isinstance(reading.intensity, Window) and modality == "MR":
             raise UnreadableError(
-                "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
+                "the network reads Hounsfield units, but this is MRI",
+                "use a network fine-tuned on MRI; if it is CT, say so in a CSV with the columns image and modality",
             )
         if isinstance(reading.intensity, Window) and source.format.axes == 2:
             raise UnreadableError(

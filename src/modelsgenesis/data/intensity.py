@@ -239,6 +239,19 @@ class BitDepth:
 Intensity = Window | Percentiles | ZScore | MinMax | BitDepth
 
 
+def intensity_in_words(intensity: Intensity) -> str:
+    """Describe which values become 0 and 1."""
+    if isinstance(intensity, Window):
+        return f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
+    if isinstance(intensity, ZScore):
+        return f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
+    if isinstance(intensity, MinMax):
+        return "the least and the greatest value of a scan become 0 and 1"
+    if isinstance(intensity, BitDepth):
+        return "grey levels from black to the greatest of the picture's bit depth become 0 to 1"
+    return f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
+
+
 def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:
     scaled = np.subtract(values, np.float32(low), dtype=np.float32)
     scaled *= np.float32(1.0 / (high - low))

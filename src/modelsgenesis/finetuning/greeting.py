@@ -8,6 +8,7 @@ from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.store.case_cache import CachedCase
 from modelsgenesis.finetuning.config import AXES, FineTuneConfig
 from modelsgenesis.finetuning.initialization import Initialization
+from modelsgenesis.finetuning.network import intensity_report
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.splitting import CaseSplit
 
@@ -28,6 +29,7 @@ def greeting(task: Task, start: Initialization, config: FineTuneConfig, division
         *left_out(task),
         f"{seen(config)}, mirrored along {mirrored}; {plan.steps} steps of {plan.batch_size}",
         f"start: {start.given}",
+        f"intensity: {'; for the start, '.join(intensity_report(start, config).values())}",
     ]
     return "\n".join(lines)
 

@@ -23,7 +23,9 @@ from modelsgenesis.tasks.case_finder import (
 )
 
 
-def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False) -> tuple[list[Case], list[Problem]]:
+def find_cases(
+    scans: Path, channels: int, skip: Path, *, pictures: bool = False, modality: str = ""
+) -> tuple[list[Case], list[Problem]]:
     """Find the cases to predict.
 
     Args:
@@ -32,6 +34,7 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
         channels: of a case; a 4D file is one, and so are files named as nnU-Net does, CASE_0000, CASE_0001.
         skip: a folder to leave out.
         pictures: take the PNG and JPEG files of a folder.
+        modality: of the images that declare none.
     Returns:
         Cases of unique ids, and what cannot be one.
     Raises:
@@ -43,6 +46,11 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
         sources, problems = find_sources(scans, skip=skip, pictures=pictures)
         root = scans if scans.is_dir() else scans.parent
         cases = _in_folder(sources, root, channels, problems)
+    if modality:
+        cases = [
+            replace(case, images=tuple(with_modality(each, each.modality or modality) for each in case.images))
+            for case in cases
+        ]
     return unique_cases(cases, problems), problems
 
 

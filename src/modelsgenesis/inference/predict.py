@@ -50,7 +50,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     console = Console(stderr=True, quiet=options.quiet)
     with held(into / SETTINGS, "predict"):
         _clear(into)
-        cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
+        pictures = len(tuned.patch) == 2
+        cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])

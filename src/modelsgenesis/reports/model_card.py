@@ -15,7 +15,7 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
+from modelsgenesis.data.intensity import Window, intensity_in_words
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.weights.exporters import Given
@@ -237,22 +237,11 @@ def scans_in_words(folder: Path) -> str:
 
 def reading_in_words(reading: Reading) -> str:
     """Describe how a scan becomes what the network sees."""
-    intensity = reading.intensity
-    if isinstance(intensity, Window):
-        how = f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
-    elif isinstance(intensity, ZScore):
-        how = f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
-    elif isinstance(intensity, MinMax):
-        how = "the least and the greatest value of a scan become 0 and 1"
-    elif isinstance(intensity, BitDepth):
-        how = "grey levels from black to the greatest of the picture's bit depth become 0 to 1"
-    else:
-        how = f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
     spacing = reading.spacing_mm
     grid = f"scans are resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "no resampling"
     if reading.fit:
         grid = f"shrunk or enlarged to fit into {' x '.join(map(str, reading.fit))}"
-    return f"Reading: {how}; {grid}."
+    return f"Reading: {intensity_in_words(reading.intensity)}; {grid}."
 
 
 def bullets(lines: Iterable[str]) -> str:
