@@ -22,6 +22,8 @@ from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.provenance import lineage
 from modelsgenesis.data.store.store import Store
+from modelsgenesis.pretraining.options import PretrainOptions
+from modelsgenesis.recipes import find_recipe
 from modelsgenesis.recipes.recipe import split
 from modelsgenesis.weights.files import read_notes
 
@@ -208,6 +210,35 @@ def test_patients_never_stand_on_both_sides(small_store: Path) -> None:
     assert {scan.fold for scan in chosen} == {fold}
     with pytest.raises(DataError, match="choose with --train-folds and --val-folds"):
         split(store, dataclasses.replace(mg.recipes.small(), val_folds=(99,)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps", "warmup", "validate_every"),
+    [
+        ("any", 500, 5, 25),  # of 100,000, 1000 and 1000
+        ("any", 50_000, 500, 1000),
+        ("any", 200_000, 1000, 1000),
+        ("small", 600, 20, 40),  # of 3000, 100 and 200
+        ("small", 3, 0, 1),
+        ("chest-ct-official", 500, 0, None),
+    ],
+)
+def test_a_short_run_reaches_its_rate_and_is_validated(
+    recipe: str, steps: int, warmup: int, validate_every: int | None
+) -> None:
+    """Fewer steps than the recipe's shrink its warm-up and validation; what was given stays."""
+    plan = PretrainOptions(steps=steps).applied_to(find_recipe(recipe)).plan
+    assert (plan.warmup_steps, plan.validate_every) == (warmup, validate_every)
+    plan = PretrainOptions(steps=steps, warmup_steps=7, validate_every=9).applied_to(find_recipe(recipe)).plan
+    assert (plan.warmup_steps, plan.validate_every) == (7, 9)
+
+
+def test_run_that_is_worse_than_one_grey_value_says_so(small_store: Path, tmp_path: Path) -> None:
+    """A network that has hardly learned is finished, and not passed off as pre-trained."""
+    done = run(command(small_store, tmp_path / "run", "--lr", "1e-9"))
+    figures = read_notes(tmp_path / "run" / "model.safetensors")["figures"]
+    error, grey = (f"{figures[name]:.4f}" for name in ("val_total", "val_mean_baseline"))
+    assert f"warning: the error on held-out cubes, {error}, is above that of one grey value, {grey}" in done.stderr
 
 
 def test_every_recipe_survives_json() -> None:

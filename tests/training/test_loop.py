@@ -241,17 +241,23 @@ def test_layers_that_compute_in_32_bits_are_named_once(tmp_path: Path) -> None:
 
 def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) -> None:
     """Three validations in a row without contrast are a collapse."""
-    plan = Plan(**{**vars(PLAN), "validate_every": 5})
-    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
+    plan = dataclasses.replace(PLAN, steps=200, validate_every=50)
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 150.: lower the learning rate"):
         make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
+
+
+def test_a_network_that_has_hardly_begun_has_not_collapsed(tmp_path: Path) -> None:
+    """A short run is grey at first; it goes on to its end."""
+    plan = dataclasses.replace(PLAN, validate_every=5)
+    assert make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run().state.step == 40
 
 
 def test_collapse_is_counted_on_over_a_stop(tmp_path: Path) -> None:
     """Two validations before the stop and one after it are three in a row."""
-    plan = Plan(**{**vars(PLAN), "steps": 10, "validate_every": 5})
+    plan = dataclasses.replace(PLAN, steps=100, validate_every=50)
     make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
-    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
-        make_training(tmp_path, Plan(**{**vars(plan), "steps": 40}), learner=Grey(UNet3D(width=2))).run()
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 150.: lower the learning rate"):
+        make_training(tmp_path, dataclasses.replace(plan, steps=200), learner=Grey(UNet3D(width=2))).run()
 
 
 def test_what_a_network_draws_is_another_at_every_step_and_the_same_after_a_stop(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Pre-train a network on a store of unlabelled scans."""
 
+import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,9 +30,10 @@ from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.run_folder import is_done, remember
-from modelsgenesis.weights.files import save_network
+from modelsgenesis.weights.files import read_notes, save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
+BEST = "model.safetensors"
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 
@@ -80,6 +83,8 @@ def _follow(recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processe
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
+        if warning := worse_than_grey(read_notes(into / BEST).get("figures", {})):
+            console.print(warning, highlight=False, soft_wrap=True)
         settings = {**_settings(recipe, store, seed), "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
         write_provenance(into, "pretrain", settings, inputs=[store], seed=seed)
     fabric.barrier()
@@ -120,7 +125,7 @@ class _Work:
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}
-        save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, validation))
+        save_network(self.into / BEST, self.learner.backbone, self.notes(step, validation))
 
     @torch.no_grad()
     def _draw(self, step: int) -> None:
@@ -150,6 +155,17 @@ class _Work:
             spacing_mm=[cube.scan.spacing_mm for cube in cubes],
             title=f"Held-out cubes after {step} steps",
         )
+
+
+def worse_than_grey(metrics: Mapping[str, float]) -> str:
+    """A warning for a network whose best error on held-out cubes is above that of one grey value; otherwise empty."""
+    error, grey = metrics.get("val_total", math.nan), metrics.get("val_mean_baseline", math.nan)
+    if not error > grey:
+        return ""
+    return (
+        f"warning: the error on held-out cubes, {error:.4f}, is above that of one grey value, {grey:.4f}: the network "
+        "has not learned to restore; train it longer (--steps), or with another rate (--lr)"
+    )
 
 
 def trained_parts(backbone: Backbone) -> list[Part]:

@@ -177,7 +177,7 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
         "error on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
         "error of the deformed cubes left as they are": f"{metrics.identity_baseline:.5f}",
         "error of each cube's own mean, everywhere": f"{metrics.mean_baseline:.5f}",
-        "ratio to the cubes left as they are": f"{metrics.ratio:.3f}",
+        "ratio to the better of the two": f"{metrics.ratio:.3f}",
     }
     if metrics.classifies:
         achieved = {

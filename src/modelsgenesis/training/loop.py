@@ -27,6 +27,7 @@ from modelsgenesis.training.signals import StopRequest
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the prediction is one grey value
 COLLAPSED_FOR = 3  # validations in a row, after the warm-up
+YOUNG = 100  # steps after which at the earliest a network that is still grey has collapsed
 
 Batches = Iterator[Batch]
 
@@ -234,7 +235,7 @@ class Training:
             if since_best(state.history) == 0:
                 self.materials.keep_best(state.step, metrics)
             self.materials.after_validation(state.step)
-        if state.collapsed >= COLLAPSED_FOR and state.step > self.plan.warmup_steps:
+        if state.collapsed >= COLLAPSED_FOR and state.step > max(self.plan.warmup_steps, YOUNG):
             raise TrainingError(
                 f"the restorations have been one grey value for {state.collapsed} validations (step {state.step}): "
                 "lower the learning rate (--lr), lengthen the warm-up, or use AdamW; start in a new folder"
