@@ -181,6 +181,19 @@ def test_modality_that_was_said_in_training_holds_for_predicting(balls: Path, tm
     assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 8
 
 
+def test_start_from_a_run_that_is_not_finished_is_said(
+    balls: Path, small_store: Path, tiny_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its best network so far is taken; of a finished run nothing is said."""
+    run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
+    finetune(balls, tmp_path / "one", from_=run, precision="32-true", steps=1)
+    assert "not finished" not in capsys.readouterr().err
+    (run / "made.json").unlink()
+    for start in (run, run / "model.safetensors"):
+        finetune(balls, tmp_path / f"from-{start.name}", from_=start, precision="32-true", steps=1)
+        assert f"warning: {start} is not finished; its best network so far is taken" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("tune", ["layer-decay", "probe", "head-first"])
 def test_paces_change_what_they_should(balls: Path, pretrained: Path, tmp_path: Path, tune: str) -> None:
     """A probe leaves all but the head as it was, norms too; the others change the encoder, early layers less."""

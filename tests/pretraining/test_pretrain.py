@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import write_blobs
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
@@ -141,6 +143,7 @@ def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path
     both = command(small_store, tmp_path / "two", *sgd, "--devices", "2", "--accelerator", "cpu")
     done = subprocess.run([*GENESIS, *both], capture_output=True, encoding="utf-8", timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    assert not re.search("Using bfloat16|Initializing distributed|distributed_backend", done.stderr)
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
         scale = tensor.abs().max().clamp_min(1e-2)
@@ -239,6 +242,17 @@ def test_run_that_is_worse_than_one_grey_value_says_so(small_store: Path, tmp_pa
     figures = read_notes(tmp_path / "run" / "model.safetensors")["figures"]
     error, grey = (f"{figures[name]:.4f}" for name in ("val_total", "val_mean_baseline"))
     assert f"warning: the error on held-out cubes, {error}, is above that of one grey value, {grey}" in done.stderr
+
+
+def test_one_of_a_kind_is_counted_as_one(tmp_path: Path) -> None:
+    """One scan that is too small gives no cube, and the line says so in the singular."""
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, 40) if number else (40, 40, 12))
+    store = mg.prepare(tmp_path / "scans", tmp_path / "store", modality="CT", workers=0, salt="test", quiet=True)
+    done = run(command(store, tmp_path / "run"))
+    assert done.status == 0, done.stderr
+    assert "no cube from 1 scan: it has (40, 40, 12) voxels" in done.stderr
 
 
 def test_every_recipe_survives_json() -> None:

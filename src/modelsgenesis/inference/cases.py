@@ -7,6 +7,7 @@ from pathlib import Path
 
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.tables import read_table
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
@@ -108,8 +109,10 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
         num = images[0].format.read_header(images[0]).num_volumes
         images = tuple(replace(images[0], index=number) for number in range(num))
     if len(images) != channels:
-        many = f"{len(images)} channel{'s' * (len(images) != 1)}"
-        raise UnreadableError(f"it has {many}, but the network takes {channels}", "give each case all its channels")
+        raise UnreadableError(
+            f"it has {many(len(images), 'channel')}, but the network takes {channels}",
+            "give each case all its channels",
+        )
     return images
 
 

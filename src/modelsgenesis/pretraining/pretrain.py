@@ -17,6 +17,7 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import fingerprint, write_provenance
+from modelsgenesis.core.words import many
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
@@ -193,11 +194,11 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
     """Describe the scans that are trained on and held out, and those that give no cube."""
-    lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
+    lines = [f"{recipe.name}: {many(len(training), 'scan')} to train on, {len(held_out)} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
     reasons = [why for sampler in samplers for why in sampler.left_out.values()]
-    lines += [f"{count} give no cube: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
+    lines += [f"no cube from {many(count, 'scan')}: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window, intensity_in_words
 from modelsgenesis.data.store.store import Store
@@ -173,7 +174,9 @@ class ModelCard:
         if target is None:
             lines.append("- It has to be fine-tuned before it is of use, and tested on the task's own data.")
         elif (count := int(cases.get("train") or 0)) and count < FEW_CASES:
-            lines.append(f"- It was trained on {count} labelled cases; expect failures on what differs from them.")
+            lines.append(
+                f"- It was trained on {many(count, 'labelled case')}; expect failures on what differs from them."
+            )
         if (reading := self.given.reading) is not None:
             kind = "CT in Hounsfield units" if isinstance(reading.intensity, Window) else "scans of the kind it learned"
             lines.append(f"- It reads {kind}; other scanners, protocols and populations were not tested.")

@@ -10,7 +10,7 @@ from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
-from modelsgenesis.core.words import duration
+from modelsgenesis.core.words import duration, many
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
@@ -77,7 +77,7 @@ RESTORED = "\nrestored = network(cubes)"
 
 def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> str:
     """Describe the run in two sentences."""
-    scans = f"{len(store.scans)} unlabelled scans" if store else "unlabelled scans"
+    scans = f"{many(len(store.scans), 'unlabelled scan')}" if store else "unlabelled scans"
     axes = len(recipe["cubes"]["size"])
     if classifies:
         return (

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
+from modelsgenesis.core.words import many
 from modelsgenesis.nets.exact_layers import keep_exact, kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout
 from modelsgenesis.training.checkpoint import FILE as RESUME
@@ -250,7 +251,8 @@ class Training:
         num = len(self.state.history)
         if num and since_best(self.state.history) == num:
             raise TrainingError(
-                f"none of the {num} validations gave a number (step {self.state.step}): {self._advice()}; start in a "
+                f"none of the {many(num, 'validation')} gave a number (step {self.state.step}): {self._advice()}; "
+                "start in a "
                 "new folder"
             )
 
