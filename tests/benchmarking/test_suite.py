@@ -478,12 +478,13 @@ def test_weights_of_the_package_are_a_start_by_their_name(tmp_path: Path) -> Non
         write_image(balls / "images" / f"ball{number}.nii.gz", hu.astype(np.float32))
         write_image(balls / "labels" / f"ball{number}.nii.gz", mask)
     arms, tiny = ("scratch", "genesis-small-ct"), {**TINY, "seeds": 1}
-    out = benchmark(balls, tmp_path / "out", from_=arms, cases=("2",), allow=("genesis-small-ct",), **tiny)
+    out = benchmark(balls, tmp_path / "out", from_=arms, cases=("2",), **tiny)
     folders = [out / "runs" / arm / "cases-2" / "seed-0" / "run" for arm in arms]
     assert load_file(folders[0] / "last.safetensors").keys() == load_file(folders[1] / "last.safetensors").keys()
     file = resolve("genesis-small-ct")
     assert read_json(folders[1] / "made.json")["inputs"][str(file)] == sha256(file)
     assert read_json(out / "made.json")["inputs"][str(file)] == sha256(file)
+    assert rows_of(out / "audit.csv") == []
 
 
 def test_dry_run_trains_nothing(balls: Path, tmp_path: Path) -> None:

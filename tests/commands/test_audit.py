@@ -18,10 +18,14 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.fingerprints import Fingerprint
 from modelsgenesis.reports.benchmark_page import audit_rows
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.case_tables import write_cases
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
+from modelsgenesis.weights.registry import resolve
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +266,7 @@ def test_every_hit_is_in_a_table(tmp_path: Path, allow: tuple[str, ...]) -> None
     if "theirs" in allow:
         stop_at(hits, tmp_path / "out", arms=("ours", "theirs"), allow=allow)
     else:
-        with pytest.raises(DataError, match=r"reasons not to trust .*audit\.csv.*--allow"):
+        with pytest.raises(DataError, match=r"reasons? not to trust .*audit\.csv.*--allow"):
             stop_at(hits, tmp_path / "out", arms=("ours", "theirs"), allow=allow)
     rows = rows_of(tmp_path / "out" / "audit.csv")
     assert [Hit(**{name: row[name] for name in ("arm", "case", "patient", "why")}) for row in rows] == hits
@@ -343,3 +347,29 @@ def test_rows_of_one_name_in_two_archives_are_strangers(tmp_path: Path) -> None:
     write_provenance(tmp_path / "run", "pretrain", {}, inputs=[store])
     hits = audit("genesis", tmp_path / "run", folder(tmp_path / "other.npz").cases)
     assert [(hit.case, "the file is in the store" in hit.why) for hit in hits] == [("train_0", True)]
+
+
+def test_weights_of_the_package_come_with_the_list_of_their_scans(tmp_path: Path) -> None:
+    """Ten scans, each known by its file and its image: no stranger is among them, and a copy of one is found."""
+    weights = resolve("genesis-small-ct")
+    listed = rows_of(weights.with_suffix(".csv"))
+    assert len(listed) == 10
+    assert all(len(row["sha256"]) == 64 and Fingerprint.read(row["print"]).identifies for row in listed)
+    write_image(tmp_path / "images" / "new.nii.gz", blob(9)[0])
+    assert audit("ours", weights, [case_of(tmp_path / "images" / "new.nii.gz")]) == []
+
+
+@pytest.mark.skipif(
+    not (SHARED / "ct").is_dir(), reason="the real scans are not beside the repository (../shared/data)"
+)
+def test_scan_that_the_weights_of_the_package_learned_from_is_found_however_it_is_saved(tmp_path: Path) -> None:
+    """By its bytes, and saved anew by its voxels."""
+    scan, weights = SHARED / "ct/torso_totalseg/images/example_ct.nii.gz", resolve("genesis-small-ct")
+    (tmp_path / "images").mkdir()
+    shutil.copy(scan, tmp_path / "images" / "copy.nii.gz")
+    (hit,) = audit("ours", weights, [case_of(tmp_path / "images" / "copy.nii.gz")])
+    assert hit.why == "the file is among the scans that genesis-small-ct learned from"
+    (tmp_path / "again" / "images").mkdir(parents=True)
+    sitk.WriteImage(sitk.ReadImage(scan), tmp_path / "again" / "images" / "copy.mha")
+    (hit,) = audit("ours", weights, [case_of(tmp_path / "again" / "images" / "copy.mha")])
+    assert hit.why == "the same voxels, saved anew, are among the scans that genesis-small-ct learned from"

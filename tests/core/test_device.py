@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from modelsgenesis.core.device import describe_machine, gpus_here, make_fabric
+from modelsgenesis.core.errors import TrainingError
 
 
 def test_provenance_says_on_what_a_run_was_computed() -> None:
@@ -37,3 +38,12 @@ def test_gpus_that_a_scheduler_granted_are_the_ones_that_are_dealt(monkeypatch: 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpus_here("auto") == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_counted_as_one() -> None:
+    """Nouns agree with their numbers."""
+    with pytest.raises(TrainingError, match="^1 GPU wanted, 0 here"):
+        make_fabric("auto", accelerator="gpu")
+    with pytest.raises(TrainingError, match="^2 GPUs wanted, 0 here"):
+        make_fabric("auto", accelerator="gpu", devices=2)

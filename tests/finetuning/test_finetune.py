@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, Train
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
@@ -137,7 +139,8 @@ def test_pretrained_network_starts_with_its_weights(balls: Path, pretrained: Pat
             torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
     shares = json.loads((warm / "loading.json").read_text())["shares"]
     assert shares["encoder"] == shares["decoder"] == 1.0
-    assert json.loads((cold / "loading.json").read_text()) == {"from": "scratch"}
+    intensity = "percentiles 0.5 and 99.5 of the foreground become 0 and 1"
+    assert json.loads((cold / "loading.json").read_text()) == {"from": "scratch", "intensity": intensity}
 
 
 def test_run_that_was_pretrained_gives_its_window_and_cubes(
@@ -146,7 +149,49 @@ def test_run_that_was_pretrained_gives_its_window_and_cubes(
     """What the network was trained on is what it is fine-tuned on, unless the images are of another kind."""
     run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
     with pytest.raises(DataError, match="the network reads Hounsfield units, but this is MRI"):
-        finetune(balls, tmp_path / "wrong", from_=run, steps=1)
+        finetune(balls, tmp_path / "wrong", from_=run, intensity="hu", steps=1)
+
+
+@pytest.mark.parametrize("modality", [None, "MR", "unknown"])
+def test_weights_of_ct_start_a_task_of_mr_on_the_scale_of_mr(
+    balls: Path,
+    small_store: Path,
+    tiny_recipe: Recipe,
+    tmp_path: Path,
+    modality: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Percentiles of each scan whatever the start, said where weights are reported; its own scans can be predicted."""
+    run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
+    tuned = finetune(balls, tmp_path / "tuned", from_=run, modality=modality, precision="32-true", steps=2)
+    assert rebuild(read_notes(tuned / "model.safetensors")["reading"]).intensity == Percentiles()
+    told = json.loads((tuned / "loading.json").read_text())
+    assert told["intensity"] == "percentiles 0.5 and 99.5 of the foreground become 0 and 1"
+    assert told["intensity_of_the_start"] == "Hounsfield units from -1000 to 1000 become 0 to 1"
+    assert f"intensity: {told['intensity']}; for the start, {told['intensity_of_the_start']}" in capsys.readouterr().err
+    mg.predict(tuned, balls / "images", tmp_path / "out", quiet=True)
+    assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 8
+
+
+def test_modality_that_was_said_in_training_holds_for_predicting(balls: Path, tmp_path: Path) -> None:
+    """CT in raw units looks like MRI; a network that was told better reads its own training scans."""
+    tuned = finetune(balls, tmp_path / "tuned", **{**QUICK, "steps": 2}, modality="CT", intensity="hu")
+    assert rebuild(read_notes(tuned / "model.safetensors")["reading"]).intensity == Window()
+    mg.predict(tuned, balls / "images", tmp_path / "out", quiet=True)
+    assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 8
+
+
+def test_start_from_a_run_that_is_not_finished_is_said(
+    balls: Path, small_store: Path, tiny_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its best network so far is taken; of a finished run nothing is said."""
+    run = mg.pretrain(tiny_recipe, small_store, tmp_path / "pre")
+    finetune(balls, tmp_path / "one", from_=run, precision="32-true", steps=1)
+    assert "not finished" not in capsys.readouterr().err
+    (run / "made.json").unlink()
+    for start in (run, run / "model.safetensors"):
+        finetune(balls, tmp_path / f"from-{start.name}", from_=start, precision="32-true", steps=1)
+        assert f"warning: {start} is not finished; its best network so far is taken" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tune", ["layer-decay", "probe", "head-first"])
@@ -223,7 +268,7 @@ def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
 
 def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> None:
     """SIGTERM at any moment; the same command goes on and ends as if it had never been stopped."""
-    flags = "--like any --width 2 --size 16 16 16 --precision 32-true --steps 40 --batch-size 2 --cases 4 --val 1 "
+    flags = "--like any --width 2 --size 16 16 16 --precision auto --steps 40 --batch-size 2 --cases 4 --val 1 "
     flags += "--val-cubes 2 --validate-every 10"
 
     def command(into: Path) -> list[str]:

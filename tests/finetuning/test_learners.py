@@ -271,9 +271,9 @@ def test_what_makes_no_sense_is_refused() -> None:
     """Each in one line."""
     with pytest.raises(ShapeError, match="the task needs 3 outputs, the network has 1"):
         ORGANS.learner(UNet3D(width=2), settings_of([]))
-    with pytest.raises(DataError, match=r"the 2 training cases do not separate c from the rest; use more --cases"):
+    with pytest.raises(DataError, match=r"2 training cases cannot separate c from the rest; use more --cases"):
         classifier(CLASSES, [[0.0], [1.0]])
-    with pytest.raises(DataError, match="do not separate fluid from the rest"):
+    with pytest.raises(DataError, match="cannot separate fluid from the rest"):
         classifier(FINDINGS, [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(TrainingError, match=r"decay from stage to stage must be in \(0, 1\]"):
         LayerLearningRates(decay=0.0)

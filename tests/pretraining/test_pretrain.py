@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,17 +17,20 @@ from typing import NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import write_blobs
 
 import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError
 from modelsgenesis.core.provenance import lineage
 from modelsgenesis.data.store.store import Store
+from modelsgenesis.pretraining.options import PretrainOptions
+from modelsgenesis.recipes import find_recipe
 from modelsgenesis.recipes.recipe import split
 from modelsgenesis.weights.files import read_notes
 
 FAST = {"steps": 12, "batch_size": 4, "size": (16, 16, 16), "width": 2, "validate_every": 4, "val_cubes": 4}
-FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4 --precision 32-true"
+FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4"
 
 
 GENESIS = (sys.executable, "-m", "modelsgenesis")
@@ -134,11 +138,12 @@ def test_two_processes_give_the_weights_of_one(small_store: Path, tmp_path: Path
 
     By SGD, since AdamW turns the rounding noise of gradients that are 0 in theory (biases before a norm) into steps.
     """
-    sgd = ["--optimizer", "sgd", "--lr", "0.05"]
+    sgd = ["--optimizer", "sgd", "--lr", "0.05", "--precision", "32-true"]
     assert run(command(small_store, tmp_path / "one", *sgd)).status == 0
     both = command(small_store, tmp_path / "two", *sgd, "--devices", "2", "--accelerator", "cpu")
     done = subprocess.run([*GENESIS, *both], capture_output=True, encoding="utf-8", timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    assert not re.search("Using bfloat16|Initializing distributed|distributed_backend", done.stderr)
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
         scale = tensor.abs().max().clamp_min(1e-2)
@@ -208,6 +213,46 @@ def test_patients_never_stand_on_both_sides(small_store: Path) -> None:
     assert {scan.fold for scan in chosen} == {fold}
     with pytest.raises(DataError, match="choose with --train-folds and --val-folds"):
         split(store, dataclasses.replace(mg.recipes.small(), val_folds=(99,)))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "steps", "warmup", "validate_every"),
+    [
+        ("any", 500, 5, 25),  # of 100,000, 1000 and 1000
+        ("any", 50_000, 500, 1000),
+        ("any", 200_000, 1000, 1000),
+        ("small", 600, 20, 40),  # of 3000, 100 and 200
+        ("small", 3, 0, 1),
+        ("chest-ct-official", 500, 0, None),
+    ],
+)
+def test_a_short_run_reaches_its_rate_and_is_validated(
+    recipe: str, steps: int, warmup: int, validate_every: int | None
+) -> None:
+    """Fewer steps than the recipe's shrink its warm-up and validation; what was given stays."""
+    plan = PretrainOptions(steps=steps).applied_to(find_recipe(recipe)).plan
+    assert (plan.warmup_steps, plan.validate_every) == (warmup, validate_every)
+    plan = PretrainOptions(steps=steps, warmup_steps=7, validate_every=9).applied_to(find_recipe(recipe)).plan
+    assert (plan.warmup_steps, plan.validate_every) == (7, 9)
+
+
+def test_run_that_is_worse_than_one_grey_value_says_so(small_store: Path, tmp_path: Path) -> None:
+    """A network that has hardly learned is finished, and not passed off as pre-trained."""
+    done = run(command(small_store, tmp_path / "run", "--lr", "1e-9"))
+    figures = read_notes(tmp_path / "run" / "model.safetensors")["figures"]
+    error, grey = (f"{figures[name]:.4f}" for name in ("val_total", "val_mean_baseline"))
+    assert f"warning: the error on held-out cubes, {error}, is above that of one grey value, {grey}" in done.stderr
+
+
+def test_one_of_a_kind_is_counted_as_one(tmp_path: Path) -> None:
+    """One scan that is too small gives no cube, and the line says so in the singular."""
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, 40) if number else (40, 40, 12))
+    store = mg.prepare(tmp_path / "scans", tmp_path / "store", modality="CT", workers=0, salt="test", quiet=True)
+    done = run(command(store, tmp_path / "run"))
+    assert done.status == 0, done.stderr
+    assert "no cube from 1 scan: it has (40, 40, 12) voxels" in done.stderr
 
 
 def test_every_recipe_survives_json() -> None:

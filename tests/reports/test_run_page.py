@@ -48,12 +48,12 @@ def test_metrics_are_those_of_the_log(tiny_run):
     metrics = measure(tiny_run, log)
     assert metrics.error == pytest.approx(np.nanmin(log.columns["val_total"]))
     assert metrics.identity_baseline == pytest.approx(np.nanmax(log.points(IDENTITY_BASELINE)[1]))
-    assert metrics.ratio == pytest.approx(metrics.error / metrics.identity_baseline)
+    assert metrics.ratio == pytest.approx(metrics.error / min(metrics.identity_baseline, metrics.mean_baseline))
     assert metrics.steps == 6
 
 
 def test_headline_judges_the_ratio():
-    """Below half the error of doing nothing, and better than one grey, is good; above all of it is bad."""
+    """Of the error of the better way to know nothing: below half of it is good, above all of it is bad."""
     metrics = {
         "parameters": 10,
         "steps": 5,
@@ -63,15 +63,14 @@ def test_headline_judges_the_ratio():
         "mean_baseline": 0.05,
         "best_step": 5,
     }
-    assert headline(RunMetrics(error=0.02, **metrics))[0] == (
-        "20 %",
-        "of the error of leaving the deformed cubes as they are is left",
-        "good",
-    )
-    assert headline(RunMetrics(error=0.2, **metrics))[0][2] == "bad"
-    assert (
-        headline(RunMetrics(error=0.049, **{**metrics, "mean_baseline": 0.04}))[0][2] == ""
-    )  # one grey value would be as good
+    grey, unchanged = "one grey value everywhere", "leaving the deformed cubes as they are"
+    assert headline(RunMetrics(error=0.02, **metrics))[0] == ("40 %", f"of the error of {grey} is left", "good")
+    assert headline(RunMetrics(error=0.04, **metrics))[0] == ("80 %", f"of the error of {grey} is left", "")
+    assert headline(RunMetrics(error=0.06, **metrics))[0][2] == "bad"  # though less than of the cubes as they are
+    metrics["mean_baseline"] = 0.4
+    assert headline(RunMetrics(error=0.02, **metrics))[0] == ("20 %", f"of the error of {unchanged} is left", "good")
+    metrics["mean_baseline"] = float("nan")  # logs of earlier versions
+    assert headline(RunMetrics(error=0.02, **metrics))[0] == ("20 %", f"of the error of {unchanged} is left", "good")
     assert headline(RunMetrics(error=float("nan"), **metrics)) == [("5", "steps, no validation yet", "")]
 
 

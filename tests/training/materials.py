@@ -28,7 +28,13 @@ class Waves:
 
 
 def make_training(
-    into: Path, plan: Plan, *, norm: str = "batch", devices: int = 1, learner: Genesis | None = None
+    into: Path,
+    plan: Plan,
+    *,
+    norm: str = "batch",
+    devices: int = 1,
+    learner: Genesis | None = None,
+    console: Console | None = None,
 ) -> Training:
     """A run of a tiny network on waves, ready to start or to go on."""
     torch.manual_seed(0)
@@ -48,7 +54,7 @@ def make_training(
         torch.save({"step": step, **figures}, into / "best.pt")
 
     materials = Materials(training, validation, keep_best, lambda step: None)
-    return Training(learner, plan, materials, into, fabric=fabric, seed=0, console=Console(quiet=True))
+    return Training(learner, plan, materials, into, fabric=fabric, seed=0, console=console or Console(quiet=True))
 
 
 def weights(training: Training) -> torch.Tensor:

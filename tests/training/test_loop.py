@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import io
 import itertools
 import math
 import os
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from tests.training.materials import make_training, weights
 
+from modelsgenesis.core.device import Precision
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets.exact_layers import kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout, put_channels_last
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.checkpoint import load_state
@@ -102,19 +106,27 @@ def test_network_learns_to_restore(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "step"),
-    [*((signal.SIGTERM, step) for step in (1, 13, 20, 39)), (signal.SIGUSR1, 13), (signal.SIGINT, 13)],
+    ("number", "step", "precision"),
+    [
+        *((signal.SIGTERM, step, "32-true") for step in (1, 13, 20, 39)),
+        (signal.SIGUSR1, 13, "32-true"),
+        (signal.SIGINT, 13, "32-true"),
+        (signal.SIGTERM, 13, "auto"),
+    ],
 )
-def test_stopped_run_ends_with_the_same_weights(tmp_path: Path, number: signal.Signals, step: int) -> None:
+def test_stopped_run_ends_with_the_same_weights(
+    tmp_path: Path, number: signal.Signals, step: int, precision: Precision
+) -> None:
     """A signal at any step saves; the run that goes on ends bit for bit as one that was never stopped."""
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    whole = make_training(tmp_path / "whole", PLAN)
+    plan = dataclasses.replace(PLAN, precision=precision)
+    whole = make_training(tmp_path / "whole", plan)
     whole.run()
     torch.manual_seed(0)
-    outcome = make_training(tmp_path / "parts", PLAN, learner=StopsAt(step, number)).run()
+    outcome = make_training(tmp_path / "parts", plan, learner=StopsAt(step, number)).run()
     assert (outcome.stopped, outcome.state.step) == (number.name, step)
-    rest = make_training(tmp_path / "parts", PLAN)
+    rest = make_training(tmp_path / "parts", plan)
     final = rest.run()
     assert final.state.history == whole.state.history
     assert torch.equal(weights(rest), weights(whole))
@@ -146,12 +158,14 @@ def test_accumulated_passes_give_the_step_of_the_whole_batch(tmp_path: Path) -> 
     assert torch.allclose(weights(one), weights(two), atol=1e-5)
 
 
-def test_workers_do_not_change_the_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "auto"])
+def test_workers_do_not_change_the_weights(tmp_path: Path, precision: Precision) -> None:
     """Cubes depend on seed and number alone, so loader processes only read ahead."""
     runs = []
     for workers in (0, 2):
         (tmp_path / str(workers)).mkdir()
-        runs.append(make_training(tmp_path / str(workers), Plan(**{**vars(PLAN), "steps": 6, "workers": workers})))
+        plan = dataclasses.replace(PLAN, steps=6, workers=workers, precision=precision)
+        runs.append(make_training(tmp_path / str(workers), plan))
         runs[-1].run()
     assert torch.equal(weights(runs[0]), weights(runs[1]))
 
@@ -205,19 +219,45 @@ def test_loss_that_is_no_number_stops_the_run_with_advice(tmp_path: Path) -> Non
     assert kept[0].step == 20
 
 
+def test_advice_names_the_precision_and_promises_no_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    """Before the first validation nothing is kept; of a run in bf16, 32 bits are the first thing to try."""
+    plan = dataclasses.replace(PLAN, precision="bf16-mixed", validate_every=40)
+    with pytest.raises(TrainingError, match=r"--precision 32-true, now bf16-mixed.; no checkpoint was made yet"):
+        make_training(tmp_path, plan, learner=Broken(UNet3D(width=2))).run()
+    assert load_state(tmp_path) is None
+
+
+def test_layers_that_compute_in_32_bits_are_named_once(tmp_path: Path) -> None:
+    """Cubes of 16 are two voxels long at the bottom of the network, where bf16 would train on noise."""
+    console = Console(file=io.StringIO(), width=200)
+    plan = dataclasses.replace(PLAN, steps=4, precision="bf16-mixed")
+    training = make_training(tmp_path, plan, console=console)
+    training.run()
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("they compute in 32 bits") == 1
+    assert all(name in said for name in kept_exact(training.learner))
+    assert "bf16 gives wrong gradients on this processor in backbone.down.3.0, backbone.down.3.3; they" in said
+
+
 def test_collapse_to_one_grey_value_stops_the_run_with_advice(tmp_path: Path) -> None:
     """Three validations in a row without contrast are a collapse."""
-    plan = Plan(**{**vars(PLAN), "validate_every": 5})
-    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
+    plan = dataclasses.replace(PLAN, steps=200, validate_every=50)
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 150.: lower the learning rate"):
         make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
+
+
+def test_a_network_that_has_hardly_begun_has_not_collapsed(tmp_path: Path) -> None:
+    """A short run is grey at first; it goes on to its end."""
+    plan = dataclasses.replace(PLAN, validate_every=5)
+    assert make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run().state.step == 40
 
 
 def test_collapse_is_counted_on_over_a_stop(tmp_path: Path) -> None:
     """Two validations before the stop and one after it are three in a row."""
-    plan = Plan(**{**vars(PLAN), "steps": 10, "validate_every": 5})
+    plan = dataclasses.replace(PLAN, steps=100, validate_every=50)
     make_training(tmp_path, plan, learner=Grey(UNet3D(width=2))).run()
-    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 15.: lower the learning rate"):
-        make_training(tmp_path, Plan(**{**vars(plan), "steps": 40}), learner=Grey(UNet3D(width=2))).run()
+    with pytest.raises(TrainingError, match=r"one grey value for 3 validations .step 150.: lower the learning rate"):
+        make_training(tmp_path, dataclasses.replace(plan, steps=200), learner=Grey(UNet3D(width=2))).run()
 
 
 def test_what_a_network_draws_is_another_at_every_step_and_the_same_after_a_stop(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
 from modelsgenesis.core.tables import read_rows, read_table, write_table
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
@@ -22,6 +23,7 @@ from modelsgenesis.finetuning.run import BEST, LAST
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
 from modelsgenesis.weights.files import EXPORTED, OWN
+from modelsgenesis.weights.registry import BOX
 
 FILE = "audit.csv"
 COLUMNS = ("arm", "case", "patient", "why", "allowed")
@@ -106,6 +108,9 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
     while waiting:
         place, used_by, was = waiting.pop(0)
         home = place if place.is_dir() else place.parent
+        if home == BOX:
+            hits += [Hit(arm, case.id, case.patient, why) for case, why in _scans_listed(place).search(cases)]
+            continue
         made = _provenance_of(place)
         if made is None:
             unknown = f"no provenance says what {place if used_by else 'it'} was pre-trained on"
@@ -144,8 +149,8 @@ def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequ
         some = "; ".join(f"{hit.arm}: {hit.case + ': ' if hit.case else ''}{hit.why}" for hit in wrong[:MOST_NAMED])
         more = "" if len(wrong) <= MOST_NAMED else f"; and {len(wrong) - MOST_NAMED} more"
         raise DataError(
-            f"{len(wrong)} reasons not to trust this comparison, listed in {into / FILE}: {some}{more}. Pre-train "
-            f"without the test patients, or name the arm with --allow {wrong[0].arm}"
+            f"{many(len(wrong), 'reason')} not to trust this comparison, listed in {into / FILE}: {some}{more}. "
+            f"Pre-train without the test patients, or name the arm with --allow {wrong[0].arm}"
         )
 
 
@@ -170,7 +175,7 @@ def _scans_of(path: Path) -> _TrainedOn:
     patients = {scan.patient for scan in store.scans}
     known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
-    lost = [f"{path} holds {unknown} scans without a fingerprint, such as official cubes"] if unknown else []
+    lost = [f"{path} holds {many(unknown, 'scan')} without a fingerprint, such as official cubes"] if unknown else []
     lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
     return _TrainedOn(
         where=f"in the store {path}",
@@ -180,6 +185,17 @@ def _scans_of(path: Path) -> _TrainedOn:
         ),
         fingerprints=Fingerprints(known),
         lost=tuple(lost),
+    )
+
+
+def _scans_listed(weights: Path) -> _TrainedOn:
+    """The hashes and fingerprints of the scans that weights of the package learned from, as listed beside them."""
+    rows = read_rows(weights.with_suffix(".csv"))
+    return _TrainedOn(
+        where=f"among the scans that {weights.stem} learned from",
+        hashes={row["sha256"] for row in rows},
+        knows=lambda case, source: False,  # its patients have no names that others would use
+        fingerprints=Fingerprints([Fingerprint.read(row["print"]) for row in rows]),
     )
 
 
@@ -201,7 +217,9 @@ def _cases_of(path: Path) -> _TrainedOn:
     named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
     lost = [] if rows else [f"{path / CASES} names no case"]
     lost += (
-        [f"{len(gone)} of the {len(rows)} cases of {path / CASES} are no longer there, {gone[0]} first"] if gone else []
+        [f"{len(gone)} of the {many(len(rows), 'case')} of {path / CASES} are no longer there, {gone[0]} first"]
+        if gone
+        else []
     )
     return _TrainedOn(
         where=f"among the cases of {path}",

@@ -12,7 +12,7 @@ from modelsgenesis.core.device import MACHINE
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance, lineage, read_provenance
-from modelsgenesis.core.words import duration
+from modelsgenesis.core.words import duration, many
 from modelsgenesis.figures.curves import Log
 from modelsgenesis.finetuning.initialization import SCRATCH
 
@@ -149,6 +149,7 @@ def total_words(ran: Sequence[Ran]) -> str:
     """A sentence on how long all runs took."""
     times = [one.time_s for one in ran if math.isfinite(one.time_s)]
     return (
-        f"{len(ran)} runs, {duration(sum(times))} of training together. Times are of the training alone, without "
+        f"{many(len(ran), 'run')}, {duration(sum(times))} of training together. Times are of the training alone, "
+        "without "
         "reading, predicting and scoring; runs that shared a machine slowed each other."
     )

@@ -23,6 +23,7 @@ from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
+from modelsgenesis.core.words import many
 from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
@@ -210,7 +211,7 @@ class Benchmark:
         some = len(failed) < len(self.trials)
         others = f"; {self.write_report(self.design.into)} shows the others" if some else ""
         raise DataError(
-            f"{len(failed)} of {len(self.trials)} runs failed; the first, {failed[0].into}: {first}{others}. "
+            f"{len(failed)} of {many(len(self.trials), 'run')} failed; the first, {failed[0].into}: {first}{others}. "
             "The same command tries them again"
         )
 
@@ -227,7 +228,7 @@ def plan_table(design: Design, trials: Iterable[Trial], seconds_a_step: float) -
         kinds.setdefault((trial.arm, trial.cases), []).append(trial)
     at_once = max(1, design.options.workers)
     num = sum(map(len, kinds.values()))
-    table = Table(title=f"{design.task.name}: {num} runs, {at_once} at once")
+    table = Table(title=f"{design.task.name}: {many(num, 'run')}, {at_once} at once")
     for head in ("arm", "cases", "seeds", "updates each", "hours"):
         table.add_column(head, justify="left" if head == "arm" else "right")
     total = 0.0

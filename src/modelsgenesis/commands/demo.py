@@ -14,6 +14,7 @@ from modelsgenesis.core.device import make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
 from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.words import many
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, Range, load_batches
 from modelsgenesis.data.store.store import Store
@@ -68,7 +69,9 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
     """
     seconds, seed, steps, scans = options.seconds, options.seed, options.steps, options.scans
     if scans < 2 or not seconds > 0:
-        raise DataError(f"a demo needs at least 2 scans and some seconds, got {scans} scans and {seconds:g} seconds")
+        raise DataError(
+            f"a demo needs at least 2 scans and some seconds, got {many(scans, 'scan')} and {seconds:g} seconds"
+        )
     if steps is not None and steps < 1:
         raise DataError(f"a demo needs at least 1 step of training, got {steps}")
     into, console = Path(into), Console(stderr=True)
@@ -76,7 +79,7 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
     def announce(words: str) -> None:
         console.print(words, highlight=False)
 
-    announce(f"1/5 making up {scans} torsos in {into / 'scans'}")
+    announce(f"1/5 making up {many(scans, 'torso')} in {into / 'scans'}")
     if left := sorted({*(into / "scans").glob("torso-*")} - {*phantom_paths(into, scans, seed=seed)}):
         raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
     write_phantoms(into, scans, seed=seed, size=options.size)
@@ -86,7 +89,8 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
     announce(f"3/5 showing what the network will see in {into / 'sheet.png'}")
     show(recipe, store, into / "sheet.png", seed=seed, sample=clearest_sample(recipe, store, seed=seed))
     announce(
-        f"4/5 pre-training for {recipe.plan.steps} steps" + (f", about {seconds:.0f} seconds" if steps is None else "")
+        f"4/5 pre-training for {many(recipe.plan.steps, 'step')}"
+        + (f", about {seconds:.0f} seconds" if steps is None else "")
     )
     run = pretrain(recipe, store, into / "run", seed=seed)
     if not (run / PROVENANCE).is_file():

@@ -13,6 +13,7 @@ from modelsgenesis.core.errors import GenesisError, TrainingError
 from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.single_process import Alone
+from modelsgenesis.core.words import many
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
@@ -20,7 +21,6 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 MACHINE = "machine"  # of a provenance's arguments: where a run was finished
 SHARE = 3  # of a GPU's free memory that the weighted sum of windows may take: one third
 CPU_INFO = Path("/proc/cpuinfo")
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a benchmark would repeat its greetings every run
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,11 @@ def make_fabric(
         TrainingError: no such number of processes, or no GPU where one is wanted.
     """
     if devices < 1 or nodes < 1:
-        raise TrainingError(f"devices and nodes must be 1 or more, got {devices} devices and {nodes} nodes")
+        raise TrainingError(
+            f"devices and nodes must be 1 or more, got {many(devices, 'device')} and {many(nodes, 'node')}"
+        )
     if accelerator == "gpu" and torch.cuda.device_count() < devices:
-        raise TrainingError(f"{devices} GPUs wanted, {torch.cuda.device_count()} here; use --accelerator cpu")
+        raise TrainingError(f"{many(devices, 'GPU')} wanted, {torch.cuda.device_count()} here; use --accelerator cpu")
     kind = choose_accelerator(accelerator)
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -86,6 +88,9 @@ def make_fabric(
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
+    logging.getLogger("lightning_fabric").setLevel(
+        logging.WARNING
+    )  # after the import, which sets it to greet every run
     return Fabric(
         accelerator=kind,
         devices=devices,

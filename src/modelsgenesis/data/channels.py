@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelsgenesis.data.images import Image, Reading, check_same_grid
-from modelsgenesis.data.intensity import Window
+from modelsgenesis.data.intensity import Window, ZScore
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -33,7 +33,8 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         modality = volume.modality or guess_modality(sample)
         if isinstance(reading.intensity, Window) and modality == "MR":
             raise UnreadableError(
-                "the network reads Hounsfield units, but this is MRI", "use a network fine-tuned on MRI"
+                "the network reads Hounsfield units, but this is MRI",
+                "use a network fine-tuned on MRI; if it is CT, say so in a CSV with the columns image and modality",
             )
         if isinstance(reading.intensity, Window) and source.format.axes == 2:
             raise UnreadableError(
@@ -43,4 +44,6 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         notes += [*volume.notes, *filled]
         parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
     values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
+    if isinstance(reading.intensity, ZScore) and reading.intensity.masked:  # the mask is that of all channels
+        values, limits = reading.intensity.measured(values)
     return Image(values, tuple(limits), parts[0].spacing_mm, parts[0].geometry, tuple(notes))

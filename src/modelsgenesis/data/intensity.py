@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.intensity_statistics import outside_of
 from modelsgenesis.data.problems import UnreadableError
 
 Values = NDArray[Any]
+LEAST_STD = 1e-8  # as in nnU-Net
 DEPTHS = (8, 10, 12, 14, 16)  # bits a pixel that detectors and files have
 
 
@@ -45,7 +47,7 @@ class Described(Protocol):
 
     @property
     def zeros(self) -> float:
-        """The share of voxels in that box that are 0."""
+        """The share of that box that is 0 and that nothing else encloses."""
         ...
 
 
@@ -121,7 +123,8 @@ class ZScore:
     Args:
         low: standard deviations above the mean that become 0; most often negative.
         high: those that become 1.
-        masked: mean and deviation are those of the voxels that are not 0, as nnU-Net takes them where much is 0.
+        masked: mean and deviation are of what is not 0, with its holes, and the rest is given that mean, as nnU-Net
+            does where much is 0 (`use_mask_for_norm`).
     Raises:
         DataError: the range does not rise.
     """
@@ -140,12 +143,39 @@ class ZScore:
         Raises:
             DataError: the store is too old to know.
         """
-        mean, std = self.moments(scan)
-        return mean + self.low * std, mean + self.high * std
+        return self._around(*self.moments(scan))
 
-    def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
-        """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched."""
-        return _to_unit(values, *self.limits(scan))
+    def scale(self, values: Values, scan: Described, outside: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """(C, X, Y, Z) in the scan's units -> the same shape, float32 in [0, 1]; `values` stay untouched.
+
+        Args:
+            values: of the whole scan or of a part of it.
+            scan: its statistics.
+            outside: where the mask leaves voxels out, (X, Y, Z); by default as if the values were the whole scan.
+        """
+        scaled = _to_unit(values, *self.limits(scan))
+        if self.masked:
+            scaled[:, outside_of(values) if outside is None else outside] = np.clip(
+                -self.low / (self.high - self.low), 0, 1
+            )
+        return scaled
+
+    def measured(self, values: Values) -> tuple[Values, list[tuple[float, float]]]:
+        """The channels of a whole image, with their mean wherever the mask leaves voxels out, and the limits of each.
+
+        Args:
+            values: (C, *space), finite.
+        """
+        outside = outside_of(values) if self.masked else np.zeros(values.shape[1:], np.bool_)
+        filled, limits = values.astype(np.float32), []
+        for channel in filled:
+            within = channel[~outside].astype(np.float64)
+            limits.append(self._around(float(within.mean()), max(float(within.std()), LEAST_STD)))
+            channel[outside] = within.mean()
+        return filled, limits
+
+    def _around(self, mean: float, std: float) -> tuple[float, float]:
+        return mean + self.low * std, mean + self.high * std
 
     def moments(self, scan: Described) -> tuple[float, float]:
         """Mean and standard deviation that the scan's z-score is made with, in its units.
@@ -207,6 +237,19 @@ class BitDepth:
 
 
 Intensity = Window | Percentiles | ZScore | MinMax | BitDepth
+
+
+def intensity_in_words(intensity: Intensity) -> str:
+    """Describe which values become 0 and 1."""
+    if isinstance(intensity, Window):
+        return f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
+    if isinstance(intensity, ZScore):
+        return f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
+    if isinstance(intensity, MinMax):
+        return "the least and the greatest value of a scan become 0 and 1"
+    if isinstance(intensity, BitDepth):
+        return "grey levels from black to the greatest of the picture's bit depth become 0 to 1"
+    return f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
 
 
 def _to_unit(values: Values, low: float, high: float) -> NDArray[np.float32]:

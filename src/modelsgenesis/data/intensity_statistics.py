@@ -13,6 +13,7 @@ from modelsgenesis.data.problems import UnreadableError
 
 PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
 MOST_SAMPLED = 1_000_000  # voxels that percentiles are taken from
+MOST_FILLED = 64_000  # voxels that holes are looked for in
 BACKGROUND = 0.05  # of the way from the minimum to the 99th percentile
 AIR_HU = -1000.0
 CT_REACHES_HU = -200  # no MRI goes below, and next to no CT stays above
@@ -44,11 +45,11 @@ def sample_of(values: NDArray[Any]) -> NDArray[Any]:
     return np.sort(_thinned(values), axis=None, kind="stable" if values.itemsize <= 2 else None)
 
 
-def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """Sample at most a million voxels, evenly spread over the axes of space."""
+def _thinned(values: NDArray[Any], most: int = MOST_SAMPLED) -> NDArray[Any]:
+    """Sample at most so many voxels, evenly spread over the axes of space."""
     space = values.shape[-3:]
-    step = max(1, int(np.ceil((values.size / MOST_SAMPLED) ** (1 / 3))))
-    while values.size // np.prod([min(step, side) for side in space]) > MOST_SAMPLED:
+    step = max(1, int(np.ceil((values.size / most) ** (1 / 3))))
+    while values.size // np.prod([min(step, side) for side in space]) > most:
         step += 1
     every: tuple[Any, ...] = (..., *[slice(None, None, step)] * len(space))
     thinned: NDArray[Any] = values[every]
@@ -56,7 +57,7 @@ def _thinned(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
-    """Mean, standard deviation and share of zeros, from at most a million voxels of the box around all that is not 0.
+    """Mean, standard deviation and share outside, from at most a million voxels of the box around all that is not 0.
 
     Args:
         values: finite, not all equal; all but the last three axes are channels.
@@ -69,8 +70,28 @@ def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
 
     box: tuple[Any, ...] = ndimage.find_objects(occupied.astype(np.int8))[0]
     grid = grid[(..., *box)]
-    zeros = 1 - np.count_nonzero(grid) / grid.size
+    occupied = np.asarray(grid.reshape(-1, *grid.shape[-3:]).any(axis=0))
+    few = _thinned(occupied, MOST_FILLED)
+    zeros = 1 - occupied.mean() - (1 - few.mean() - outside_of(few[np.newaxis]).mean())
     return float(grid.mean(dtype=np.float64)), float(grid.std(dtype=np.float64)), float(zeros)
+
+
+def outside_of(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where all channels are 0 and nothing that is not 0 encloses it: what nnU-Net's mask of an image leaves out.
+
+    Args:
+        values: (C, *space), of the whole image.
+    Returns:
+        (*space).
+    Source: nnU-Net's create_nonzero_mask: what is not 0 in some channel, with its holes filled.
+    """
+    occupied = np.asarray(values.any(axis=0))
+    if occupied.all():
+        return ~occupied
+    from scipy import ndimage
+
+    outside: NDArray[np.bool_] = ~ndimage.binary_fill_holes(occupied)
+    return outside
 
 
 def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> IntensityStatistics:

@@ -22,7 +22,7 @@ from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.core.target import Kind, Target, find_target
-from modelsgenesis.core.words import short_number
+from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, table_of
@@ -230,7 +230,9 @@ def _warn(into: Path, console: Console) -> None:
     lacking = Counter(each for each in status.values() if each != "compared")
     if lacking:
         counts = ", ".join(f"{count} {each}" for each, count in sorted(lacking.items()))
-        console.print(f"evaluate: of {len(status)} cases {counts}: {into / PAGE} says how they count", soft_wrap=True)
+        console.print(
+            f"evaluate: of {many(len(status), 'case')} {counts}: {into / PAGE} says how they count", soft_wrap=True
+        )
 
 
 def of_pictures(cases: Sequence[Case]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.provenance import lineage
-from modelsgenesis.core.words import short_number
+from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.figures.page import Folded, Paragraph, Part, Table
 from modelsgenesis.metrics.bootstrap import FEWEST_PATIENTS
@@ -46,7 +46,8 @@ class Origin:
 
 def lead(num: int, names: Sequence[str], origin: Origin) -> str:
     """A sentence on what was compared."""
-    return f"{num} cases of {origin.truth} compared with the predictions in {origin.predictions}: {', '.join(names)}."
+    compared = f"{many(num, 'case')} of {origin.truth} compared with the predictions in {origin.predictions}"
+    return f"{compared}: {', '.join(names)}."
 
 
 def interval_words(line: Line) -> str:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, axes_of, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import BitDepth
+from modelsgenesis.data.intensity import BitDepth, Window
+from modelsgenesis.data.intensity_statistics import guess_modality, sample_of
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.finetuning.augmentation import Augmentation
 from modelsgenesis.finetuning.initialization import Initialization
@@ -85,7 +87,7 @@ def make_config(
     if axes_of(cases[0].images[0]) == 2:
         size, reading = _of_pictures(task, start, cases, given["reading"], size_given)
     else:
-        reading = _reading(task, start, image_sizes, given["reading"])
+        reading = _reading(task, start, cases, image_sizes, given["reading"])
         size = tuple(size_given or _size(task.target, start, image_sizes, reading))
     check_divides(size, start.backbone.stride, type(start.backbone).__name__)
     steps = given["plan"].pop("steps", usual_steps(len(cases)))
@@ -129,14 +131,32 @@ def usual_steps(num_cases: int) -> int:
     return min(MOST_STEPS, max(FEWEST_STEPS, STEPS_A_CASE * num_cases))
 
 
-def _reading(task: Task, start: Initialization, image_sizes: ImageSizes, given: dict[str, Any]) -> Reading:
-    """Read images as the start was trained; at the middle spacing of the cases where theirs differ."""
-    usual = find_recipe("chest-ct" if task.modality == "CT" else "any").cubes
-    known = start.reading or Reading(usual.intensity)
+def _reading(
+    task: Task, start: Initialization, cases: Sequence[Case], image_sizes: ImageSizes, given: dict[str, Any]
+) -> Reading:
+    """Read images as the start was trained; at the middle spacing of the cases where theirs differ.
+
+    Hounsfield units are those of CT alone: of anything else, whatever the start, each scan's own percentiles are taken.
+    """
+    anything = find_recipe("any").cubes.intensity
+    known = start.reading or Reading(find_recipe("chest-ct").cubes.intensity if task.modality == "CT" else anything)
+    if "intensity" not in given and isinstance(known.intensity, Window) and not _may_be_ct(task, cases[0]):
+        known = replace(known, intensity=anything)
     intensity = given.get("intensity", known.intensity)
     if "spacing_mm" in given:
         return Reading(intensity, given["spacing_mm"])
     return Reading(intensity, known.spacing_mm or middle_spacing(image_sizes()))
+
+
+def _may_be_ct(task: Task, case: Case) -> bool:
+    """Whether a task is of CT, as declared or else as the values of a case look."""
+    if task.modality:
+        return task.modality == "CT"
+    try:
+        volumes = [read_volume(image) for image in case.images]
+    except UnreadableError:  # it is named when the cases are read
+        return True
+    return not any((volume.modality or guess_modality(sample_of(volume.values))) == "MR" for volume in volumes)
 
 
 def _of_pictures(
@@ -163,7 +183,8 @@ def _of_pictures(
     stay = math.prod(own) <= math.prod(PICTURE) and (size_given is None or tuple(size_given) == own)
     stay = stay and len({each.size for each in _image_sizes(cases)}) == 1
     size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
-    known = start.reading or Reading(BitDepth())
+    known = start.reading or Reading()
+    known = Reading(BitDepth()) if isinstance(known.intensity, Window) else known
     return size, Reading(given.get("intensity", known.intensity), fit=None if stay else size)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.data.store.case_cache import CachedCase
 from modelsgenesis.finetuning.config import AXES, FineTuneConfig
 from modelsgenesis.finetuning.initialization import Initialization
+from modelsgenesis.finetuning.network import intensity_report
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.splitting import CaseSplit
 
@@ -26,8 +28,10 @@ def greeting(task: Task, start: Initialization, config: FineTuneConfig, division
         f"{task.name}: {target.kind} of {', '.join(target.names)}",
         f"cases: {', '.join(f'{len(cases)} {role}' for role, cases in counts.items())}",
         *left_out(task),
-        f"{seen(config)}, mirrored along {mirrored}; {plan.steps} steps of {plan.batch_size}",
+        f"{seen(config)}, mirrored along {mirrored}; {many(plan.steps, 'step')} of {plan.batch_size}",
         f"start: {start.given}",
+        *([f"warning: {start.given} is not finished; its best network so far is taken"] if start.unfinished else []),
+        f"intensity: {'; for the start, '.join(intensity_report(start, config).values())}",
     ]
     return "\n".join(lines)
 
@@ -73,4 +77,5 @@ def warnings_of(task_modality: str, target: Target, reading: Reading, cases: Seq
         named = ", ".join(never[:MOST_LABELS]) + more
         yield f"warning: no training case holds {named}, so that cannot be learned; use more cases, or leave it out"
     if empty := sum(not any(case.num_voxels) for case in cases):
-        yield f"warning: the masks of {empty} of {len(cases)} training cases are empty; is nothing there to be found?"
+        among = f"{empty} of {many(len(cases), 'training case')}"
+        yield f"warning: the masks of {among} are empty; is nothing there to be found?"

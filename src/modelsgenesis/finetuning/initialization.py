@@ -8,12 +8,14 @@ import torch
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import find_class, rebuild
+from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import check_backbone_args
 from modelsgenesis.tasks import Task
+from modelsgenesis.training.run_folder import SETTINGS
 from modelsgenesis.weights.inflating import inflated
 from modelsgenesis.weights.loading import OURS, LoadedWeights, load_weights
 from modelsgenesis.weights.registry import resolve
@@ -42,6 +44,12 @@ class Initialization:
     reading: Reading | None
     given: str
     loaded: LoadedWeights | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its weights are the best so far of a run that is not at its end."""
+        home = self.place if self.place.is_dir() else self.place.parent
+        return self.pretrained and (home / SETTINGS).is_file() and not (home / PROVENANCE).is_file()
 
     @property
     def place(self) -> Path:

@@ -9,6 +9,7 @@ from torch import nn
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.target import LearnerSettings, Target
+from modelsgenesis.data.intensity import intensity_in_words
 from modelsgenesis.data.store.case_cache import CachedCase
 from modelsgenesis.finetuning.config import FineTuneConfig
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization
@@ -61,11 +62,19 @@ def kept_network(network: nn.Module) -> Network:
     return network
 
 
-def loading_report(start: Initialization, loading: LoadingMap | None) -> dict[str, Any]:
+def intensity_report(start: Initialization, config: FineTuneConfig) -> dict[str, str]:
+    """How values become what the network sees, in words, and how they did for the start where that differs."""
+    own = {"intensity": intensity_in_words(config.reading.intensity)}
+    if start.reading is None or start.reading.intensity == config.reading.intensity:
+        return own
+    return {**own, "intensity_of_the_start": intensity_in_words(start.reading.intensity)}
+
+
+def loading_report(start: Initialization, loading: LoadingMap | None, config: FineTuneConfig) -> dict[str, Any]:
     """The content of loading.json: the map to the task's network, after that of another program's file if any."""
     if loading is None:
-        return {"from": SCRATCH}
+        return {"from": SCRATCH, **intensity_report(start, config)}
     if start.loaded is None:
-        return loading.to_json()
+        return {**loading.to_json(), **intensity_report(start, config)}
     first = {"format": start.loaded.format, "notes": describe(start.loaded.notes), **start.loaded.report.to_json()}
-    return {**loading.to_json(), "opened": first}
+    return {**loading.to_json(), **intensity_report(start, config), "opened": first}

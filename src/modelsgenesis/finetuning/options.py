@@ -7,6 +7,7 @@ from typing import Any, Literal
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.target import Kind
+from modelsgenesis.data.intensity import Intensity, MinMax, Percentiles, Window, ZScore
 from modelsgenesis.finetuning.config import AXES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.nets.norms import Norm
@@ -14,7 +15,12 @@ from modelsgenesis.training.plan import Optimizer, Schedule
 from modelsgenesis.weights.transfer import ChannelAdaptation
 
 Modality = Literal["CT", "MR", "XR", "unknown"]
+Scale = Literal["hu", "percentiles", "z-score", "min-max"]
 Tune = Literal["full", "layer-decay", "probe", "head-first"]
+
+SCALES: dict[Scale, Intensity] = {
+    "hu": Window(), "percentiles": Percentiles(), "z-score": ZScore(), "min-max": MinMax()
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,8 @@ class FineTuneOptions:
         label: The column of a table that is the label.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
+        intensity: How values become what the network sees: hu, percentiles, z-score or min-max; by default as the start
+            was trained, but Hounsfield units only for CT.
         like: With scratch: the run or recipe whose kind of network is taken.
         backbone: With scratch: the kind of network, unet3d or residual-unet.
         width: With scratch: the channels of the network's first convolution.
@@ -88,6 +96,7 @@ class FineTuneOptions:
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
     modality: Modality | None = None
+    intensity: Scale | None = None
     like: str | None = None
     backbone: str | None = None
     width: int | None = None
@@ -136,7 +145,7 @@ class FineTuneOptions:
         off = {} if self.augment else {"p_spatial": 0.0, "p_intensity": 0.0}
         hidden = 0 if self.tune == "probe" else None
         return {
-            "reading": {"spacing_mm": self.spacing},
+            "reading": {"spacing_mm": self.spacing, "intensity": SCALES[self.intensity] if self.intensity else None},
             "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
             "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},

@@ -11,6 +11,7 @@ from rich.console import Console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
@@ -38,7 +39,7 @@ def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, 
     unread = [case for case in cases if find_current_case(case, **how, folder=into) is None]
     workers = usable_cores() if len(unread) >= WORTH_PROCESSES else 0
     problems = []
-    with console.status(f"reading {len(unread)} cases"):
+    with console.status(f"reading {many(len(unread), 'case')}"):
         for case, problem in work_through(functools.partial(_read, **how, into=into), unread, workers):
             if problem is None:
                 problems.append(f"{case.images[0].path}: the process that read it died; is there enough memory?")
@@ -47,7 +48,7 @@ def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, 
     if problems:
         named = "; ".join(sorted(problems)[:MOST_NAMED])
         raise DataError(
-            f"{len(problems)} of {len(cases)} cases cannot be used: {named}. Mend them or leave them out; "
+            f"{len(problems)} of {many(len(cases), 'case')} cannot be used: {named}. Mend them or leave them out; "
             f"genesis inspect {task.place} shows more"
         )
 

@@ -207,7 +207,7 @@ class _Fold:
         remember(self.into, tuning.settings(self.split), tuning.task.place)
         write_cases(self.into, self.split, target)
         write_held_out(self.into, self.split, target)
-        write_json(self.into / LOADING, loading_report(tuning.start, self.loading))
+        write_json(self.into / LOADING, loading_report(tuning.start, self.loading, tuning.config))
         tuning.announce(greeting(tuning.task, tuning.start, tuning.config, self.split))
         _show_loading(tuning.start, self.loading, tuning.console)
         if self.into != tuning.into:
@@ -239,6 +239,7 @@ class _Fold:
             "channel_names": list(task.channels),
             "task": task.name,
             "from": self.tuning.start.given,
+            **{name: value for name, value in self.tuning.options.items() if name == "modality" and value},
             "approach": describe(config),
             "cases": {"train": len(self.split.train), "val": len(self.split.val)},
             "seed": self.tuning.seed,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.tables import read_table
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
@@ -23,7 +24,9 @@ from modelsgenesis.tasks.case_finder import (
 )
 
 
-def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False) -> tuple[list[Case], list[Problem]]:
+def find_cases(
+    scans: Path, channels: int, skip: Path, *, pictures: bool = False, modality: str = ""
+) -> tuple[list[Case], list[Problem]]:
     """Find the cases to predict.
 
     Args:
@@ -32,6 +35,7 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
         channels: of a case; a 4D file is one, and so are files named as nnU-Net does, CASE_0000, CASE_0001.
         skip: a folder to leave out.
         pictures: take the PNG and JPEG files of a folder.
+        modality: of the images that declare none.
     Returns:
         Cases of unique ids, and what cannot be one.
     Raises:
@@ -43,6 +47,11 @@ def find_cases(scans: Path, channels: int, skip: Path, *, pictures: bool = False
         sources, problems = find_sources(scans, skip=skip, pictures=pictures)
         root = scans if scans.is_dir() else scans.parent
         cases = _in_folder(sources, root, channels, problems)
+    if modality:
+        cases = [
+            replace(case, images=tuple(with_modality(each, each.modality or modality) for each in case.images))
+            for case in cases
+        ]
     return unique_cases(cases, problems), problems
 
 
@@ -100,8 +109,10 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
         num = images[0].format.read_header(images[0]).num_volumes
         images = tuple(replace(images[0], index=number) for number in range(num))
     if len(images) != channels:
-        many = f"{len(images)} channel{'s' * (len(images) != 1)}"
-        raise UnreadableError(f"it has {many}, but the network takes {channels}", "give each case all its channels")
+        raise UnreadableError(
+            f"it has {many(len(images), 'channel')}, but the network takes {channels}",
+            "give each case all its channels",
+        )
     return images
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.device import Machine
 from modelsgenesis.core.target import Target
+from modelsgenesis.nets.exact_layers import keep_exact
 from modelsgenesis.nets.memory_layout import choose_layout
 
 
@@ -27,6 +28,8 @@ class Ensemble:
         self.networks = [network.to(machine.device).eval() for network in networks]
         for network in self.networks:
             choose_layout(network, machine.device)
+            if machine.device.type == "cpu":
+                keep_exact(network)
         self.target, self.machine, self.mirror = target, machine, tuple(mirror)
 
     @torch.inference_mode()

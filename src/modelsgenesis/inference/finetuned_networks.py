@@ -17,7 +17,12 @@ from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
 REQUIRED_NOTES = ("target", "reading", "patch", "channels")
-OWN = {"files": (), "mirror": (), "training_spacing_mm": None}  # in which networks of one ensemble may differ
+OWN = {
+    "files": (),
+    "mirror": (),
+    "training_spacing_mm": None,
+    "modality": "",
+}  # in which networks of one ensemble may differ
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class FineTuned:
         channels: of an image.
         mirror: axes along which the training patches of all of them were mirrored.
         training_spacing_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
+        modality: that the user gave for training images which declared none, and so of those to predict.
     """
 
     files: tuple[Path, ...]
@@ -41,6 +47,7 @@ class FineTuned:
     channels: int
     mirror: tuple[int, ...] = (0, 1, 2)
     training_spacing_mm: tuple[float, ...] | None = None
+    modality: str = ""
 
     def fingerprints(self) -> list[str]:
         """The SHA-256 of each file."""
@@ -110,7 +117,10 @@ def _described(file: Path) -> FineTuned:
         raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
     steps = notes.get("taught_mm")
     training_spacing_mm = tuple(float(step) for step in steps) if steps else None
-    return FineTuned((file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), training_spacing_mm)
+    return FineTuned(
+        (file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), training_spacing_mm,
+        str(notes.get("modality", "")),
+    )  # fmt: skip
 
 
 def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import scaled
-from modelsgenesis.data.intensity import Intensity
+from modelsgenesis.data.intensity import Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.resampling import resample
 from modelsgenesis.data.volume import Geometry
@@ -103,18 +103,19 @@ class Scaled(MapTransform):  # type: ignore[misc]
         done = dict(data)
         for key in self.key_iterator(done):
             image = done[key]
-            channels = np.stack([self._scale(part[np.newaxis])[0] for part in image.cpu().numpy()])
+            channels = self._scale(np.stack([fill_missing(part)[0] for part in image.cpu().numpy()]))
             done[key] = MetaTensor(
                 torch.from_numpy(channels), meta=image.meta, applied_operations=image.applied_operations
             )
         return done
 
     def _scale(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Scale one channel, (1, X, Y, Z)."""
-        values, _ = fill_missing(values)
-        sample = sample_of(values)
-        limits = self.intensity.limits(summarise(values, sample, guess_modality(sample)))
-        return scaled(values, [limits])
+        """Scale each channel, (C, X, Y, Z)."""
+        if isinstance(self.intensity, ZScore) and self.intensity.masked:
+            return scaled(*self.intensity.measured(values))
+        samples = [(part, sample_of(part)) for part in values[:, np.newaxis]]
+        statistics = [summarise(part, sample, guess_modality(sample)) for part, sample in samples]
+        return scaled(values, [self.intensity.limits(found) for found in statistics])
 
 
 def geometry_of(affine: NDArray[np.float64], size: tuple[int, ...]) -> Geometry:

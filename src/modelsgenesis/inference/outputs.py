@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image
@@ -139,7 +140,7 @@ def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
         what = f"it has {len(image.size)} axes, but the network was trained on images of {len(tuned.patch)}"
         raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
     if len(image.values) != tuned.channels:
-        what = f"it has {len(image.values)} channels, but the network takes {tuned.channels}"
+        what = f"it has {many(len(image.values), 'channel')}, but the network takes {tuned.channels}"
         raise UnreadableError(what, "give each case all its channels")
     _refuse_label_map(case.images[0], image.values[:1], root)
     return image

@@ -19,6 +19,7 @@ from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import write_table
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
 from modelsgenesis.inference.cases import find_cases
@@ -50,7 +51,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     console = Console(stderr=True, quiet=options.quiet)
     with held(into / SETTINGS, "predict"):
         _clear(into)
-        cases, problems = find_cases(scans, tuned.channels, into, pictures=len(tuned.patch) == 2)
+        pictures = len(tuned.patch) == 2
+        cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
         rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
@@ -90,7 +92,7 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
 def _last_line(into: Path, done: int, problems: Sequence[Problem]) -> str:
     """Say how many cases were predicted, how many were not, and where that is told."""
     left, warned = (len({one.path for one in problems if one.severity == what}) for what in ("error", "warning"))
-    line = f"predict: {done} {'case' if done == 1 else 'cases'} in {into}"
+    line = f"predict: {many(done, 'case')} in {into}"
     line += f", {left} not" if left else ""
     line += f", {warned} with warnings" if warned else ""
     return line + (f": {into / FAILURES}" if left or warned else "")
@@ -207,6 +209,6 @@ def _progress(total: int, console: Console) -> Iterator[tuple[Callable[[str, int
             done, failed = done + 1, failed + (not well)
             bars.update(bar, wrong=f"{failed} not predicted" if failed else "")
             if not console.is_terminal and done % LINE_EVERY == 0:
-                console.print(f"predict: {done} of {total} cases, {failed} not predicted", highlight=False)
+                console.print(f"predict: {done} of {many(total, 'case')}, {failed} not predicted", highlight=False)
 
         yield tick, count

@@ -6,7 +6,9 @@ from pathlib import Path
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.recipes import Recipe
-from modelsgenesis.training.plan import Optimizer, Schedule, Where
+from modelsgenesis.training.plan import Optimizer, Plan, Schedule, Where
+
+FEWEST_VALIDATIONS = 20  # of a run that is cut short, if the recipe has that many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class PretrainOptions:
             its name (painting is one) all others.
         drop_skips: With the method genesis: how often each skip of the network is shut while it learns, 0 to 1.
         block: With the method mae: the side of what is hidden, in voxels; 8 suits cubes of 32 and more.
-        steps: How many updates the optimiser makes.
+        steps: How many updates the optimiser makes; of fewer than the recipe's, the warm-up and the steps between
+            validations shrink alike.
         batch_size: How many cubes there are a step, over all processes.
         accumulate: How many backward passes there are a step.
         optimizer: Which optimiser is used: adamw or sgd.
@@ -104,9 +107,10 @@ class PretrainOptions:
             "steps", "batch_size", "accumulate", "optimizer", "lr", "weight_decay", "schedule", "warmup_steps",
             "clip_norm", "validate_every", "val_cubes", "patience", "precision", "workers", "views",
         )  # fmt: skip
+        given = {name: getattr(self, name) for name in plan if getattr(self, name) is not None}
         return recipe.but(
             cubes={"size": self.size, "rule": self.rule},
-            plan={**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
+            plan={**shortened(recipe.plan, self.steps), **given, "compile": self.compile or None},
             backbone=self.backbone,
             backbone_args={"width": self.width, "norm": self.norm},
             method=self.method and self.method.replace("-", "_"),
@@ -117,3 +121,18 @@ class PretrainOptions:
             },
             folds={"train_folds": self.train_folds, "val_folds": self.val_folds},
         )
+
+
+def shortened(plan: Plan, steps: int | None) -> dict[str, int]:
+    """The warm-up, and the steps from one validation to the next, of a run of fewer steps than the recipe's.
+
+    Both shrink with the steps; there are at least FEWEST_VALIDATIONS, or as many as the recipe has, and not many more.
+    """
+    if steps is None or not 0 < steps < plan.steps:
+        return {}
+    share = steps / plan.steps
+    found = {"warmup_steps": round(plan.warmup_steps * share)}
+    if plan.validate_every is None:
+        return found
+    every = max(1, round(plan.validate_every * share), steps // FEWEST_VALIDATIONS)
+    return {**found, "validate_every": min(plan.validate_every, every)}

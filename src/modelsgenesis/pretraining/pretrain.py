@@ -1,6 +1,8 @@
 """Pre-train a network on a store of unlabelled scans."""
 
+import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +18,7 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import fingerprint, write_provenance
+from modelsgenesis.core.words import many
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
@@ -30,9 +33,10 @@ from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.run_folder import is_done, remember
-from modelsgenesis.weights.files import save_network
+from modelsgenesis.weights.files import read_notes, save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
+BEST = "model.safetensors"
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 LOADING = "loading.json"
@@ -94,6 +98,8 @@ def _follow(
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
+        if warning := worse_than_grey(read_notes(into / BEST).get("figures", {})):
+            console.print(warning, highlight=False, soft_wrap=True)
         arguments = {**settings, "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
         write_provenance(into, "pretrain", arguments, inputs=[store, *([start.place] if start else [])], seed=seed)
     fabric.barrier()
@@ -134,7 +140,7 @@ class _Work:
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}
-        save_network(self.into / "model.safetensors", self.learner.backbone, self.notes(step, validation))
+        save_network(self.into / BEST, self.learner.backbone, self.notes(step, validation))
 
     @torch.no_grad()
     def _draw(self, step: int) -> None:
@@ -166,6 +172,17 @@ class _Work:
         )
 
 
+def worse_than_grey(metrics: Mapping[str, float]) -> str:
+    """A warning for a network whose best error on held-out cubes is above that of one grey value; otherwise empty."""
+    error, grey = metrics.get("val_total", math.nan), metrics.get("val_mean_baseline", math.nan)
+    if not error > grey:
+        return ""
+    return (
+        f"warning: the error on held-out cubes, {error:.4f}, is above that of one grey value, {grey:.4f}: the network "
+        "has not learned to restore; train it longer (--steps), or with another rate (--lr)"
+    )
+
+
 def trained_parts(backbone: Backbone) -> list[Part]:
     """The parts of a network that learn: a method that trains the encoder alone leaves the rest as it was drawn."""
     learning = {part for part, module in backbone.parts() if any(p.requires_grad for p in module.parameters())}
@@ -191,11 +208,11 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
     """Describe the scans that are trained on and held out, and those that give no cube."""
-    lines = [f"{recipe.name}: {len(training)} scans to train on, {len(held_out)} held out"]
+    lines = [f"{recipe.name}: {many(len(training), 'scan')} to train on, {len(held_out)} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
     reasons = [why for sampler in samplers for why in sampler.left_out.values()]
-    lines += [f"{count} give no cube: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
+    lines += [f"no cube from {many(count, 'scan')}: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
     return "\n".join(lines)
 
 

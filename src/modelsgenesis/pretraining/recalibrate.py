@@ -17,6 +17,7 @@ from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, read_provenance, write_provenance
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
@@ -117,7 +118,8 @@ class _Cubes:
     def __init__(self, store: Store, spec: CubeSpec, seed: int, device: torch.device) -> None:
         if isinstance(spec.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
             raise DataError(
-                f"the network reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are not CT (the "
+                f"the network reads Hounsfield units, but {len(strange)} of {many(len(store.scans), 'scan')} are not "
+                "CT (the "
                 f"first is {strange[0].id}, {strange[0].modality}); prepare --modality CT, or name another --recipe"
             )
         self.sampler, self.spec, self.seed, self.device = CubeSampler(store, spec), spec, seed, device

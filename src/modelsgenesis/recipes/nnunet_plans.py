@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import many
 from modelsgenesis.data.intensity import Intensity, Window, ZScore
 from modelsgenesis.data.nnunet_plans import CT, Planned, Units, Z
 from modelsgenesis.data.store.store import Scan, Store
@@ -80,7 +81,8 @@ def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, Units]:
     """
     if strange := [scan for scan in scans if scan.modality != "CT"]:
         raise DataError(
-            f"the plans are for CT, but {len(strange)} of {len(scans)} scans are not (the first is {strange[0].id}, "
+            f"the plans are for CT, but {len(strange)} of {many(len(scans), 'scan')} are not (the first is "
+            f"{strange[0].id}, "
             f"{strange[0].modality}); if they are, prepare them with --modality CT"
         )
     return planned.window
@@ -100,7 +102,8 @@ def check_spacing(planned: Planned, scans: list[Scan]) -> None:
     if others:
         (commonest, _), count = others.most_common(1)[0], others.total()
         raise DataError(
-            f"the plans want voxels of {millimetres(wanted)}, but {count} of {len(scans)} scans have others, such as "
+            f"the plans want voxels of {millimetres(wanted)}, but {count} of {many(len(scans), 'scan')} have others, "
+            "such as "
             f"{millimetres(commonest)}; prepare the scans with --spacing {' '.join(f'{step:g}' for step in wanted)}"
         )
 
@@ -110,7 +113,8 @@ def check_channels(planned: Planned, scans: list[Scan]) -> None:
     num = len(planned.schemes)
     if wrong := [scan for scan in scans if scan.shape[0] not in (1, num)]:
         raise DataError(
-            f"the plans are for images of {num} channels, but scan {wrong[0].id} has {wrong[0].shape[0]}; prepare "
+            f"the plans are for images of {many(num, 'channel')}, but scan {wrong[0].id} has {wrong[0].shape[0]}; "
+            "prepare "
             f"scans of one channel{f' or of {num}' if num > 1 else ''}"
         )
 

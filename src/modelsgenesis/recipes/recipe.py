@@ -12,6 +12,7 @@ from modelsgenesis.core.backbone import Backbone, check_divides
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find_class
+from modelsgenesis.core.words import many
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned
 from modelsgenesis.data.sampling.cubes import CubeSpec
@@ -103,8 +104,9 @@ def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
     if not training or not held_out:
         folds = ", ".join(f"fold {fold}: {sum(scan.fold == fold for scan in scans)}" for fold in store.folds)
         raise DataError(
-            f"{len(training)} scans to train on and {len(held_out)} held out; both need one, of different patients. "
-            f"The store has {len(scans)} scans ({folds}); choose with --train-folds and --val-folds"
+            f"{many(len(training), 'scan')} to train on and {len(held_out)} held out; both need one, of different "
+            "patients. "
+            f"The store has {many(len(scans), 'scan')} ({folds}); choose with --train-folds and --val-folds"
         )
     return training, held_out
 
@@ -123,7 +125,8 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     """
     if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
         raise DataError(
-            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {len(store.scans)} scans are not "
+            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {many(len(store.scans), 'scan')} "
+            "are not "
             f"CT (the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare --modality CT"
         )
     channels = {scan.shape[0] for scan in store.scans}

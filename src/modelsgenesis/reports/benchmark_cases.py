@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import Numbers, TableTarget
-from modelsgenesis.core.words import short_number
+from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
 from modelsgenesis.evaluation.mask_comparison import Rules
@@ -153,7 +153,7 @@ def _contours(
             pairs = [match([by_id[name]], each, target)[0][0] for each in predicted.values()]
             titles = [f"{arm}   {short_number(own.get((name, arm), np.nan))}" for arm in places]
             mean = short_number(float(np.mean(scores[name])))
-            caption = f"{which}: {name}   {found.title} {mean}, mean of {len(scores[name])} runs"
+            caption = f"{which}: {name}   {found.title} {mean}, mean of {many(len(scores[name]), 'run')}"
             rows.append(pictures_of(pairs, rules, titles, caption))
     if not rows:
         raise DataError(f"no test case has a {found.title} of its own")

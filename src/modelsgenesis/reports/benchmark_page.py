@@ -20,6 +20,7 @@ from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.provenance import CommandLine, lineage, package_version
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.core.words import many
 from modelsgenesis.figures.learning_curve import draw_learning, draw_pairs
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, picture
 from modelsgenesis.reports.benchmark_cases import Sheet, case_sheets
@@ -153,7 +154,7 @@ def as_html(part: Content) -> list[Part]:
     if isinstance(part, Commands):
         return [Code("\n".join(part.lines) or NOT_FINISHED)]
     made = Table(part.rows, part.head)
-    return [Folded(f"{len(part.rows)} rows of {part.file}", [made]) if part.file else made]
+    return [Folded(f"{many(len(part.rows), 'row')} of {part.file}", [made]) if part.file else made]
 
 
 def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
@@ -169,7 +170,9 @@ def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
             elif isinstance(part, Commands):
                 parts.append("\n".join(f"    {line}" for line in part.lines) or NOT_FINISHED)
             else:
-                parts.append(f"{len(part.rows)} rows: {part.file}" if part.file else as_markdown(part.rows, part.head))
+                parts.append(
+                    f"{many(len(part.rows), 'row')}: {part.file}" if part.file else as_markdown(part.rows, part.head)
+                )
     return "\n\n".join(parts) + "\n"
 
 

@@ -9,6 +9,7 @@ from modelsgenesis.benchmarking.run_record import Ran, place_of
 from modelsgenesis.benchmarking.statistics.comparison import gain_from_labels
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.core.words import many
 from modelsgenesis.figures.page import Headline
 
 BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's lower end is wrong so often
@@ -77,14 +78,18 @@ def seeds_words(found: Findings) -> str:
     if len(seeds) == 1:
         return f"one seed ({seeds[0]})"
     whole = all(map(math.isfinite, found.table.values.ravel().tolist()))
-    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" + ("" if whole else ", as far as they are run")
+    return f"{many(len(seeds), 'seed')} ({', '.join(map(str, seeds))})" + ("" if whole else ", as far as they are run")
 
 
 def scored_words(folder: Path, found: Findings) -> str:
     """Explain what a run's score is the mean of."""
     better = "more is better" if found.sign > 0 else "less is better"
     tested = tested_on(folder, found)
-    of = f"{len(tested)} test cases of {len(set(tested.values()))} patients" if tested else "all test cases"
+    of = (
+        f"{many(len(tested), 'test case')} of {many(len(set(tested.values())), 'patient')}"
+        if tested
+        else "all test cases"
+    )
     return f"{found.title} is {f'the mean over {of}' if found.by_case else f'of {of} together'}; {better}."
 
 
@@ -141,7 +146,7 @@ def _shown(found: Findings, arms: Collection[str], how: str) -> str:
     ]
     better, worse = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
     counted = (
-        f"Of {len(ends)} comparisons with {found.reference}, the 95 % interval ({found.scope}) is on the "
+        f"Of {many(len(ends), 'comparison')} with {found.reference}, the 95 % interval ({found.scope}) is on the "
         f"better side in {better} and on the worse side in {worse}."
     )
     shown = [one for one in savings if one.shown]

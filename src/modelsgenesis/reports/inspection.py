@@ -13,6 +13,7 @@ from rich.table import Table as ConsoleTable
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Kind
+from modelsgenesis.core.words import many
 from modelsgenesis.figures.overlay import overlay_picture
 from modelsgenesis.figures.page import Folded, Page, Paragraph, Picture, Table
 from modelsgenesis.reports.inspection_tables import (
@@ -113,7 +114,7 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
     console.print(_table(rows, head, "labels"))
     if most:
         rows = case_rows(task, checked)
-        title = "cases" if len(rows) <= most else f"the first {most} of {len(rows)} cases"
+        title = "cases" if len(rows) <= most else f"the first {most} of {many(len(rows), 'case')}"
         console.print(_table(rows[:most], case_head(task), title))
     if checked.problems:
         console.print(_table(problem_rows(task.place, checked.problems), PROBLEM_HEAD, "problems"))
@@ -153,7 +154,7 @@ def as_page(task: Task, checked: Checked) -> Page:
     page.section("Some of the cases", Paragraph(words, "caption"), pictures(task, checked))
     rows = case_rows(task, checked)
     every = [Table(rows, case_head(task))]
-    page.section("Every case", Folded(f"{len(rows)} cases", every, unfolded=len(rows) <= FEW))
+    page.section("Every case", Folded(f"{many(len(rows), 'case')}", every, unfolded=len(rows) <= FEW))
     return page
 
 

@@ -14,8 +14,9 @@ from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import BitDepth, MinMax, Window, ZScore
+from modelsgenesis.data.intensity import Window, intensity_in_words
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.weights.exporters import Given
@@ -173,7 +174,9 @@ class ModelCard:
         if target is None:
             lines.append("- It has to be fine-tuned before it is of use, and tested on the task's own data.")
         elif (count := int(cases.get("train") or 0)) and count < FEW_CASES:
-            lines.append(f"- It was trained on {count} labelled cases; expect failures on what differs from them.")
+            lines.append(
+                f"- It was trained on {many(count, 'labelled case')}; expect failures on what differs from them."
+            )
         if (reading := self.given.reading) is not None:
             kind = "CT in Hounsfield units" if isinstance(reading.intensity, Window) else "scans of the kind it learned"
             lines.append(f"- It reads {kind}; other scanners, protocols and populations were not tested.")
@@ -237,22 +240,11 @@ def scans_in_words(folder: Path) -> str:
 
 def reading_in_words(reading: Reading) -> str:
     """Describe how a scan becomes what the network sees."""
-    intensity = reading.intensity
-    if isinstance(intensity, Window):
-        how = f"Hounsfield units from {intensity.low_hu:g} to {intensity.high_hu:g} become 0 to 1"
-    elif isinstance(intensity, ZScore):
-        how = f"z-scores from {intensity.low:g} to {intensity.high:g} become 0 to 1"
-    elif isinstance(intensity, MinMax):
-        how = "the least and the greatest value of a scan become 0 and 1"
-    elif isinstance(intensity, BitDepth):
-        how = "grey levels from black to the greatest of the picture's bit depth become 0 to 1"
-    else:
-        how = f"percentiles {intensity.low:g} and {intensity.high:g} of the foreground become 0 and 1"
     spacing = reading.spacing_mm
     grid = f"scans are resampled to {' x '.join(f'{step:g}' for step in spacing)} mm" if spacing else "no resampling"
     if reading.fit:
         grid = f"shrunk or enlarged to fit into {' x '.join(map(str, reading.fit))}"
-    return f"Reading: {how}; {grid}."
+    return f"Reading: {intensity_in_words(reading.intensity)}; {grid}."
 
 
 def bullets(lines: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALID
 from modelsgenesis.figures.page import Headline
 from modelsgenesis.weights.loading import load
 
-HALF = 0.5  # of the error of leaving cubes as they are: a network below it has learned to restore
+HALF = 0.5  # of the error of the better way to know nothing: a network below it has learned to restore
 ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
 
 
@@ -48,9 +48,19 @@ class RunMetrics:
         return bool(np.isfinite(self.chance))
 
     @property
+    def unchanged_is_better(self) -> bool:
+        """Whether the cubes left as they are have a smaller error than one grey value, or that is not known."""
+        return not self.mean_baseline < self.identity_baseline
+
+    @property
+    def baseline(self) -> float:
+        """The error of the better of the two ways to know nothing: the cubes left as they are, or one grey value."""
+        return self.identity_baseline if self.unchanged_is_better else self.mean_baseline
+
+    @property
     def ratio(self) -> float:
-        """The share of an error that is left."""
-        return self.error / self.identity_baseline if self.identity_baseline > 0 else float("nan")
+        """The share of that error that is left."""
+        return self.error / self.baseline if self.baseline > 0 else float("nan")
 
 
 def measure(run: Path, log: Log) -> RunMetrics:
@@ -90,16 +100,11 @@ def headline(metrics: RunMetrics) -> list[Headline]:
 
 def restored(metrics: RunMetrics) -> list[Headline]:
     """The large numbers of a method that restores."""
-    mood = (
-        "good"
-        if metrics.ratio < HALF and not metrics.error >= metrics.mean_baseline
-        else "bad"
-        if metrics.ratio >= 1
-        else ""
-    )
+    mood = "good" if metrics.ratio < HALF else "bad" if metrics.ratio >= 1 else ""
+    nothing = "leaving the deformed cubes as they are" if metrics.unchanged_is_better else "one grey value everywhere"
     baseline = (f"{metrics.mean_baseline:.4f}", "the same for each cube's own mean grey everywhere", "")
     return [
-        (f"{100 * metrics.ratio:.0f} %", "of the error of leaving the deformed cubes as they are is left", mood),
+        (f"{100 * metrics.ratio:.0f} %", f"of the error of {nothing} is left", mood),
         (f"{metrics.error:.4f}", f"mean squared error on held-out patients, best at step {metrics.best_step:,}", ""),
         (f"{metrics.identity_baseline:.4f}", "the same for the deformed cubes, left as they are", ""),
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),

@@ -10,7 +10,7 @@ from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
-from modelsgenesis.core.words import duration
+from modelsgenesis.core.words import duration, many
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
@@ -77,7 +77,7 @@ RESTORED = "\nrestored = network(cubes)"
 
 def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> str:
     """Describe the run in two sentences."""
-    scans = f"{len(store.scans)} unlabelled scans" if store else "unlabelled scans"
+    scans = f"{many(len(store.scans), 'unlabelled scan')}" if store else "unlabelled scans"
     axes = len(recipe["cubes"]["size"])
     if classifies:
         return (
@@ -177,7 +177,7 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
         "error on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
         "error of the deformed cubes left as they are": f"{metrics.identity_baseline:.5f}",
         "error of each cube's own mean, everywhere": f"{metrics.mean_baseline:.5f}",
-        "ratio to the cubes left as they are": f"{metrics.ratio:.3f}",
+        "ratio to the better of the two": f"{metrics.ratio:.3f}",
     }
     if metrics.classifies:
         achieved = {

@@ -117,7 +117,7 @@ def draw_list(
     lower, slab = (0, 0, *cube.lower[depth]), (*scan.size[:2], *recipe.cubes.size[depth])
     picture = store.axes == 2
     drawn = "whole picture" if picture else f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}"
-    image = recipe.cubes.intensity.scale(store.read(scan, lower, slab, index=cube.index), scan)
+    image = store.read_scaled(scan, lower, slab, recipe.cubes.intensity, index=cube.index)
     display, shown = display_of(recipe, image[0], window)
     panels = [Panel("original", image[0], note=f"scan {scan.id[:12]}")]
     for name, deformation in gallery().items():
@@ -148,7 +148,7 @@ def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
     for axis in (2, 1, 0):  # axial, coronal, sagittal
         lower, size = [0, 0, 0], [*scan.size]
         lower[axis], size[axis] = cube.lower[axis] + recipe.cubes.size[axis] // 2, 1
-        sections.append(recipe.cubes.intensity.scale(store.read(scan, tuple(lower), tuple(size)), scan)[0])
+        sections.append(store.read_scaled(scan, tuple(lower), tuple(size), recipe.cubes.intensity)[0])
     step = scan.spacing_mm
     lower_mm = tuple(low * mm for low, mm in zip(cube.lower, step, strict=True))
     return Locator(sections, step, lower_mm, tuple(n * mm for n, mm in zip(recipe.cubes.size, step, strict=True)))

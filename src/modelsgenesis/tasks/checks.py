@@ -10,7 +10,7 @@ import numpy as np
 
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import listed
+from modelsgenesis.core.words import listed, many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source, drop_duplicates
@@ -121,7 +121,7 @@ def _rare_labels(task: Task, findings: Sequence[Finding]) -> Iterator[Problem]:
     ):
         names = [name for name, count in zip(task.target.names, counts, strict=False) if count == few]
         if names and len(findings) > 1:
-            what = f"{task.target.noun} that occur in {few} of {len(findings)} cases: {listed(names, MANY)}"
+            what = f"{task.target.noun} that occur in {few} of {many(len(findings), 'case')}: {listed(names, MANY)}"
             yield Problem(task.place, what, remedy, "warning")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit, read_json
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
@@ -101,7 +102,7 @@ def read_folds(place: Path, ids: Sequence[str], problems: list[Problem]) -> dict
         problems.append(Problem(place, problem, "let each case validate once, or take the file away", "warning"))
         return {}
     if folds and (missing := [name for name in ids if name not in folds]):
-        problem = f"{len(missing)} of {len(ids)} cases validate in none of its splits, the first {missing[0]}"
+        problem = f"{len(missing)} of {many(len(ids), 'case')} validate in none of its splits, the first {missing[0]}"
         remedy = "is it of this data set? Its folds are not used"
         problems.append(Problem(place, problem, remedy, "warning"))
         return {}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
@@ -99,6 +100,6 @@ def _check_volumes(case: Case) -> None:
     num = first.format.read_header(first).num_volumes
     if not first.array and num != len(case.images):
         raise UnreadableError(
-            f"it holds {num} volumes where {len(case.images)} channels are declared",
+            f"it holds {many(num, 'volume')} where {many(len(case.images), 'channel')} are declared",
             "declare all of them, or take the others out",
         )

@@ -11,6 +11,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.entries import CONTOURS
 from modelsgenesis.data.formats import ending_of
@@ -98,7 +99,7 @@ def read_label_values(
         target, values = _classes(labelled, path, most=None if kind else MOST_CLASSES)
     left_out = sum(value is None for value in values) - (len(labelled) - len(some))
     if left_out:
-        what = f"{left_out} of {len(labelled)} rows belong to no class of {', '.join(target.names)}"
+        what = f"{left_out} of {many(len(labelled), 'row')} belong to no class of {', '.join(target.names)}"
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
     unlabelled = tuple(number for number, row in enumerate(labelled) if row is None)
     return LabelValues(target, tuple(values), unlabelled, tuple(problems))
@@ -108,7 +109,7 @@ def without_label(count: int, num_rows: int, path: Path) -> Iterator[Problem]:
     """A warning that some rows of a table have no label; nothing when all have one."""
     if count:
         remedy = "write their labels, or leave them: they are not used"
-        yield Problem(path, f"{count} of {num_rows} rows have no label", remedy, "warning")
+        yield Problem(path, f"{count} of {many(num_rows, 'row')} have no label", remedy, "warning")
 
 
 def _number(text: str) -> float:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.tasks.task import Task
 
@@ -87,7 +88,7 @@ def split_cases(
     validating, training = _split_off(used[::-1], num_val)
     if not training:
         raise DataError(
-            f"{num_val} cases to validate leave none of {len(_flat(used))} to train on; use a smaller --val"
+            f"{many(num_val, 'case')} to validate leave none of {len(_flat(used))} to train on; use a smaller --val"
         )
     return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), _flat(unused), _flat(held_out))
 
@@ -106,7 +107,7 @@ def cross_validation_splits(division: CaseSplit, folds: int) -> list[CaseSplit]:
     drawn = by_patient([*division.train, *division.val])
     patients = sorted(drawn, key=lambda group: group[0].values)
     if not 2 <= folds <= len(patients):
-        raise DataError(f"{folds} folds wanted of {len(patients)} patients; use 2 to {len(patients)}")
+        raise DataError(f"{many(folds, 'fold')} wanted of {many(len(patients), 'patient')}; use 2 to {len(patients)}")
     declared = {group[0].fold for group in patients}
     own = len(declared) == folds and None not in declared
     order = sorted(fold for fold in declared if fold is not None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.target import Target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.tasks.published import Published
@@ -28,7 +29,7 @@ class NoCaseError(DataError):
             return f"{self.place}: holds no labelled case; are images and labels where they should be?"
         first = min(self.problems, key=lambda problem: problem.severity != "error")
         return (
-            f"{self.place}: no case can be used; the first of {len(self.problems)} problems: "
+            f"{self.place}: no case can be used; the first of {many(len(self.problems), 'problem')}: "
             f"{first.path}: {first.problem}; {first.remedy}"
         )
 

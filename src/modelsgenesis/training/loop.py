@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
-from modelsgenesis.nets.exact_layers import keep_exact
+from modelsgenesis.core.words import many
+from modelsgenesis.nets.exact_layers import keep_exact, kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout
+from modelsgenesis.training.checkpoint import FILE as RESUME
 from modelsgenesis.training.checkpoint import State, load_state, save_state
 from modelsgenesis.training.logger import RunLogger
 from modelsgenesis.training.optimizers import SGD, AdamW
@@ -26,6 +28,7 @@ from modelsgenesis.training.signals import StopRequest
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the prediction is one grey value
 COLLAPSED_FOR = 3  # validations in a row, after the warm-up
+YOUNG = 100  # steps after which at the earliest a network that is still grey has collapsed
 
 Batches = Iterator[Batch]
 
@@ -114,9 +117,12 @@ class Training:
         batches = self.materials.training(state.step * plan.batch_size, passes)
         self.learner.train()
         self.since = time.perf_counter()
+        begun = state.step
         with StopRequest() as stop, self._logger() as logger:
             while state.step < plan.steps and not self._out_of_patience():
                 self._step(batches)
+                if state.step == begun + 1:
+                    self._tell_precision()
                 due = state.step % validate_every == 0 or state.step == plan.steps
                 stopped = self._agree(stop.signal is not None)
                 if due or stopped or state.step % LOG_EVERY == 0:
@@ -189,8 +195,7 @@ class Training:
         steps, seconds, waiting = means.pop("steps"), means.pop("seconds"), means.pop("waiting")
         if not math.isfinite(means["total"]):
             raise TrainingError(
-                f"the loss is {means['total']} at step {self.state.step}: lower the learning rate (--lr), "
-                "lengthen the warm-up or clip the gradient (--clip-norm); the last good checkpoint is kept"
+                f"the loss is {means['total']} at step {self.state.step}: {self._advice()}; {self._what_is_kept()}"
             )
         self.state.time_s += seconds
         metrics = {"loss": means.pop("total") / steps, **{name: value / steps for name, value in means.items()}}
@@ -231,7 +236,7 @@ class Training:
             if since_best(state.history) == 0:
                 self.materials.keep_best(state.step, metrics)
             self.materials.after_validation(state.step)
-        if state.collapsed >= COLLAPSED_FOR and state.step > self.plan.warmup_steps:
+        if state.collapsed >= COLLAPSED_FOR and state.step > max(self.plan.warmup_steps, YOUNG):
             raise TrainingError(
                 f"the restorations have been one grey value for {state.collapsed} validations (step {state.step}): "
                 "lower the learning rate (--lr), lengthen the warm-up, or use AdamW; start in a new folder"
@@ -246,14 +251,35 @@ class Training:
         num = len(self.state.history)
         if num and since_best(self.state.history) == num:
             raise TrainingError(
-                f"none of the {num} validations gave a number (step {self.state.step}): lower the learning rate "
-                "(--lr), lengthen the warm-up or clip the gradient (--clip-norm); start in a new folder"
+                f"none of the {many(num, 'validation')} gave a number (step {self.state.step}): {self._advice()}; "
+                "start in a "
+                "new folder"
             )
+
+    def _advice(self) -> str:
+        """What helps where numbers are none any more."""
+        precision = str(self.fabric.strategy.precision.precision)
+        exact = "" if precision == "32-true" else f", or compute in 32 bits (--precision 32-true, now {precision})"
+        return f"lower the learning rate (--lr), lengthen the warm-up, clip the gradient (--clip-norm){exact}"
+
+    def _what_is_kept(self) -> str:
+        """Whether there is a checkpoint from before the loss broke."""
+        return "the last good checkpoint is kept" if (self.into / RESUME).is_file() else "no checkpoint was made yet"
+
+    def _tell_precision(self) -> None:
+        """Name the layers that were found to be wrong in bf16, once they have all computed."""
+        if (names := kept_exact(self.learner)) and self.fabric.is_global_zero:
+            self.console.print(
+                f"bf16 gives wrong gradients on this processor in {', '.join(names)}; they compute in 32 bits",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
 
     def _save(self) -> None:
         """Write the checkpoint; every process waits for it."""
         if not all(math.isfinite(float(value)) for value in self.window.values()):
-            raise TrainingError(f"the loss is no number at step {self.state.step}; the last good checkpoint is kept")
+            raise TrainingError(
+                f"the loss is no number at step {self.state.step}: {self._advice()}; {self._what_is_kept()}"
+            )
         self.state.window = {name: float(value) for name, value in self.window.items()}
         if self.fabric.is_global_zero:
             save_state(self.into, self.state, self.learner.state_dict(), self.optimizer.state_dict())

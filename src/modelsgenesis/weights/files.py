@@ -17,6 +17,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import read_json, written_aside
 from modelsgenesis.core.naming import find_class
+from modelsgenesis.core.words import many
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.registry import resolve
 
@@ -123,9 +124,9 @@ def fill(network: nn.Module, state: dict[str, Tensor]) -> None:
     """
     own = distinct(network)
     if missing := sorted(own.keys() - state.keys()):
-        raise WeightsError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+        raise WeightsError(f"{many(len(missing), 'tensor')} missing, {missing[0]} first")
     if unknown := sorted(state.keys() - own.keys()):
-        raise WeightsError(f"{len(unknown)} tensors are not the network's, the first is {unknown[0]}")
+        raise WeightsError(f"{many(len(unknown), 'tensor')} beyond the network's, {unknown[0]} first")
     for name, tensor in own.items():
         if tensor.shape != state[name].shape:
             raise WeightsError(f"{name} is {tuple(state[name].shape)}, but the network's is {tuple(tensor.shape)}")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import many
 
 ROUNDING = 1e-3  # a run's value may be that much off the mean of its cases: both were written as text
 
@@ -117,7 +118,7 @@ def tabulate(runs: Iterable[Run], case_scores: Iterable[CaseScore] = ()) -> list
 
 
 def _name(row: Run | CaseScore) -> str:
-    return f"{row.task}, {row.arm}, {row.cases} cases, seed {row.seed}, {row.metric}"
+    return f"{row.task}, {row.arm}, {many(row.cases, 'case')}, seed {row.seed}, {row.metric}"
 
 
 def _check(row: Run) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import many
 from modelsgenesis.data.intensity import Intensity, Window
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
 from modelsgenesis.data.store.store import Scan, Store
@@ -97,7 +98,7 @@ class CubeSampler:
         if not self.scans:
             some = "; ".join(f"{id_}: {reason}" for id_, reason in list(self.left_out.items())[:3])
             raise DataError(
-                f"none of the {len(given)} scans gives a cube of {spec.size} voxels ({some or 'none given'})"
+                f"none of the {many(len(given), 'scan')} gives a cube of {spec.size} voxels ({some or 'none given'})"
             )
         weights = np.array([max(1.0, scan.num_cubes / scan.cubes_per_scan) for scan in self.scans])
         self._cumulative = np.cumsum(weights) / weights.sum()
@@ -112,8 +113,8 @@ class CubeSampler:
         scan = self.scans[min(number, len(self.scans) - 1)]
         index = int(rng.integers(scan.num_cubes)) if scan.num_cubes > 1 else 0
         lower = self._draw_place(scan, rng)
-        values = self.store.read(scan, lower, self.spec.size, index=index)
-        return Cube(self.spec.intensity.scale(values, scan), scan, lower, index)
+        image = self.store.read_scaled(scan, lower, self.spec.size, self.spec.intensity, index=index)
+        return Cube(image, scan, lower, index)
 
     def _draw_place(self, scan: Scan, rng: np.random.Generator) -> tuple[int, ...]:
         if scan.num_cubes > 1:  # its makers chose the places already

@@ -9,6 +9,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.tables import read_table
+from modelsgenesis.core.words import many
 from modelsgenesis.data.entries import one_source, place_of, scan_place
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
@@ -94,7 +95,7 @@ def keep_out(into: Path, left_out: LeftOut, sources: Sequence[Source], settings:
     before = set(read_json(into / LEFT_OUT)) if (into / LEFT_OUT).is_file() else set()
     ids = {name_scan(source, settings).id: left_out.holds(source) for source in sources}
     if again := [id_ for id_ in before if not ids.get(id_, True)]:
-        num = "1 scan" if len(again) == 1 else f"{len(again)} scans"
+        num = many(len(again), "scan")
         raise DataError(
             f"{into} would get {num} that it left out before and that {left_out} does not name; name them, "
             "or use another folder"

@@ -14,6 +14,7 @@ from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
+from modelsgenesis.core.words import many
 from modelsgenesis.data.medmnist import scans_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import read_table
@@ -102,9 +103,9 @@ def _check(source: Path, options: PrepareOptions) -> None:
 
 
 def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
-    line = f"prepare: {num_scans} {'scan' if num_scans == 1 else 'scans'} in the store"
+    line = f"prepare: {many(num_scans, 'scan')} in the store"
     if num_problems:
-        line += f", {num_problems} {'problem' if num_problems == 1 else 'problems'}: {into / PROBLEMS}"
+        line += f", {many(num_problems, 'problem')}: {into / PROBLEMS}"
     return line
 
 
@@ -199,5 +200,5 @@ def _with_progress(
             num_wrong += isinstance(result, Problem)
             progress.update(bar, advance=1, wrong=f"{num_wrong} not prepared" if num_wrong else "")
             if not console.is_terminal and count % LINE_EVERY == 0:
-                console.print(f"prepare: {count} of {total} scans, {num_wrong} not prepared")
+                console.print(f"prepare: {count} of {many(total, 'scan')}, {num_wrong} not prepared")
             yield source, result

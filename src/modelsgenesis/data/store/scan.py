@@ -45,7 +45,7 @@ class Scan:
         notes: what was repaired on the way in, in words without names.
         mean: of the values in the box around all that is not 0.
         std: their standard deviation; 0 in stores from before it was measured.
-        zeros: the share of them that is 0.
+        zeros: the share of them that is 0 and that nothing else encloses.
         fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
     """
 

@@ -1,5 +1,6 @@
 """The store: a folder of prepared scans, read cube by cube."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
-from modelsgenesis.data.intensity_statistics import cells_from
+from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
+from modelsgenesis.data.intensity_statistics import cells_from, outside_of
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
 
@@ -28,6 +30,7 @@ class Store:
     def __init__(self, path: Path, scans: list[Scan]) -> None:
         self.path, self.scans = path, scans
         self._open = OpenFiles(_open)
+        self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -79,6 +82,30 @@ class Store:
         if scan.intercept != 0.0:
             values += np.float32(scan.intercept)
         return values
+
+    def read_scaled(
+        self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], intensity: Intensity, *, index: int = 0
+    ) -> NDArray[np.float32]:
+        """Cut a region as `read` does, and scale it to [0, 1]; of a masked z-score, by the mask of the whole scan."""
+        values = self.read(scan, lower, size, index=index)
+        if not (isinstance(intensity, ZScore) and intensity.masked) or scan.num_cubes > 1:
+            return intensity.scale(values, scan)
+        within_mask, holes = self._mask_of(scan)
+        holes = holes - lower
+        outside: NDArray[np.bool_] = np.logical_not(values.any(axis=0))
+        outside[tuple(holes[((holes >= 0) & (holes < size)).all(axis=1)].T)] = False
+        return intensity.scale(values, within_mask, outside)
+
+    def _mask_of(self, scan: Scan) -> tuple[Scan, NDArray[np.intp]]:
+        """A scan with the moments of its mask, and where it is 0 and enclosed; read whole once in each process."""
+        if scan.id not in self._masked:
+            values = self.read(scan, (0,) * len(scan.size), scan.size)
+            outside = outside_of(values)
+            within = values[:, ~outside].astype(np.float64)
+            std = max(float(within.std()), LEAST_STD)
+            measured = replace(scan, mean=float(within.mean()), std=std, zeros=0.0)
+            self._masked[scan.id] = measured, np.argwhere(~values.any(axis=0) & ~outside)
+        return self._masked[scan.id]
 
     def foreground_map(self, scan: Scan, name: str) -> NDArray[np.uint8]:
         """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""

@@ -11,6 +11,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.labels import planes_of
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Finding, Row
+from modelsgenesis.core.words import many
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.targets.base.examples import extremes
@@ -53,7 +54,7 @@ class Masks(MaskTarget):
         """List the volumes of the labels, or count them where they are many."""
         there = [(name, ml) for name, ml in zip(self.names, volumes_ml(finding), strict=False) if ml]
         if len(there) > FEW:
-            return f"{len(there)} of {len(self.labels)} labels"
+            return f"{len(there)} of {many(len(self.labels), 'label')}"
         return ", ".join(f"{name}: {_ml(ml)}{unit}" for name, ml in there) or "none"
 
     def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:

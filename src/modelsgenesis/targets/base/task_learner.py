@@ -11,6 +11,7 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.learner import Group, Learner, Sample
 from modelsgenesis.core.target import LearnerSettings, Target
+from modelsgenesis.core.words import many
 from modelsgenesis.nets.classifier import Classifier, Network
 
 
@@ -80,7 +81,7 @@ def check_outputs(network: nn.Module, target: Target) -> None:
     """
     outputs = outputs_of(network)
     if outputs != target.num_outputs:
-        raise ShapeError(f"the task needs {target.num_outputs} outputs, the network has {outputs}")
+        raise ShapeError(f"the task needs {many(target.num_outputs, 'output')}, the network has {outputs}")
 
 
 def at_scale_of(mask: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.target import LearnerSettings, Target
+from modelsgenesis.core.words import many
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.targets.base.task_learner import TaskLearner, check_outputs
 
@@ -75,7 +76,7 @@ def check_learnable(names: Sequence[str], learnable: NDArray[np.bool_], num_case
     """
     if missing := [name for name, there in zip(names, learnable, strict=True) if not there]:
         raise DataError(
-            f"the {num_cases} training cases do not separate {', '.join(missing)} from the rest; use more --cases"
+            f"{many(num_cases, 'training case')} cannot separate {', '.join(missing)} from the rest; use more --cases"
         )
 
 

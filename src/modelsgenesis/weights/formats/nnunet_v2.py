@@ -29,6 +29,7 @@ FORMAT = "nnU-Net v2"
 READS = "torch"
 
 Z_RANGE = (-3.0, 6.0)  # standard deviations that become [0, 1]; a z-score seldom leaves them
+MASKED_RANGE = (-6.0, 6.0)  # of what is not 0: black holes lie far below
 BY_NAME = ("ResEncL",)  # networks of nnssl that are one of ours, without numbers
 
 
@@ -119,7 +120,7 @@ def _fed(planned: Planned | None) -> tuple[Reading | None, Units]:
         if planned.kind == CT:
             intensity, units = planned.window
         else:
-            low, high = Z_RANGE
+            low, high = MASKED_RANGE if planned.masked[0] else Z_RANGE
             intensity, units = ZScore(low, high, masked=planned.masked[0]), (high - low, low)
     except DataError:
         return None, as_it_is
