@@ -68,6 +68,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
         "classes": options.classes, "split": options.split, "only_predicted": options.only_predicted,
         "resamples": options.resamples, "worst": options.worst, "target": describe(target),
     }  # fmt: skip
+    arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
     write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
@@ -93,6 +94,8 @@ def _compare(
         DataError: the truth is a table, and there is none of predictions.
     """
     if isinstance(target, MaskTarget):
+        if options.positive:
+            raise DataError("--positive names one of two classes, and masks have none; leave it out")
         return _masks(into, cases, Rules(target, options.tolerance, options.empty), origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
@@ -100,6 +103,7 @@ def _compare(
             "write one with the columns id and p_LABEL for each class, or the numbers' names"
         )
     predicted = _target_of_network(of_network, table, target)
+    predicted = predicted.with_positive(options.positive) if options.positive else predicted
     return _table(into, cases, table, (target, predicted), origin), predicted
 
 
