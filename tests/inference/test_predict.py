@@ -14,6 +14,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from tests.data.scan_files import make_ct, make_image, write_ct, write_series
 from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
 
@@ -363,6 +364,25 @@ def test_classes_are_a_table(tmp_path: Path, kind: type[TableTarget]) -> None:
     assert {path.name for path in out.iterdir()} == {
         "failures.csv", "predictions.csv", "made.json", "records", "settings.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [Classification((Label("no"), Label("yes"))), Regression((Label("a"), Label("b")))])
+def test_what_is_no_mask_is_pictured_too(
+    tmp_path: Path, target: TableTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scan in three planes under what was predicted, also where the case was done without; drawn once."""
+    run = make_run(tmp_path / "run", mean_classifier(-1.0, 1.0), target=target)
+    write_ct(tmp_path / "a.nii.gz", 1)
+    quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
+    drawn = []
+    for _ in range(2):
+        out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out", pictures=True, probabilities=True, quiet=False)
+        drawn.append((out / "pictures" / "a.png").stat().st_mtime_ns)
+    assert drawn[0] == drawn[1]
+    assert len(table(out / "predictions.csv")) == 1
+    with Image.open(out / "pictures" / "a.png") as picture:
+        assert picture.width > 900
+    assert "--probabilities is of masks" in capsys.readouterr().err
 
 
 def test_numbers_are_a_table(tmp_path: Path) -> None:
