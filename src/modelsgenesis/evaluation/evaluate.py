@@ -42,7 +42,7 @@ from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
-SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
+SUMMARY, LINES, CASES, PAGE = "summary.csv", "summary.json", "cases.csv", "report.html"
 VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
@@ -71,7 +71,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
+    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
