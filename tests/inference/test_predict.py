@@ -182,6 +182,21 @@ def test_folder_of_every_format(run: Path, tmp_path: Path) -> None:
     assert set(made.inputs) == {str(run), str(scans)}
 
 
+def test_ct_in_raw_units_is_named(run: Path, tmp_path: Path) -> None:
+    """A network of HU refuses it for what it is where it is guessed, and warns where it is declared a CT."""
+    hu = np.full((24, 20, 18), -1000.0)
+    hu[4:20, 4:16] = 40
+    raw = (hu + np.random.default_rng(0).normal(0, 9, hu.shape) + 1024).clip(0).astype(np.int16)
+    sitk.WriteImage(make_image(raw), tmp_path / "raw.nii.gz")
+    with pytest.raises(DataError, match="none of the scans"):
+        quietly(run, tmp_path / "raw.nii.gz", tmp_path / "guessed")
+    (refused,) = table(tmp_path / "guessed" / "failures.csv")
+    assert "reads Hounsfield units, but it looks like a CT in raw units" in refused["problem"]
+    (tmp_path / "list.csv").write_text("image,modality\nraw.nii.gz,CT\n")
+    (warned,) = table(quietly(run, tmp_path / "list.csv", tmp_path / "declared") / "failures.csv")
+    assert (warned["severity"], "CT in raw units" in warned["problem"]) == ("warning", True)
+
+
 def test_tilted_series_gets_a_mask_and_a_line(run: Path, tmp_path: Path) -> None:
     """No DICOM-SEG fits straightened slices; the NIfTI file is there, and the table says why."""
     write_series(tmp_path / "scans" / "tilted", make_ct(4), step_mm=(0, 0.7, 2))
