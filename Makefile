@@ -22,6 +22,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/genesis demo $(DEMO)
+	@echo 'the command genesis is in $(VENV); to use it in this shell: . $(BIN)/activate'
 
 test: install check
 

@@ -7,9 +7,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from PIL.ImageColor import getrgb
 from tests.data.formats.test_dicom_frames import write_frames
 from tests.data.scan_files import make_ct, write_series
 
+from modelsgenesis.core.labels import COLOURS
 from modelsgenesis.data.dicom_seg import code_of, write_dicom_seg
 from modelsgenesis.data.images import corners_mm
 from modelsgenesis.data.problems import UnreadableError
@@ -122,6 +124,12 @@ def test_object_says_whose_it_is_and_who_made_it(tmp_path: Path) -> None:
     assert first.segment_label == "liver"
     assert first.segmented_property_type.meaning == "Liver"
     assert first.algorithm_type == hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC
+    assert (first.tracking_id, seg.get_tracking_ids()[0][0]) == ("1 liver", "1 liver")
+    uids = {seg.get_segment_description(number).tracking_uid for number in (1, 2, 3)}
+    assert len(uids) == 3
+    shown = [seg.get_segment_description(number).RecommendedDisplayCIELabValue for number in (1, 2, 3)]
+    for value, wanted in zip(shown, COLOURS, strict=False):  # (86, 180, 233), sky blue, first: as in pictures
+        assert hd.color.CIELabColor.from_dicom_value(list(value)).to_rgb(clip=True) == getrgb(wanted)
     referenced = {item.ReferencedSOPInstanceUID for item in seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
     assert referenced == {pydicom.dcmread(file).SOPInstanceUID for file in files}
 

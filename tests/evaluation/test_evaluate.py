@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -503,6 +504,60 @@ def test_one_prediction_is_not_given_to_two_images_of_a_name(scans: Path, tmp_pa
     )
     found, _ = evaluate(predictions, truth, tmp_path / "scores")
     assert [row["status"] for row in found] == ["missing", "missing", "compared"]
+
+
+def cells(page: str, title: str) -> list[list[str]]:
+    """The table of a section, row by row."""
+    section = page.partition(f"<h2>{title}</h2>")[2].partition("</table>")[0]
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in section.split("<tr>")[1:]]
+
+
+def test_what_was_predicted_as_what_is_counted(scans: Path, tmp_path: Path) -> None:
+    """The confusion matrix of twelve cases, three wrong by one class; and the cases of each bin of the calibration."""
+    _, page = evaluate(*write_classes(scans), tmp_path / "scores")
+    assert cells(page, "Confusion matrix") == [
+        ["true", *CLASSES, "cases"],
+        ["benign", "3", "1", "0", "4"],
+        ["malignant", "0", "3", "1", "4"],
+        ["normal", "1", "0", "3", "4"],
+    ]
+    bins = cells(page, "Cases behind the calibration")
+    assert bins[1] == ["benign", "0", "8", "0", "0", "0", "0", "0", "0", "4", "0"]
+    assert "6 of the 6 bins that hold any hold fewer than 10 cases" in page
+
+
+def test_overlapping_labels_are_counted_each(scans: Path, tmp_path: Path) -> None:
+    """True and predicted, only one of both, neither: of a label predicted wherever p is 0.5 and above."""
+    truth = table(
+        scans / "t.csv", "image,label_a,label_b", [f"s{n:02d}.nii.gz,{n % 2},{int(n > 5)}" for n in range(12)]
+    )
+    rows = [f"s{n:02d},{0.5 if n < 4 else 0.4},{0.9 * (n > 7)}" for n in range(12)]
+    _, page = evaluate(table(tmp_path / "p.csv", "id,p_a,p_b", rows), truth, tmp_path / "scores")
+    assert cells(page, "Confusion")[1:] == [["a", "2", "4", "2", "4"], ["b", "4", "2", "0", "6"]]
+
+
+def test_positive_class_can_be_named(scans: Path, tmp_path: Path) -> None:
+    """Average precision and Brier score of all labels are of the class that is named; AUC of two is one number."""
+    truth = table(scans / "t.csv", "image,label", [f"s{n:02d}.nii.gz,{('no', 'yes')[n % 3 == 0]}" for n in range(12)])
+    p = np.random.default_rng(0).random(12).round(3)
+    said = table(tmp_path / "p.csv", "id,p_no,p_yes", [f"s{n:02d},{1 - p[n]:.3f},{p[n]}" for n in range(12)])
+    for positive, own in ((None, "yes"), ("yes", "yes"), ("no", "no")):
+        out = tmp_path / f"scores-{positive}"
+        _, page = evaluate(said, truth, out, positive=positive)
+        assert f"{own} is the positive one" in page
+        for metric in ("average_precision", "auc", "brier"):
+            assert line(out, "all labels", metric)["value"] == line(out, own, metric)["value"]
+    assert "--positive no" in command("scores", read_provenance(tmp_path / "scores-no", "evaluate"))
+    with pytest.raises(DataError, match="one of two classes; there are no, yes, got 'maybe'"):
+        evaluate(said, truth, tmp_path / "other", positive="maybe")
+    with pytest.raises(DataError, match="one of two classes; there are benign, malignant, normal"):
+        evaluate(*write_classes(scans), tmp_path / "three", positive="normal")
+
+
+def test_masks_have_no_positive_class(data: Path, predictions: Path, tmp_path: Path) -> None:
+    """It is refused before anything is compared."""
+    with pytest.raises(DataError, match="--positive names one of two classes, and masks have none"):
+        evaluate(predictions, data, tmp_path / "scores", positive="liver")
 
 
 def test_a_truth_of_one_class_has_no_auc(scans: Path, tmp_path: Path) -> None:

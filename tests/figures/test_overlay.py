@@ -11,8 +11,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.core.labels import COLOURS
 from modelsgenesis.figures.overlay import (
-    COLOURS,
     FILL,
     edges,
     overlay,
@@ -88,6 +88,19 @@ def test_no_label_means_the_middle() -> None:
     assert [plane.picture.max() for plane in found.planes] == [1, 1, 1]
     assert found.planes[0].picture.shape == (16, 20)
     assert found.found() == set()
+
+
+def test_slices_and_greys_are_stated() -> None:
+    """The slices are those of the whole image, counted from 1, also where only a part of it is shown."""
+    for around in (None, 2.0):
+        found = overlay(scan(), label_map(), spacing_mm=SPACING, display=(-160.0, 240.0), around_mm=around)
+        assert found.foot == (
+            "axial slice 9 of 12 from the feet, coronal slice 5 of 16 from the front, sagittal slice 6 of 20 from the "
+            "right; black at -160, white at 240"
+        )
+        assert found.foot in [text.get_text() for text in overlay_figure([found], labels=("a", "b")).texts]
+    flat = overlay(scan((9, 7)), np.zeros((9, 7), np.uint8), spacing_mm=(1.0, 1.0), display=(0.0, 255.0))
+    assert flat.foot == "black at 0, white at 255"
 
 
 def test_around_shows_millimetres_not_voxels() -> None:

@@ -37,6 +37,7 @@ def test_all_masks_are_shown_on_the_slice_that_says_most() -> None:
     assert [mask.tolist() for mask in row.masks] == [[one[:, :, 7].T.tolist()], [other[:, :, 7].T.tolist()]]
     assert all((each[0] == truth[:, :, 7].T).all() for each in row.truths)
     assert row.titles == ("one", "other")
+    assert row.foot.startswith("axial slice 8 of 12 from the feet; black at ")
 
 
 def test_what_lies_far_around_is_left_out() -> None:
@@ -64,7 +65,7 @@ def test_middles_have_windows_of_their_own(tmp_path: Path) -> None:
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     boxes = [each.get_window_extent(renderer) for each in figure.texts if each.get_text()]
-    assert len(boxes) == 6
+    assert len(boxes) == 8
     assert not [1 for k, one in enumerate(boxes) for other in boxes[k + 1 :] if one.overlaps(other)]
     pictures = [axes.get_window_extent(renderer) for axes in figure.axes]
     assert not [1 for box in boxes for picture in pictures if box.overlaps(picture)]

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from scipy import ndimage
 from tests.data.scan_files import make_ct, make_image, write_ct, write_series
 from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
@@ -225,6 +226,21 @@ def test_folder_of_every_format(run: Path, tmp_path: Path) -> None:
     assert set(made.inputs) == {str(run), str(scans)}
 
 
+def test_ct_in_raw_units_is_named(run: Path, tmp_path: Path) -> None:
+    """A network of HU refuses it for what it is where it is guessed, and warns where it is declared a CT."""
+    hu = np.full((24, 20, 18), -1000.0)
+    hu[4:20, 4:16] = 40
+    raw = (hu + np.random.default_rng(0).normal(0, 9, hu.shape) + 1024).clip(0).astype(np.int16)
+    sitk.WriteImage(make_image(raw), tmp_path / "raw.nii.gz")
+    with pytest.raises(DataError, match="none of the scans"):
+        quietly(run, tmp_path / "raw.nii.gz", tmp_path / "guessed")
+    (refused,) = table(tmp_path / "guessed" / "failures.csv")
+    assert "reads Hounsfield units, but it looks like a CT in raw units" in refused["problem"]
+    (tmp_path / "list.csv").write_text("image,modality\nraw.nii.gz,CT\n")
+    (warned,) = table(quietly(run, tmp_path / "list.csv", tmp_path / "declared") / "failures.csv")
+    assert (warned["severity"], "CT in raw units" in warned["problem"]) == ("warning", True)
+
+
 def test_tilted_series_gets_a_mask_and_a_line(run: Path, tmp_path: Path) -> None:
     """No DICOM-SEG fits straightened slices; the NIfTI file is there, and the table says why."""
     write_series(tmp_path / "scans" / "tilted", make_ct(4), step_mm=(0, 0.7, 2))
@@ -407,6 +423,25 @@ def test_classes_are_a_table(tmp_path: Path, kind: type[TableTarget]) -> None:
     assert {path.name for path in out.iterdir()} == {
         "failures.csv", "predictions.csv", "made.json", "records", "settings.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [Classification((Label("no"), Label("yes"))), Regression((Label("a"), Label("b")))])
+def test_what_is_no_mask_is_pictured_too(
+    tmp_path: Path, target: TableTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scan in three planes under what was predicted, also where the case was done without; drawn once."""
+    run = make_run(tmp_path / "run", mean_classifier(-1.0, 1.0), target=target)
+    write_ct(tmp_path / "a.nii.gz", 1)
+    quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
+    drawn = []
+    for _ in range(2):
+        out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out", pictures=True, probabilities=True, quiet=False)
+        drawn.append((out / "pictures" / "a.png").stat().st_mtime_ns)
+    assert drawn[0] == drawn[1]
+    assert len(table(out / "predictions.csv")) == 1
+    with Image.open(out / "pictures" / "a.png") as picture:
+        assert picture.width > 900
+    assert "--probabilities is of masks" in capsys.readouterr().err
 
 
 def test_numbers_are_a_table(tmp_path: Path) -> None:

@@ -30,6 +30,22 @@ def test_promise_not_to_unpickle_names_its_exception(page: Path) -> None:
     assert [part for part in promises if "--trust" not in part] == []
 
 
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "src").rglob("*.py"))], ids=lambda page: page.stem)
+def test_every_install_of_this_package_goes_by_the_constraints(page: Path) -> None:
+    """The versions that were tested together, from a clone: no index has the package under its name."""
+    installs = re.findall(r"pipx? install[^\n`]*", page.read_text(encoding="utf-8"))
+    own = [line for line in installs if re.search(r"\s['\"]?\.(\[|[\s'\"]|$)|modelsgenesis\[", line)]
+    assert [line for line in own if "-c constraints.txt" not in line.replace("$PWD/", "")] == []
+
+
+def test_readme_installs_first_and_then_activates() -> None:
+    """Whoever goes on after `make demo` finds the command genesis."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## .*$", text, re.MULTILINE)[0] == "## Install"
+    assert text.index(". .venv/bin/activate`.") > text.index("make demo    #")
+    assert text.index(". .venv/bin/activate`.") < text.index("genesis prepare scans/")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_code_blocks_run(page: Path, tmp_path: Path) -> None:
     """One after the other in one folder, as a reader would, with scans/ and labelled/ at hand."""

@@ -36,6 +36,20 @@ def problems_of(found: Checked, severity: str) -> dict[str, str]:
     return {problem.path.name: problem.problem for problem in found.problems if problem.severity == severity}
 
 
+def test_ct_in_raw_units_is_noticed(tmp_path: Path) -> None:
+    """A CT stored 1024 above its HU would pass for MRI; the one in HU beside it is in order."""
+    data = make_pairs(tmp_path, cases=2)
+    hu = np.full(SIZE, -1000.0)
+    hu[4:20, 4:16] = 40
+    write(
+        data / "images" / "case0.nii.gz",
+        (hu + np.random.default_rng(0).normal(0, 9, SIZE) + 1024).clip(0).astype(np.int16),
+    )
+    warned = problems_of(checked(data)[1], "warning")
+    assert "CT in raw units" in warned["case0.nii.gz"]
+    assert "case1.nii.gz" not in warned
+
+
 def test_findings_say_what_a_case_holds(tmp_path: Path) -> None:
     """Size, spacing, modality, range and the voxels of each label, and no problem where there is none."""
     task, found = checked(make_nnunet(tmp_path))

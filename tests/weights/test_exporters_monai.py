@@ -28,9 +28,11 @@ from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.weights.exporters import find_exporter
 from modelsgenesis.weights.files import save_network
 
-pytest.importorskip("ignite", reason="MONAI runs bundles with pytorch-ignite: pip install 'modelsgenesis[bundle]'")
-pytest.importorskip("nibabel", reason="MONAI reads NIfTI with nibabel: pip install 'modelsgenesis[bundle]'")
-pytest.importorskip("fire", reason="MONAI's command line needs fire: pip install 'modelsgenesis[bundle]'")
+pytest.importorskip(
+    "ignite", reason="MONAI runs bundles with pytorch-ignite: pip install -c constraints.txt '.[bundle]'"
+)
+pytest.importorskip("nibabel", reason="MONAI reads NIfTI with nibabel: pip install -c constraints.txt '.[bundle]'")
+pytest.importorskip("fire", reason="MONAI's command line needs fire: pip install -c constraints.txt '.[bundle]'")
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(

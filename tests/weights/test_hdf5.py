@@ -159,5 +159,5 @@ def test_missing_h5py_names_its_install_line(tmp_path: Path, monkeypatch: pytest
     """The extra is named."""
     path = write(tmp_path / "weights.h5", lambda file: None)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'modelsgenesis\[keras\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[keras\]'"):
         load(path)

@@ -17,8 +17,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import hashed
-from modelsgenesis.data.store.store import Store
-from modelsgenesis.data.store.writer import SALT
+from modelsgenesis.data.store.store import SALT, Store
 from modelsgenesis.finetuning.run import BEST, LAST
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES

@@ -23,11 +23,13 @@ class ReportOptions:
 def report(run: str | Path, into: str | Path | None = None, options: ReportOptions = ReportOptions()) -> Path:
     """Write a page about a run or a benchmark: pictures, curves, numbers, lineage, and the commands that made it.
 
+    Of a fine-tuned run a few held-out cases are predicted for the page, and the scores of evaluations beside it shown.
+
     The page holds its pictures and its style; it can be sent as it is and loads nothing from elsewhere. A benchmark's
     folder also gets report.md, the figures, and the tables as CSV and LaTeX.
 
     Args:
-        run: The folder of a run of pretrain or of a benchmark; it need not be finished.
+        run: The folder of a run of pretrain or finetune, or of a benchmark; it need not be finished.
         into: The HTML file, or a folder that gets report.html; by default the run's own.
     Returns:
         The page's path.

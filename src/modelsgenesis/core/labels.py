@@ -12,6 +12,9 @@ from torch import Tensor
 
 from modelsgenesis.core.files import fit
 
+# Okabe and Ito 2008: distinguished by the colour-blind; those that show best on grey first, black left out.
+COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
+
 Share = Callable[[NDArray[Any]], NDArray[np.float32]]  # of a binary mask in each voxel of another grid
 
 
@@ -26,6 +29,11 @@ class Label:
 
     name: str
     values: tuple[int, ...] = ()
+
+
+def colour(number: int) -> str:
+    """The colour of a label by its number from 0, in pictures and files; beyond seven they come round again."""
+    return COLOURS[number % len(COLOURS)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import members
-from modelsgenesis.core.target import Geometry, Image, Target, find_target
+from modelsgenesis.core.target import Geometry, Image, Row, Target, find_target
 
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A table of counts on the page of an evaluation.
+
+    Attributes:
+        title: of its section.
+        words: how to read it.
+        head: the columns' names.
+        rows: likewise as many.
+    """
+
+    title: str
+    words: str
+    head: Row
+    rows: list[Row]
 
 
 class TableTarget(Target):
@@ -73,6 +92,14 @@ class TableTarget(Target):
         """
         return self
 
+    def with_positive(self, name: str) -> "TableTarget":
+        """The same target, of which this label is the positive one of two.
+
+        Raises:
+            DataError: it has no two classes of which one is positive, or none of that name.
+        """
+        raise DataError(f"--positive names one of two classes, and this is a {self.kind} of {', '.join(self.names)}")
+
     def true_values(self, values: Sequence[float], of_case: "TableTarget") -> tuple[float, ...]:
         """A case's truth in the order of this target's labels.
 
@@ -130,6 +157,10 @@ class TableTarget(Target):
     @abstractmethod
     def curves(self, path: Path, predicted: Numbers, truth: Numbers) -> tuple[Path, str]:
         """Draw how predictions lie to the truth, as a PNG; its place, and what it shows in words."""
+
+    def counts(self, predicted: Numbers, truth: Numbers) -> list[Counts]:
+        """Count cases: how often what is true was predicted as what, and how many a curve's points are of."""
+        return []
 
     @abstractmethod
     def rules(self) -> tuple[str, ...]:

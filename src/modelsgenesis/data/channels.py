@@ -6,7 +6,7 @@ import numpy as np
 
 from modelsgenesis.data.images import Image, Reading, check_same_grid
 from modelsgenesis.data.intensity import Window, ZScore
-from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, raw_ct_notes, sample_of, summarise
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -30,18 +30,20 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         notes += check_same_grid(first or volume.geometry, volume.geometry, "its channels")
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
-        modality = volume.modality or guess_modality(sample)
+        modality, raw = volume.modality or guess_modality(sample), raw_ct_notes(sample, volume.modality)
         if isinstance(reading.intensity, Window) and modality == "MR":
             raise UnreadableError(
-                "the network reads Hounsfield units, but this is MRI",
-                "use a network fine-tuned on MRI; if it is CT, say so in a CSV with the columns image and modality",
+                f"the network reads Hounsfield units, but {raw[0] if raw else 'this is MRI'}",
+                "or use a network fine-tuned on such scans"
+                if raw
+                else "use a network fine-tuned on MRI, or, if it is CT, name it in a CSV with a column modality",
             )
         if isinstance(reading.intensity, Window) and source.format.axes == 2:
             raise UnreadableError(
                 "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
             )
         limits += [reading.intensity.limits(summarise(values, sample, modality))] * len(values)
-        notes += [*volume.notes, *filled]
+        notes += [*volume.notes, *filled, *raw]
         parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
     values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
     if isinstance(reading.intensity, ZScore) and reading.intensity.masked:  # the mask is that of all channels

@@ -15,6 +15,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.labels import colour
 from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.volume import Geometry
@@ -139,6 +140,7 @@ def _describe(number: int, name: str) -> Any:
         ),
         tracking_uid=hd.UID(),
         tracking_id=f"{number} {name}"[:64],
+        display_color=hd.color.CIELabColor.from_string(colour(number - 1)),  # as in pictures
     )
 
 

@@ -17,6 +17,9 @@ MOST_FILLED = 64_000  # voxels that holes are looked for in
 BACKGROUND = 0.05  # of the way from the minimum to the 99th percentile
 AIR_HU = -1000.0
 CT_REACHES_HU = -200  # no MRI goes below, and next to no CT stays above
+RAW_AIR, RAW_BODY, RAW_WATER = 150, (500, 3000), (850, 1150)  # of a CT stored 1000 or 1024 above its HU
+RAW_SHARE = 0.6  # of the body that is water: whole CTs had 0.64 to 0.92, MRI up to 0.54
+LEAST_AIR = 0.02
 CELL_SIDE = 8  # voxels, of the foreground map
 TISSUE_HU = -150.0
 FEW_LABELS = 32
@@ -130,6 +133,24 @@ def guess_modality(sample: NDArray[Any]) -> str:
     if sample[0] <= CT_REACHES_HU and sample[-1] < 32768:
         return "CT"
     return "MR" if sample[0] >= 0 else "unknown"
+
+
+def raw_ct_notes(sample: NDArray[Any], modality: str) -> list[str]:
+    """Note a CT whose values are not in HU: none below 0, air near 0, and most of the body near 1,000, as water is.
+
+    Args:
+        sample: of the values, sorted.
+        modality: as it is declared; "" where it is unknown.
+    """
+    if modality not in ("", "CT", "unknown") or sample[0] < 0:
+        return []
+    air, first, last, low, high = np.searchsorted(sample, (RAW_AIR, *RAW_BODY, *RAW_WATER))
+    if air < LEAST_AIR * sample.size or high - low < RAW_SHARE * max(last - first, 1):
+        return []
+    return [
+        "it looks like a CT in raw units, not in HU: no value is below 0, air is near 0 and water near 1,000; "
+        "subtract 1024 (or what its header says) and use that copy"
+    ]
 
 
 def refuse_labels(sample: NDArray[Any], path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
@@ -30,10 +31,25 @@ def picture_of(pair: Pair, rules: Rules, caption: str) -> Overlay:
         UnreadableError: the truth cannot be read.
     """
     truth, geometry = truth_of(pair.case, rules.target.label_map)
-    image, display = image_of(pair.case, geometry)
+    return mask_picture(pair.case, _predicted(pair, rules, truth, geometry), rules.target, caption)
+
+
+def mask_picture(case: Case, predicted: NDArray[np.uint8], target: MaskTarget, caption: str) -> Overlay:
+    """Truth and prediction on the first channel of the image; on black where there is no image of their grid.
+
+    Args:
+        case: with its truth.
+        predicted: in LPS, as the label map of the target has it.
+        target: of the network.
+        caption: a line above.
+    Raises:
+        UnreadableError: the truth cannot be read.
+    """
+    truth, geometry = truth_of(case, target.label_map)
+    image, display = image_of(case, geometry)
     return overlay(
         np.zeros(truth.shape[1:], np.float32) if image is None else image,
-        _predicted(pair, rules, truth, geometry),
+        predicted,
         truth=truth,
         spacing_mm=spacing_of(geometry),
         caption=caption,

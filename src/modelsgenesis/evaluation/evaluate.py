@@ -43,7 +43,7 @@ from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.training.run_folder import check_own
 
 WORTH_PROCESSES = 24  # cases; below it processes take longer to start than to compare
-SUMMARY, CASES, PAGE = "summary.csv", "cases.csv", "report.html"
+SUMMARY, LINES, CASES, PAGE = "summary.csv", "summary.json", "cases.csv", "report.html"
 VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  # in the files, not in the terminal
 
 
@@ -69,9 +69,10 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
         "classes": options.classes, "split": options.split, "only_predicted": options.only_predicted,
         "resamples": options.resamples, "worst": options.worst, "target": describe(target),
     }  # fmt: skip
+    arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    write_json(into / "summary.json", {"rules": arguments, "seed": options.seed, "lines": rounded})
+    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
@@ -96,6 +97,8 @@ def _compare(
         DataError: the truth is a table, and there is none of predictions.
     """
     if isinstance(target, MaskTarget):
+        if options.positive:
+            raise DataError("--positive names one of two classes, and masks have none; leave it out")
         rules = Rules(target, options.tolerance, options.empty, of_pictures(cases))
         return _masks(into, cases, rules, origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
@@ -104,6 +107,7 @@ def _compare(
             "write one with the columns id and p_LABEL for each class, or the numbers' names"
         )
     predicted = _target_of_network(of_network, table, target)
+    predicted = predicted.with_positive(options.positive) if options.positive else predicted
     return _table(into, cases, table, (target, predicted), origin), predicted
 
 

@@ -16,6 +16,7 @@ class EvaluateOptions:
         kind: What the truth is, where a table's labels could mean two; by default as the predictions are.
         label: The column of a table that is the truth.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
+        positive: Which of two classes is the positive one; by default the second.
         split: Which cases of the truth are compared; all by default.
         only_predicted: Cases without a prediction are left out, where they count as empty predictions otherwise.
         resamples: How often the patients are resampled, for the 95 % intervals.
@@ -30,6 +31,7 @@ class EvaluateOptions:
     kind: Kind | None = None
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
+    positive: str | None = None
     split: Literal["train", "val", "test"] | None = None
     only_predicted: bool = False
     resamples: int = 2000

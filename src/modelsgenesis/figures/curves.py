@@ -46,7 +46,8 @@ class Log:
         """
         if not Path(path).exists():
             raise DataError(
-                f"{path}: not there, so the run has not come to its first steps; go on with genesis pretrain first"
+                f"{path}: not there, so the run has not come to its first steps; go on with genesis pretrain first, "
+                "or with genesis finetune"
             )
         rows = [_named_as_today(row) for row in read_rows(Path(path))]
         names = {name for row in rows for name in row if name}

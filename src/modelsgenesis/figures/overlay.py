@@ -14,20 +14,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.core.labels import colour
 from modelsgenesis.figures import page
 from modelsgenesis.figures.drawing import PALE, draw_picture, frame, place, save, scale_bar, text, write_letters
 from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.viewpoint import bounds, widened, widest
 from modelsgenesis.figures.windows import percentile_display
 
-# Okabe and Ito 2008: distinguished by the colour-blind; those that show best on grey first, black left out.
-COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 FILL = 0.4
 LEFT, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.08, 0.3, 0.36, 0.24  # inches
 LEGEND, LEGEND_ALONE, UNDER = 0.6, 0.25, 0.35  # inches from the top, with and without a title, and below it
 TALLEST = 1.35  # of a picture, by the width of its column
 LEGEND_LINE, LETTER = 0.2, 0.075  # inches: between its lines, and a letter's width
 TITLE_LINE = 0.15  # inches, of the lines above a picture
+FOOT_LINE = 0.16  # inches, of the line below a row
+FROM = {"axial": (2, "feet"), "coronal": (1, "front"), "sagittal": (0, "right")}  # the axis that a plane is cut across
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Overlay:
         display: values shown black and white.
         caption: a line above the row.
         titles: of each picture, a few lines each; none where the planes need no words.
+        foot: a line below the row: which slices and grey values it shows.
     """
 
     planes: tuple[Plane, ...]
@@ -49,6 +51,7 @@ class Overlay:
     display: tuple[float, float]
     caption: str
     titles: tuple[str, ...] = ()
+    foot: str = ""
 
     def found(self) -> set[int]:
         """The numbers, from 0, of the labels that the planes show."""
@@ -88,7 +91,29 @@ def overlay(
     cuts = [tuple(cut_mask(each[:, *box], plane.name, inside) for plane in planes) for each in masks]
     limits = display or percentile_display(np.concatenate([np.ravel(plane.picture) for plane in planes]))
     kept = tuple(Plane(p.name, p.picture.copy(), p.size_mm, p.letters) for p in planes)
-    return Overlay(kept, cuts[0], cuts[1] if truth is not None else (), limits, caption)
+    places = [slice_in_words(plane.name, box, inside, image) for plane in planes]
+    foot = "; ".join(filter(None, [", ".join(filter(None, places)), greys_in_words(limits)]))
+    return Overlay(kept, cuts[0], cuts[1] if truth is not None else (), limits, caption, foot=foot)
+
+
+def slice_in_words(name: str, box: tuple[slice, ...], inside: tuple[int, ...], image: Array) -> str:
+    """Name the slice of a plane by its number from 1, and the end that it is counted from; "" of a 2D image.
+
+    Args:
+        name: of the plane.
+        box: of the image, that is shown.
+        inside: the voxel of the box where the planes meet.
+        image: the whole of it.
+    """
+    if name not in FROM:
+        return ""
+    axis, end = FROM[name]
+    return f"{name} slice {box[axis].start + inside[axis] + 1} of {image.shape[axis]} from the {end}"
+
+
+def greys_in_words(display: tuple[float, float]) -> str:
+    """Say which grey values are shown black and white."""
+    return f"black at {display[0]:.4g}, white at {display[1]:.4g}"
 
 
 def view(
@@ -168,8 +193,9 @@ def overlay_figure(
     start = LEGEND if title else LEGEND_ALONE
     top = start + (LEGEND_LINE * (lines - 1) + UNDER if entries else 0.0)
     titled = [TITLE_LINE * max((words.count("\n") + 1 for words in row.titles), default=0) for row in rows]
+    feet = [FOOT_LINE if row.foot else 0.0 for row in rows]
     figure = Figure(
-        (width, top + sum(heights) + sum(titled) + (CAPTION + 0.14) * len(rows) + BOTTOM), facecolor="white"
+        (width, top + sum(heights) + sum(titled) + sum(feet) + (CAPTION + 0.14) * len(rows) + BOTTOM), facecolor="white"
     )
     frame(figure, LEFT, title, footnote)
     draw_legend(figure, entries, places, start)
@@ -178,7 +204,8 @@ def overlay_figure(
         for number, words in enumerate(row.titles):
             text(figure, LEFT + number * (panel_inches + GAP), top + 0.05 + more, words, size=7.5, va="bottom")
         draw_row(figure, row, (top + 0.08 + more, height, panel_inches), scale)
-        top += height + more + CAPTION + 0.14
+        text(figure, LEFT, top + 0.2 + more + height, row.foot, size=7, color=PALE)
+        top += height + more + CAPTION + 0.14 + (FOOT_LINE if row.foot else 0)
     return figure
 
 
@@ -231,11 +258,6 @@ def parts(picture: Array) -> Iterator[tuple[int, Array]]:
         yield from ((int(value) - 1, picture[0] == value) for value in np.unique(picture) if value)
     else:
         yield from ((k, channel > 0) for k, channel in enumerate(picture) if channel.any())
-
-
-def colour(number: int) -> str:
-    """The colour of a label by its number."""
-    return COLOURS[number % len(COLOURS)]
 
 
 def legend_of(found: Sequence[int], labels: Sequence[str], *, with_truth: bool) -> list[tuple[str, str]]:

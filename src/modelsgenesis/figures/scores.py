@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from modelsgenesis.core.labels import colour
 from modelsgenesis.figures.curves import dress
 from modelsgenesis.figures.drawing import INK, PALE, save
-from modelsgenesis.figures.overlay import colour
 from modelsgenesis.figures.planes import Array
 
 ROW = 0.55  # inches a label
@@ -75,12 +75,18 @@ def draw_decisions(path: Path | str, p: Mapping[str, tuple[Array, Array]]) -> Pa
         left.plot(x, y, color=colour(number), lw=1.8, label=label)
         predicted, true, counts = reliability(np.asarray(scores, float), np.asarray(there, bool))
         right.plot(predicted, true, color=colour(number), lw=1.2)
+        for x, y, count in zip(predicted, true, counts, strict=True):
+            right.annotate(str(count), (x, y), (5, 5), textcoords="offset points", size=6.5, color=colour(number))
         right.scatter(
             predicted, true, s=12 + 90 * np.sqrt(counts / max(counts.max(initial=1), 1)), color=colour(number), lw=0
         )
     for axes, across, up in (
         (left, "1 - specificity", "sensitivity"),
-        (right, "predicted probability (points: size by cases)", "share of the cases that have the label"),
+        (
+            right,
+            "predicted probability (a number says how many cases a point is of)",
+            "share of the cases that have the label",
+        ),
     ):
         axes.plot([0, 1], [0, 1], color=PALE, lw=1, ls=(0, (4, 3)))
         axes.set_xlabel(across, color=PALE, size=8)

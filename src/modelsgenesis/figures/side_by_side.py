@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modelsgenesis.figures.overlay import Overlay, cut_mask, stacked, view
+from modelsgenesis.figures.overlay import Overlay, cut_mask, greys_in_words, slice_in_words, stacked, view
 from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.windows import percentile_display
 
@@ -46,7 +46,8 @@ def side_by_side(
     plane, (true, *found) = planes[chosen], cuts[chosen]
     kept = Plane(plane.name, plane.picture.copy(), plane.size_mm, plane.letters)
     limits = display or percentile_display(kept.picture)
-    return Overlay((kept,) * len(found), tuple(found), (true,) * len(found), limits, caption, tuple(titles))
+    foot = "; ".join(filter(None, [slice_in_words(plane.name, box, inside, image), greys_in_words(limits)]))
+    return Overlay((kept,) * len(found), tuple(found), (true,) * len(found), limits, caption, tuple(titles), foot)
 
 
 def middles(
@@ -66,11 +67,13 @@ def middles(
         titles: of the pictures.
         caption: a line above the row.
     """
-    planes = []
+    planes, shown_in = [], []
     for image, spacing_mm, display in zip(images, spacings_mm, displays, strict=True):
         plane = cut_plane(image, names(image.ndim)[0], spacing_mm)
         low, high = display or percentile_display(plane.picture)
         shown = (plane.picture.astype(np.float32) - low) / (high - low)
+        shown_in.append(greys_in_words((low, high)))
         planes.append(Plane(plane.name, shown, plane.size_mm, plane.letters))
     nothing = tuple(np.zeros((1, *plane.picture.shape), np.uint8) for plane in planes)
-    return Overlay(tuple(planes), nothing, (), (0.0, 1.0), caption, tuple(titles))
+    foot = f"the middle slice of each; {'; '.join(shown_in)}"
+    return Overlay(tuple(planes), nothing, (), (0.0, 1.0), caption, tuple(titles), foot)

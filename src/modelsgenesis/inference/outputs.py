@@ -44,7 +44,7 @@ class Wanted:
         format: of masks, "nifti" or "source".
         seg: a DICOM-SEG of a DICOM series.
         probabilities: a file a label.
-        pictures: of each mask on its scan.
+        pictures: of each scan with what was predicted.
     """
 
     tuned: FineTuned
@@ -56,12 +56,11 @@ class Wanted:
     pictures: bool
 
     def extras(self, case: Case) -> list[str]:
-        """The names of what is written of a case beside its mask."""
-        if not isinstance(self.tuned.target, MaskTarget):
-            return []
+        """The names of what is written of a case beside its mask or its row."""
+        masks = isinstance(self.tuned.target, MaskTarget)
         wanted = {
-            "seg": self.seg and case.images[0].format.is_directory and case.images[0].box is None,
-            PROBABILITIES: self.probabilities,
+            "seg": masks and self.seg and case.images[0].format.is_directory and case.images[0].box is None,
+            PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
         }
         return [name for name, yes in wanted.items() if yes]
@@ -99,7 +98,8 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     target = wanted.tuned.target
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
-        return {"row": row | target.row(numbers), "files": [], "extras": [], "notes": notes}
+        files = [_draw(case, numbers, wanted, into)] if wanted.pictures else []
+        return {"row": row | target.row(numbers), "files": files, "extras": wanted.extras(case), "notes": notes}
     if not isinstance(target, MaskTarget):
         raise TypeError(f"a {target.kind} has neither masks nor numbers")
     found = segment(
@@ -185,23 +185,34 @@ def _write_extras(
             write_mask(into / path, p.astype(np.float32), image.geometry, case.images[0])
             yield str(path)
     if PICTURES in extras:
-        yield _draw(case, found, image, wanted, into)
+        yield _draw(case, found.classes, wanted, into)
 
 
-def _draw(case: Case, found: MaskPrediction, image: Image, wanted: Wanted, into: Path) -> str:
-    """Draw the mask on the scan as its file has it, not as the network saw it."""
+def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> str:
+    """Draw a mask, or what numbers mark, on the scan as its file has it, not as the network saw it; numbers in words.
+
+    Args:
+        case: predicted.
+        predicted: the classes of a mask on the file's grid, or the numbers.
+        wanted: by which networks.
+        into: the folder of the predictions.
+    """
     from modelsgenesis.figures.overlay import overlay, overlay_sheet
 
     volume = read_volume(case.images[0])
-    intensity = wanted.tuned.reading.intensity
+    target, intensity = wanted.tuned.target, wanted.tuned.reading.intensity
+    if isinstance(target, TableTarget):
+        marks, words = target.marks(predicted.tolist(), volume.geometry), target.predicted_words(predicted.tolist())
+    else:
+        marks, words = volume.geometry.to_lps(predicted), ""
     row = overlay(
         volume.values[0],
-        volume.geometry.to_lps(found.classes),
+        np.zeros(volume.values.shape[1:], np.uint8) if marks is None else marks,
         spacing_mm=volume.spacing_mm,
         display=(intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
-        caption=case.id,
+        caption=f"{case.id}   {words}".rstrip(),
     )
     path = Path(PICTURES, f"{case.id}.png")
     (into / PICTURES).mkdir(exist_ok=True)
-    overlay_sheet(into / path, [row], labels=wanted.tuned.target.names, title="Prediction")
+    overlay_sheet(into / path, [row], labels=target.names, title="Prediction")
     return str(path)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, read_json, write_json
+from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
@@ -64,6 +65,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         arguments = {"target": describe(tuned.target), **settings, **extras, "cases": done}
         if not _has_provenance(into, arguments):
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
+    if options.probabilities and not isinstance(tuned.target, MaskTarget):
+        console.print(f"predict: --probabilities is of masks; those of a {tuned.target.kind} are in {PREDICTIONS}")
     console.print(_last_line(into, done, problems), soft_wrap=True, highlight=False)
     return into
 

@@ -19,7 +19,7 @@ def architectures() -> ModuleType:
     try:
         from dynamic_network_architectures.architectures import unet
     except ImportError as error:
-        line = "pip install --no-deps dynamic-network-architectures"
+        line = "pip install -c constraints.txt --no-deps dynamic-network-architectures"
         raise MissingExtraError(f"nnU-Net's networks need dynamic-network-architectures: {line}") from error
     module: ModuleType = unet
     return module

@@ -8,6 +8,7 @@ import numpy as np
 
 from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
+from modelsgenesis.core.files import read_json
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.words import duration, many
@@ -17,6 +18,7 @@ from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Tabl
 from modelsgenesis.reports.replay import clearest_sample, recipe_of, settings_of
 from modelsgenesis.reports.run_metrics import RunMetrics, headline, measure
 from modelsgenesis.reports.sample_sheet import GENESIS, ShowOptions, method_words, show
+from modelsgenesis.training.run_folder import SETTINGS
 
 MOST_SHEETS = 4
 PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
@@ -33,6 +35,10 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
         from modelsgenesis.reports.benchmark_page import write_report  # here, since it brings all that fine-tunes
 
         return write_report(run, into, command=command)
+    if is_tuned(run):
+        from modelsgenesis.reports.tuned_page import write_report as write_tuned  # likewise
+
+        return write_tuned(run, into, command=command)
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
@@ -58,6 +64,13 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     page.section("Use it", Code(USE.format(run=run) + ("" if metrics.classifies else RESTORED)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
+
+
+def is_tuned(run: Path) -> bool:
+    """Whether a folder is of a fine-tuning: its settings say so, or it holds folds."""
+    if (run / SETTINGS).is_file():
+        return "approach" in read_json(run / SETTINGS)
+    return any(run.glob(f"fold-*/{SETTINGS}"))
 
 
 CURVES = (

@@ -12,7 +12,7 @@ from torch.nn import functional
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.table_target import Counts, Numbers, TableTarget
 from modelsgenesis.core.target import LearnerSettings
 from modelsgenesis.metrics.classification import multiclass_scores
 from modelsgenesis.nets.classifier import Classifier
@@ -67,6 +67,12 @@ class Classification(Classes):
             raise DataError(f"the truth knows {', '.join(strange)}, but the predictions are of {', '.join(names)}")
         return Classification(tuple(Label(name) for name in names))
 
+    def with_positive(self, name: str) -> TableTarget:
+        """The same two classes, this one last, where the positive one is."""
+        if len(self.labels) != 2 or name not in self.names:
+            raise DataError(f"--positive names one of two classes; there are {', '.join(self.names)}, got {name!r}")
+        return Classification(tuple(sorted(self.labels, key=lambda label: label.name == name)))
+
     def true_values(self, values: Sequence[float], of_case: TableTarget) -> tuple[float, ...]:
         """The class's number among these classes."""
         return (float(self.names.index(of_case.names[int(values[0])])),)
@@ -97,6 +103,14 @@ class Classification(Classes):
             return None
         return predicted[:, 1:2], self.presence(truth)[:, 1:2].astype(float)
 
+    def confusion(self, predicted: Numbers, truth: Numbers) -> Counts:
+        """Count how often each class was predicted as each."""
+        table = np.zeros((len(self.labels), len(self.labels)), int)
+        np.add.at(table, (truth[:, 0].astype(int), predicted.argmax(1)), 1)
+        rows = [(name, *map(str, row), str(row.sum())) for name, row in zip(self.names, table, strict=True)]
+        words = "A row a true class, a column a predicted one: the most probable."
+        return Counts("Confusion matrix", words, ("true", *self.names, "cases"), list(rows))
+
     @property
     def _drawn(self) -> range:
         return range(1, 2) if len(self.labels) == 2 else range(len(self.labels))
@@ -108,7 +122,7 @@ class Classification(Classes):
             "classes, each against the rest; the Brier score is their sum."
         )
         if len(self.labels) == 2:
-            whole = f"Two classes: {self.names[1]} is the positive one in the line of all labels."
+            whole = f"Two classes: {self.names[1]} is the positive one in the line of all labels (see --positive)."
         return whole, DEFINED, BY_PATIENT, CALIBRATION
 
 

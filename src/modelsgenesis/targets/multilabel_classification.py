@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.core.table_target import Numbers
+from modelsgenesis.core.table_target import Counts, Numbers
 from modelsgenesis.core.target import LearnerSettings
 from modelsgenesis.metrics.classification import THRESHOLD, overlapping_scores
 from modelsgenesis.nets.classifier import Classifier
@@ -73,6 +73,15 @@ class MultilabelClassification(Classes):
     def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
         """Average the scores of the labels."""
         return overlapping_scores(predicted, truth)
+
+    def confusion(self, predicted: Numbers, truth: Numbers) -> Counts:
+        """Count for each label how often it was predicted and true, or only one of both."""
+        there, said = self.presence(truth), predicted >= THRESHOLD
+        both = (there & said, there & ~said, ~there & said, ~there & ~said)
+        counts = np.stack([each.sum(axis=0) for each in both], axis=1)
+        rows = [(name, *map(str, row)) for name, row in zip(self.names, counts, strict=True)]
+        head = ("label", "true and predicted", "true, not predicted", "predicted, not true", "neither")
+        return Counts("Confusion", "A row a label, predicted at p of 0.5 and above.", head, list(rows))
 
     def suspicion(self, predicted: Numbers, truth: Numbers) -> tuple[Numbers, Numbers] | None:
         """Draw the curves of every label."""

@@ -6,7 +6,7 @@ from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import check_same_grid
-from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
+from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, raw_ct_notes, sample_of, summarise
 from modelsgenesis.data.masks import grid_notes
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.reading import read_volume
@@ -89,7 +89,8 @@ def _examine_channel(source: Source, first: Geometry | None) -> tuple[Grid, tupl
     summary = summarise(values, sample, modality)
     grid = volume.geometry, values.shape[1:], volume.spacing_mm
     notes = [note for note in volume.notes if not source.array]
-    return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled]
+    raw = raw_ct_notes(sample, volume.modality)
+    return grid, (summary.minimum, summary.maximum), modality, [*notes, *filled, *raw]
 
 
 def _check_volumes(case: Case) -> None:

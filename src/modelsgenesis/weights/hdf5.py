@@ -42,7 +42,9 @@ def read_hdf5(path: Path) -> dict[str, Any]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtraError("Keras files need h5py: pip install 'modelsgenesis[keras]'") from error
+        raise MissingExtraError(
+            "Keras files need h5py; in the clone of modelsgenesis: pip install -c constraints.txt '.[keras]'"
+        ) from error
     try:
         with h5py.File(path, "r") as file:
             return _group(file, h5py, _Budget(path.stat().st_size), 0)

@@ -81,7 +81,8 @@ def _library() -> ModuleType:
         import huggingface_hub
     except ImportError as error:
         raise MissingExtraError(
-            f"the hub needs huggingface_hub ({error}); install it with: pip install 'modelsgenesis[hub]'"
+            f"the hub needs huggingface_hub ({error}); in the clone of modelsgenesis: "
+            "pip install -c constraints.txt '.[hub]'"
         ) from error
     return huggingface_hub
 

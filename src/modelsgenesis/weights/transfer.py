@@ -76,12 +76,20 @@ class LoadingMap:
         """The map for people: tensors counted by part, and below them whatever is not simply taken."""
         below = "\n".join(self.exceptions())
         table = Table(title=title, caption=below, caption_justify="left", min_width=100)
-        for heading in ("part", *get_args(How), "share of its parameters"):
+        head, *rows = self.counts()
+        for heading in head:
             table.add_column(heading, justify="left" if heading == "part" else "right")
+        for row in rows:
+            table.add_row(*row)
+        return table
+
+    def counts(self) -> list[tuple[str, ...]]:
+        """The tensors of each part by what became of them, and its share of parameters, below the columns' names."""
+        rows = [("part", *get_args(How), "share of its parameters")]
         for part, share in self.shares.items():
             counts = [sum((row.part, row.how) == (part, how) for row in self.rows) for how in get_args(How)]
-            table.add_row(part, *map(str, counts), f"{share:.1%}")
-        return table
+            rows.append((part, *map(str, counts), f"{share:.1%}"))
+        return rows
 
     def exceptions(self) -> list[str]:
         """A line each for the first tensors outside the head that are not simply taken, and for those unused."""

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.scan_files import make_ct, write_ct, write_series
+import SimpleITK as sitk
+from tests.data.scan_files import make_ct, make_image, write_ct, write_series
 
 from modelsgenesis.commands.prepare import prepare
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.store.store import Store
 
 quietly = functools.partial(prepare, workers=0, quiet=True, salt="test")
@@ -257,11 +259,77 @@ def test_last_line_counts_every_problem(
     (scans / "empty.nii").touch()
     prepare(scans, tmp_path / "store", workers=0)
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"prepare: 4 scans in the store, 2 problems: {tmp_path / 'store' / 'problems.csv'}"
+    counted = "prepare: 4 scans in the store (3 CT guessed, 1 CT by header)"
+    assert last == f"{counted}, 2 problems: {tmp_path / 'store' / 'problems.csv'}"
     (scans / "empty.nii").unlink()
     (scans / "cut.nii").unlink()
     prepare(scans, tmp_path / "store", workers=0)
-    assert capsys.readouterr().err.splitlines()[-1] == "prepare: 4 scans in the store"
+    assert capsys.readouterr().err.splitlines()[-1] == counted
+
+
+def raw_ct(shift: float) -> np.ndarray:
+    """Air, lungs and a body of fat and muscle with some bone, so much above HU; nothing below 0."""
+    rng = np.random.default_rng(0)
+    hu = np.full((40, 36, 32), -1000.0)
+    hu[8:34, 8:30] = rng.choice([-90, 50], (26, 22, 32))
+    hu[12:20, 12:20, 4:28], hu[24:26, 24:26] = -850, 700
+    return np.maximum(hu + rng.normal(0, 20, hu.shape) + shift, 0).astype(np.int16)
+
+
+def test_modalities_are_counted_by_whose_word_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Header, table, --modality or a guess; a scan without a source keeps its modality."""
+    write_series(tmp_path / "scans" / "series", make_ct(4))
+    mr = np.random.default_rng(0).integers(0, 900, (24, 20, 18)).astype(np.int16)
+    sitk.WriteImage(make_image(mr), tmp_path / "scans" / "mr.nii.gz")
+    (tmp_path / "list.csv").write_text("image,modality\nscans/mr.nii.gz,MR\n")
+    for name, source, options, expected in (
+        ("plain", "scans", {}, "2 scans in the store (1 MR guessed, 1 CT by header)"),
+        ("said", "scans", {"modality": "MR"}, "2 scans in the store (2 MR by --modality)"),
+        ("table", "list.csv", {}, "1 scan in the store (1 MR by table or header)"),
+    ):
+        prepare(tmp_path / source, tmp_path / name, workers=0, salt="test", **options)
+        assert capsys.readouterr().err.splitlines()[-1] == f"prepare: {expected}"
+    (tmp_path / "scans" / "mr.nii.gz").unlink()
+    prepare(tmp_path / "scans", tmp_path / "plain", workers=0, salt="test")
+    assert "(1 CT by header, 1 MR without a source), 1 problem" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shift", [1000, 1024])
+def test_ct_in_raw_units_is_noticed(tmp_path: Path, shift: int) -> None:
+    """Whether it is guessed or declared to be a CT; not in HU, not as MRI, and not an MRI of broad tissues."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    values = raw_ct(shift)
+    sitk.WriteImage(make_image(values), scans / "raw.nii.gz")
+    sitk.WriteImage(make_image(values - np.int16(shift)), scans / "hu.nii.gz")
+    broad = np.random.default_rng(1).normal(1000, 300, (30, 30, 30)).clip(0)
+    broad[:8] = 0
+    sitk.WriteImage(make_image(broad.astype(np.int16)), scans / "mr.nii.gz")
+    for modality, expected in ((None, ["raw.nii.gz"]), ("CT", ["raw.nii.gz"]), ("MR", [])):
+        store = quietly(scans, tmp_path / f"store-{modality}", modality=modality)
+        with open(store / "problems.csv", newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if "CT in raw units" in row["problem"]]
+        assert [Path(row["path"]).name for row in rows] == expected
+        assert all(row["severity"] == "warning" and "subtract 1024" in row["problem"] for row in rows)
+
+
+def test_errors_name_the_file_of_a_scan_while_the_salt_is_there(scans: Path, tmp_path: Path) -> None:
+    """Of a file and of a DICOM series; once the salt is gone nobody can tell."""
+    path = quietly(scans, tmp_path / "store")
+    store = Store.open(path)
+    names = {store.source_of(scan.id) for scan in store.scans}
+    assert names == {f" (of {scans / name})" for name in ("a.nii.gz", "deep/b.nrrd", "c.mha", "Doe_Jane")}
+    scan = next(one for one in store.scans if "a.nii.gz" in store.source_of(one.id))
+    with pytest.raises(ShapeError, match=rf"leaves scan {scan.id}.*\(of .*a.nii.gz\)"):
+        store.read(scan, (0, 0, 0), (99, 1, 1))
+    with pytest.raises(DataError, match=r"\(of .*\): it has"):
+        CubeSampler(store, CubeSpec((512, 512, 512)))
+    (path / "scans" / f"{scan.id}.b2nd").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"missing or damaged.*\(of .*a.nii.gz\)"):
+        Store.open(path).read(scan, (0, 0, 0), (1, 1, 1))
+    (path / "salt").unlink()
+    with pytest.raises(DataError, match=r"missing or damaged; delete it and run genesis prepare again$"):
+        Store.open(path).read(scan, (0, 0, 0), (1, 1, 1))
 
 
 def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
@@ -274,7 +342,10 @@ def test_short_script_needs_no_main_guard(scans: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     problems = tmp_path / "store" / "problems.csv"
-    assert done.stderr.splitlines()[-1] == f"prepare: 4 scans in the store, 1 problem: {problems}"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"prepare: 4 scans in the store (3 CT guessed, 1 CT by header), 1 problem: {problems}"
+    )
     assert len(manifest(tmp_path / "store")) == 4
 
 

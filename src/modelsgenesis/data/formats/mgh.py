@@ -67,7 +67,8 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         from nibabel.freesurfer.mghformat import MGHImage
     except ImportError as error:
-        raise UnreadableError("MGH is read by nibabel, which is missing", "pip install 'modelsgenesis[mgh]'") from error
+        line = "in the clone of modelsgenesis: pip install -c constraints.txt '.[mgh]'"
+        raise UnreadableError("MGH is read by nibabel, which is missing", line) from error
     try:
         with gzip.open(path) if path.suffix.lower() == ".mgz" else open(path, "rb") as file:
             yield MGHImage.from_stream(file)

@@ -96,7 +96,9 @@ class CubeSampler:
         given = list(store.scans if scans is None else scans)
         self.scans = [scan for scan in given if self._admit(scan)]
         if not self.scans:
-            some = "; ".join(f"{id_}: {reason}" for id_, reason in list(self.left_out.items())[:3])
+            some = "; ".join(
+                f"{id_}{store.source_of(id_)}: {reason}" for id_, reason in list(self.left_out.items())[:3]
+            )
             raise DataError(
                 f"none of the {many(len(given), 'scan')} gives a cube of {spec.size} voxels ({some or 'none given'})"
             )

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,12 @@ from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many
-from modelsgenesis.data.medmnist import scans_of
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.source_table import read_table
-from modelsgenesis.data.sources import Source, drop_duplicates, find_of_one_kind
+from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
-from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, wanted_of
+from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, sources_in, wanted_of
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS
 from modelsgenesis.data.store.writer import (
@@ -67,8 +66,10 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         root = source if source.is_dir() else source.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
         results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
-        scans = _sorted_out(results, problems)
-        scans += _orphans(into, {scan.id for scan in scans}, problems)
+        scans, modalities = _sorted_out(results, problems, settings)
+        orphans = _orphans(into, {scan.id for scan in scans}, problems)
+        modalities.update(f"{scan.modality} without a source" for scan in orphans)
+        scans += orphans
         write_problems(into, problems)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
@@ -82,7 +83,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         arguments = {**common, **given_options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
-    console.print(_last_line(into, len(scans), len(set(problems))), soft_wrap=True, highlight=False, markup=False)
+    console.print(_last_line(into, modalities, len(set(problems))), soft_wrap=True, highlight=False, markup=False)
     return into
 
 
@@ -102,21 +103,17 @@ def _check(source: Path, options: PrepareOptions) -> None:
         raise DataError(f"max_voxels must be 1 or more, got {options.max_voxels}; {MAX_VOXELS} is usual")
 
 
-def _last_line(into: Path, num_scans: int, num_problems: int) -> str:
-    line = f"prepare: {many(num_scans, 'scan')} in the store"
+def _last_line(into: Path, modalities: Counter[str], num_problems: int) -> str:
+    """Say how many scans are in the store, of which modality by whose word, and where what is wrong is told."""
+    each = ", ".join(f"{num} {what}" for what, num in modalities.most_common())
+    line = f"prepare: {many(modalities.total(), 'scan')} in the store ({each})"
     if num_problems:
         line += f", {many(num_problems, 'problem')}: {into / PROBLEMS}"
     return line
 
 
 def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> tuple[list[Source], list[Problem]]:
-    mapper = map_in_processes(workers)
-    if source.is_file() and source.suffix.lower() == ".csv":
-        sources, problems = read_table(source, mapper=mapper)
-    elif source.is_file() and source.suffix.lower() == ".npz":
-        sources, problems = scans_of(source), []
-    else:
-        sources, problems = find_of_one_kind(source, skip=into, mapper=mapper)
+    sources, problems = sources_in(source, into, map_in_processes(workers))
     if not sources:
         write_problems(into, problems)
         raise DataError(
@@ -157,16 +154,32 @@ def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> 
         return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
 
 
-def _sorted_out(results: Iterable[tuple[Source, Scan | Problem]], problems: list[Problem]) -> list[Scan]:
-    """The scans among the results; what is wrong with the others, and the scans' notes, are added to the problems."""
-    scans = []
+def _sorted_out(
+    results: Iterable[tuple[Source, Scan | Problem]], problems: list[Problem], settings: Settings
+) -> tuple[list[Scan], Counter[str]]:
+    """The scans among the results, and how many are of each modality by whose word.
+
+    What is wrong with the others, and the scans' notes, are added to the problems.
+    """
+    scans: list[Scan] = []
+    modalities: Counter[str] = Counter()
     for source, result in results:
         if isinstance(result, Scan):
             scans.append(result)
+            modalities[_modality_in_words(result, source, settings)] += 1
             problems += [Problem(source.path, note, "have a look at the scan", "warning") for note in result.notes]
         else:
             problems.append(result)
-    return scans
+    return scans, modalities
+
+
+def _modality_in_words(scan: Scan, source: Source, settings: Settings) -> str:
+    """The modality of a scan, and by whose word it is."""
+    if settings.modality:
+        return f"{scan.modality} by --modality"
+    if source.modality:
+        return f"{scan.modality} by {'table or header' if source.forced else 'header'}"
+    return "of unknown modality" if scan.modality == "unknown" else f"{scan.modality} guessed"
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from modelsgenesis.core.image_format import MAX_VOXELS
+from modelsgenesis.core.image_format import MAX_VOXELS, Mapper
 from modelsgenesis.data.fingerprints import fingerprint_of
 from modelsgenesis.data.intensity_statistics import (
     fill_missing,
     guess_modality,
     make_foreground_map,
+    raw_ct_notes,
     refuse_labels,
     sample_of,
     summarise,
 )
+from modelsgenesis.data.medmnist import scans_of
+from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.reading import read_both, read_volume
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.source_table import read_table
+from modelsgenesis.data.sources import Source, find_of_one_kind
 from modelsgenesis.data.store.arrays import ValuesAt, write_array
 from modelsgenesis.data.store.scan import Scan, choose_encoding, fold_of, hashed
 from modelsgenesis.data.store.store import SCANS
@@ -56,6 +60,23 @@ class Names:
     patient: str
     series: str
     fold: int
+
+
+def sources_in(source: Path, into: Path, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+    """Find the scans in what a store is made of: a folder, a CSV or a .npz of MedMNIST.
+
+    Args:
+        source: where they are.
+        into: the store, which is left out of the search.
+        mapper: for reading DICOM headers in parallel.
+    Returns:
+        Sources, and what cannot be one.
+    """
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return read_table(source, mapper=mapper)
+    if source.is_file() and source.suffix.lower() == ".npz":
+        return scans_of(source), []
+    return find_of_one_kind(source, skip=into, mapper=mapper)
 
 
 def name_scan(source: Source, settings: Settings) -> Names:
@@ -98,6 +119,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
+    notes += raw_ct_notes(sample, settings.modality or volume.modality)
     statistics = summarise(values, sample, modality)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)

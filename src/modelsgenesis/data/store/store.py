@@ -1,5 +1,8 @@
 """The store: a folder of prepared scans, read cube by cube."""
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ __all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
 
 MANIFEST = "manifest.csv"
 SCANS = "scans"
+SALT = "salt"  # secret: whoever has it can tell from which source a scan comes
 
 
 class Store:
@@ -72,10 +76,11 @@ class Store:
             ShapeError: the region leaves the scan.
             DataError: the file is missing or damaged.
         """
-        if any(low < 0 or low + side > whole for low, side, whole in zip(lower, size, scan.size, strict=True)):
-            raise ShapeError(f"a region of {size} voxels from {lower} leaves scan {scan.id}, which has {scan.size}")
         space = tuple(slice(low, low + side) for low, side in zip(lower, size, strict=True))
-        stored = self._handle(scan)[0].read((slice(index, index + 1), slice(0, scan.shape[0]), *space))[0]
+        with self._naming(scan):
+            if any(low < 0 or low + side > whole for low, side, whole in zip(lower, size, scan.size, strict=True)):
+                raise ShapeError(f"a region of {size} voxels from {lower} leaves scan {scan.id}, which has {scan.size}")
+            stored = self._handle(scan)[0].read((slice(index, index + 1), slice(0, scan.shape[0]), *space))[0]
         values: NDArray[np.float32] = stored.astype(np.float32)
         if scan.slope != 1.0:
             values *= np.float32(scan.slope)
@@ -109,10 +114,37 @@ class Store:
 
     def foreground_map(self, scan: Scan, name: str) -> NDArray[np.uint8]:
         """One of the scan's coarse maps, "tissue" or "foreground", 0..255 for 0..1; kept while its file is open."""
-        array, maps = self._handle(scan)
-        if name not in maps:
-            maps[name] = cells_from(array.extra(name))
-        return maps[name]
+        with self._naming(scan):
+            array, maps = self._handle(scan)
+            if name not in maps:
+                maps[name] = cells_from(array.extra(name))
+            return maps[name]
+
+    def source_of(self, id_: str) -> str:
+        """The words " (of FILE)" for a message that names a scan by its id; "" where the file is not known."""
+        path = self._sources.get(id_)
+        return f" (of {path})" if path else ""
+
+    @functools.cached_property
+    def _sources(self) -> dict[str, Path]:
+        """The files of the scans by id, found again by the salt; none once it is gone, or the sources have moved."""
+        from modelsgenesis.data.store.preparing import Settings, name_scan, sources_in  # here: it imports this file
+
+        try:
+            settings = Settings((self.path / SALT).read_text(encoding="utf-8"))
+            places = [Path(place) for place in read_provenance(self.path, "prepare").inputs]
+            sources = [source for place in places for source in sources_in(place, self.path)[0]]
+        except (DataError, OSError):
+            return {}
+        return {name_scan(source, settings).id: source.path for source in sources}
+
+    @contextlib.contextmanager
+    def _naming(self, scan: Scan) -> Iterator[None]:
+        """Let an error about a scan name its file too."""
+        try:
+            yield
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"{error}{self.source_of(scan.id)}") from error
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         return self._open[self.path / SCANS / f"{scan.id}.b2nd"]

@@ -14,9 +14,8 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store import scan as scan_room
 from modelsgenesis.data.store.arrays import find_record
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SCANS
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS
 
-SALT = "salt"
 SETTINGS = "settings.json"
 PROBLEMS = "problems.csv"
 

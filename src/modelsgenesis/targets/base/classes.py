@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.table_target import Counts, Numbers, TableTarget
 from modelsgenesis.core.target import Finding, Row
-from modelsgenesis.metrics.classification import OF_LABEL, OVERALL, label_scores
+from modelsgenesis.metrics.classification import BINS, OF_LABEL, OVERALL, label_scores
 from modelsgenesis.metrics.summary import ALL
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.targets.base.examples import one_of_each
 
 P = "p_"  # before a label's name, of the column of its probability
+FEW_CASES = 10  # in a bin; the share of fewer says little
 MOST_NAMED = 4  # probabilities in a verdict
 DEFINED = (
     "AUC is undefined, not 0.5, where all cases or none have a label; so are sensitivity without a case that has "
@@ -52,6 +53,10 @@ class Classes(TableTarget):
     @abstractmethod
     def overall(self, predicted: Numbers, truth: Numbers) -> dict[str, float]:
         """Score all labels together."""
+
+    @abstractmethod
+    def confusion(self, predicted: Numbers, truth: Numbers) -> Counts:
+        """Count how often what is true was predicted as what."""
 
     @abstractmethod
     def labels_of(self, values: Sequence[float]) -> list[str]:
@@ -145,6 +150,20 @@ class Classes(TableTarget):
         there = self.presence(truth)
         decisions = {self.names[k]: (predicted[:, k], there[:, k]) for k in self._drawn}
         return draw_decisions(path, decisions), "ROC curves and reliability"
+
+    def counts(self, predicted: Numbers, truth: Numbers) -> list[Counts]:
+        """Count what was predicted as what, and the cases in the bins of the calibration."""
+        return [self.confusion(predicted, truth), self.calibration(predicted)]
+
+    def calibration(self, predicted: Numbers) -> Counts:
+        """Count the cases in each bin of the calibration, of the labels whose curves are drawn."""
+        bins = np.stack([np.histogram(predicted[:, k], BINS, (0, 1))[0] for k in self._drawn])
+        held = bins[bins > 0]
+        few = f"{int((held < FEW_CASES).sum())} of the {len(held)} bins that hold any hold fewer than {FEW_CASES} cases"
+        words = f"Cases by predicted probability. {few}: how often it is true there is known but roughly."
+        head = ("label", *(f"{k / BINS:g} to {(k + 1) / BINS:g}" for k in range(BINS)))
+        rows = [(self.names[k], *map(str, row)) for k, row in zip(self._drawn, bins, strict=True)]
+        return Counts("Cases behind the calibration", words, head, list(rows))
 
     @property
     def _drawn(self) -> range:

@@ -25,7 +25,7 @@ NEEDED = ("nibabel", "pytorch-ignite")
 TRANSFORMS = "modelsgenesis.inference.monai"
 
 USAGE = """\
-    pip install 'modelsgenesis[bundle]'
+    pip install -c constraints.txt '.[bundle]'    # in a clone of modelsgenesis
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir SCANS --output_dir OUT
 
 `SCANS` is a folder of NIfTI files or one such file; each mask lies on its scan, under the scan's own name.

@@ -55,7 +55,7 @@ def export(run: Path, into: Path) -> Path:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        line = "pip install 'modelsgenesis[onnx]'"
+        line = "pip install -c constraints.txt '.[onnx]', in the clone of modelsgenesis"
         raise MissingExtraError(f"exporting to ONNX needs {', '.join(missing)}: {line}")
     given = read_given(run)
     _refuse_batch_statistics(given)
