@@ -149,7 +149,6 @@ BAD = {
         lambda p: Pillow.fromarray(LEVELS).save(p, save_all=True, append_images=[Pillow.fromarray(LEVELS)]),
         "2 pictures in one file",
     ),
-    "mask.png": (lambda p: Pillow.fromarray(LEVELS > 99).save(p), "a label map, not a scan: only 2"),
     "print.jpg": (lambda p: Pillow.fromarray(np.stack([LEVELS] * 4, -1), "CMYK").save(p), "CMYK"),
     "half.tif": (lambda p: Pillow.fromarray(LEVELS.astype(np.float32)).save(p), "fractions"),
     "line.png": (lambda p: Pillow.fromarray(LEVELS[:1]).save(p), "two pixels a side"),

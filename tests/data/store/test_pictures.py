@@ -151,3 +151,11 @@ def test_only_volumes_are_sliced(pictures: Path, tmp_path: Path) -> None:
     store = mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True)
     with pytest.raises(DataError, match="holds no whole volumes to slice"):
         mg.prepare(store, tmp_path / "slices", slices="axial", quiet=True)
+
+
+def test_mask_among_pictures_is_named_as_such(pictures: Path, tmp_path: Path) -> None:
+    """One bit a pixel: two different numbers are labels."""
+    Image.fromarray(radiograph(0, ill=True) > 120).save(pictures / "mask.png")
+    store = mg.Store.open(mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True))
+    assert len(store.scans) == 12
+    assert "a label map, not a scan: only 2 different whole numbers" in (store.path / "problems.csv").read_text()

@@ -178,7 +178,7 @@ class Encoding:
         return whole
 
 
-def choose_encoding(modality: str, minimum: float, maximum: float) -> Encoding:
+def choose_encoding(modality: str, minimum: float, maximum: float, *, picture_dtype: str = "") -> Encoding:
     """Choose the encoding of a scan, by its true range: what is stored comes back.
 
     HU are rounded to 1 HU in 16 bits, unless they span so few that they are other numbers; the intercept moves them
@@ -190,7 +190,10 @@ def choose_encoding(modality: str, minimum: float, maximum: float) -> Encoding:
         modality: CT is stored in whole numbers.
         minimum: least value.
         maximum: greatest value.
+        picture_dtype: of a picture's pixels, which stay as they are where they are whole; "" of a volume.
     """
+    if picture_dtype in ("uint8", "uint16"):
+        return Encoding(picture_dtype)
     if modality == "CT" and maximum - minimum >= FEWEST_HU:
         low, high = round(minimum), round(maximum)
         if low >= LEAST and high < -LEAST:
