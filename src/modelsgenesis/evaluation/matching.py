@@ -18,7 +18,7 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
 from modelsgenesis.tasks.datasets import FILE as DATASET
-from modelsgenesis.tasks.folder import folder
+from modelsgenesis.tasks.folder import folder, published_set
 from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.pairs import find_pair, labels_of
@@ -103,7 +103,7 @@ def read_truth(
 
 def is_bare(path: Path) -> bool:
     """Whether a folder declares no task but may hold masks."""
-    if not path.is_dir() or (path / DATASET).is_file() or find_pair(path):
+    if not path.is_dir() or (path / DATASET).is_file() or find_pair(path) or published_set(path):
         return False
     return not any(each.suffix.lower() in (".csv", ".npz") for each in path.iterdir() if not each.name.startswith("."))
 
