@@ -1,9 +1,10 @@
-"""Published sets of chest X-rays in the layouts in which they are given out, made up; and what can be wrong with them."""
+"""Published sets of chest X-rays in the layouts of their makers, made up; and what can be wrong with a copy of them."""
 
 import csv
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,25 +22,29 @@ from modelsgenesis.tasks.chexpert_labels import FINDINGS
 
 ALPHABETICAL = tuple(sorted(FINDINGS))
 VINDR = (
-    "Aortic enlargement,Atelectasis,Calcification,Cardiomegaly,Clavicle fracture,Consolidation,Edema,Emphysema,"
-    "Enlarged PA,ILD,Infiltration,Lung Opacity,Lung cavity,Lung cyst,Mediastinal shift,Nodule/Mass,Pleural effusion,"
-    "Pleural thickening,Pneumothorax,Pulmonary fibrosis,Rib fracture,Other lesion,COPD,Lung tumor,Pneumonia,"
-    "Tuberculosis,Other diseases,No finding"
-).split(",")
+    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation", "Edema",
+    "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst", "Mediastinal shift",
+    "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "Rib fracture",
+    "Other lesion", "COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding",
+)  # fmt: skip
 NOT_THERE = "it is listed, but it is not there"
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Write a CSV, gzipped if its name ends so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", newline="") if path.suffix == ".gz" else open(path, "w", newline="") as file:
+    with (
+        gzip.open(path, "wt", newline="")
+        if path.suffix == ".gz"
+        else open(path, "w", encoding="utf-8", newline="") as file
+    ):
         csv.writer(file).writerows([columns, *rows])
 
 
 def picture(path: Path) -> Path:
     """A radiograph of its own at a place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    number = int.from_bytes(path.as_posix()[-12:].encode(), "big") % 2**31
+    number = zlib.crc32(path.as_posix().encode())
     return write_picture(path, radiograph(number, ill=bool(number % 2), size=(32, 32)))
 
 
@@ -144,17 +149,14 @@ def test_what_is_wrong_with_single_rows_of_chexpert(tmp_path: Path) -> None:
     row = table.splitlines()[1]
     table = table.replace("-1.0", "2.0", 1) + row.replace("patient00001", "nobody") + "\n"
     (folder / "train.csv").write_text(table)
-    with open(folder / "valid.csv", "a") as file:
+    with open(folder / "valid.csv", "a", encoding="utf-8") as file:
         file.write(row.replace("train/patient00001/study1", "valid/patient00001/study9") + "\n")
-    task = mg.tasks.folder(folder)
+    task, other = mg.tasks.folder(folder), "train_patient00001_study1_view2_lateral"
     assert problems_of(task) == [
         ("view1_frontal.jpg", "its Cardiomegaly is '2.0'"),
         ("view1_frontal.jpg", NOT_THERE),
         ("view1_frontal.jpg", "its path names no patient"),
-        (
-            "view1_frontal.jpg",
-            "its patient is in split train with train_patient00001_study1_view2_lateral and in split val with this case",
-        ),
+        ("view1_frontal.jpg", f"its patient is in split train with {other} and in split val with this case"),
     ]
     assert all(problem.remedy for problem in task.problems)
     assert len(task.cases) == 7 - 2
@@ -248,7 +250,7 @@ def test_rsna_with_the_lists_of_a_paper_and_without_the_patients(tmp_path: Path)
     folder = make_rsna(tmp_path, mapping=False)
     (folder / "RSNAPneumonia_train.txt").write_text("aa-1.png 2\nbb-2.png 1\n")
     (folder / "RSNAPneumonia_test.txt").write_text("cc-3.png 0\n")
-    with open(folder / "stage_2_detailed_class_info.csv", "a") as file:
+    with open(folder / "stage_2_detailed_class_info.csv", "a", encoding="utf-8") as file:
         file.write("bb-2,Normal\n")
     task = mg.tasks.folder(folder)
     assert {case.id: case.split for case in task.cases} == {"aa-1": "train", "cc-3": "test"}
@@ -298,7 +300,7 @@ def test_vindr(tmp_path: Path) -> None:
         "e0dc2e791051": (["Tuberculosis", "Other diseases"], "e0dc2e791051", "test"),
     }
     every = read(tmp_path, task="vindr,labels=all")
-    assert every.target.names == tuple(VINDR)
+    assert every.target.names == VINDR
     assert found(every)["000434271f63"][0] == ["Nodule/Mass", "Lung tumor", "No finding"]
     levels = radiograph(0, ill=True).astype(float) * 16
     assert check(task, workers=0).findings[0].ranges == ((4095 - levels.max(), 4095 - levels.min()),)
