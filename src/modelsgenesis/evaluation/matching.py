@@ -80,6 +80,7 @@ def read_truth(
     kind: Kind | None = None,
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Task:
     """Read the truth: any task, or a bare folder of masks.
 
@@ -90,13 +91,14 @@ def read_truth(
         kind: as `tasks.folder`.
         label: as `tasks.folder`.
         classes: as `tasks.folder`.
+        columns: as `tasks.folder`.
     Raises:
         DataError: there is none, or it is of another kind than the network's target.
     """
     task = (
         _masks_alone(path, predictions, of_network)
         if is_bare(path)
-        else folder(path, kind=kind, label=label, classes=classes)
+        else folder(path, kind=kind, label=label, classes=classes, columns=columns)
     )
     return task if of_network is None else _in_words_of(of_network, task, path)
 

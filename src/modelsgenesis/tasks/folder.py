@@ -26,6 +26,7 @@ def folder(
     kind: Kind | None = None,
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Task:
     """Read a target task from a folder, a table or a file, whatever its layout.
 
@@ -34,9 +35,10 @@ def folder(
             with `images/` and `labels/` or `masks/` of the same names; of a CSV of images and labels, or a folder with
             one; of a `.npz` of MedMNIST, or a folder with one; or of a published set of chest X-rays as it comes.
         kind: of the task, where a table's labels could mean two: whole numbers are classes unless it is "regression".
-        label: the column of a table that is the label; `label` by default.
+        label: the column of a table that is the label, or several with commas between; `label` by default.
         classes: {class: values}, to name the values of a column or to cut it: {"benign": "<3", "malignant": ">3"}
             leaves out 3.
+        columns: {what: column of a table}, where columns are called otherwise: {"image": "Path", "patient": "ID"}.
     Raises:
         DataError: it is none of these, or holds no case.
     Example: >>> folder("nodules/", label="malignancy", classes={"benign": "<3", "malignant": ">3"})
@@ -44,7 +46,7 @@ def folder(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such folder or file; is it spelled right?")
-    options = LabelOptions(kind, label, classes)
+    options = LabelOptions(kind, label, classes, columns)
     if path.suffix.lower() == ".csv":
         return table(path, options)
     if path.suffix.lower() == ".npz":
@@ -57,7 +59,7 @@ def folder(
 def _in_folder(path: Path, options: LabelOptions) -> Task:
     """The task of a folder: masks if it has some, unless a table's labels are wanted."""
     of_masks = options.kind is None or issubclass(find_target(options.kind), MaskTarget)
-    if options.label is None and options.classes is None and of_masks:
+    if options.label is None and options.classes is None and options.columns is None and of_masks:
         if (path / datasets.FILE).is_file():
             return dataset(path)
         if find_pair(path):
