@@ -1,9 +1,13 @@
 """Made-up radiographs: grey pictures in which a bright disc is the disease."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 from PIL import Image as Pillow
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from modelsgenesis.core.randomness import generator_for
 
@@ -24,3 +28,38 @@ def write_picture(path: Path, values: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Pillow.fromarray(values).save(path)
     return path
+
+
+def write_radiograph(path: Path, values: np.ndarray, **tags: Any) -> FileDataset:
+    """Write (rows, columns) as a DICOM radiograph; tags replace the usual ones, None leaves one out."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = tags.get("SOPClassUID", ComputedRadiographyImageStorage)
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    bits = 8 * values.dtype.itemsize
+    stored = tags.pop("BitsStored", min(bits, 12))
+    usual = {
+        "SOPClassUID": meta.MediaStorageSOPClassUID,
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "Modality": "CR",
+        "PatientID": path.stem,
+        "StudyInstanceUID": generate_uid(entropy_srcs=[path.name, "study"]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=[path.name, "series"]),
+        "Rows": values.shape[0],
+        "Columns": values.shape[1],
+        "PixelSpacing": [0.143, 0.143],
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": stored,
+        "HighBit": stored - 1,
+        "PixelRepresentation": 0,
+        "PixelData": values.tobytes(),
+    }
+    for name, value in {**usual, **tags}.items():
+        if value is not None:
+            setattr(file, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pydicom.dcmwrite(path, file, enforce_file_format=True)
+    return file

@@ -94,6 +94,23 @@ CASES = {
 }
 
 
+def test_unknown_labels_teach_nothing() -> None:
+    """Every known label counts by the formula, in the loss and in the weights; an unknown one adds nothing."""
+    nan = float("nan")
+    values = [[0.0, 1], [1, nan], [nan, 0], [1, 1]]
+    learner = classifier(FINDINGS, values).train()
+    batch = {**values_of(VALUES["FINDINGS"]), "values": torch.tensor(values)}
+    np.testing.assert_allclose(learner.weights, [1 / 2, 1 / 2])  # absent against present, of the known
+    parts = learner(batch, 0.0)
+    p = learner.predict(batch).detach().double().numpy()
+    each = [-np.log(p[n, k]) / 2 if values[n][k] else -np.log(1 - p[n, k]) for n, k in np.argwhere(~np.isnan(values))]
+    np.testing.assert_allclose(parts["total"].item(), sum(each) / 8, rtol=1e-5)
+    right = [(p[n, k] > 0.5) == values[n][k] for n, k in np.argwhere(~np.isnan(values))]
+    assert parts["accuracy"].item() == np.mean(right)
+    assert FINDINGS.label_entries(values[1]) == ("1", "")
+    assert FINDINGS.each_once(values[1]) == (0,)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_losses_are_finite_and_fall(case: str) -> None:
     """Forty steps on one batch lower the total by a quarter at least; every part is a finite scalar."""

@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image as Pillow
 from tests.data.scan_files import make_ct, write_ct, write_series
+from tests.radiographs import write_radiograph
 from tests.tasks.test_ncs import nodule, xml
 
 from modelsgenesis.core.naming import members
@@ -81,9 +82,23 @@ def make_mgh(folder: Path, seed: int) -> str:
     return "a.mgz"
 
 
+def make_radiograph(folder: Path, seed: int) -> str:
+    """A radiograph in DICOM."""
+    write_radiograph(folder / "a.dcm", np.random.default_rng(seed).integers(0, 4096, (40, 50)).astype(np.uint16))
+    return "a.dcm"
+
+
+def make_jsrt(folder: Path, seed: int) -> str:
+    """A radiograph of JSRT."""
+    np.random.default_rng(seed).integers(0, 4096, (2048, 2048)).astype(">u2").tofile(folder / "JPCLN001.IMG")
+    return "JPCLN001.IMG"
+
+
 MAKERS: dict[str, Callable[[Path, int], str]] = {
     "cube_file": make_cubes,
+    "dicom_picture": make_radiograph,
     "dicom_series": make_series,
+    "jsrt_image": make_jsrt,
     "lidc_xml": make_contours,
     "metaimage": make_itk(".mha"),
     "mgh": make_mgh,

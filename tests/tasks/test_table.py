@@ -16,7 +16,7 @@ from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.targets.segmentation import Segmentation
-from modelsgenesis.tasks import folder
+from modelsgenesis.tasks import folder, read
 from modelsgenesis.tasks.label_values import read_label_values
 from modelsgenesis.tasks.task import NoCaseError
 
@@ -123,6 +123,30 @@ def test_label_columns_are_labels_that_do_not_exclude_each_other(tmp_path: Path)
     task = folder(table)
     assert task.target == MultilabelClassification((Label("nodule"), Label("effusion")))
     assert [case.values for case in task.cases] == [(1, 1), (0, 1)]
+
+
+def test_columns_are_called_as_the_user_says(tmp_path: Path) -> None:
+    """A table of somebody else's words, with several labels; a column that bears one of our names is not taken."""
+    names = [write_image(tmp_path / "films" / f"{number}.mha", number).name for number in range(3)]
+    said = {"image": "?", "split": "a", "Edema": "1.0", "Mass": "0.0", "Age": "60"}
+    rows = [
+        {"Path": f"films/{name}", "Patient ID": f"p{k // 2}", "set": "validate", **said} for k, name in enumerate(names)
+    ]
+    rows[2]["set"] = "train"
+    table = write_csv(tmp_path / "t.csv", *rows)
+    columns = {"image": "Path", "patient": "Patient ID", "split": "set"}
+    task = read(table, label="Edema, Mass", columns=columns)
+    assert task.target == MultilabelClassification((Label("Edema"), Label("Mass")))
+    assert [(case.id, case.values, case.patient, case.split) for case in task.cases] == [
+        ("films_0", (1, 0), "p0", "val"), ("films_1", (1, 0), "p0", "val"), ("films_2", (1, 0), "p1", "train")
+    ]  # fmt: skip
+    assert read(tmp_path, label="Age", kind="regression", columns=columns).cases[0].values == (60.0,)
+    with pytest.raises(DataError, match="has no column Pfad; its columns are Path, Patient ID"):
+        folder(table, label="Edema", columns={"image": "Pfad"})
+    with pytest.raises(DataError, match="columns name no picture; they name image, id, patient, fold, split, modality"):
+        folder(table, label="Edema", columns={"picture": "Path"})
+    with pytest.raises(DataError, match="has no column 'Oedema'"):
+        folder(table, label="Edema,Oedema", columns=columns)
 
 
 def test_label_columns_of_fractions_are_numbers(tmp_path: Path) -> None:

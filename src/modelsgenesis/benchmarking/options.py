@@ -9,7 +9,7 @@ from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.options import FineTuneOptions, Modality, Tune
 
 BUDGETS = ("3", "6", "12", "25", "50", ALL)
-TASK = ("task", "kind", "label", "classes", "modality")
+TASK = ("task", "kind", "label", "classes", "columns", "modality")
 PLAN = ("batch_size", "lr", "warmup_steps", "weight_decay", "precision")
 
 
@@ -28,8 +28,9 @@ class BenchmarkOptions:
         task: The name of a published task, such as ncc; its settings are the defaults of those below, and the paper's
             scores go into the report.
         kind: The kind of task, where a table's labels could mean two.
-        label: The column of a table that is the label.
+        label: The column of a table that is the label, or several with commas between.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
+        columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
         metric: The metric to compare by; dice, auc or mae by the kind of task, or another that evaluate gives of which
             more or less is better.
@@ -61,6 +62,7 @@ class BenchmarkOptions:
     kind: Kind | None = None
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
+    columns: dict[str, str] | None = field(default=None, hash=False)
     modality: Modality | None = None
     metric: str | None = None
     steps: int | None = None

@@ -1,9 +1,10 @@
 """Tables as files: the one reader and the one writer of CSV."""
 
 import csv
+import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TextIO
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import written_aside
@@ -24,13 +25,22 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV of anybody's; blanks at the ends of its cells are cut off.
+    """Read a CSV of anybody's, gzipped or not; blanks at the ends of its cells are cut off.
 
     Raises:
         DataError: it is not there, or no CSV in UTF-8.
     """
     exact = _read(path)
     return Table([{name: text.strip() for name, text in row.items()} for row in exact.rows], exact.columns)
+
+
+def read_columns(path: Path) -> list[str]:
+    """The names of the columns of a CSV, without its rows; none where it is no CSV."""
+    try:
+        with _opened(path) as file:
+            return list(csv.DictReader(file).fieldnames or [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -67,11 +77,18 @@ def append_row(path: Path, columns: Sequence[str], row: Mapping[str, Any], *, li
         csv.DictWriter(file, columns, lineterminator=line_end).writerow(row)
 
 
+def _opened(path: Path) -> TextIO:
+    """Open a table, gzipped or not, with or without a byte order mark."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+    return open(path, newline="", encoding="utf-8-sig")
+
+
 def _read(path: Path) -> Table:
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # with or without a byte order mark
+        with _opened(path) as file:
             reader = csv.DictReader(file, restval="")
             columns = list(reader.fieldnames or [])
             return Table([{name: row[name] or "" for name in columns} for row in reader], columns)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error

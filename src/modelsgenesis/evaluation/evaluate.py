@@ -56,7 +56,10 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     of_network = predicted_target(predictions)
     table = read_predictions(predictions, _table_kind(of_network, options.kind))
     meant = options.kind or (of_network.kind if of_network else table.target.kind if table else None)
-    task = read_truth(truth, predictions, of_network, kind=meant, label=options.label, classes=options.classes)
+    task = read_truth(
+        truth, predictions, of_network, kind=meant, label=options.label, classes=options.classes,
+        columns=options.columns,
+    )  # fmt: skip
     cases = [case for case in task.cases if options.split in (None, case.split)]
     if not cases:
         raise DataError(f"{truth}: no case of the split {options.split}; leave --split out, or name another")
@@ -66,8 +69,9 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     lines, target = _compare(into, cases, task.target, of_network, table, origin, options)
     arguments = {
         "tolerance_mm": options.tolerance, "empty": options.empty, "kind": options.kind, "label": options.label,
-        "classes": options.classes, "split": options.split, "only_predicted": options.only_predicted,
-        "resamples": options.resamples, "worst": options.worst, "target": describe(target),
+        "classes": options.classes, "columns": options.columns, "split": options.split,
+        "only_predicted": options.only_predicted, "resamples": options.resamples,
+        "worst": options.worst, "target": describe(target),
     }  # fmt: skip
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]

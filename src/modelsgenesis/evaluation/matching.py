@@ -18,7 +18,7 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
 from modelsgenesis.tasks.datasets import FILE as DATASET
-from modelsgenesis.tasks.folder import folder
+from modelsgenesis.tasks.folder import folder, published_set
 from modelsgenesis.tasks.labels import FILE as LABELS
 from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.pairs import find_pair, labels_of
@@ -80,6 +80,7 @@ def read_truth(
     kind: Kind | None = None,
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Task:
     """Read the truth: any task, or a bare folder of masks.
 
@@ -90,20 +91,21 @@ def read_truth(
         kind: as `tasks.folder`.
         label: as `tasks.folder`.
         classes: as `tasks.folder`.
+        columns: as `tasks.folder`.
     Raises:
         DataError: there is none, or it is of another kind than the network's target.
     """
     task = (
         _masks_alone(path, predictions, of_network)
         if is_bare(path)
-        else folder(path, kind=kind, label=label, classes=classes)
+        else folder(path, kind=kind, label=label, classes=classes, columns=columns)
     )
     return task if of_network is None else _in_words_of(of_network, task, path)
 
 
 def is_bare(path: Path) -> bool:
     """Whether a folder declares no task but may hold masks."""
-    if not path.is_dir() or (path / DATASET).is_file() or find_pair(path):
+    if not path.is_dir() or (path / DATASET).is_file() or find_pair(path) or published_set(path):
         return False
     return not any(each.suffix.lower() in (".csv", ".npz") for each in path.iterdir() if not each.name.startswith("."))
 

@@ -14,9 +14,10 @@ class EvaluateOptions:
         tolerance: The tolerance of the surface Dice, in mm.
         empty: What a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
         kind: What the truth is, where a table's labels could mean two; by default as the predictions are.
-        label: The column of a table that is the truth.
+        label: The column of a table that is the truth, or several with commas between.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
         positive: Which of two classes is the positive one; by default the second.
+        columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         split: Which cases of the truth are compared; all by default.
         only_predicted: Cases without a prediction are left out, where they count as empty predictions otherwise.
         resamples: How often the patients are resampled, for the 95 % intervals.
@@ -32,6 +33,7 @@ class EvaluateOptions:
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
     positive: str | None = None
+    columns: dict[str, str] | None = field(default=None, hash=False)
     split: Literal["train", "val", "test"] | None = None
     only_predicted: bool = False
     resamples: int = 2000

@@ -39,7 +39,10 @@ def read_task(data: Task | str | Path, options: FineTuneOptions) -> Task:
     """
     if not isinstance(data, Task):
         refuse_run(Path(data), f"the order is genesis finetune DATA RUN; to start from that run give --from {data}")
-        data = read(data, task=options.task, kind=options.kind, label=options.label, classes=options.classes)
+        data = read(
+            data, task=options.task, kind=options.kind, label=options.label, classes=options.classes,
+            columns=options.columns,
+        )  # fmt: skip
     return of_modality(data, options.modality) if options.modality else data
 
 

@@ -39,8 +39,9 @@ class FineTuneOptions:
         seed: The seed decides the choice of cases, the patches and the first weights.
         task: The name of a published task, such as ncc; its settings are then the defaults of those below.
         kind: The kind of task, where a table's labels could mean two: segmentation, classification or regression.
-        label: The column of a table that is the label.
+        label: The column of a table that is the label, or several with commas between.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3".
+        columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
         intensity: How values become what the network sees: hu, percentiles, z-score or min-max; by default as the start
             was trained, but Hounsfield units only for CT.
@@ -95,6 +96,7 @@ class FineTuneOptions:
     kind: Kind | None = None
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
+    columns: dict[str, str] | None = field(default=None, hash=False)
     modality: Modality | None = None
     intensity: Scale | None = None
     like: str | None = None

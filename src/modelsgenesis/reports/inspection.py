@@ -47,8 +47,9 @@ class InspectOptions:
         into: A page (.html) that also shows some cases with their labels; without one, the text is what comes back.
         task: The name of a published task, such as ncc, or with settings: ncc,negatives=10.
         kind: The kind of task, where a table's labels could mean two.
-        label: The column of a table that is the label.
+        label: The column of a table that is the label, or several with commas between.
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3"; other rows are left out.
+        columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         cases: How many cases are listed one by one in the text; the page lists all.
         workers: How many processes read; by default one a core where there is much to read, 0 works in this process.
         quiet: No progress is shown.
@@ -59,6 +60,7 @@ class InspectOptions:
     kind: Kind | None = None
     label: str | None = None
     classes: dict[str, str] | None = field(default=None, hash=False)
+    columns: dict[str, str] | None = field(default=None, hash=False)
     cases: int = 20
     workers: int | None = None
     quiet: bool = False
@@ -73,7 +75,10 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
     console = Console(stderr=True, quiet=options.quiet)
     try:
-        labelled = read(data, task=options.task, kind=options.kind, label=options.label, classes=options.classes)
+        labelled = read(
+            data, task=options.task, kind=options.kind, label=options.label, classes=options.classes,
+            columns=options.columns,
+        )  # fmt: skip
         checked = _checked(labelled, workers, console)
     except NoCaseError as error:
         rows = problem_rows(error.place, error.problems)

@@ -1,5 +1,6 @@
 """Classification into labels that do not exclude each other: an image has any number of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from modelsgenesis.targets.base.value_learner import ValueLearner, buffer, check
 
 @dataclass(frozen=True)
 class MultilabelClassification(Classes):
-    """Labels of which a case has any number: a sigmoid each; a case's values are 0 or 1 for each.
+    """Labels of which a case has any number: a sigmoid each; a case's values are 0 or 1 for each, or NaN if unknown.
 
     Args:
         labels: of which each is there or not.
@@ -42,7 +43,7 @@ class MultilabelClassification(Classes):
 
     def each_once(self, values: Sequence[float]) -> tuple[int, ...]:
         """Want each label that the case has."""
-        return tuple(k for k, value in enumerate(values) if value)
+        return tuple(k for k, value in enumerate(values) if value > 0)
 
     @property
     def label_columns(self) -> tuple[str, ...]:
@@ -50,8 +51,8 @@ class MultilabelClassification(Classes):
         return tuple(f"label_{name}" for name in self.names)
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """Write 0 or 1 for each label."""
-        return tuple(f"{value:g}" for value in values)
+        """Write 0 or 1 for each label, or nothing."""
+        return tuple("" if math.isnan(value) else f"{value:g}" for value in values)
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
         """Write the labels above a half, and the probabilities with six digits."""
@@ -112,15 +113,18 @@ class LabelLearner(ValueLearner):
         self.register_buffer("weights", buffer(weights), persistent=False)
 
     def losses(self, batch: Batch, progress: float) -> Batch:
-        """Binary cross-entropy of each label, its presence weighed by how rare it is.
+        """Binary cross-entropy of each label, its presence weighed by how rare it is; unknown ones add nothing.
 
         Returns:
             "total" and "accuracy"; when validating also what `metrics` makes a balanced accuracy of.
         """
         logits, values = self.classifier(batch["image"]).float(), batch["values"]
-        total = functional.binary_cross_entropy_with_logits(logits, values, pos_weight=self.weights)
-        right = (logits > 0) == (values > 0)
-        metrics = {"total": total, "accuracy": right.double().mean()}
+        known = ~values.isnan()
+        total = functional.binary_cross_entropy_with_logits(
+            logits, values.nan_to_num(), weight=known.float(), pos_weight=self.weights
+        )
+        right = ((logits > 0) == (values > 0)) & known
+        metrics = {"total": total, "accuracy": right.double().sum() / known.sum().clamp(min=1)}
         if self.training:
             return metrics
         hits = torch.stack([values > 0, values <= 0], dim=2).double()
@@ -131,11 +135,11 @@ def presence_weights(values: Numbers, names: Sequence[str]) -> Numbers:
     """Compute the weight of each label's presence, so that it counts as much as its absence.
 
     Args:
-        values: (cases, labels) of 0 and 1.
+        values: (cases, labels) of 0 and 1, NaN where unknown.
         names: of the labels.
     Raises:
         DataError: a label that no training case has, or every one.
     """
-    counts = (values > 0).sum(axis=0)
-    check_learnable(names, (counts > 0) & (counts < len(values)), len(values))
-    return np.asarray((len(values) - counts) / counts, np.float64)
+    present, absent = (values > 0).sum(axis=0), (values <= 0).sum(axis=0)
+    check_learnable(names, (present > 0) & (absent > 0), len(values))
+    return np.asarray(absent / present, np.float64)

@@ -1,6 +1,6 @@
 """DXC: fourteen diseases in frontal chest radiographs, any number of them at once: NIH's ChestX-ray14."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +8,12 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import make_target
-from modelsgenesis.data.case import Case, Split
-from modelsgenesis.data.formats.natural_image import NaturalImage
+from modelsgenesis.data.case import Case
 from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import describe_file
 from modelsgenesis.tasks.assembly import build
-from modelsgenesis.tasks.case_finder import case_id, with_modality
 from modelsgenesis.tasks.folds import dealt
+from modelsgenesis.tasks.picture_lists import Listed, listed_cases, pictures_in, several
 from modelsgenesis.tasks.published import Published, scores
 from modelsgenesis.tasks.task import Task
 
@@ -27,7 +25,6 @@ NONE = "No Finding"
 ENTRIES, TRAIN_VAL, TEST = "Data_Entry_2017", "train_val_list.txt", "test_list.txt"
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
 VALIDATING = 8  # one patient in so many of train_val_list.txt chooses the best network: a tenth of all
-SHOWN = 20  # images that are named one by one where some are missing
 
 # Scores of 14 labels on the official test set. The papers' training of their 2D networks is not known here.
 PUBLISHED = Published(
@@ -57,6 +54,11 @@ PUBLISHED = Published(
 )  # fmt: skip
 
 
+def recognise(folder: Path) -> bool:
+    """Whether the two lists and a table are there."""
+    return all((folder / name).is_file() for name in (TRAIN_VAL, TEST)) and any(folder.glob(f"{ENTRIES}*.csv"))
+
+
 def dxc(folder: Path | str, *, entries: str | None = None) -> Task:
     """Read ChestX-ray14 with the official split by patient; an eighth of the others' patients validate.
 
@@ -75,7 +77,7 @@ def dxc(folder: Path | str, *, entries: str | None = None) -> Task:
     folder = Path(folder)
     rows, lists = _entries(folder, entries), {name: _listed(folder / name) for name in (TRAIN_VAL, TEST)}
     problems = list(_twice(folder, lists))
-    cases = list(_cases(folder, rows, lists, problems))
+    cases = _cases(folder, rows, lists, problems)
     validating = dealt({case.patient: "" for case in cases if case.split == "train"}, VALIDATING)
     cases = [
         replace(case, split="val") if case.split == "train" and validating[case.patient] == 0 else case
@@ -115,67 +117,41 @@ def _twice(folder: Path, lists: Mapping[str, frozenset[str]]) -> Iterator[Proble
 
 def _cases(
     folder: Path, rows: Sequence[Mapping[str, str]], lists: Mapping[str, frozenset[str]], problems: list[Problem]
-) -> Iterator[Case]:
+) -> list[Case]:
     """The cases whose images are there; whether a patient of the others validates is not yet known."""
-    there = _images(folder, problems)
-    every = lists[TRAIN_VAL] ^ lists[TEST]
-    missing, unlisted = [], []
-    for row in rows:
-        name = row["Image Index"]
-        if name not in every:
-            unlisted += [name] if name not in lists[TEST] else []
-            continue
-        if name not in there:
-            missing.append(name)
-            continue
-        try:
-            values, patient = _values(row), _patient(row)
-        except UnreadableError as error:
-            problems.append(error.at(there[name]))
-            continue
-        source = with_modality(describe_file(there[name], NaturalImage(), folder), "XR")
-        split: Split = "test" if name in lists[TEST] else "train"
-        yield Case(case_id(Path(name), folder), (source,), values=values, patient=patient, split=split)
-    nameless = every - {row["Image Index"] for row in rows}
-    problems += _several(folder, missing, "it is listed, but it is not there", "unpack all of images_001 to images_012")
-    problems += _several(folder, sorted(nameless), "it is in a list, but has no row in the table", "copy both again")
-    problems += [
-        replace(problem, severity="warning")
-        for problem in _several(folder, unlisted, "its row is in no list", "nothing to do: it is not used")
-    ]
+    there = {path.name: path for path in pictures_in(_homes(folder), problems).values()}
+    every, named = lists[TRAIN_VAL] ^ lists[TEST], {row["Image Index"] for row in rows}
+    listed = ((there.get(name, folder / name), row) for row in rows if (name := row["Image Index"]) in every)
+    cases = listed_cases(
+        listed,
+        lambda row: _listed_image(row, lists[TEST]),
+        folder,
+        problems,
+        remedy="unpack all of images_001 to images_012",
+    )
+    nameless = [folder / name for name in sorted(every - named)]
+    problems += several(folder, nameless, "it is in a list, but has no row in the table", "copy both again")
+    unlisted = [folder / name for name in sorted(named - every - lists[TEST])]
+    warnings = several(folder, unlisted, "its row is in no list", "nothing to do: it is not used")
+    problems += [replace(problem, severity="warning") for problem in warnings]
+    return cases
 
 
-def _images(folder: Path, problems: list[Problem]) -> dict[str, Path]:
-    """Find all images, by their names."""
-    found: dict[str, Path] = {}
-    for outer in sorted(path for path in folder.glob("images*") if path.is_dir()):
-        inner = outer / "images" if (outer / "images").is_dir() else outer
-        for path in sorted(inner.glob("*.png")):
-            first = found.setdefault(path.name, path)
-            if first is not path:
-                problems.append(Problem(path, f"a second image of this name: the first is {first}", "remove one"))
-    return found
+def _homes(folder: Path) -> list[Path]:
+    """The folders of images."""
+    outer = sorted(path for path in folder.glob("images*") if path.is_dir())
+    return [path / "images" if (path / "images").is_dir() else path for path in outer]
 
 
-def _values(row: Mapping[str, str]) -> tuple[float, ...]:
+def _listed_image(row: Mapping[str, str], tests: frozenset[str]) -> Listed:
     """Write 0 or 1 for each finding."""
     findings = row["Finding Labels"].split("|")
     if unknown := [word for word in findings if word not in (*FINDINGS, NONE)]:
         raise UnreadableError(f"{', '.join(map(repr, unknown))} is none of the 14 findings", "correct its row")
     if NONE in findings and len(findings) > 1:
         raise UnreadableError(f"its row says {' and '.join(findings)}", "correct its row")
-    return tuple(float(name in findings) for name in FINDINGS)
-
-
-def _patient(row: Mapping[str, str]) -> str:
     if not row["Patient ID"]:
         raise UnreadableError("its row names no patient", "correct its row")
-    return row["Patient ID"]
-
-
-def _several(folder: Path, names: Iterable[str], what: str, remedy: str) -> list[Problem]:
-    """Make a problem for each name, or one for all where they are many."""
-    names = list(names)
-    if len(names) <= SHOWN:
-        return [Problem(folder / name, what, remedy) for name in names]
-    return [Problem(folder, f"of {len(names)} images, the first is {names[0]}: {what}", remedy)]
+    name = row["Image Index"]
+    values = tuple(float(finding in findings) for finding in FINDINGS)
+    return Listed(Path(name).stem, values, row["Patient ID"], "test" if name in tests else "train")

@@ -45,6 +45,7 @@ def read(
     kind: Kind | None = None,
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Task:
     """Read a target task: a published one in its official layout, or any folder or table.
 
@@ -54,14 +55,17 @@ def read(
         kind: as `folder`.
         label: as `folder`.
         classes: as `folder`.
+        columns: as `folder`.
     Raises:
         DataError: the data are not there, or not as they should be.
         GenesisError: no such task or setting.
     """
     if task is None:
-        return folder(place, kind=kind, label=label, classes=classes)
-    if kind or label or classes:
-        raise GenesisError(f"task {task} decides what its labels mean; leave --kind, --label and --classes out")
+        return folder(place, kind=kind, label=label, classes=classes, columns=columns)
+    if kind or label or classes or columns:
+        raise GenesisError(
+            f"task {task} decides what its labels mean; leave --kind, --label, --classes and --columns out"
+        )
     name, *words = task.split(",")
     make = find_reader(name)
     known = [each for each, parameter in inspect.signature(make).parameters.items() if parameter.kind.name[0] == "K"]

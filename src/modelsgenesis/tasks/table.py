@@ -1,6 +1,7 @@
 """A CSV of cases: image, label, and what else is known of each."""
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,25 +32,29 @@ from modelsgenesis.tasks.pairs import labels_of
 from modelsgenesis.tasks.task import NoCaseError, Task
 
 SPLITS: Mapping[str, Split] = {
-    "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
+    "": "", "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "validate": "val", "test": "test", "testing": "test",
 }  # fmt: skip
+KNOWN = ("image", "id", "patient", "fold", "split", "modality")
+COLUMN = re.compile(rf"{'|'.join(KNOWN)}|image_\d+")
 NAMES = ("image", "filename", "file", "id", "case")  # of the column that names an image beside a folder of images
 
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How the labels of a table are to be read.
+    """How a table and its labels are to be read.
 
     Attributes:
         kind: of the task; None infers it from the labels.
-        label: the column; None takes `label`, or all columns `label_...`.
+        label: the column, or several with commas between; None takes `label`, or all columns `label_...`.
         classes: {class: the values it takes}: ">3", "<=2" or the text itself; None takes each text for a class.
+        columns: {what: the name of the column that says it}, such as {"image": "Path", "patient": "Patient ID"}.
     """
 
     kind: Kind | None = None
     label: str | None = None
     classes: Mapping[str, str] | None = None
+    columns: Mapping[str, str] | None = None
 
 
 def table(path: Path, options: LabelOptions | None = None, *, images: Path | None = None) -> Task:
@@ -66,7 +71,7 @@ def table(path: Path, options: LabelOptions | None = None, *, images: Path | Non
         DataError: it is no such CSV, or no row of it is a case.
     """
     options = options or LabelOptions()
-    rows, columns = read_table(path)
+    rows, columns = _in_our_words(*read_table(path), options, path)
     if not rows:
         raise DataError(f"{path}: names no image; add a row for each case")
     by_channel = image_columns(columns, path, or_else=NAMES if images is not None else ())
@@ -95,6 +100,20 @@ def table(path: Path, options: LabelOptions | None = None, *, images: Path | Non
     channels = ["image"] if len(by_channel) == 1 else by_channel
     name = path.stem if images is None else path.parent.resolve().name
     return build(name, target, cases, channels=channels, problems=problems, unlabelled=unlabelled, place=path)
+
+
+def _in_our_words(
+    rows: list[dict[str, str]], columns: list[str], options: LabelOptions, path: Path
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Call the columns that the options name as we do; those whose names they take are no longer seen."""
+    named = options.columns or {}
+    if strange := [what for what in named if not COLUMN.fullmatch(what)]:
+        raise DataError(f"columns name no {', '.join(strange)}; they name {', '.join(KNOWN)}, or image_0, image_1 ...")
+    if missing := [column for column in named.values() if column not in columns]:
+        raise DataError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(columns)}")
+    kept = [column for column in columns if column not in named]
+    ours = [{column: row[column] for column in kept} | {what: row[named[what]] for what in named} for row in rows]
+    return ours, [*kept, *named]
 
 
 def _cases(
@@ -152,9 +171,10 @@ def _with_masks(
 
 def _label_columns(columns: Sequence[str], wanted: str | None, path: Path) -> list[str]:
     if wanted is not None:
-        if wanted not in columns:
-            raise DataError(f"{path}: has no column {wanted!r}; its columns are {', '.join(columns)}")
-        return [wanted]
+        several = [wanted] if wanted in columns else [name.strip() for name in wanted.split(",")]
+        if missing := [name for name in several if name not in columns]:
+            raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(columns)}")
+        return several
     if "label" in columns:
         return ["label"]
     several = [name for name in columns if name.startswith("label_") and name != "label_"]

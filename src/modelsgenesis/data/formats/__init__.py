@@ -57,9 +57,11 @@ def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
     if found is None:
         _refuse_others(file)
         return None
-    if not ending and found.needs_ending:
-        if found.axes == 2 and not pictures:
+    if found.axes == 2 and not pictures:
+        if not ending:
             return None
+        raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
+    if not ending and found.needs_ending:
         raise UnreadableError(f"a {name} file whose name does not say so", f"rename it to end in {_usual_ending(name)}")
     return found
 

@@ -1,0 +1,448 @@
+"""Published sets of chest X-rays in the layouts of their makers, made up; and what can be wrong with a copy of them."""
+
+import csv
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from pydicom.uid import SecondaryCaptureImageStorage
+from tests.radiographs import radiograph, write_picture, write_radiograph
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.tasks import Task, read
+from modelsgenesis.tasks.checks import check
+from modelsgenesis.tasks.chexpert_labels import FINDINGS
+
+ALPHABETICAL = tuple(sorted(FINDINGS))
+VINDR = (
+    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation", "Edema",
+    "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst", "Mediastinal shift",
+    "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "Rib fracture",
+    "Other lesion", "COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding",
+)  # fmt: skip
+NOT_THERE = "it is listed, but it is not there"
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write a CSV, gzipped if its name ends so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        gzip.open(path, "wt", newline="")
+        if path.suffix == ".gz"
+        else open(path, "w", encoding="utf-8", newline="") as file
+    ):
+        csv.writer(file).writerows([columns, *rows])
+
+
+def picture(path: Path) -> Path:
+    """A radiograph of its own at a place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number = zlib.crc32(path.as_posix().encode())
+    return write_picture(path, radiograph(number, ill=bool(number % 2), size=(32, 32)))
+
+
+def marked(there: Mapping[str, str], order: Sequence[str] = FINDINGS) -> list[str]:
+    """The entries of CheXpert's labels, silent but for some."""
+    return [there.get(name, "") for name in order]
+
+
+def found(task: Task) -> dict[str, tuple[list[str], str, str]]:
+    """{id: the labels that are there, the patient, the split}."""
+    return {case.id: (task.target.labels_of(case.values), case.patient, case.split) for case in task.cases}
+
+
+def problems_of(task: Task) -> list[tuple[str, str]]:
+    """What is wrong, with the name of the file."""
+    return [(problem.path.name, problem.problem) for problem in task.problems]
+
+
+def make_chexpert(folder: Path) -> Path:
+    """Three patients who train, one with a second study and two views; one who validates, one of the test."""
+    head = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS]
+    rows: dict[str, list[tuple[str, dict[str, str]]]] = {
+        "train": [
+            ("patient00001/study1/view1_frontal", {"Edema": "1.0", "Cardiomegaly": "-1.0"}),
+            ("patient00001/study1/view2_lateral", {"Edema": "1.0", "Cardiomegaly": "-1.0"}),
+            ("patient00001/study2/view1_frontal", {"No Finding": "1.0"}),
+            ("patient00002/study1/view1_frontal", {"Pneumonia": "-1.0", "Support Devices": "0.0"}),
+            ("patient00003/study1/view1_frontal", {"No Finding": "1.0", "Support Devices": "1.0"}),
+        ],
+        "valid": [("patient64541/study1/view1_frontal", dict.fromkeys(FINDINGS, "0.0") | {"Fracture": "1.0"})],
+        "test": [("patient64741/study1/view1_frontal", dict.fromkeys(FINDINGS, "0.0") | {"Edema": "1.0"})],
+    }
+    for part, some in rows.items():
+        full = [
+            [f"CheXpert-v1.0-small/{part}/{name}.jpg", "Female", 68, "Frontal", "AP", *marked(labels)]
+            for name, labels in some
+        ]
+        if part == "test":  # given out later, with fewer columns
+            head, full = ["Path", *FINDINGS], [[row[0].replace("-small", ""), *row[5:]] for row in full]
+        write_rows(folder / f"{part}.csv", head, full)
+        for name, _ in some:
+            picture(folder / part / f"{name}.jpg")
+    return folder
+
+
+def test_chexpert(tmp_path: Path) -> None:
+    """By patient and with every view; what the report is silent of is absent, what it doubts is there."""
+    task = mg.tasks.folder(make_chexpert(tmp_path / "CheXpert-v1.0-small"))
+    assert (task.name, task.target.names, task.modality, task.problems) == ("chexpert", FINDINGS, "XR", ())
+    assert found(task) == {
+        "train_patient00001_study1_view1_frontal": (["Cardiomegaly", "Edema"], "patient00001", "train"),
+        "train_patient00001_study1_view2_lateral": (["Cardiomegaly", "Edema"], "patient00001", "train"),
+        "train_patient00001_study2_view1_frontal": (["No Finding"], "patient00001", "train"),
+        "train_patient00002_study1_view1_frontal": (["Pneumonia"], "patient00002", "train"),
+        "train_patient00003_study1_view1_frontal": (["No Finding", "Support Devices"], "patient00003", "train"),
+        "valid_patient64541_study1_view1_frontal": (["Fracture"], "patient64541", "val"),
+        "test_patient64741_study1_view1_frontal": (["Edema"], "patient64741", "test"),
+    }
+    assert found(mg.tasks.folder(tmp_path)) == found(task), "the folder that the archive makes, or the one above"
+
+
+def test_chexpert_in_its_four_batches(tmp_path: Path) -> None:
+    """The large archives have no train/, and the table lies in the first."""
+    make_chexpert(tmp_path / "made")
+    batch = [tmp_path / "all" / f"CheXpert-v1.0 batch {name}" for name in ("1 (validate & csv)", "2 (train 1)")]
+    for part in batch:
+        part.mkdir(parents=True)
+    for name in ("train.csv", "valid.csv", "valid"):
+        (tmp_path / "made" / name).rename(batch[0] / name)
+    (tmp_path / "made" / "train").rename(batch[1])
+    task = mg.tasks.folder(tmp_path / "all")
+    assert len(task.cases) == 6
+    assert task.problems == ()
+
+
+@pytest.mark.parametrize(("uncertain", "value"), [("ones", 1.0), ("zeros", 0.0), ("ignore", math.nan)])
+@pytest.mark.parametrize("name", ["chexpert", "mimic_cxr"])
+def test_uncertain_labels_by_policy(name: str, uncertain: str, value: float, tmp_path: Path) -> None:
+    """Only what is -1 changes."""
+    folder = {"chexpert": make_chexpert, "mimic_cxr": make_mimic}[name](tmp_path)
+    certain, task = read(folder, task=f"{name},uncertain=zeros"), read(folder, task=f"{name},uncertain={uncertain}")
+    changed = {
+        (task.target.names[k], new)
+        for case, other in zip(task.cases, certain.cases, strict=True)
+        for k, (new, old) in enumerate(zip(case.values, other.values, strict=True))
+        if new != old
+    }
+    expected = {"chexpert": {"Cardiomegaly", "Pneumonia"}, "mimic_cxr": {"Edema"}}[name]
+    assert {label for label, _ in changed} == (expected if uncertain != "zeros" else set())
+    assert all(np.array_equal(new, value, equal_nan=True) for _, new in changed)
+    with pytest.raises(DataError, match="uncertain is 'twos'; it takes ones, zeros, ignore"):
+        read(folder, task=f"{name},uncertain=twos")
+
+
+def test_what_is_wrong_with_single_rows_of_chexpert(tmp_path: Path) -> None:
+    """Missing, of nobody, with a strange label, and one patient in two splits: each is named with what to do."""
+    folder = make_chexpert(tmp_path)
+    (folder / "train/patient00003/study1/view1_frontal.jpg").unlink()
+    table = (folder / "train.csv").read_text()
+    picture(folder / "train/nobody/study1/view1_frontal.jpg")
+    picture(folder / "valid/patient00001/study9/view1_frontal.jpg")
+    row = table.splitlines()[1]
+    table = table.replace("-1.0", "2.0", 1) + row.replace("patient00001", "nobody") + "\n"
+    (folder / "train.csv").write_text(table)
+    with open(folder / "valid.csv", "a", encoding="utf-8") as file:
+        file.write(row.replace("train/patient00001/study1", "valid/patient00001/study9") + "\n")
+    task, other = mg.tasks.folder(folder), "train_patient00001_study1_view2_lateral"
+    assert problems_of(task) == [
+        ("view1_frontal.jpg", "its Cardiomegaly is '2.0'"),
+        ("view1_frontal.jpg", NOT_THERE),
+        ("view1_frontal.jpg", "its path names no patient"),
+        ("view1_frontal.jpg", f"its patient is in split train with {other} and in split val with this case"),
+    ]
+    assert all(problem.remedy for problem in task.problems)
+    assert len(task.cases) == 7 - 2
+
+
+def make_mimic(folder: Path, packed: str = ".gz") -> Path:
+    """Four studies of three patients; columns in alphabetical order, as MIMIC has them; the test by hand too."""
+    studies: dict[tuple[int, int], tuple[str, list[str], dict[str, str]]] = {
+        (10000032, 50414267): ("train", ["02aa804e-bde0afdd", "174413ec-4ec4c1f7"], {"No Finding": "1.0"}),
+        (10000032, 53189527): ("train", ["2a2277a9-b0ded155"], {"Edema": "-1.0", "Fracture": "1.0"}),
+        (10000764, 57375967): ("validate", ["096052b7-d256dc40"], {"Consolidation": "1.0", "Edema": "0.0"}),
+        (11000011, 51029426): ("test", ["446a2525-c4b2f3b1"], {"Lung Opacity": "1.0"}),
+        (11000011, 51029427): ("test", ["446a2525-c4b2f3b2"], {"Lung Opacity": "1.0"}),
+    }
+    rows, labels = [], []
+    for (subject, study), (split, names, there) in studies.items():
+        labels.append([subject, study, *marked(there, ALPHABETICAL)])
+        for name in names:
+            rows.append([name, study, subject, split])
+            picture(folder / f"files/p{subject // 1000000}/p{subject}/s{study}/{name}.jpg")
+    write_rows(folder / f"mimic-cxr-2.0.0-split.csv{packed}", ["dicom_id", "study_id", "subject_id", "split"], rows)
+    for who in ("chexpert", "negbio"):
+        head = ["subject_id", "study_id", *ALPHABETICAL]
+        write_rows(folder / f"mimic-cxr-2.0.0-{who}.csv{packed}", head, labels)
+    by_hand = [name.replace("Lung Opacity", "Airspace Opacity") for name in ALPHABETICAL]
+    row = [51029426, *marked({"Pneumonia": "1.0", "Lung Opacity": "1.0"}, ALPHABETICAL)]
+    write_rows(folder / "mimic-cxr-2.1.0-test-set-labeled.csv", ["study_id", *by_hand], [row])
+    return folder
+
+
+@pytest.mark.parametrize("packed", [".gz", ""])
+def test_mimic_cxr(packed: str, tmp_path: Path) -> None:
+    """Columns are found by their names, not by their place; the division is the official one; tables gzipped or not."""
+    task = mg.tasks.folder(make_mimic(tmp_path, packed))
+    assert (task.name, task.target.names, task.problems) == ("mimic_cxr", FINDINGS, ())
+    assert found(task) == {
+        "02aa804e-bde0afdd": (["No Finding"], "10000032", "train"),
+        "174413ec-4ec4c1f7": (["No Finding"], "10000032", "train"),
+        "2a2277a9-b0ded155": (["Edema", "Fracture"], "10000032", "train"),
+        "096052b7-d256dc40": (["Consolidation"], "10000764", "val"),
+        "446a2525-c4b2f3b1": (["Lung Opacity"], "11000011", "test"),
+        "446a2525-c4b2f3b2": (["Lung Opacity"], "11000011", "test"),
+    }
+
+
+def test_mimic_cxr_by_hand(tmp_path: Path) -> None:
+    """The test as radiologists labelled it, which calls the opacity otherwise; the others as before."""
+    task = read(make_mimic(tmp_path), task="mimic_cxr,by_hand=true,labels=negbio")
+    tests = {name: labels for name, (labels, _, split) in found(task).items() if split == "test"}
+    assert tests == {"446a2525-c4b2f3b1": ["Lung Opacity", "Pneumonia"]}
+    assert len(task.cases) == 5
+
+
+def make_rsna(folder: Path, *, mapping: bool = True, ending: str = "dcm") -> Path:
+    """Three images of two patients of ChestX-ray14, one with two boxes; secondary captures, as RSNA has them."""
+    classes = {"aa-1": "Lung Opacity", "bb-2": "No Lung Opacity / Not Normal", "cc-3": "Normal"}
+    rows = [(name, said) for name, said in classes.items() for _ in range(1 + (name == "aa-1"))]
+    write_rows(folder / "stage_2_detailed_class_info.csv", ["patientId", "class"], rows)
+    boxes = [(name, *("264.0", "152.0", "213.0", "379.0", 1)) for name, said in rows if said == "Lung Opacity"]
+    write_rows(folder / "stage_2_train_labels.csv", ["patientId", "x", "y", "width", "height", "Target"], boxes)
+    for number, name in enumerate(["aa-1", "bb-2", "cc-3"]):
+        place, levels = folder / "stage_2_train_images" / f"{name}.{ending}", radiograph(number, ill=number == 0)
+        if ending == "dcm":
+            write_radiograph(place, levels, SOPClassUID=SecondaryCaptureImageStorage)
+        else:
+            write_picture(place, levels)
+    if mapping:
+        images = [("aa-1", "00000003_000.png"), ("bb-2", "00000003_001.png"), ("cc-3", "00000010_000.png")]
+        listed = [{"subset_img_id": name, "img_id": nih, "orig_labels": []} for name, nih in images]
+        (folder / "pneumonia-challenge-dataset-mappings_2018.json").write_text(json.dumps(listed))
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["dcm", "png"])
+def test_rsna(ending: str, tmp_path: Path) -> None:
+    """Three classes of which Normal is the first; images of one patient of ChestX-ray14 stay together."""
+    task = mg.tasks.folder(make_rsna(tmp_path, ending=ending))
+    assert task.target.names == ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
+    assert [case.values for case in task.cases] == [(2.0,), (1.0,), (0.0,)]
+    assert [(case.id, case.patient, case.split) for case in task.cases] == [
+        ("aa-1", "00000003", ""), ("bb-2", "00000003", ""), ("cc-3", "00000010", "")
+    ]  # fmt: skip
+    assert (task.name, task.problems) == ("rsna", ())
+    checked = check(task, workers=0)
+    assert [finding.size for finding in checked.findings] == [(32, 40)] * 3
+    assert checked.findings[0].ranges == ((0.0 + radiograph(0, ill=True).min(), float(radiograph(0, ill=True).max())),)
+
+
+def test_rsna_with_the_lists_of_a_paper_and_without_the_patients(tmp_path: Path) -> None:
+    """Lists decide the split; without RSNA's own list, that one patient may be in both is said; a conflict is named."""
+    folder = make_rsna(tmp_path, mapping=False)
+    (folder / "RSNAPneumonia_train.txt").write_text("aa-1.png 2\nbb-2.png 1\n")
+    (folder / "RSNAPneumonia_test.txt").write_text("cc-3.png 0\n")
+    with open(folder / "stage_2_detailed_class_info.csv", "a", encoding="utf-8") as file:
+        file.write("bb-2,Normal\n")
+    task = mg.tasks.folder(folder)
+    assert {case.id: case.split for case in task.cases} == {"aa-1": "train", "cc-3": "test"}
+    warning, conflict = task.problems
+    assert (warning.severity, "several of its images are of one patient" in warning.problem) == ("warning", True)
+    assert conflict.problem == "its class is No Lung Opacity / Not Normal and Normal"
+    (folder / "RSNAPneumonia_val.txt").write_text("cc-3.png 0\n")
+    with pytest.raises(DataError, match="has cc-3, which is in a list of another split"):
+        mg.tasks.folder(folder)
+
+
+def make_vindr(folder: Path) -> Path:
+    """Two images that three readers saw, one of the test that was agreed upon; of DICOM, one of them a negative."""
+    seen = {
+        "000434271f63": [["No finding"], ["No finding"], ["Nodule/Mass", "Lung tumor"]],
+        "0005e8e3701d": [["Lung Opacity", "Pneumonia"], ["Pleural effusion"], ["COPD", "Other diseases"]],
+    }
+    rows = [
+        [name, f"R{reader}", *(int(label in there) for label in VINDR)]
+        for name, readers in seen.items()
+        for reader, there in enumerate(readers)
+    ]
+    write_rows(folder / "annotations/image_labels_train.csv", ["image_id", "rad_id", *VINDR], rows)
+    of_test = [name.replace("Other diseases", "Other disease") for name in VINDR]
+    agreed = ["e0dc2e791051", *(int(label in ("Tuberculosis", "Other diseases")) for label in VINDR)]
+    write_rows(folder / "annotations/image_labels_test.csv", ["image_id", *of_test], [agreed])
+    for number, name in enumerate(seen):
+        levels = radiograph(number, ill=True).astype(np.uint16) * 16
+        photometric = f"MONOCHROME{1 + number}"
+        write_radiograph(
+            folder / "train" / f"{name}.dicom", levels, PhotometricInterpretation=photometric, PatientID=None
+        )
+    write_radiograph(folder / "test/e0dc2e791051.dicom", radiograph(9, ill=True).astype(np.uint16), PatientID="")
+    return folder
+
+
+def test_vindr(tmp_path: Path) -> None:
+    """What one of the readers says counts; the test's table, which lacks a letter, is understood."""
+    task = mg.tasks.folder(make_vindr(tmp_path))
+    assert (task.name, task.problems) == ("vindr", ())
+    assert task.target.names == (
+        "Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding"
+    )  # fmt: skip
+    assert found(task) == {
+        "000434271f63": (["Lung tumor", "No finding"], "000434271f63", "train"),
+        "0005e8e3701d": (["Pleural effusion", "Pneumonia", "Other diseases"], "0005e8e3701d", "train"),
+        "e0dc2e791051": (["Tuberculosis", "Other diseases"], "e0dc2e791051", "test"),
+    }
+    every = read(tmp_path, task="vindr,labels=all")
+    assert every.target.names == VINDR
+    assert found(every)["000434271f63"][0] == ["Nodule/Mass", "Lung tumor", "No finding"]
+    levels = radiograph(0, ill=True).astype(float) * 16
+    assert check(task, workers=0).findings[0].ranges == ((4095 - levels.max(), 4095 - levels.min()),)
+
+
+def make_tuberculosis(folder: Path, prefix: str, home: str) -> Path:
+    """Two who are well and one who is ill, a mask and a reading beside."""
+    for name in ("0001_0", "0002_0", "0327_1"):
+        picture(folder / home / "CXR_png" / f"{prefix}_{name}.png")
+        readings = folder / home / "ClinicalReadings" / f"{prefix}_{name}.txt"
+        readings.parent.mkdir(exist_ok=True)
+        readings.write_text("male 45yrs\nnormal\n")
+    picture(folder / home / "ManualMask" / "leftMask" / f"{prefix}_0001_0.png")
+    (folder / home / "CXR_png" / "Thumbs.db").write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize("home", ["", "archive"])
+@pytest.mark.parametrize(
+    ("name", "prefix", "inside"),
+    [("shenzhen", "CHNCXR", "ChinaSet_AllFiles"), ("montgomery", "MCUCXR", "MontgomerySet")],
+)
+def test_shenzhen_and_montgomery(name: str, prefix: str, inside: str, home: str, tmp_path: Path) -> None:
+    """The name's last figure is the class, each is a patient; lists beside divide them."""
+    folder = make_tuberculosis(tmp_path, prefix, inside if home else "")
+    task = mg.tasks.folder(folder)
+    assert (task.name, task.target.names, task.problems) == (name, ("normal", "tuberculosis"), ())
+    assert [(case.id, case.values, case.patient, case.split) for case in task.cases] == [
+        (f"{prefix}_{rest}", (float(rest[-1]),), f"{prefix}_{rest}", "") for rest in ("0001_0", "0002_0", "0327_1")
+    ]
+    for part, rest in {"train": "0001_0", "valid": "0327_1", "test": "0002_0"}.items():
+        (folder / f"Hospital_{part}_data.txt").write_text(f"{prefix}_{rest}.png,{rest[-1]}\n")
+    (folder / "Hospital_test_data.txt").write_text(f"{prefix}_0002_0.png,0\n{prefix}_0009_1.png,1\n")
+    task = mg.tasks.folder(folder)
+    assert [case.split for case in task.cases] == ["train", "test", "val"]
+    assert problems_of(task) == [(f"{prefix}_0009_1.png", NOT_THERE)]
+
+
+def test_folder_of_two_sets_is_refused_by_both_names(tmp_path: Path) -> None:
+    """As some collections mix them: --task says which is meant."""
+    make_tuberculosis(make_tuberculosis(tmp_path, "CHNCXR", ""), "MCUCXR", "")
+    with pytest.raises(DataError, match="may be montgomery or shenzhen; say which with --task"):
+        mg.tasks.folder(tmp_path)
+    assert len(read(tmp_path, task="shenzhen").cases) == 3
+
+
+def test_jsrt(tmp_path: Path) -> None:
+    """Names say who has a nodule; the bare files as they come, or converted ones."""
+    levels = np.random.default_rng(0).integers(0, 4096, (2048, 2048)).astype(">u2")
+    for part, name in (("Nodule154images", "JPCLN001"), ("NonNodule93images", "JPCNN001")):
+        (tmp_path / "raw" / part).mkdir(parents=True)
+        levels[::-1].tofile(tmp_path / "raw" / part / f"{name}.IMG")
+        picture(tmp_path / "png" / "All247images" / f"{name}.png")
+    for task in map(mg.tasks.folder, (tmp_path / "raw", tmp_path / "png")):
+        assert (task.name, task.target.names, task.problems) == ("jsrt", ("no nodule", "nodule"), ())
+        assert {case.id: case.values for case in task.cases} == {"JPCLN001": (1.0,), "JPCNN001": (0.0,)}
+        assert {case.patient for case in task.cases} == {"JPCLN001", "JPCNN001"}
+    assert check(mg.tasks.folder(tmp_path / "raw"), workers=0).findings[0].size == (2048, 2048)
+
+
+def make_covidx(folder: Path, lines: Mapping[str, Sequence[str]], version: str = "") -> Path:
+    """Write lists, and the images that they name."""
+    for part, some in lines.items():
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / f"{part}{version}.txt").write_text("\n".join(some) + "\n")
+        for line in some:
+            name = line.split(" ", 1)[1]
+            Pillow.fromarray(radiograph(len(line), ill=False)).save(
+                folder / part / name[: name.lower().index(".j" if ".j" in name.lower() else ".png") + 4].strip()
+            )
+    return folder
+
+
+COVIDX = {
+    "train": [
+        "3 SARS-10-g04mr34g0-Fig8a-day0.jpg pneumonia cohen",
+        "3 SARS-10-g04mr34g0-Fig8b-day5.jpg pneumonia cohen",
+        "396 000004.jpg COVID-19 cohen",
+        "3 COVID (12).png COVID-19 sirm",
+    ],
+    "test": ["311a 000004.png normal rsna"],
+}
+
+
+def test_covidx(tmp_path: Path) -> None:
+    """Two files of one stem, two sources that number alike, a name with a blank; the division is that of the lists."""
+    task = mg.tasks.folder(make_covidx(tmp_path, COVIDX, "_COVIDx9A"))
+    assert (task.name, task.target.names, task.problems) == ("covidx", ("normal", "pneumonia", "COVID-19"), ())
+    said = {case.id: (task.target.names[int(case.values[0])], case.patient, case.split) for case in task.cases}
+    assert said == {
+        "SARS-10-g04mr34g0-Fig8a-day0.jpg": ("pneumonia", "cohen 3", "train"),
+        "SARS-10-g04mr34g0-Fig8b-day5.jpg": ("pneumonia", "cohen 3", "train"),
+        "000004.jpg": ("COVID-19", "cohen 396", "train"),
+        "COVID_12_.png": ("COVID-19", "sirm 3", "train"),
+        "000004.png": ("normal", "rsna 311a", "test"),
+    }
+
+
+def test_covidx_of_two_versions_or_broken(tmp_path: Path) -> None:
+    """The version is asked for; two classes are read too; lines that are none, and lists that mix, are refused."""
+    make_covidx(tmp_path, COVIDX, "_COVIDx9A")
+    binary = {"train": ["5 a.png positive ricord", "6 b.png negative rsna"], "test": ["7 c.png positive ricord"]}
+    make_covidx(tmp_path, binary, "_COVIDx8B")
+    with pytest.raises(DataError, match=r"lists train\*\.txt: train_COVIDx8B.txt, train_COVIDx9A.txt; there should be"):
+        mg.tasks.folder(tmp_path)
+    task = read(tmp_path, task="covidx,version=COVIDx8B")
+    assert (task.target.names, [case.values for case in task.cases]) == (("negative", "positive"), [(1,), (0,), (1,)])
+    (tmp_path / "train_COVIDx8B.txt").write_text("5 a.png positive ricord\nb.png\n9 gone.png negative rsna\n")
+    task = read(tmp_path, task="covidx,version=COVIDx8B")
+    assert problems_of(task) == [("train_COVIDx8B.txt", "line 2 is 'b.png'"), ("gone.png", NOT_THERE)]
+    (tmp_path / "test_COVIDx8B.txt").write_text("7 c.png normal ricord\n")
+    with pytest.raises(DataError, match="its lists say negative, normal, positive; give lists of one version"):
+        read(tmp_path, task="covidx,version=COVIDx8B")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("chexpert", "has none of train.csv"),
+        ("mimic_cxr", "mimic-cxr-2.0.0-chexpert.csv.gz: cannot be read"),
+        ("rsna", "stage_2_detailed_class_info.csv: cannot be read"),
+        ("vindr", "has no annotations/image_labels_train.csv"),
+        ("shenzhen", "holds no picture that is called CHNCXR"),
+        ("montgomery", "holds no picture that is called MCUCXR"),
+        ("jsrt", "holds no picture JPCLN001.IMG"),
+        ("covidx", r"lists train\*.txt: none"),
+    ],
+)
+def test_folder_of_something_else_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    """With what should be there."""
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, task=name)
+
+
+MAKERS: dict[str, Callable[[Path], Path]] = {"chexpert": make_chexpert, "mimic_cxr": make_mimic, "vindr": make_vindr}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_many_missing_images_are_one_problem(name: str, tmp_path: Path) -> None:
+    """Who has unpacked a part is not shown a hundred thousand lines; who has unpacked none is told so."""
+    folder = MAKERS[name](tmp_path)
+    for path in [*folder.rglob("*.jpg"), *folder.rglob("*.dicom")]:
+        path.unlink()
+    with pytest.raises(DataError, match=NOT_THERE):
+        mg.tasks.folder(folder)
