@@ -99,7 +99,8 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
     del own  # it may be large
-    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum)
+    spread = statistics.percentiles[95] - statistics.percentiles[5]
+    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum, spread)
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality=modality,
