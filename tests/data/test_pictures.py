@@ -128,6 +128,7 @@ BAD = {
     "other.png": (lambda p: Pillow.fromarray(noise()).save(p, "JPEG"), "a JPEG file by content"),
     "glass.png": (lambda p: write_png(p, np.stack([LEVELS] * 4, -1)), "some of it is transparent"),
     "veil.png": (lambda p: write_png(p, np.stack([LEVELS] * 2, -1)), "grey with transparency"),
+    "pane.png": (lambda p: Pillow.fromarray(noise()).save(p, transparency=0), "grey with transparency"),  # by tRNS
     "huge.png": (hollow, "cannot read|claims"),
     "line.png": (lambda p: Pillow.fromarray(LEVELS[:1]).save(p), "two pixels a side"),
     "flat.png": (lambda p: Pillow.fromarray(np.full((9, 9), 7, np.uint8)).save(p), "every voxel is 7"),
