@@ -144,6 +144,7 @@ BAD = {
     "other.png": (lambda p: Pillow.fromarray(noise()).save(p, "JPEG"), "a JPEG file by content"),
     "glass.png": (lambda p: write_png(p, np.stack([LEVELS] * 4, -1)), "some of it is transparent"),
     "veil.png": (lambda p: write_png(p, np.stack([LEVELS] * 2, -1)), "some of it is transparent"),
+    "pane.png": (lambda p: Pillow.fromarray(noise()).save(p, transparency=0), "some of it is transparent"),  # by tRNS
     "huge.png": (hollow, "damaged|claims"),
     "pages.tif": (
         lambda p: Pillow.fromarray(LEVELS).save(p, save_all=True, append_images=[Pillow.fromarray(LEVELS)]),

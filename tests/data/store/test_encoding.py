@@ -74,6 +74,18 @@ def test_ct_comes_back_whatever_its_range(tmp_path: Path, values: list[float], d
     np.testing.assert_array_equal(np.sort(back, axis=None), np.sort(grid, axis=None))
 
 
+def test_padding_of_the_least_float_costs_the_rest_nothing(tmp_path: Path) -> None:
+    """Values from 0 to 511 beside -3.4e38 are not flushed to 0."""
+    grid = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    grid[:3] = -3.4e38
+    nib.save(nib.Nifti1Image(grid, np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "scans.csv").write_text("image,modality\na.nii,MR\n")
+    store = Store.open(prepare(tmp_path / "scans.csv", tmp_path / "store", workers=0, quiet=True))
+    (scan,) = store.scans
+    back = store.read(scan, (0, 0, 0), (8, 8, 8))[0]
+    np.testing.assert_array_equal(np.sort(back, axis=None), np.sort(grid, axis=None))
+
+
 def test_modality_is_guessed_from_values() -> None:
     """CT reaches far below zero, MRI never does, and a z-scored image is neither."""
     assert guess_modality(np.array([-1024, 0, 900])) == "CT"

@@ -100,7 +100,8 @@ def _refuse_kinds(fields: dict[str, str]) -> None:
     voxels = " x ".join(sizes)
     if "time" in kinds and len(sizes) <= 3:
         raise UnreadableError(f"2D pictures in time ({voxels})", "leave it out; 3D volumes are prepared here")
-    if len(sizes) > 3 and "spacedirections" in fields and all(kind in (*DOMAIN, "time", "???") for kind in kinds):
+    placed_in_3d = "none" in fields.get("spacedirections", "").lower()
+    if len(sizes) > 3 and placed_in_3d and all(kind in (*DOMAIN, "time", "???") for kind in kinds):
         what = (
             "a series of volumes in time" if "time" in kinds else "its header does not say which axis is not of space"
         )

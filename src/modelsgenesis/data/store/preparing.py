@@ -125,8 +125,11 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
     del own  # it may be large
+    spread = statistics.percentiles[95] - statistics.percentiles[5]
     picture_dtype = values.dtype.name if values.ndim == 3 else ""
-    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum, picture_dtype=picture_dtype)
+    encoding = choose_encoding(
+        modality, statistics.minimum, statistics.maximum, spread, picture_dtype=picture_dtype
+    )
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality=modality,

@@ -16,6 +16,7 @@ from modelsgenesis.data.intensity_statistics import PERCENTILES
 MODALITIES = ("CT", "MR", "XR", "unknown")
 GREATEST = 2.0**15  # half the range of float16, so that rounding up never overflows
 LEAST = -(2**15)  # of int16
+DEEPEST = 2.0**-29  # of the greatest value that float16 holds: below, it has fewer than eleven bits
 FEWEST_HU = 100  # between the least and the greatest value of a CT; what spans less is rescaled, to [0, 1] for example
 ID_LENGTH = 16  # hexadecimal digits: 64 bits
 BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
@@ -178,7 +179,9 @@ class Encoding:
         return whole
 
 
-def choose_encoding(modality: str, minimum: float, maximum: float, *, picture_dtype: str = "") -> Encoding:
+def choose_encoding(
+    modality: str, minimum: float, maximum: float, spread: float = 0.0, *, picture_dtype: str = ""
+) -> Encoding:
     """Choose the encoding of a scan, by its true range: what is stored comes back.
 
     HU are rounded to 1 HU in 16 bits, unless they span so few that they are other numbers; the intercept moves them
@@ -190,6 +193,8 @@ def choose_encoding(modality: str, minimum: float, maximum: float, *, picture_dt
         modality: CT is stored in whole numbers.
         minimum: least value.
         maximum: greatest value.
+        spread: of the foreground, without outliers; what float16 would flush to 0 beside padding of -3.4e38 is stored
+            as float32. 0 is unknown.
         picture_dtype: of a picture's pixels, which stay as they are where they are whole; "" of a volume.
     """
     if picture_dtype in ("uint8", "uint16"):
@@ -203,6 +208,8 @@ def choose_encoding(modality: str, minimum: float, maximum: float, *, picture_dt
         return Encoding("float32")
     intercept = minimum if min(abs(minimum), abs(maximum)) > maximum - minimum else 0.0
     greatest = max(abs(minimum - intercept), abs(maximum - intercept))
+    if 0 < spread < greatest * DEEPEST:
+        return Encoding("float32")
     return Encoding("float16", 2.0 ** math.ceil(math.log2(greatest / GREATEST)), intercept)
 
 
