@@ -109,11 +109,13 @@ def test_arms_differ_in_nothing_but_the_start(done: Path) -> None:
 
 
 def test_run_again_it_does_nothing(done: Path, balls: Path, start: Path) -> None:
-    """What is done stays, byte for byte."""
+    """What is done stays, byte for byte, and what only serves to go on is not there before or after."""
+    assert not [*done.rglob("resume.pt"), *done.rglob("cases")]
     before = {path: path.read_bytes() for path in (done / "runs").rglob("model.safetensors")}
     arms = ("scratch", "scratch:2x", f"ours={start}")
     benchmark(balls, done, from_=arms, cases=("2", "all"), allow=("ours",), **TINY)
     assert before == {path: path.read_bytes() for path in (done / "runs").rglob("model.safetensors")}
+    assert not [*done.rglob("resume.pt"), *done.rglob("cases")]
 
 
 def test_it_grows_arm_by_arm_and_seed_by_seed(balls: Path, start: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_gpus_that_a_scheduler_granted_are_the_ones_that_are_dealt(monkeypatch: 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_counted_as_one() -> None:
     """Nouns agree with their numbers."""
-    with pytest.raises(TrainingError, match="^1 GPU wanted, 0 here"):
+    with pytest.raises(TrainingError, match=r"^1 GPU wanted, 0 here"):
         make_fabric("auto", accelerator="gpu")
-    with pytest.raises(TrainingError, match="^2 GPUs wanted, 0 here"):
+    with pytest.raises(TrainingError, match=r"^2 GPUs wanted, 0 here"):
         make_fabric("auto", accelerator="gpu", devices=2)

@@ -1,6 +1,7 @@
 """What runs have in common: the settings beside the weights by which a run is known again."""
 
 import fnmatch
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,17 @@ def is_done(into: Path, verb: str, settings: dict[str, Any]) -> bool:
     """
     if (into / PROVENANCE).exists():
         read_provenance(into, verb)
-    if not (into / RESUME).is_file():
-        return False
-    check_settings(into, settings)
-    return (into / PROVENANCE).is_file()
+    finished = (into / PROVENANCE).is_file()
+    if finished or (into / RESUME).is_file():
+        check_settings(into, settings)
+    return finished
+
+
+def clear(into: Path, *caches: Path) -> None:
+    """Delete what a finished run went on from, which nothing needs any more: its checkpoint, and caches of its own."""
+    (into / RESUME).unlink(missing_ok=True)
+    for cache in caches:
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def check_settings(into: Path, settings: dict[str, Any]) -> None:
