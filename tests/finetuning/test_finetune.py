@@ -98,7 +98,12 @@ def test_finished_run_has_all_that_prediction_needs(balls: Path, tmp_path: Path)
         "loading.json",
         "log.csv",
     }
-    assert expected | {"made.json", "recipe.json", "resume.pt", "cases"} <= {path.name for path in run.iterdir()}
+    there = {path.name for path in run.iterdir()}
+    assert expected | {"made.json", "recipe.json"} <= there
+    assert not {"resume.pt", "cases"} & there  # what it would have gone on from is of no more use
+    before = (run / "last.safetensors").stat().st_mtime_ns
+    again = finetune(balls, run, cases=4, val=1, test=0.25, **QUICK)
+    assert (again / "last.safetensors").stat().st_mtime_ns == before
     roles = [row["role"] for row in rows_of(run / "cases.csv")]
     assert {role: roles.count(role) for role in set(roles)} == {"train": 3, "val": 1, "unused": 2, "test": 2}
     held_out = mg.tasks.folder(run / "test.csv")

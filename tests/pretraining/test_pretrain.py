@@ -69,7 +69,8 @@ def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_finished_run_has_all_its_files(finished: Path, small_store: Path) -> None:
     """Weights, log, pictures and a lineage back to the scans."""
     names = {path.relative_to(finished).as_posix() for path in finished.rglob("*")}
-    assert {"model.safetensors", "last.safetensors", "resume.pt", "log.csv", "recipe.json", "made.json"} <= names
+    assert {"model.safetensors", "last.safetensors", "log.csv", "recipe.json", "made.json"} <= names
+    assert "resume.pt" not in names
     assert {f"sheets/step-{step:07d}.png" for step in (4, 8, 12)} <= names
     assert [made.verb for _, made in lineage(finished)] == ["pretrain", "prepare"]
     with open(finished / "log.csv", encoding="utf-8", newline="") as file:
@@ -247,10 +248,12 @@ def test_run_that_is_worse_than_one_grey_value_says_so(small_store: Path, tmp_pa
 def test_one_of_a_kind_is_counted_as_one(tmp_path: Path) -> None:
     """One scan that is too small gives no cube, and the line says so in the singular."""
     (tmp_path / "scans").mkdir()
-    for number in range(3):
-        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, 40) if number else (40, 40, 12))
-    store = mg.prepare(tmp_path / "scans", tmp_path / "store", modality="CT", workers=0, salt="test", quiet=True)
-    done = run(command(store, tmp_path / "run"))
+    for number in range(4):
+        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, 40 if number else 12))
+    table = ["image,modality,fold", *(f"scans/{number}.nii.gz,CT,{number}" for number in range(4))]
+    (tmp_path / "scans.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    store = mg.prepare(tmp_path / "scans.csv", tmp_path / "store", workers=0, quiet=True)
+    done = run(command(store, tmp_path / "run", "--val-folds", "3"))
     assert done.status == 0, done.stderr
     assert "no cube from 1 scan: it has (40, 40, 12) voxels" in done.stderr
 

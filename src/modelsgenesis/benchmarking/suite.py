@@ -15,13 +15,14 @@ from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of, metric_of
 from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
 from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOptions
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
-from modelsgenesis.benchmarking.trial import ALL, Result, Trial, do_trial, folder_of
+from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_trial, folder_of
 from modelsgenesis.core.device import gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
+from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.core.words import many
 from modelsgenesis.finetuning.config import make_config, usual_steps
@@ -31,7 +32,7 @@ from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
-from modelsgenesis.training.run_folder import SETTINGS, check_settings, refuse_run, remember
+from modelsgenesis.training.run_folder import SETTINGS, check_settings, clear, refuse_run, remember
 from modelsgenesis.weights.registry import resolve
 
 MEASURED = 6  # cases that are read to time a step
@@ -45,12 +46,15 @@ def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report
     if (into / SETTINGS).is_file():
         check_settings(into, design.alike())
     suite = Benchmark(design, write_report)
+    if suite.is_done and not options.dry_run:
+        return suite.follow()
     torch.set_num_threads(options.threads)  # as the runs do, or a step would be timed too short
     start = choose_initialization(SCRATCH, design.task, like=design.like)
     seconds_a_step = design.tuning_from(start).seconds_a_step(design.split(cases=min(design.num, MEASURED)))
     if not options.dry_run:  # before several processes would read the same cases into the same files
         design.read_cases(start)
-    return suite.follow(seconds_a_step)
+    suite.console.print(plan_table(design, suite.trials, seconds_a_step))
+    return into if options.dry_run else suite.follow()
 
 
 @dataclass(frozen=True)
@@ -171,12 +175,14 @@ class Benchmark:
     def __post_init__(self) -> None:
         self.trials = self.design.trials()
 
-    def follow(self, seconds_a_step: float) -> Path:
-        """Print the plan, do what is not done, and write the tables and the report."""
+    @property
+    def is_done(self) -> bool:
+        """Whether every run was trained, predicted and scored, so that no case needs to be read."""
+        return all((trial.into / SCORES / PROVENANCE).is_file() for trial in self.trials)
+
+    def follow(self) -> Path:
+        """Do what is not done, and write the tables and the report."""
         design, into = self.design, self.design.into
-        self.console.print(plan_table(design, self.trials, seconds_a_step))
-        if design.options.dry_run:
-            return into
         remember(into, design.alike(), design.task.place)
         if design.task.published and design.task.published.scores:
             write_json(into / PUBLISHED, design.task.published.to_json(design.task.name))
@@ -188,6 +194,7 @@ class Benchmark:
         arguments = {GIVEN_OPTIONS: given_options(design.options), "runs": len(self.trials)}
         write_provenance(into, "benchmark", arguments, inputs=[design.task.place, *map(resolve, starts)])
         self.write_report(into)
+        clear(into, design.case_cache)
         return into
 
     def _do_trials(self) -> bool:

@@ -19,7 +19,7 @@ from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.predict import predict
 from modelsgenesis.metrics.summary import MEAN
 
-TEST = "test.csv"
+TEST, SCORES = "test.csv", "scores"
 ALL = "all"
 
 
@@ -98,7 +98,7 @@ def do_trial(trial: Trial) -> Result:
     A run that was stopped is not done, and gives NaN without a reason.
     """
     torch.set_num_threads(trial.threads)
-    run, predictions, scores = (trial.into / name for name in ("run", "predictions", "scores"))
+    run, predictions, scores = (trial.into / name for name in ("run", "predictions", SCORES))
     try:
         finetune(trial.data, run, trial.tuning())
         if not (run / PROVENANCE).is_file():
@@ -113,7 +113,7 @@ def do_trial(trial: Trial) -> Result:
 
 def read_result(trial: Trial) -> Result:
     """Read the scores of a finished run."""
-    scores = trial.into / "scores"
+    scores = trial.into / SCORES
     lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
     if not lines:
         return Result(math.nan, why=f"there is no metric {trial.metric} of this kind of task")

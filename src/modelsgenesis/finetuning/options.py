@@ -78,8 +78,8 @@ class FineTuneOptions:
         accelerator: What computes: auto, cpu or gpu.
         devices: How many processes run on a machine.
         nodes: How many machines take part.
-        shelf: The folder of the case cache, for what is read of the cases, which runs on the same data may share; in
-            the run by default.
+        shelf: The folder of the case cache, for what is read of the cases, which runs on the same data may share; by
+            default in the run, until it is finished.
         quiet: Nothing is printed.
         dry_run: A few steps are measured and what would happen is printed; only the cases are read and kept.
     """

@@ -30,7 +30,7 @@ from modelsgenesis.tasks.splitting import CaseSplit
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
-from modelsgenesis.training.run_folder import SETTINGS, check_own, is_done, remember
+from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
 from modelsgenesis.weights.files import arguments_of, save_network
 from modelsgenesis.weights.transfer import LoadingMap
 
@@ -50,7 +50,8 @@ class Tuning:
         seed: of everything random.
         fabric: where; not yet launched.
         options: as they were given, for the provenance.
-        case_cache: where what is read of the cases is kept, in a folder for each way of reading; by default in `into`.
+        case_cache: where what is read of the cases is kept, in a folder for each way of reading; by default in `into`,
+            until the run is finished.
         quiet: show the user nothing.
     """
 
@@ -71,6 +72,7 @@ class Tuning:
         self.into, self.seed, self.fabric, self.options = into, seed, fabric, options
         how = json.dumps([described_at_first(task.target), describe(config.reading)])
         self.case_cache = Path(case_cache) / _hashed(how)[:8] if case_cache is not None else into / CASES
+        self.own_caches = [into / CASES] if case_cache is None else []
         self.console = Console(stderr=True, quiet=quiet)
 
     def dry_run(self, split: CaseSplit) -> Path:
@@ -100,6 +102,7 @@ class Tuning:
         todo = [(split, folder) for split, folder in every if not is_done(folder, "finetune", self.settings(split))]
         if not todo:
             self.announce(f"{self.into}: this run is done already")
+            clear(self.into, *self.own_caches)
             return self.into
         self.fabric.launch()
         case_cache = self.read_cases([split for split, _ in todo])
@@ -107,8 +110,10 @@ class Tuning:
             write_held_out(self.into, splits[0], self.task.target)
         if not all(_Fold(self, case_cache, split, folder).train() for split, folder in todo):
             return self.into
-        if several and self.fabric.is_global_zero:
-            self.certify(self.into, splits[0])
+        if self.fabric.is_global_zero:
+            if several:
+                self.certify(self.into, splits[0])
+            clear(self.into, *self.own_caches)
         self.fabric.barrier()
         return self.into
 
@@ -220,6 +225,7 @@ class _Fold:
         for name in (LAST,) if self.split.val else (LAST, BEST):
             self._save(name, outcome.state.step, {})
         self.tuning.certify(self.into, self.split)
+        clear(self.into)
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         self._save(BEST, step, metrics)

@@ -1,6 +1,7 @@
 """What runs have in common: the settings beside the weights by which a run is known again."""
 
 import fnmatch
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,14 @@ def is_done(into: Path, verb: str, settings: dict[str, Any], *, may_grow: Sequen
     """
     if (into / PROVENANCE).exists():
         read_provenance(into, verb)
-    if not (into / RESUME).is_file():
-        return False
     finished = (into / PROVENANCE).is_file()
     if finished and may_grow and _has_grown(into, settings, may_grow):
+        if not (into / RESUME).is_file():
+            raise TrainingError(f"{into} has no {RESUME} to go on with; start a new run with --from {into}")
         (into / PROVENANCE).unlink()
         return False
-    check_settings(into, settings)
+    if finished or (into / RESUME).is_file():
+        check_settings(into, settings)
     return finished
 
 
@@ -81,6 +83,13 @@ def _has_grown(into: Path, settings: dict[str, Any], may_grow: Sequence[str]) ->
     there.pop(FROM, None)
     differing = {name for name in {*there, *now} if there.get(name) != now.get(name)}
     return bool(differing) and differing <= set(may_grow) and bool(there[may_grow[0]] < now[may_grow[0]])
+
+
+def clear(into: Path, *caches: Path) -> None:
+    """Delete what a finished run went on from, which nothing needs any more: its checkpoint, and caches of its own."""
+    (into / RESUME).unlink(missing_ok=True)
+    for cache in caches:
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def check_settings(into: Path, settings: dict[str, Any]) -> None:
