@@ -32,7 +32,7 @@ from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
-from modelsgenesis.training.run_folder import clear, is_done, remember
+from modelsgenesis.training.run_folder import is_done, remember
 from modelsgenesis.weights.files import read_notes, save_network
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count

@@ -127,9 +127,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     del own  # it may be large
     spread = statistics.percentiles[95] - statistics.percentiles[5]
     picture_dtype = values.dtype.name if values.ndim == 3 else ""
-    encoding = choose_encoding(
-        modality, statistics.minimum, statistics.maximum, spread, picture_dtype=picture_dtype
-    )
+    encoding = choose_encoding(modality, statistics.minimum, statistics.maximum, spread, picture_dtype=picture_dtype)
     scan = Scan(
         **vars(name_scan(source, settings)),
         modality=modality,
