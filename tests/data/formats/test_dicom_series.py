@@ -360,7 +360,9 @@ def test_uneven_steps_are_noted(tmp_path: Path) -> None:
     [
         ({"SamplesPerPixel": 3}, "colour"),
         ({"NumberOfFrames": 5}, "several frames"),
-        ({"Modality": "SEG"}, "without an image to learn from"),
+        ({"Modality": "SR"}, "without an image to learn from"),
+        ({"Modality": "SEG"}, "a segmentation (DICOM-SEG), no scan"),
+        ({"Modality": "RTSTRUCT"}, "contours of structures (RTSTRUCT), no scan"),
         ({"ImagePositionPatient": None}, "2D"),
     ],
 )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pydicom
 
 MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "DR": "XR", "MG": "XR"}
-NO_IMAGES = {"SR", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC", "SEG"}
+NO_IMAGES = {"SR", "RTPLAN", "RTDOSE", "PR", "KO", "REG", "DOC"}
+OUTLINES = {"RTSTRUCT": "contours of structures (RTSTRUCT)", "SEG": "a segmentation (DICOM-SEG)"}
 RADIOGRAPHS = {"CR", "DX", "DR", "MG", "IO", "PX", "RG"}
 # What tells the volumes of one series apart, the surest first; the last ones are of frames.
 KINDS = (
@@ -152,6 +153,9 @@ def _frames(header: Fields) -> Iterator[Fields]:
     if "SeriesInstanceUID" not in header and "Modality" not in header:
         raise UnreadableError(*DAMAGED)
     kind = header.get("Modality") or "no modality"
+    if kind in OUTLINES:
+        remedy = "leave it out; as labels, load it with its scan in 3D Slicer and export a label map beside the scan"
+        raise UnreadableError(f"{OUTLINES[kind]}, no scan", remedy)
     if "SeriesInstanceUID" not in header or "Rows" not in header or kind in NO_IMAGES:
         raise UnreadableError(f"a DICOM file without an image to learn from ({kind})", "nothing to do: leave it out")
     num_frames, groups = int(header.get("NumberOfFrames") or 1), header.get("PerFrameFunctionalGroupsSequence")
