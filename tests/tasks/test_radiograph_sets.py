@@ -19,6 +19,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.chexpert_labels import FINDINGS
+from modelsgenesis.tasks.rsna import CLASSES
 
 ALPHABETICAL = tuple(sorted(FINDINGS))
 VINDR = (
@@ -446,3 +447,23 @@ def test_many_missing_images_are_one_problem(name: str, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match=NOT_THERE):
         mg.tasks.folder(folder)
+
+
+def test_recognised_set_is_learned_predicted_and_scored(tmp_path: Path) -> None:
+    """The folder alone is enough, and the run's own table of the test, which names secondary captures, too."""
+    folder = make_rsna(tmp_path / "rsna")
+    names = {"train": ["aa-1", "bb-2", "cc-3"], "test": ["dd-4", "ee-5", "ff-6"]}
+    for number, (name, said) in enumerate(zip(names["test"], CLASSES, strict=True), start=7):
+        place = folder / "stage_2_train_images" / f"{name}.dcm"
+        write_radiograph(place, radiograph(number, ill=True), SOPClassUID=SecondaryCaptureImageStorage)
+        with open(folder / "stage_2_detailed_class_info.csv", "a", encoding="utf-8") as file:
+            file.write(f"{name},{said}\n")
+    for part, some in names.items():
+        (folder / f"RSNAPneumonia_{part}.txt").write_text("".join(f"{name}.png 0\n" for name in some))
+    options = {"steps": 2, "batch_size": 3, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
+    run = mg.finetune(folder, tmp_path / "run", **options)
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=5, quiet=True)
+    lines = json.loads((scores / "summary.json").read_text(encoding="utf-8"))["lines"]
+    assert {line["n"] for line in lines if line["metric"] == "accuracy"} == {3}
+    assert mg.inspect(folder, quiet=True).splitlines()[0] == "rsna"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Mapper, Place, Region
 from modelsgenesis.data.formats.base.itk import SMALL, check_size, check_spacing, crop, execute, header_of
-from modelsgenesis.data.formats.dicom_picture import is_radiograph
+from modelsgenesis.data.formats.dicom_picture import DicomPicture, is_alone, is_radiograph
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.resampling import straighten
 
@@ -48,6 +48,10 @@ class DicomSeries(ImageFormat):
         """Recognise the magic after an empty page; the index of a medium is no slice, nor is a radiograph."""
         slices = head[128:132] == b"DICM" and path.name != "DICOMDIR" and not is_radiograph(head)
         return "DICOM" if slices else ""
+
+    def as_picture(self, path: Path) -> ImageFormat | None:
+        """A picture is what lies nowhere, such as a radiograph saved as a secondary capture."""
+        return DicomPicture() if is_alone(path) else None
 
     def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[dict[str, Any]], list[Problem]]:
         """Put slices in order, with a volume for each series."""
