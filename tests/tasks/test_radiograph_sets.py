@@ -13,10 +13,12 @@ import pytest
 from PIL import Image as Pillow
 from pydicom.uid import SecondaryCaptureImageStorage
 from tests.radiographs import radiograph, write_picture, write_radiograph
+from tests.tasks.test_dxc import make_chest14
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.tasks import Task, read
+from modelsgenesis.core.naming import load_module
+from modelsgenesis.tasks import Task, names, read
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.chexpert_labels import FINDINGS
 from modelsgenesis.tasks.rsna import CLASSES
@@ -173,9 +175,9 @@ def make_mimic(folder: Path, packed: str = ".gz") -> Path:
         (11000011, 51029427): ("test", ["446a2525-c4b2f3b2"], {"Lung Opacity": "1.0"}),
     }
     rows, labels = [], []
-    for (subject, study), (split, names, there) in studies.items():
+    for (subject, study), (split, images, there) in studies.items():
         labels.append([subject, study, *marked(there, ALPHABETICAL)])
-        for name in names:
+        for name in images:
             rows.append([name, study, subject, split])
             picture(folder / f"files/p{subject // 1000000}/p{subject}/s{study}/{name}.jpg")
     write_rows(folder / f"mimic-cxr-2.0.0-split.csv{packed}", ["dicom_id", "study_id", "subject_id", "split"], rows)
@@ -259,7 +261,7 @@ def test_rsna_with_the_lists_of_a_paper_and_without_the_patients(tmp_path: Path)
     assert (warning.severity, "several of its images are of one patient" in warning.problem) == ("warning", True)
     assert conflict.problem == "its class is No Lung Opacity / Not Normal and Normal"
     (folder / "RSNAPneumonia_val.txt").write_text("cc-3.png 0\n")
-    with pytest.raises(DataError, match="has cc-3, which is in a list of another split"):
+    with pytest.raises(DataError, match=r"has cc-3\.png, which is in a list of another split"):
         mg.tasks.folder(folder)
 
 
@@ -436,10 +438,32 @@ def test_folder_of_something_else_is_refused(name: str, words: str, tmp_path: Pa
         read(tmp_path, task=name)
 
 
-MAKERS: dict[str, Callable[[Path], Path]] = {"chexpert": make_chexpert, "mimic_cxr": make_mimic, "vindr": make_vindr}
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "chexpert": make_chexpert,
+    "covidx": lambda folder: make_covidx(folder, COVIDX),
+    "dxc": make_chest14,
+    "jsrt": lambda folder: picture(folder / "All247images" / "JPCLN001.png").parents[1],
+    "mimic_cxr": make_mimic,
+    "montgomery": lambda folder: make_tuberculosis(folder, "MCUCXR", "MontgomerySet"),
+    "rsna": make_rsna,
+    "shenzhen": lambda folder: make_tuberculosis(folder, "CHNCXR", "ChinaSet_AllFiles"),
+    "vindr": make_vindr,
+}
 
 
 @pytest.mark.parametrize("name", MAKERS)
+def test_folder_is_recognised_by_its_own_set_and_by_no_other(name: str, tmp_path: Path) -> None:
+    """Every file of a set that can be recognised is here; an empty folder is none of them."""
+    modules = {each: load_module(f"modelsgenesis.tasks.{each}") for each in names()}
+    can = [each for each, module in modules.items() if hasattr(module, "recognise")]
+    assert can == sorted(MAKERS)
+    assert not any(modules[each].recognise(tmp_path) for each in can)
+    folder = MAKERS[name](tmp_path)
+    assert [each for each in can if modules[each].recognise(folder)] == [name]
+    assert mg.tasks.folder(folder).name == name
+
+
+@pytest.mark.parametrize("name", ["chexpert", "mimic_cxr", "vindr"])
 def test_many_missing_images_are_one_problem(name: str, tmp_path: Path) -> None:
     """Who has unpacked a part is not shown a hundred thousand lines; who has unpacked none is told so."""
     folder = MAKERS[name](tmp_path)
@@ -452,13 +476,13 @@ def test_many_missing_images_are_one_problem(name: str, tmp_path: Path) -> None:
 def test_recognised_set_is_learned_predicted_and_scored(tmp_path: Path) -> None:
     """The folder alone is enough, and the run's own table of the test, which names secondary captures, too."""
     folder = make_rsna(tmp_path / "rsna")
-    names = {"train": ["aa-1", "bb-2", "cc-3"], "test": ["dd-4", "ee-5", "ff-6"]}
-    for number, (name, said) in enumerate(zip(names["test"], CLASSES, strict=True), start=7):
+    parts = {"train": ["aa-1", "bb-2", "cc-3"], "test": ["dd-4", "ee-5", "ff-6"]}
+    for number, (name, said) in enumerate(zip(parts["test"], CLASSES, strict=True), start=7):
         place = folder / "stage_2_train_images" / f"{name}.dcm"
         write_radiograph(place, radiograph(number, ill=True), SOPClassUID=SecondaryCaptureImageStorage)
         with open(folder / "stage_2_detailed_class_info.csv", "a", encoding="utf-8") as file:
             file.write(f"{name},{said}\n")
-    for part, some in names.items():
+    for part, some in parts.items():
         (folder / f"RSNAPneumonia_{part}.txt").write_text("".join(f"{name}.png 0\n" for name in some))
     options = {"steps": 2, "batch_size": 3, "precision": "32-true", "quiet": True, "width": 2, "size": (32, 32)}
     run = mg.finetune(folder, tmp_path / "run", **options)
