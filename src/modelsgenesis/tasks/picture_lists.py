@@ -68,7 +68,12 @@ def listed_cases(
             if not place.is_file():
                 raise UnreadableError("it is listed, but it is not there", remedy)
             name, values, patient, split = listed(row)
-            source = with_modality(describe_file(place, FORMATS[place.suffix.lower()], folder), "XR")
+            format_ = FORMATS.get(place.suffix.lower())
+            if format_ is None:
+                raise UnreadableError(
+                    "no picture of a kind that is read here", f"save it as one of {', '.join(FORMATS)}"
+                )
+            source = with_modality(describe_file(place, format_, folder), "XR")
         except UnreadableError as error:
             wrong[error.problem, error.remedy].append(place)
             continue
