@@ -302,6 +302,10 @@ class ImageFormat(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no slices")
 
+    def as_picture(self, path: Path) -> "ImageFormat | None":
+        """The format of a file that is a picture by itself, where others of its kind are slices; None if it is none."""
+        return None
+
     def axes_of(self, place: Place) -> int:
         """The number of axes of space of one image."""
         return self.axes

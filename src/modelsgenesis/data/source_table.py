@@ -8,7 +8,6 @@ from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
 from modelsgenesis.data.formats import FLAT, classify
-from modelsgenesis.data.formats.dicom_picture import DicomPicture, is_alone
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
@@ -69,8 +68,6 @@ def sources_at(
     format_ = classify(place, pictures=pictures)
     if format_ is None:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")
-    if format_.is_directory and pictures and is_alone(place):
-        return [describe_file(place, DicomPicture(), root)], []
     if format_.is_directory:  # a file that holds all slices
         found, problems = find_sources(place, root=root)
         if not found:

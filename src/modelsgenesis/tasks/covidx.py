@@ -81,7 +81,7 @@ def _lists(folder: Path, version: str, split: str) -> list[Path]:
 def _lines(paths: list[Path], problems: list[Problem]) -> Iterator["re.Match[str]"]:
     """The lines of a list; what is no line of COVIDx becomes a problem."""
     for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             if found := LINE.fullmatch(line.strip()):
                 yield found
             elif line.strip():

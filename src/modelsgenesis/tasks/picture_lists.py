@@ -68,7 +68,12 @@ def listed_cases(
             if not place.is_file():
                 raise UnreadableError("it is listed, but it is not there", remedy)
             name, values, patient, split = listed(row)
-            source = with_modality(describe_file(place, FORMATS[place.suffix.lower()], folder), "XR")
+            format_ = FORMATS.get(place.suffix.lower())
+            if format_ is None:
+                raise UnreadableError(
+                    "no picture of a kind that is read here", f"save it as one of {', '.join(FORMATS)}"
+                )
+            source = with_modality(describe_file(place, format_, folder), "XR")
         except UnreadableError as error:
             wrong[error.problem, error.remedy].append(place)
             continue
@@ -113,7 +118,7 @@ def table_with(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 def split_lists(folder: Path) -> dict[str, Split]:
     """Read the division that lists beside a set make, {name of an image without its ending: split}.
 
-    A list is a text file whose name has train, val or test in it, with an image a line, first or alone.
+    A list is a text file whose name has train, val or test in it, with the name of an image first in each line.
 
     Raises:
         DataError: an image is in two of them.
@@ -121,8 +126,10 @@ def split_lists(folder: Path) -> dict[str, Split]:
     splits: dict[str, Split] = {}
     for path in sorted(folder.glob("*.txt")):
         found = re.search("train|val|test", path.name.lower())
-        for line in path.read_text(encoding="utf-8").splitlines() if found else ():
-            name, split = Path(re.split(r"[\s,]", line.strip())[0]).stem, SPLITS[found[0]] if found else ""
-            if name and splits.setdefault(name, split) != split:
+        if not found:
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, split = Path(re.split(r"[\s,]", line.strip())[0]), SPLITS[found[0]]
+            if name.suffix.lower() in FORMATS and splits.setdefault(name.stem, split) != split:
                 raise DataError(f"{path}: has {name}, which is in a list of another split; leave it in one of them")
     return splits

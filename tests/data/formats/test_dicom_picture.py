@@ -82,7 +82,7 @@ def test_compressed_without_loss_is_the_same(syntax: str, tmp_path: Path) -> Non
 
 
 def test_jpeg_in_a_secondary_capture_is_read_as_pillow_reads_it(tmp_path: Path) -> None:
-    """As RSNA gives them out: the class is no radiograph's, but the file lies nowhere, and a list names it alone."""
+    """As RSNA gives them out: the class is no radiograph's, but the file lies nowhere."""
     packed = io.BytesIO()
     levels = np.linspace(0, 255, 40 * 50).reshape(40, 50).astype(np.uint8)
     Pillow.fromarray(levels).save(packed, "JPEG")
@@ -92,6 +92,8 @@ def test_jpeg_in_a_secondary_capture_is_read_as_pillow_reads_it(tmp_path: Path) 
     file["PixelData"].VR = "OB"
     file.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     np.testing.assert_allclose(read(tmp_path / "a.dcm"), np.asarray(Pillow.open(packed)), atol=1)
+    (source,), problems = find_sources(tmp_path, pictures=True)
+    assert (source.patient, source.format.axes, problems) == ("a", 2, [])
 
 
 def test_slice_frames_and_colour_are_refused(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
     if found is None:
         _refuse_others(file)
         return None
+    if found.is_directory and pictures:
+        found = found.as_picture(file) or found
     if found.axes == 2 and not pictures:
         if not ending:
             return None

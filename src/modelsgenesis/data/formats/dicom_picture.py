@@ -87,5 +87,14 @@ def read_tags(path: Path, *names: str) -> "pydicom.Dataset":
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(names))
-    except (InvalidDicomError, EOFError, KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+    except (
+        InvalidDicomError,
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        struct.error,
+    ) as error:
         raise UnreadableError("a DICOM file whose header is damaged", EXPORT_AGAIN) from error

@@ -14,7 +14,7 @@ from modelsgenesis.data.formats.base.dicom_header import Slice, read_slices
 from modelsgenesis.data.formats.base.dicom_pixels import read_stack
 from modelsgenesis.data.formats.base.dicom_stack import Series, group_series, header_of_series
 from modelsgenesis.data.formats.base.itk import check_size, crop
-from modelsgenesis.data.formats.dicom_picture import is_radiograph
+from modelsgenesis.data.formats.dicom_picture import DicomPicture, is_alone, is_radiograph
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.resampling import straighten, with_even_steps
 
@@ -32,6 +32,10 @@ class DicomSeries(ImageFormat):
         """Recognise the magic after an empty page; the index of a medium is no slice, nor is a radiograph."""
         slices = head[128:132] == b"DICM" and path.name != "DICOMDIR" and not is_radiograph(head)
         return "DICOM" if slices else ""
+
+    def as_picture(self, path: Path) -> ImageFormat | None:
+        """A picture is what lies nowhere, such as a radiograph saved as a secondary capture."""
+        return DicomPicture() if is_alone(path) else None
 
     def gather(self, files: Sequence[Path], mapper: Mapper = map) -> tuple[list[dict[str, Any]], list[Problem]]:
         """Put slices in order, with one volume for each series, or more where a tag tells them apart."""
