@@ -163,7 +163,8 @@ def main() -> None:
     results.tried("ResidualUNet", lambda: time_steps(results, settings, mg.ResidualUNet, batches[:2], peak))
     for what, measure in whole_line(results, settings):
         results.tried(what, measure)
-    time_ways(COMPILED)  # it takes a minute
+    if not tiny:
+        time_ways(COMPILED)  # it takes a minute
 
 
 if __name__ == "__main__":
