@@ -199,17 +199,14 @@ def test_caption_names_few_of_many_findings() -> None:
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:
     """Tables that cannot be learned, by what is wrong."""
     write_image(folder / "volume.nii.gz", blob(1)[0])
-    write_picture(folder / "mask.png", (radiograph(1, ill=True) > 160).astype(np.uint8))
     picture = pictures / "chest1.png"
     (folder / "mixed.csv").write_text(f"image,label\nvolume.nii.gz,a\n{picture},b\n")
-    (folder / "masks.csv").write_text(f"image,label\n{picture},mask.png\n")
     (folder / "cases.csv").write_text(f"image,label\n{picture},a\n{pictures / 'chest2.png'},b\n")
-    return {name: folder / f"{name}.csv" for name in ("mixed", "masks", "cases")}
+    return {name: folder / f"{name}.csv" for name in ("mixed", "cases")}
 
 
 WRONG = {
     "mixed": ("mixed", {}, DataError, "some are 2D pictures"),
-    "masks": ("masks", {}, DataError, "masks"),
     "spacing": ("cases", {"spacing": (1.0, 1.0, 1.0)}, TrainingError, "pictures have no spacing"),
     "three sides": ("cases", {"size": (32, 32, 32)}, TrainingError, "two sides, --size gives 3"),
     "odd side": ("cases", {"size": (30, 32)}, ShapeError, "--size 32 32"),

@@ -121,8 +121,8 @@ def test_mask_lies_on_its_source_in_nibabel_too(run: Path, tmp_path: Path, forms
     hu = ((hu - hu.mean()) * 8 - 200).astype(np.int16)
     affine = with_forms(tmp_path / "ct.nii.gz", hu, forms)
     out = quietly(run, tmp_path / "ct.nii.gz", tmp_path / "out")
-    told = table(out / "failures.csv")[0]
-    assert told["severity"] == "warning"
+    printed = table(out / "failures.csv")[0]
+    assert printed["severity"] == "warning"
     words = {"none": "neither orientation", "two": "qform and its sform", "rounded": "nearest", "sheared": "tilted"}
     assert words[forms] in " ".join(row["problem"] for row in table(out / "failures.csv"))
     source, mask = nib.load(tmp_path / "ct.nii.gz"), nib.load(out / "ct.nii.gz")

@@ -104,7 +104,8 @@ def straighten(image: sitk.Image, step_mm: tuple[float, ...]) -> sitk.Image:
     image.SetSpacing((*image.GetSpacing()[:2], float(np.linalg.norm(step))))
     drift = step - height * normal
     if np.linalg.norm(drift) < 1e-2 * height:
-        image.SetDirection(np.column_stack([frame[:, 0], frame[:, 1], normal]).ravel().tolist())
+        u, _, vt = np.linalg.svd(np.column_stack([frame[:, 0], frame[:, 1], normal]))  # cosines are rounded
+        image.SetDirection((u @ vt).ravel().tolist())
         image.SetSpacing((*image.GetSpacing()[:2], height))
         return image
     image.SetDirection(np.column_stack([frame[:, 0], frame[:, 1], step / np.linalg.norm(step)]).ravel().tolist())

@@ -78,5 +78,6 @@ def test_missing_library_is_named_with_its_install_line(tmp_path: Path, monkeypa
         return real(name, *more, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UnreadableError, match=r"nibabel, which is missing; pip install 'modelsgenesis\[mgh\]'"):
+    remedy = r"nibabel, which is missing; .* pip install -c constraints.txt '\.\[mgh\]'"
+    with pytest.raises(UnreadableError, match=remedy):
         read_volume(source)

@@ -437,9 +437,11 @@ def test_rows_of_an_archive_are_scans(tmp_path: Path) -> None:
     assert {row["sha256"] for row in manifest(part)} == {shas[2], shas[3]}
 
 
-def test_archive_of_pictures_is_refused(tmp_path: Path) -> None:
-    """Only volumes are prepared."""
+def test_archive_of_pictures_is_prepared(tmp_path: Path) -> None:
+    """Each row is a picture and a patient of its own; X runs along its columns."""
     path = tmp_path / "pictures.npz"
-    np.savez(path, train_images=np.zeros((3, 8, 8), np.uint8), train_labels=np.zeros((3, 1), np.uint8))
-    with pytest.raises(DataError, match="holds pictures, train_images of shape"):
-        quietly(path, tmp_path / "store")
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 10)).astype(np.uint8)
+    np.savez(path, train_images=images, train_labels=np.zeros((3, 1), np.uint8))
+    store = Store.open(quietly(path, tmp_path / "store"))
+    read = {store.read(scan, (0, 0), (10, 8))[0].T.astype(np.uint8).tobytes() for scan in store.scans}
+    assert read == {image.tobytes() for image in images}
