@@ -30,7 +30,7 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
             assert found.size == source.size
             assert set(np.unique(np.asarray(found)).tolist()) <= {0, 255}
     scores = mg.evaluate(predicted, run / "test.csv", tmp_path / "scores")
-    assert "in pixels" in (scores / "report.html").read_text()
+    assert "in pixels" in (scores / "report.html").read_text(encoding="utf-8")
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")
     assert dice[1] == "dice"
     assert float(dice[5]) > 0.7

@@ -213,7 +213,7 @@ def test_slice_much_nearer_than_half_a_step_is_a_duplicate(tmp_path: Path, at_mm
     write_slice(tmp_path / "more.dcm", VALUES[..., 0] + 7, (0, 0, at_mm), InstanceNumber=99)
     volume, _ = only(tmp_path)
     np.testing.assert_array_equal(volume.values[0], VALUES)
-    assert volume.notes == ("1 duplicate slices were left out",)
+    assert volume.notes == ("1 duplicate slice was left out",)
 
 
 def test_slices_of_a_micro_ct_are_no_duplicates(tmp_path: Path) -> None:

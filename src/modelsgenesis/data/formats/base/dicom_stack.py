@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.image_format import Geometry, Header
+from modelsgenesis.core.words import many
 from modelsgenesis.data.formats.base.dicom_header import Slice
 from modelsgenesis.data.formats.base.dicom_pixels import dtype_of, same_pixels
 from modelsgenesis.data.formats.base.itk import check_spacing
@@ -191,7 +192,8 @@ def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
     if max(map(len, places)) == 1 or all(same_pixels(place) for place in places):
         stack = [place[0] for place in places]
         if len(stack) < len(members):
-            notes.append(f"{len(members) - len(stack)} duplicate slices were left out")
+            num = len(members) - len(stack)
+            notes.append(f"{many(num, 'duplicate slice')} {'was' if num == 1 else 'were'} left out")
         yield stack, notes
         return
     by, groups = _told_apart(distinct, places)
