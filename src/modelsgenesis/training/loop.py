@@ -125,18 +125,19 @@ class Training:
                     self._tell_precision()
                 due = state.step % validate_every == 0 or state.step == plan.steps
                 stopped = self._agree(stop.signal is not None)
-                if due or stopped or state.step % LOG_EVERY == 0:
+                logged = due or state.step % LOG_EVERY == 0
+                if logged or stopped:
                     self._count_time()
-                if due or state.step % LOG_EVERY == 0:
+                if logged:
                     metrics = self._take_window()
                     held_out = self._validate(self.materials.validation()) if due and self.materials.validation else {}
                     if logger:
                         logger.write(state.step, {**metrics, **{f"val_{name}": held_out[name] for name in held_out}})
                     if held_out:
                         self._judge(held_out)
-                    self.since = time.perf_counter()
                 if due or stopped:
                     self._save()
+                if logged:
                     self.since = time.perf_counter()
                 if stopped:
                     return Outcome(state, stop.signal or "a signal to another process")

@@ -79,10 +79,17 @@ def is_done(into: Path, verb: str, settings: dict[str, Any], *, may_grow: Sequen
 
 def _has_grown(into: Path, settings: dict[str, Any], may_grow: Sequence[str]) -> bool:
     """Whether a run differs in these settings alone, and the first of them is larger now."""
+    differing = _differing(into, settings)
+    length = differing.get(may_grow[0])
+    return length is not None and differing.keys() <= set(may_grow) and bool(length[0] < length[1])
+
+
+def _differing(into: Path, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings in which a run's folder differs from these, by name: what is there, and what is wanted."""
     there, now = flat(updated(read_json(into / SETTINGS))), flat(settings)
     there.pop(FROM, None)
-    differing = {name for name in {*there, *now} if there.get(name) != now.get(name)}
-    return bool(differing) and differing <= set(may_grow) and bool(there[may_grow[0]] < now[may_grow[0]])
+    pairs = {name: (there.get(name), now.get(name)) for name in sorted({*there, *now})}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def clear(into: Path, *caches: Path) -> None:
@@ -98,11 +105,8 @@ def check_settings(into: Path, settings: dict[str, Any]) -> None:
     Raises:
         TrainingError: it does; at most five of them are named.
     """
-    there, now = flat(updated(read_json(into / SETTINGS))), flat(settings)
-    there.pop(FROM, None)
-    differing = [name for name in sorted({*there, *now}) if there.get(name) != now.get(name)]
-    if differing:
-        changes = "; ".join(f"{name} is {there.get(name)} there, {now.get(name)} now" for name in differing[:5])
+    if differing := list(_differing(into, settings).items()):
+        changes = "; ".join(f"{name} is {there} there, {now} now" for name, (there, now) in differing[:5])
         raise TrainingError(f"{into} holds a run with other settings: {changes}. Use those, or another folder")
 
 

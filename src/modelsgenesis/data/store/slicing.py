@@ -1,6 +1,7 @@
 """A store of slices out of a store of volumes: `genesis prepare STORE SLICES --slices axial`."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -114,8 +115,12 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing) -> Sca
         return done
     encoding = Encoding(scan.dtype, scan.slope, scan.intercept)
 
+    @functools.lru_cache(maxsize=1)  # a slice is asked for channel by channel
+    def stored(number: int) -> NDArray[Any]:
+        return encoding.encode(slicing.read(volumes, scan, places[number]))
+
     def values_at(at: tuple[slice, ...]) -> NDArray[Any]:
-        return encoding.encode(slicing.read(volumes, scan, places[at[0].start])[at[1:]])[np.newaxis]
+        return stored(at[0].start)[at[1:]][np.newaxis]
 
     record = json.dumps(sliced.to_json()).encode()
     path = into / SCANS / f"{scan.id}.b2nd"
