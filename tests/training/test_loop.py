@@ -170,15 +170,18 @@ def test_workers_do_not_change_the_weights(tmp_path: Path, precision: Precision)
     assert torch.equal(weights(runs[0]), weights(runs[1]))
 
 
-def test_channels_last_changes_how_weights_lie_and_not_what_they_predict() -> None:
+@pytest.mark.parametrize(("axes", "layout"), [(2, torch.channels_last), (3, torch.channels_last_3d)])
+def test_channels_last_changes_how_weights_lie_and_not_what_they_predict(
+    axes: int, layout: torch.memory_format
+) -> None:
     """Every convolution lies channels last, and predictions and gradients are those of channels first."""
     torch.manual_seed(0)
-    first, x = UNet3D(width=4, norm="instance").double(), torch.rand(2, 1, 16, 16, 16, dtype=torch.float64)
+    first, x = UNet3D(axes=axes, width=4, norm="instance").double(), torch.rand(2, 1, *(16,) * axes).double()
     last = copy.deepcopy(first)
     put_channels_last(last)
-    wide = [parameter for parameter in last.parameters() if parameter.dim() == 5 and min(parameter.shape[:2]) > 1]
+    wide = [parameter for parameter in last.parameters() if parameter.dim() > 2 and min(parameter.shape[:2]) > 1]
     assert wide
-    assert all(p.is_contiguous(memory_format=torch.channels_last_3d) for p in wide)
+    assert all(parameter.is_contiguous(memory_format=layout) for parameter in wide)
     predictions = [network(x) for network in (first, last)]
     torch.testing.assert_close(predictions[1], predictions[0])
     for prediction in predictions:

@@ -21,19 +21,20 @@ def choose_layout(module: nn.Module, device: torch.device) -> None:
     elif not per_image:
         put_channels_last(module)
         for part in module.modules():
-            if isinstance(part, nn.Conv3d) and part.in_channels == 1:
+            if isinstance(part, (nn.Conv2d, nn.Conv3d)) and part.in_channels == 1:
                 part.register_forward_pre_hook(_say_channels_last)
 
 
 def put_channels_last(module: nn.Module) -> None:
-    """Lay the weights of convolutions in 3D out with channels last, in place."""
+    """Lay the weights of convolutions in 2D and 3D out with channels last, in place."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in module.parameters():
-        if parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        if parameter.dim() in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
 
 
 def _say_channels_last(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Let the strides of images of one channel say channels last; a convolution else answers with channels first."""
     images: Tensor = inputs[0].contiguous()
-    x, y, z = images.shape[2:]
-    return (images.as_strided(images.shape, (x * y * z, 1, y * z, z, 1)), *inputs[1:])
+    strides = images.stride()
+    return (images.as_strided(images.shape, (strides[0], 1, *strides[2:])), *inputs[1:])
