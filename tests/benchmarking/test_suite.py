@@ -21,6 +21,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_runs import bootstrap_runs
 from modelsgenesis.benchmarking.trial import Trial, read_result
 from modelsgenesis.commands.benchmark import benchmark
 from modelsgenesis.commands.command_line import command
+from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
@@ -106,6 +107,38 @@ def test_arms_differ_in_nothing_but_the_start(done: Path) -> None:
         for arm in ("scratch", "scratch-2x")
     }
     assert [int(log[-1]["step"]) for log in steps.values()] == [2, 4]
+
+
+def test_each_arm_takes_the_rate_that_was_best_without_the_test_cases(balls: Path, start: Path, tmp_path: Path) -> None:
+    """A rate that teaches nothing is not chosen; no test case is in any rehearsal; run again, all is kept."""
+    options = {**TINY, "lr": (1e-9, 0.03), "steps": 20, "seeds": 1, "like": str(start)}
+    into = benchmark(balls, tmp_path / "bench", from_=("scratch", "scratch:2x"), cases=("2", "all"), **options)
+    rates = rows_of(into / "rates.csv")
+    assert [(row["arm"], row["lr"], row["chosen"]) for row in rates] == [
+        (arm, lr, chosen) for arm in ("scratch", "scratch:2x") for lr, chosen in (("1e-09", "no"), ("0.03", "yes"))
+    ]
+    roles = [
+        {(place.parts[-6:][0] == "rehearsals", row["role"], row["id"]) for row in rows_of(place)}
+        for place in into.rglob("run/cases.csv")
+    ]
+    test = {name for some in roles for rehearsed, role, name in some if role == "test" and not rehearsed}
+    assert test
+    for rehearsed, _, name in set().union(*roles):
+        assert not (rehearsed and name in test)
+    for place in (into / "runs").rglob("run/provenance.json"):
+        assert read_json(place)["arguments"]["given_options"]["lr"] == 0.03
+    assert "best for it in a rehearsal" in (into / "report.html").read_text(encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in into.rglob("model.safetensors")}
+    benchmark(balls, into, from_=("scratch", "scratch:2x"), cases=("2", "all"), **options)
+    assert before == {path: path.stat().st_mtime_ns for path in into.rglob("model.safetensors")}
+    with pytest.raises(TrainingError, match="lr"):
+        benchmark(balls, into, from_=("scratch",), cases=("2", "all"), **{**options, "lr": (1e-3,)})
+
+
+def test_a_rehearsal_needs_a_share(balls: Path, tmp_path: Path) -> None:
+    """Without a share to test on there is nothing to choose by."""
+    with pytest.raises(DataError, match="give --test"):
+        finetune(balls, tmp_path / "run", rehearsal=True)
 
 
 def test_run_again_it_does_nothing(done: Path, balls: Path, start: Path) -> None:

@@ -10,7 +10,7 @@ from modelsgenesis.finetuning.options import FineTuneOptions, Modality, Tune
 
 BUDGETS = ("3", "6", "12", "25", "50", ALL)
 TASK = ("task", "kind", "label", "classes", "columns", "modality")
-PLAN = ("batch_size", "lr", "warmup_steps", "weight_decay", "precision")
+PLAN = ("batch_size", "warmup_steps", "weight_decay", "precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class BenchmarkOptions:
             more or less is better.
         steps: How many updates the optimiser makes, for every arm alike; by default 100 a case, at least 1000.
         batch_size: How many patches there are a step.
-        lr: The peak learning rate.
+        lr: The peak learning rate; of several, every arm takes the one that serves it best on training patients.
         warmup_steps: How many steps the learning rate rises for.
         weight_decay: How strongly the convolutions' weights decay.
         tune: What learns: full, layer-decay, probe or head-first.
@@ -67,7 +67,7 @@ class BenchmarkOptions:
     metric: str | None = None
     steps: int | None = None
     batch_size: int | None = None
-    lr: float | None = None
+    lr: float | tuple[float, ...] | None = None
     warmup_steps: int | None = None
     weight_decay: float | None = None
     tune: Tune | None = None
@@ -81,7 +81,13 @@ class BenchmarkOptions:
     threads: int = 1
     dry_run: bool = False
 
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates to choose from; none where there is no choice."""
+        return self.lr if isinstance(self.lr, tuple) and len(self.lr) > 1 else ()
+
     def of_every_run(self) -> FineTuneOptions:
         """The options that all fine-tunings of the benchmark share: no case chooses the best network."""
         shared = (*TASK, *PLAN, "tune", "test", "steps", "size", "spacing", "mirror", "augment", "accelerator")
-        return FineTuneOptions(**{name: getattr(self, name) for name in shared}, val=0)
+        rate = None if self.rates else next(iter(self.lr), None) if isinstance(self.lr, tuple) else self.lr
+        return FineTuneOptions(**{name: getattr(self, name) for name in shared}, lr=rate, val=0)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from modelsgenesis.benchmarking import rehearsal
 from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of, metric_of
 from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
 from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOptions
@@ -53,7 +54,7 @@ def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report
     seconds_a_step = design.tuning_from(start).seconds_a_step(design.split(cases=min(design.num, MEASURED)))
     if not options.dry_run:  # before several processes would read the same cases into the same files
         design.read_cases(start)
-    suite.console.print(plan_table(design, suite.trials, seconds_a_step))
+    suite.console.print(plan_table(design, suite.rehearsals + suite.trials, seconds_a_step))
     return into if options.dry_run else suite.follow()
 
 
@@ -89,22 +90,44 @@ class Design:
         """The settings that all runs of a folder share."""
         names = (*TASK, "tune", "test", "val", *PLAN, "size", "spacing", "mirror", "augment", "steps")
         shared = {name: getattr(self.tuning, name) for name in names}
-        return dict(describe({**shared, "data": self.task.name, "metric": self.metric}))
+        rates = self.options.rates or self.tuning.lr
+        return dict(describe({**shared, "lr": rates, "data": self.task.name, "metric": self.metric}))
 
-    def trials(self) -> list[Trial]:
-        """All runs, in the order in which they are done: seed by seed, so that a part of them says something."""
+    def trials(self, rates: Mapping[str, float]) -> list[Trial]:
+        """All runs, in the order in which they are done: seed by seed, so that a part of them says something.
+
+        Args:
+            rates: the learning rates of arms that have one of their own.
+        """
         return [
-            self._trial(arm, budget, seed)
+            self._trial(arm, budget, seed, folder_of(self.into, arm.name, budget, seed), lr=rates.get(arm.name))
             for seed in range(self.options.seeds)
             for budget in self.budgets
             for arm in self.arms
         ]
 
-    def _trial(self, arm: Arm, budget: int | None, seed: int) -> Trial:
+    def rehearsals(self) -> list[Trial]:
+        """The runs that choose each arm's learning rate: of the middle budget, without the test cases."""
+        budget = self.budgets[(len(self.budgets) - 1) // 2]
+        split = split_cases(self.task, test=self.options.test, val=0, rehearsal=bool(self.options.rates))
+        budget = None if budget is None or budget >= len(split.train) else budget
+        return [
+            self._trial(
+                arm, budget, seed, folder_of(self.into / rehearsal.FOLDER / f"lr-{rate:g}", arm.name, budget, seed),
+                lr=rate, rehearsal=True,
+            )
+            for seed in range(rehearsal.SEEDS)
+            for arm in self.arms
+            for rate in self.options.rates
+        ]  # fmt: skip
+
+    def _trial(self, arm: Arm, budget: int | None, seed: int, into: Path, **own: Any) -> Trial:
+        """A run of an arm, with fine-tune options of its own; None leaves one as all have it."""
         steps = arm.times * (self.tuning.steps or usual_steps(budget or self.num))
+        own = {name: value for name, value in own.items() if value is not None}
         return Trial(
-            arm.name, budget, seed, self.data, folder_of(self.into, arm.name, budget, seed), arm.start, self.like,
-            self.case_cache, self.metric, replace(self.tuning, steps=steps), self.options.threads,
+            arm.name, budget, seed, self.data, into, arm.start, self.like, self.case_cache, self.metric,
+            replace(self.tuning, steps=steps, **own), self.options.threads,
         )  # fmt: skip
 
     @property
@@ -173,7 +196,7 @@ class Benchmark:
     results: dict[Trial, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.trials = self.design.trials()
+        self.trials, self.rehearsals = self.design.trials({}), self.design.rehearsals()
 
     @property
     def is_done(self) -> bool:
@@ -186,7 +209,7 @@ class Benchmark:
         remember(into, design.alike(), design.task.place)
         if design.task.published and design.task.published.scores:
             write_json(into / PUBLISHED, design.task.published.to_json(design.task.name))
-        if not self._do_trials():
+        if not (self._choose_rates() and self._do_trials()):
             self.console.print("stopped; the same command goes on from there")
             return into
         self._refuse_failed()
@@ -197,18 +220,38 @@ class Benchmark:
         clear(into, design.case_cache)
         return into
 
+    def _choose_rates(self) -> bool:
+        """Choose every arm's learning rate, where there is a choice; return whether there was no request to stop."""
+        if not self.rehearsals:
+            return True
+        results: dict[Trial, Result] = {}
+        for trial, result in self._each_done(self.rehearsals):
+            results[trial] = result
+            rate = f"rehearsal with --lr {trial.options.lr:g}"
+            self._report_progress(trial, result, f"{len(results)} of {len(self.rehearsals)}: {rate}")
+        if any(_stopped(result) for result in results.values()):
+            return False
+        rates = rehearsal.best_rates(results)
+        rehearsal.write_rates(self.design.into, results, rates)
+        self.trials = self.design.trials(rates)
+        return True
+
     def _do_trials(self) -> bool:
         """Do every run; return whether all were done without a request to stop."""
-        options, task = self.design.options, self.design.task
-        gpus = gpus_here(options.accelerator)
-        for trial, result in work_through(do_trial, self.trials, options.workers, gpus=gpus):
+        for trial, result in self._each_done(self.trials):
+            self.results[trial] = result
+            self._report_progress(trial, result, f"{len(self.results)} of {len(self.trials)}")
+            write_run_tables(self.design.into, self.design.task.name, self.design.num, self.results)
+        return not any(_stopped(result) for result in self.results.values())
+
+    def _each_done(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Result]]:
+        """Do runs, until one in this process is asked to stop."""
+        options = self.design.options
+        for trial, result in work_through(do_trial, trials, options.workers, gpus=gpus_here(options.accelerator)):
             done = result or Result(math.nan, why="its process died; is there enough memory?")
-            self.results[trial] = done
-            self._report_progress(trial, done)
-            write_run_tables(self.design.into, task.name, self.design.num, self.results)
-            if math.isnan(done.value) and not done.why and options.workers == 0:
-                return False
-        return True
+            yield trial, done
+            if _stopped(done) and options.workers == 0:
+                return
 
     def _refuse_failed(self) -> None:
         failed = [trial for trial in self.trials if self.results[trial].why]
@@ -222,17 +265,23 @@ class Benchmark:
             "The same command tries them again"
         )
 
-    def _report_progress(self, trial: Trial, result: Result) -> None:
-        number, words = len(self.results), result.why or f"{trial.metric} {result.value:.4f}"
-        line = f"{number} of {len(self.trials)}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {words}"
+    def _report_progress(self, trial: Trial, result: Result, place: str) -> None:
+        words = result.why or f"{trial.metric} {result.value:.4f}"
+        line = f"{place}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {words}"
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _stopped(result: Result) -> bool:
+    """Whether a run ended before it was done, and nothing went wrong."""
+    return math.isnan(result.value) and not result.why
 
 
 def plan_table(design: Design, trials: Iterable[Trial], seconds_a_step: float) -> Table:
     """Tabulate the runs of each arm and budget, and how long they will take."""
     kinds: dict[tuple[str, int | None], list[Trial]] = {}
     for trial in trials:
-        kinds.setdefault((trial.arm, trial.cases), []).append(trial)
+        arm = f"{trial.arm}, rehearsals" if trial.options.rehearsal else trial.arm
+        kinds.setdefault((arm, trial.cases), []).append(trial)
     at_once = max(1, design.options.workers)
     num = sum(map(len, kinds.values()))
     table = Table(title=f"{design.task.name}: {many(num, 'run')}, {at_once} at once")

@@ -49,8 +49,9 @@ def read_task(data: Task | str | Path, options: FineTuneOptions) -> Task:
 def splits_of(task: Task, options: FineTuneOptions) -> list[CaseSplit]:
     """Deal the cases to training, validation and test: once, or once for each fold."""
     split = split_cases(
-        task, cases=options.cases, fraction=options.fraction, test=options.test, val=options.val, seed=options.seed
-    )
+        task, cases=options.cases, fraction=options.fraction, test=options.test, val=options.val, seed=options.seed,
+        rehearsal=options.rehearsal,
+    )  # fmt: skip
     return cross_validation_splits(split, options.folds) if options.folds else [split]
 
 

@@ -34,6 +34,8 @@ class FineTuneOptions:
         cases: How many labelled cases are used, for training and validation together; all by default.
         fraction: The share of the cases that are used, in place of their number.
         test: The share of the patients to hold out where the data declare no test cases; it is the same for every seed.
+        rehearsal: The test cases are put away, and that share of the other patients (--test) is tested on in their
+            place, so that settings may be chosen.
         val: How many of the cases used choose the best network; none of fewer than 30 and a tenth of more by default.
         folds: How many networks are trained, each validated on another part of the cases: cross-validation.
         seed: The seed decides the choice of cases, the patches and the first weights.
@@ -89,6 +91,7 @@ class FineTuneOptions:
     cases: int | None = None
     fraction: float | None = None
     test: float = 0.0
+    rehearsal: bool = False
     val: int | None = None
     folds: int | None = None
     seed: int = 0

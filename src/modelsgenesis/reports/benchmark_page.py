@@ -1,11 +1,12 @@
 """The report of a benchmark: one page, the same as Markdown, tables for programs and for a paper, and the figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelsgenesis.benchmarking.findings import Findings, read_findings
 from modelsgenesis.benchmarking.leakage_audit import FILE as AUDIT
+from modelsgenesis.benchmarking.rehearsal import FILE as RATES
 from modelsgenesis.benchmarking.run_record import (
     STARTS_HEAD,
     TIMES_HEAD,
@@ -53,6 +54,10 @@ AUDIT_HEAD, WHERE_HEAD = ("arm", "case", "why", "allowed"), ("runs", "machine an
 CLEAN = (
     "The audit looked for every test case among what the arms were pre-trained on, by file, by patient and by voxels, "
     "and found none."
+)
+RATES_HOW = (
+    "Each arm learns with the rate that was best for it in a rehearsal: trained and tested on patients who are no test "
+    "cases, with one budget and the first seeds."
 )
 NOT_FINISHED = "The benchmark is not finished, so it has no provenance yet."
 
@@ -135,14 +140,20 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
 def sections_of_all(folder: Path, ran: Sequence[Ran], command: CommandLine) -> list[Section]:
     """The sections on all runs together."""
     starts, audit, rows = start_rows(ran), audit_rows(folder), read_rows(folder / RUNS)
-    every = Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)
+    every = _tabled(rows, RUNS)
+    rates = _tabled(read_rows(folder / RATES)) if (folder / RATES).is_file() else None
     times: list[Content] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
+        *([("Each arm's learning rate", [RATES_HOW, rates])] if rates else []),
         ("Every run", [every]),
         *([("What the audit found", [Tabled(audit, AUDIT_HEAD) if audit else CLEAN])] if audit is not None else []),
         ("How it came to be", [Commands(commands(folder, command))]),
     ]
+
+
+def _tabled(rows: Sequence[Mapping[str, str]], file: str = "") -> Tabled:
+    return Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), file)
 
 
 def as_html(part: Content) -> list[Part]:

@@ -48,6 +48,7 @@ def split_cases(
     test: float = 0.0,
     val: int | None = None,
     seed: int = 0,
+    rehearsal: bool = False,
 ) -> CaseSplit:
     """Divide a task's cases.
 
@@ -64,6 +65,7 @@ def split_cases(
         val: cases among those used that choose the best network; by default those that the makers declared, if all
             cases are used, else none of fewer than thirty and a tenth of more.
         seed: of the draw.
+        rehearsal: the test cases are put away, and that share of the other patients is tested on in their place.
     Raises:
         DataError: a number that makes no sense, or nothing would be left to train on.
     """
@@ -71,11 +73,16 @@ def split_cases(
         raise DataError("cases and fraction both set how many labels to use; give one")
     if not 0 <= test < 1 or (fraction is not None and not 0 < fraction <= 1):
         raise DataError(f"test must be in [0, 1) and fraction in (0, 1], got {test} and {fraction}")
+    if rehearsal and not test:
+        raise DataError("a rehearsal tests on a share of the patients who are not test cases; give --test, such as 0.2")
     patients = by_patient(task.cases)
     held_out = [group for group in patients if group[0].split == "test"]
     if not held_out and test:
-        held_out = _stratified(patients, task, _by_name)[: max(1, round(len(patients) * test))]
+        held_out = _held_out(patients, task, test)
     rest = _without(patients, held_out)
+    if rehearsal:
+        held_out = _held_out(rest, task, test)
+        rest = _without(rest, held_out)
     whole = cases is None and fraction is None and val is None
     declared = [group for group in rest if whole and group[0].split == "val"]
     pool = _stratified(_without(rest, declared), task, lambda some: _drawn(some, seed))
@@ -129,6 +136,11 @@ def by_patient(cases: Sequence[Case]) -> Patients:
     for case in cases:
         patients.setdefault(case.patient or case.id, []).append(case)
     return list(patients.values())
+
+
+def _held_out(patients: Patients, task: Task, share: float) -> Patients:
+    """A share of the patients, at least one, that depends on nothing but their names."""
+    return _stratified(patients, task, _by_name)[: max(1, round(len(patients) * share))]
 
 
 def _without(patients: Patients, others: Patients) -> Patients:
