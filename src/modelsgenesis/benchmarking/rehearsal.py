@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelsgenesis.benchmarking.trial import ALL, Result, Trial
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.tables import write_table
+from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.metrics.direction import more_is_better
 
 FILE, FOLDER = "rates.csv", "rehearsals"
@@ -31,15 +31,21 @@ def best_rates(results: Mapping[Trial, Result]) -> dict[str, float]:
     return {arm: rate for arm, (_, rate) in best.items()}
 
 
+def read_rates(into: Path) -> dict[str, float]:
+    """The rates that were chosen before, by arm: a rate once chosen stays."""
+    return {row["arm"]: float(row["lr"]) for row in _rows(into) if row["chosen"] == "yes"}
+
+
 def write_rates(into: Path, results: Mapping[Trial, Result], chosen: Mapping[str, float]) -> None:
-    """Write rates.csv: a row an arm and rate, with the mean score of its rehearsals.
+    """Write rates.csv: a row an arm and rate, with the mean score of its rehearsals, below those of other arms.
 
     Args:
         into: the benchmark's folder.
         results: of the rehearsals.
-        chosen: the rate of each arm.
+        chosen: the rate of each of their arms.
     """
-    rows = [
+    rows = [row for row in _rows(into) if row["arm"] not in chosen]
+    rows += [
         {
             "arm": arm, "lr": f"{rate:g}", "cases": str(some[0].cases or ALL), "seeds": str(len(some)),
             "metric": some[0].metric, "value": f"{_mean(results, some):.6g}",
@@ -48,6 +54,10 @@ def write_rates(into: Path, results: Mapping[Trial, Result], chosen: Mapping[str
         for (arm, rate), some in _by_rate(results).items()
     ]  # fmt: skip
     write_table(into / FILE, COLUMNS, rows)
+
+
+def _rows(into: Path) -> list[dict[str, str]]:
+    return read_rows(into / FILE) if (into / FILE).is_file() else []
 
 
 def _by_rate(results: Mapping[Trial, Result]) -> dict[tuple[str, float], list[Trial]]:

@@ -107,8 +107,9 @@ class Design:
         ]
 
     def rehearsals(self) -> list[Trial]:
-        """The runs that choose each arm's learning rate: of the middle budget, without the test cases."""
+        """The runs that choose the rates of arms that have none yet: of the middle budget, without the test cases."""
         budget = self.budgets[(len(self.budgets) - 1) // 2]
+        known = rehearsal.read_rates(self.into)
         split = split_cases(self.task, test=self.options.test, val=0, rehearsal=bool(self.options.rates))
         budget = None if budget is None or budget >= len(split.train) else budget
         return [
@@ -119,6 +120,7 @@ class Design:
             for seed in range(rehearsal.SEEDS)
             for arm in self.arms
             for rate in self.options.rates
+            if arm.name not in known
         ]  # fmt: skip
 
     def _trial(self, arm: Arm, budget: int | None, seed: int, into: Path, **own: Any) -> Trial:
@@ -222,8 +224,6 @@ class Benchmark:
 
     def _choose_rates(self) -> bool:
         """Choose every arm's learning rate, where there is a choice; return whether there was no request to stop."""
-        if not self.rehearsals:
-            return True
         results: dict[Trial, Result] = {}
         for trial, result in self._each_done(self.rehearsals):
             results[trial] = result
@@ -231,9 +231,9 @@ class Benchmark:
             self._report_progress(trial, result, f"{len(results)} of {len(self.rehearsals)}: {rate}")
         if any(_stopped(result) for result in results.values()):
             return False
-        rates = rehearsal.best_rates(results)
-        rehearsal.write_rates(self.design.into, results, rates)
-        self.trials = self.design.trials(rates)
+        if results:
+            rehearsal.write_rates(self.design.into, results, rehearsal.best_rates(results))
+        self.trials = self.design.trials(rehearsal.read_rates(self.design.into))
         return True
 
     def _do_trials(self) -> bool:

@@ -141,11 +141,12 @@ def sections_of_all(folder: Path, ran: Sequence[Ran], command: CommandLine) -> l
     """The sections on all runs together."""
     starts, audit, rows = start_rows(ran), audit_rows(folder), read_rows(folder / RUNS)
     every = _tabled(rows, RUNS)
-    rates = _tabled(read_rows(folder / RATES)) if (folder / RATES).is_file() else None
+    chosen = read_rows(folder / RATES) if (folder / RATES).is_file() else []
+    rates: list[Section] = [("Each arm's learning rate", [RATES_HOW, _tabled(chosen)])] if chosen else []
     times: list[Content] = [total_words(ran), Tabled(time_rows(ran), TIMES_HEAD), Tabled(where_rows(ran), WHERE_HEAD)]
     return [
         ("What ran where, and how long", times + ([Tabled(starts, STARTS_HEAD)] if starts else [])),
-        *([("Each arm's learning rate", [RATES_HOW, rates])] if rates else []),
+        *rates,
         ("Every run", [every]),
         *([("What the audit found", [Tabled(audit, AUDIT_HEAD) if audit else CLEAN])] if audit is not None else []),
         ("How it came to be", [Commands(commands(folder, command))]),
