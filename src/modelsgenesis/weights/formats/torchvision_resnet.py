@@ -5,6 +5,9 @@ of 1000 classes (torchvision's documented models); programs that trained on seve
 names. torchvision normalises each colour by its own mean and deviation, (0.485, 0.456, 0.406) and (0.229, 0.224,
 0.225); a grey image has one of each, so the network made here sees (image - 0.449) / 0.226, their means, in all three
 colours. A task of one channel sums the colours of the first convolution (`transfer`).
+
+torchvision's pictures are (rows, columns), ours are (X, Y), X along the rows: every kernel is turned accordingly, so
+that the network sees pictures upright, as it was trained.
 """
 
 import functools
@@ -38,6 +41,7 @@ def adapt(content: Content) -> LoadedWeights:
     tensors = tensors_of(content)
     prefix = prefix_of(tensors, FIRST) or ""
     inside, outside = without_prefix(tensors, prefix)
+    inside = {name: tensor.mT.contiguous() if tensor.dim() == 4 else tensor for name, tensor in inside.items()}
     units = (1 / DEVIATION, -MEAN / DEVIATION)
     make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=units, **shape_of(inside))
     network, report = fill_encoder(make, inside, prefix, outside, FRESH)
