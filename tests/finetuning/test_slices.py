@@ -8,7 +8,9 @@ import pytest
 from tests.balls import blob, write_image
 
 import modelsgenesis as mg
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import GenesisError, ShapeError
+from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.nets import CentrePlanes, Classifier, SliceWise, UNet3D
 from modelsgenesis.weights.files import read_notes
 
@@ -47,6 +49,8 @@ def test_run_of_slices_starts_a_task_of_volumes(
 ) -> None:
     """As it was trained, with its neighbours and its grey scale; it predicts, is scored, and starts further tasks."""
     start = pretrained(store, tmp_path, slices="coronal", neighbours=1)
+    made = command("slices", read_provenance(tmp_path / "slices", "prepare"))
+    assert made == f"genesis prepare {store} slices --slices coronal --every 1 --neighbours 1"
     run = mg.finetune(balls, tmp_path / "run", from_=start, test=0.3, size=(16, 8, 16), **QUICK)
     assert "slices: 2D network on coronal slices, 1 neighbour on either side as channels" in capsys.readouterr().err
     network = mg.load(run)
@@ -56,6 +60,8 @@ def test_run_of_slices_starts_a_task_of_volumes(
     assert reading["intensity"] == read_notes(start / "model.safetensors")["recipe"]["cubes"]["intensity"]
     masks = mg.predict(run, run / "test.csv", tmp_path / "masks", quiet=True)
     mg.evaluate(masks, run / "test.csv", tmp_path / "scores", quiet=True)
+    card = (mg.export(run, tmp_path / "exported", to="torch") / "README.md").read_text(encoding="utf-8")
+    assert "A 2D network on coronal slices, 1 neighbour on either side as channels of " in card
     again = mg.load(mg.finetune(balls, tmp_path / "again", from_=run, val=0, size=(16, 8, 16), **QUICK))
     assert isinstance(again, SliceWise)
     solid = mg.finetune(balls, tmp_path / "solid", from_=start, slices="inflated", val=0, size=(16, 8, 16), **QUICK)
