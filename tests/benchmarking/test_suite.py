@@ -27,6 +27,7 @@ from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
@@ -530,13 +531,13 @@ def test_arms_of_other_dimensions() -> None:
 
 def test_networks_of_two_and_three_dimensions_share_a_task(balls: Path, start: Path, tmp_path: Path) -> None:
     """3D, 2D and 2.5D, scratch and pre-trained: the same cases, boxes and scores, in one table and one report."""
-    for name, neighbours in (("flat", 0), ("flat25", 1)):
+    for name, neighbours in (("flat", 0), ("flat25", 1), ("other", 0)):
         notes = {"slicing": describe(Slicing("axial", neighbours=neighbours))}
         save_network(tmp_path / f"{name}.safetensors", UNet3D(2 * neighbours + 1, width=2, axes=2), notes)
     flat, flat25 = tmp_path / "flat.safetensors", tmp_path / "flat25.safetensors"
     arms = (
         f"scratch3d=like:{start}", f"scratch2d:2x=like:{flat}", f"genesis3d={start}", f"genesis2d={flat}",
-        f"genesis25d={flat25}", f"inflated=inflated:{flat}",
+        f"genesis25d={flat25}", f"inflated=inflated:{tmp_path / 'other.safetensors'}",
     )  # fmt: skip
     tiny = {**TINY, "seeds": 1, "cases": ("2",), "size": (16, 16, 8), "workers": 2}
     into = benchmark(
@@ -557,3 +558,5 @@ def test_networks_of_two_and_three_dimensions_share_a_task(balls: Path, start: P
     assert {tuple(read_notes(run / "model.safetensors")["patch"]) for run in runs.values()} == {(16, 16, 8)}
     page = (into / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in rows)
+    made = command("again", read_provenance(into, "benchmark"))
+    assert made.startswith(f"genesis benchmark {balls} again --from scratch3d=like:{start} ")

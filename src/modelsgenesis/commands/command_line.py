@@ -55,11 +55,12 @@ def spell(name: str, value: Any) -> list[str]:
 
 
 def _words_of(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the words of all options' values, and of NAME=RUN also the run."""
+    """Yield the words of all options' values, and of NAME=RUN and NAME=axial:RUN also the run."""
     for value in values:
         for word in value if isinstance(value, (list, tuple)) else [value]:
             yield str(word)
-            yield str(word).partition("=")[2]
+            place = str(word).partition("=")[2]
+            yield from (place, place.rpartition(":")[2])
 
 
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:

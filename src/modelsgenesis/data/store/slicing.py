@@ -17,7 +17,7 @@ from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
-from modelsgenesis.data.store.store import MANIFEST, SCANS, Store
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store
 from modelsgenesis.data.store.writer import (
     SETTINGS,
     begin_store,
@@ -30,6 +30,7 @@ from modelsgenesis.data.store.writer import (
 
 Direction = Literal["axial", "coronal", "sagittal", "orthogonal"]
 ACROSS = {"axial": 2, "coronal": 1, "sagittal": 0}  # the axis that a direction's slices lie across
+UNSALTED = "unknown"  # until the store is finished: ids of a store that was shared cannot be made again
 PREFIX = "slices_"  # of these settings among a store's
 
 
@@ -155,7 +156,8 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
     settings = {f"{PREFIX}direction": slicing.direction} | {
         f"{PREFIX}{key}": value for key, value in vars(slicing).items()
     }
-    begin_store(into, settings, None)
+    salt = source / SALT  # of the patients' ids, which stay: only by it are test patients found among them
+    begin_store(into, settings, salt.read_text(encoding="utf-8") if salt.is_file() else UNSALTED)
     with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
@@ -168,6 +170,8 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
         arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
+    if not salt.is_file():
+        (into / SALT).unlink(missing_ok=True)
     num = sum(scan.num_cubes for scan in scans)
     Console(stderr=True, quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
     return into
