@@ -99,6 +99,8 @@ def test_slices_of_a_network_of_volumes_are_refused(balls: Path, store: Path, tm
     run = mg.finetune(balls, tmp_path / "run", like="small", width=2, val=0, size=(16, 16, 8), **QUICK)
     with pytest.raises(GenesisError, match="--slices: of a 2D network"):
         mg.finetune(balls, tmp_path / "other", from_=run, slices="axial", **QUICK)
+    with pytest.raises(GenesisError, match="--backbone slice-wise: it is not made of numbers alone"):
+        mg.finetune(balls, tmp_path / "other", backbone="slice-wise", **QUICK)
     flat = mg.finetune(balls, tmp_path / "flat", like="small-2d", width=2, val=0, size=(16, 16, 8), **QUICK)
     with pytest.raises(GenesisError, match="2D network on axial slices; go on with slices"):
         mg.pretrain("small", store, tmp_path / "more", from_=flat)

@@ -115,7 +115,13 @@ def _from_recipe(recipe: Recipe, axes: int, slices: Slices | None, neighbours: i
         check_unneeded(slices, neighbours)
     way = slices or ("axial" if own_axes < axes else "inflated")
     with torch.random.fork_rng():  # its weights are never used: only its kind and size
-        network = kind(**recipe.backbone_args)
+        try:
+            network = kind(**recipe.backbone_args)
+        except TypeError as error:
+            what = f"--backbone {recipe.backbone}: it is not made of numbers alone ({error})"
+            raise GenesisError(
+                f"{what}; give --like RUN of that kind, or --slices for a 2D network on volumes"
+            ) from error
         if axes == 3 and way != "inflated":
             channels = 3 if way == "orthogonal" else 2 * (neighbours or 0) + 1
             network = on_slices(network_with(network, axes=2, in_channels=channels), way, neighbours)
