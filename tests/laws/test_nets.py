@@ -9,7 +9,7 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import PlannedUNet, ResidualUNet, ResNet, UNet3D
+from modelsgenesis.nets import PlannedUNet, ResidualUNet, ResNet, SliceWise, UNet3D
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -61,6 +61,11 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "planned-plain": lambda: PlannedUNet(PLAIN, units=(3.0, -1.5)),
     "planned-residual": lambda: PlannedUNet(RESIDUAL, in_channels=2, axis_order=(1, 2, 0)),
     "planned-deep": lambda: PlannedUNet(PLAIN, out_channels=2, activation="identity", deep_supervision=True),
+    "axial-slices": lambda: SliceWise(UNet3D(2, width=4, axes=2)),
+    "coronal-slices": lambda: SliceWise(UNet3D(3, 2, width=4, axes=2), across=1, neighbours=1),
+    "planned-slices": lambda: SliceWise(
+        PlannedUNet(planned("PlainConvUNet", "n_conv_per_stage", 2, ((1, 1), (1, 2), (2, 2))), deep_supervision=True)
+    ),
     "planned-2d": lambda: PlannedUNet(planned("PlainConvUNet", "n_conv_per_stage", 2, ((1, 1), (1, 2)))),
 }
 

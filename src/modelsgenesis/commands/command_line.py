@@ -12,6 +12,7 @@ from modelsgenesis.core.options import plain
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance
 from modelsgenesis.recipes import find_recipe
 
+SLICING = {"slices_direction": "slices", **{f"slices_{name}": name for name in ("every", "side", "neighbours")}}
 NOT_OPTIONS = {"class", "name"}  # settings that no option of the command line changes
 
 
@@ -54,11 +55,12 @@ def spell(name: str, value: Any) -> list[str]:
 
 
 def _words_of(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the words of all options' values, and of NAME=RUN also the run."""
+    """Yield the words of all options' values, and of NAME=RUN and NAME=axial:RUN also the run."""
     for value in values:
         for word in value if isinstance(value, (list, tuple)) else [value]:
             yield str(word)
-            yield str(word).partition("=")[2]
+            place = str(word).partition("=")[2]
+            yield from (place, place.rpartition(":")[2])
 
 
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a stage that differ from its defaults."""
     stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
-    given = {name.removesuffix("_mm"): value for name, value in arguments.items()}
+    given = {SLICING.get(name, name.removesuffix("_mm")): value for name, value in arguments.items()}
     return {
         name: value
         for name, value in given.items()

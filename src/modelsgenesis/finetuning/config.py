@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modelsgenesis.core.backbone import check_divides
-from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.errors import DataError, ShapeError, TrainingError
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
@@ -23,6 +22,7 @@ from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.finetuning.augmentation import Augmentation
 from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
+from modelsgenesis.nets.centre_planes import CentrePlanes
 from modelsgenesis.recipes import find_recipe
 from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
@@ -89,7 +89,12 @@ def make_config(
     else:
         reading = _reading(task, start, cases, image_sizes, given["reading"])
         size = tuple(size_given or _size(task.target, start, image_sizes, reading))
-    check_divides(size, start.backbone.stride, type(start.backbone).__name__)
+    if task.target.dense and isinstance(start.backbone, CentrePlanes):
+        raise ShapeError(
+            f"{task.target.kind} needs a prediction for each voxel, and a {start.slices} gives one of the cube; "
+            "use --slices axial"
+        )
+    start.backbone.check((1, start.backbone.in_channels, *size))
     steps = given["plan"].pop("steps", usual_steps(len(cases)))
     usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
     plan = Plan(steps=steps, **{**usual, **given["plan"]})
@@ -194,8 +199,10 @@ def _size(target: Target, start: Initialization, image_sizes: ImageSizes, readin
     stride = start.backbone.stride
     largest = _rounded_up(sizes.max(axis=0), stride)
     if not target.dense and math.prod(largest) <= WHOLE:
-        return largest
-    return tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+        size = largest
+    else:
+        size = tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+    return (max(size),) * 3 if isinstance(start.backbone, CentrePlanes) else size
 
 
 def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:

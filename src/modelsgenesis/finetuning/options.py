@@ -12,6 +12,7 @@ from modelsgenesis.finetuning.config import AXES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.plan import Optimizer, Schedule
+from modelsgenesis.weights.lifting import Slices
 from modelsgenesis.weights.transfer import ChannelAdaptation
 
 Modality = Literal["CT", "MR", "XR", "unknown"]
@@ -51,6 +52,10 @@ class FineTuneOptions:
         backbone: With scratch: the kind of network, unet3d or residual-unet.
         width: With scratch: the channels of the network's first convolution.
         norm: With scratch, of unet3d: batch, batch_stats, instance or group.
+        slices: How a 2D network takes volumes: on slices of a direction (axial, coronal, sagittal), on the three planes
+            through a cube's centre (orthogonal; classes and numbers), or inflated to 3D; by default as it was
+            pre-trained on a store of slices, else inflated, and a recipe of pictures on axial slices.
+        neighbours: How many slices on either side a 2D network sees as further channels; by default as it was trained.
         widen: How a one-channel network is adapted to several input channels: mean, first or random.
         tune: What learns: full, layer-decay (earlier layers slower), probe (the head alone) or head-first (the encoder
             rests first).
@@ -106,6 +111,8 @@ class FineTuneOptions:
     backbone: str | None = None
     width: int | None = None
     norm: Norm | None = None
+    slices: Slices | None = None
+    neighbours: int | None = None
     widen: ChannelAdaptation | None = None
     tune: Tune | None = None
     decay: float | None = None

@@ -31,7 +31,7 @@ from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
 from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
-from modelsgenesis.weights.files import arguments_of, save_network
+from modelsgenesis.weights.files import describe_network, save_network
 from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
@@ -141,8 +141,9 @@ class Tuning:
         config = describe(self.config)
         config["plan"].pop("workers")
         backbone = self.start.backbone
-        network = {"network": type(backbone).__name__, "arguments": arguments_of(backbone)}
-        start = {"weights": _fingerprint_of(self.start)} if self.start.pretrained else network
+        network = {"network": type(backbone).__name__, "arguments": describe_network(backbone)["arguments"]}
+        sliced = {"slices": self.start.slices} if self.start.slices else {}
+        start = {"weights": _fingerprint_of(self.start), **sliced} if self.start.pretrained else network
         roles = "\n".join(f"{role} {case.id} {case.images[0].path}" for role, case in split.roles())
         cases = {"train": len(split.train), "val": len(split.val), "sha256": _hashed(roles)}
         target = describe(self.task.target)

@@ -22,6 +22,7 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
+from modelsgenesis.data.store.slicing import slicing_of
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
@@ -34,6 +35,7 @@ from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.run_folder import is_done, remember
 from modelsgenesis.weights.files import read_notes, save_network
+from modelsgenesis.weights.lifting import SLICING
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 BEST = "model.safetensors"
@@ -121,6 +123,8 @@ class _Work:
         seed: int,
     ) -> None:
         self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
+        slicing = slicing_of(store)
+        self.of_slices = {SLICING: describe(slicing)} if slicing else {}
         self.samplers = [CubeSampler(store, recipe.cubes, scans) for scans in (training, held_out)]
         made = learner.draws if recipe.plan.views == "device" else learner.views
         self.streams = [
@@ -136,7 +140,8 @@ class _Work:
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
         """The notes in the header of a weights file: how it was made."""
         trained = trained_parts(self.learner.backbone)
-        return {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
+        made = {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
+        return {**made, **self.of_slices}
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}

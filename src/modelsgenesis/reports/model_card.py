@@ -19,6 +19,7 @@ from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window, intensity_in_words
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.finetuning.initialization import SCRATCH
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.weights.exporters import Given
 from modelsgenesis.weights.registry import ENTRIES, Entry
 
@@ -110,8 +111,11 @@ class ModelCard:
         network, target = self.given.network, self.given.target
         count = sum(parameter.numel() for parameter in network.parameters())
         axes = ", ".join("XYZ"[: network.axes])
+        backbone = self.given.backbone
+        flat = backbone.in_words() if isinstance(backbone, FlatOnVolumes) else ""
+        kind = flat or f"{network.axes}D {type(network).__name__}"
         lines = [
-            f"A {network.axes}D {type(network).__name__} of {count:,} parameters. "
+            f"A {kind} of {count:,} parameters. "
             f"It takes float32 (B, {network.in_channels}, {axes}) in [0, 1], axes in LPS; every side must divide by "
             f"{' x '.join(map(str, network.stride))}.",
             self._predicts(target),

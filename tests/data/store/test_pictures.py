@@ -144,6 +144,16 @@ def test_slices_are_learned_from(volumes: Path, tmp_path: Path) -> None:
     assert mg.load(run / "model.safetensors").in_channels == 3
 
 
+def test_slices_keep_the_salt_of_their_patients(volumes: Path, tmp_path: Path) -> None:
+    """By it an audit finds patients; of a store that was shared without it, there is none, then and again."""
+    slices = mg.prepare(volumes, tmp_path / "slices", slices="axial", quiet=True)
+    assert (slices / "salt").read_text() == (volumes / "salt").read_text()
+    (volumes / "salt").unlink()
+    for _ in range(2):
+        shared = mg.prepare(volumes, tmp_path / "shared", slices="axial", quiet=True)
+        assert not (shared / "salt").exists()
+
+
 def test_only_volumes_are_sliced(pictures: Path, tmp_path: Path) -> None:
     """A folder of scans is prepared first; pictures are slices already."""
     with pytest.raises(DataError, match="prepare"):
