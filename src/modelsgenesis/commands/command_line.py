@@ -12,6 +12,7 @@ from modelsgenesis.core.options import plain
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance
 from modelsgenesis.recipes import find_recipe
 
+OPTION_OF = {"slices_direction": "slices", "slices_every": "every", "slices_neighbours": "neighbours"}
 NOT_OPTIONS = {"class", "name"}  # settings that no option of the command line changes
 
 
@@ -88,7 +89,7 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a stage that differ from its defaults."""
     stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
-    given = {name.removesuffix("_mm"): value for name, value in arguments.items()}
+    given = {OPTION_OF.get(name, name.removesuffix("_mm")): value for name, value in arguments.items()}
     return {
         name: value
         for name, value in given.items()

@@ -13,7 +13,10 @@ from modelsgenesis.data.intensity import Intensity, Window
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
 from modelsgenesis.data.store.store import Scan, Store
 
-RECIPES = {2: ("chest-xray", "chest-ct-2d", "small-2d"), 3: ("chest-ct", "small", "any")}  # to name in errors
+RECIPES = {
+    2: ("chest-xray", "chest-ct-2d", "small-2d"),
+    3: ("chest-ct", "small", "any"),
+}  # to name in errors; the last are for any units
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Cube:
         return {"image": self.image}
 
 
+def check_axes(store: Store, size: tuple[int, ...]) -> None:
+    """Raise DataError if a size is for pictures and the store holds volumes, or the reverse."""
+    if len(size) != store.axes:
+        wanted, held = ("volumes", "pictures") if store.axes == 2 else ("pictures", "volumes")
+        raise DataError(
+            f"a size of {len(size)} sides, {size}, is for {wanted}, and the store {store.path} holds "
+            f"{held}; use a recipe for {held}: {', '.join(RECIPES[store.axes])}"
+        )
+
+
 class CubeSampler:
     """Cuts cubes at random places.
 
@@ -84,12 +97,7 @@ class CubeSampler:
 
     def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
         self.store, self.spec = store, spec
-        if len(spec.size) != store.axes:
-            wanted, held = ("volumes", "pictures") if store.axes == 2 else ("pictures", "volumes")
-            raise DataError(
-                f"a size of {len(spec.size)} sides, {spec.size}, is for {wanted}, and the store {store.path} holds "
-                f"{held}; use a recipe for {held}: {', '.join(RECIPES[store.axes])}"
-            )
+        check_axes(store, spec.size)
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}
