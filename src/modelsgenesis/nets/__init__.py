@@ -1,7 +1,8 @@
 from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.convnext import ConvNeXt
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.nets.unet3d import UNet3D
 
-__all__ = ["Classifier", "Network", "PlannedUNet", "ResNet", "ResidualUNet", "UNet3D"]
+__all__ = ["Classifier", "ConvNeXt", "Network", "PlannedUNet", "ResNet", "ResidualUNet", "UNet3D"]

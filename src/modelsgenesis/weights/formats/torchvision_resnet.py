@@ -18,6 +18,7 @@ FORMAT = "torchvision ResNet"
 READS = "torch"
 
 MEAN, DEVIATION = 0.449, 0.226
+UNITS = (1 / DEVIATION, -MEAN / DEVIATION)  # from [0, 1] to those of the weights
 SIZE = (224, 224)  # of the pictures that they were trained on
 FRESH = "an ImageNet network has an encoder alone"
 
@@ -38,8 +39,7 @@ def adapt(content: Content) -> LoadedWeights:
     tensors = tensors_of(content)
     prefix = prefix_of(tensors, FIRST) or ""
     inside, outside = without_prefix(tensors, prefix)
-    units = (1 / DEVIATION, -MEAN / DEVIATION)
-    make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=units, **shape_of(inside))
+    make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=UNITS, **shape_of(inside))
     network, report = fill_encoder(make, inside, prefix, outside, FRESH)
     notes = {"prefix": prefix, "depth": depth_of(network), **plain_values(content)}
     return LoadedWeights(network, report, FORMAT, size=SIZE, notes=notes)
