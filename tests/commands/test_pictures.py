@@ -10,7 +10,9 @@ import pytest
 import torch
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
+from tests.weights.formats.test_torchvision_convnext import draw as draw_convnext
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
+from torch import Tensor
 
 import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
@@ -106,6 +108,41 @@ def test_slices_say_how_they_were_made(stores: dict[str, Path]) -> None:
     """The command that a page gives makes the same store of slices."""
     line = command("slices", read_provenance(stores["slices"], "prepare"))
     assert line.endswith("slices --slices axial --every 2 --neighbours 1")
+
+
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three pictures that a crop of chest-xray fits into."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(3):
+        write_picture(folder / "pictures" / f"{number}.png", radiograph(number, ill=False, size=(240, 232)))
+    return mg.prepare(folder / "pictures", folder / "store", workers=0, quiet=True)
+
+
+FEW = {"steps": 2, "batch_size": 2, "val_cubes": 2, "precision": "32-true"}
+
+
+@pytest.mark.parametrize("made", [draw(*DEPTHS[18]), draw(*DEPTHS[50]), draw_convnext()], ids=["18", "50", "convnext"])
+def test_chest_xray_goes_on_from_imagenet(made: dict[str, Tensor], large_store: Path, tmp_path: Path) -> None:
+    """The encoder of the file is taken whole, its colours summed; the decoder learns; the page gives the command."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    run = mg.pretrain("chest-xray", large_store, tmp_path / "run", from_=tmp_path / "imagenet.pth", **FEW)
+    network, loading = mg.load(run), json.loads((run / "loading.json").read_text())
+    assert loading["shares"] == {"encoder": 1.0, "decoder": 0.0, "head": 0.0}
+    assert (network.in_channels, network.units[0]) == (1, pytest.approx(1 / 0.226))
+    line = command(str(run), read_provenance(run, "pretrain"))
+    assert line.startswith(f"genesis pretrain chest-xray {large_store} {run} --steps 2 --batch-size 2")
+    assert line.endswith(f"--from {tmp_path / 'imagenet.pth'}")
+    assert "--backbone" not in line
+
+
+@pytest.mark.parametrize(("bottleneck", "millions"), [(False, 21.28), (True, 23.51)], ids=["34", "50"])
+def test_deeper_encoders_are_options(bottleneck: bool, millions: float, large_store: Path, tmp_path: Path) -> None:
+    """`--blocks 3 4 6 3` makes chest-xray's encoder a ResNet-34, and with `--bottleneck` a ResNet-50."""
+    options = {"blocks": (3, 4, 6, 3), "bottleneck": bottleneck, "size": (32, 32), **FEW}
+    network = mg.load(mg.pretrain("chest-xray", large_store, tmp_path / "run", **options))
+    colours = 64 * 2 * 49  # of the first convolution, which a grey picture does not have
+    assert (sum(p.numel() for p in network.encoder.parameters()) + colours) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 @pytest.mark.parametrize(("recipe", "wanted"), [("small", "small-2d"), ("chest-ct-2d", "recipe small-2d")])

@@ -30,7 +30,10 @@ def command(folder: str, made: Provenance) -> str:
     recipe = arguments.pop("recipe", None)
     if isinstance(recipe, Mapping):
         words.append(str(recipe.get("name")))
-    if isinstance(recipe, Mapping):
+    if isinstance(recipe, Mapping) and "started_from" in arguments:  # the weights decided on the network
+        options = recipe_options({name: value for name, value in recipe.items() if not name.startswith("backbone")})
+        options["from_"] = list(made.inputs)[-1]
+    elif isinstance(recipe, Mapping):
         options = recipe_options(recipe)
     else:
         options = arguments.get(GIVEN_OPTIONS) or stage_options(made.verb, arguments)

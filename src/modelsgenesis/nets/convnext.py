@@ -151,4 +151,5 @@ class _Block(nn.Module):
         y = across(x).movedim(1, -1)
         for layer in dense:
             y = layer(y)
-        return x + self.layer_scale * y.movedim(-1, 1)
+        out: Tensor = x + self.layer_scale * y.movedim(-1, 1)
+        return out

@@ -60,8 +60,7 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
 
 def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
     """Change the recipe by nnU-Net's plans."""
-    given = {"--backbone": options.backbone, "--width": options.width, "--norm": options.norm}
-    if wrong := [flag for flag, value in given.items() if value is not None]:
+    if wrong := options.network_flags():
         raise TrainingError(f"{', '.join(wrong)}: {plans} decides the network; leave it out, or --plans")
     return follow_plans(recipe, read_planned(plans, options.configuration), Store.open(store))
 
