@@ -136,6 +136,20 @@ def test_chest_xray_goes_on_from_imagenet(made: dict[str, Tensor], large_store: 
     assert "--backbone" not in line
 
 
+@pytest.mark.parametrize("made", [draw(*DEPTHS[50]), draw_convnext()], ids=["resnet", "convnext"])
+def test_imagenet_networks_are_tuned_and_exported(made: dict[str, Tensor], pictures: Path, tmp_path: Path) -> None:
+    """A fine-tuned one predicts every test picture, and as ONNX gives what PyTorch gives, which the export compares."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    start = {**QUICK, "size": (32, 32), "from_": tmp_path / "imagenet.pth"}
+    tuned = finetune(pictures / "cases.csv", tmp_path / "tuned", test=0.2, **start)
+    rows = rows_of(mg.predict(tuned, tuned / "test.csv", tmp_path / "out", quiet=True) / "predictions.csv")
+    assert len(rows) == 2
+    assert all(float(row["p_ill"]) + float(row["p_well"]) == pytest.approx(1, abs=1e-5) for row in rows)
+    pytest.importorskip("onnxruntime")
+    card = (mg.export(tuned, tmp_path / "onnx", to="onnx", quiet=True) / "README.md").read_text(encoding="utf-8")
+    assert "It was trained on pictures of 32 x 32 pixels" in card
+
+
 @pytest.mark.parametrize(("bottleneck", "millions"), [(False, 21.28), (True, 23.51)], ids=["34", "50"])
 def test_deeper_encoders_are_options(bottleneck: bool, millions: float, large_store: Path, tmp_path: Path) -> None:
     """`--blocks 3 4 6 3` makes chest-xray's encoder a ResNet-34, and with `--bottleneck` a ResNet-50."""

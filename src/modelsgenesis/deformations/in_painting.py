@@ -12,7 +12,7 @@ from modelsgenesis.deformations.kernels.hashing import draw_key
 
 @dataclass(frozen=True, kw_only=True)
 class InPainting(PlannedDeformation):
-    """Hide up to five small boxes under noise; on average about 5 % of the image.
+    """Hide up to five small boxes under noise; on average about 5 % of a cube, a fifth of a picture.
 
     Each box is tried only while a fresh draw is under 0.95. Its side is 1/6 to 1/3 of the image's, its place uniform
     with 3 voxels or more to every border. The noise is uniform in the range, one number a voxel.

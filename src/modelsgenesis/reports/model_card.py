@@ -116,8 +116,9 @@ class ModelCard:
             self._predicts(target),
         ]
         if (patch := self.given.patch) is not None:
-            said = nouns(len(patch))
-            lines.append(f"It was trained on {said.cube}s of {' x '.join(map(str, patch))} {said.voxel}s.")
+            said, reading = nouns(len(patch)), self.given.reading
+            seen = said.scan if reading and reading.fit else said.cube
+            lines.append(f"It was trained on {seen}s of {' x '.join(map(str, patch))} {said.voxel}s.")
         if (reading := self.given.reading) is not None:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
