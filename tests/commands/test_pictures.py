@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,18 @@ import pytest
 import torch
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
+from tests.weights.formats.test_torchvision_convnext import draw as draw_convnext
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
+from torch import Tensor
 
 import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.nets import UNet3D
@@ -57,6 +62,108 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run on them."""
     return finetune(pictures / "cases.csv", tmp_path_factory.mktemp("run") / "run", test=0.2, **TINY)
+
+
+@pytest.fixture(scope="module")
+def stores(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Stores of two axes: of pictures, and of axial slices with a neighbour on either side."""
+    folder = tmp_path_factory.mktemp("stores")
+    for number in range(4):
+        write_image(folder / "volumes" / f"{number}.nii.gz", blob(number, size=(40, 36, 8))[0])
+    volumes = mg.prepare(folder / "volumes", folder / "volume-store", modality="CT", workers=0, quiet=True)
+    slices = mg.prepare(volumes, folder / "slices", slices="axial", every=2, neighbours=1, quiet=True)
+    return {"pictures": mg.prepare(pictures, folder / "pictures", workers=0, quiet=True), "slices": slices}
+
+
+OF_VOLUMES = re.compile(r"\b(cubes?|scans?|voxels?|planes)\b|\d mm\b")
+PRETRAINED = {"steps": 4, "batch_size": 2, "validate_every": 2, "val_cubes": 2, "width": 2, "size": (32, 32)}
+
+
+def words_of(page: str) -> str:
+    """The words of a page or card that people read: no tags, no commands, and no names of columns, files or rules."""
+    page = re.sub(r"(?s)<style.*?</style>|<pre.*?</pre>|<[^>]+>|^    .*?$", " ", page, flags=re.M)
+    return page.replace("val_cubes", "")
+
+
+@pytest.mark.parametrize("kind", ["pictures", "slices"])
+def test_nothing_of_two_axes_is_called_a_cube(
+    kind: str, stores: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lines, page and model card of a pre-training speak of pictures, crops and pixels, and count every slice."""
+    run = mg.pretrain("small-2d", stores[kind], tmp_path / "run", **PRETRAINED)
+    page = words_of(mg.report(run, tmp_path / "page.html").read_text(encoding="utf-8"))
+    card = words_of((mg.export(run, tmp_path / "export", quiet=True) / "README.md").read_text(encoding="utf-8"))
+    printed = capfd.readouterr().err
+    trained = {"pictures": "small-2d: 9 pictures to train on, 1 held out", "slices": "12 pictures to train on, 4 held"}
+    assert trained[kind] in printed
+    assert "crops/s" in printed
+    assert f"{10 if kind == 'pictures' else 16} unlabelled pictures" in page
+    assert "One sample of training as the file has it" in page
+    assert "It was trained on crops of 32 x 32 pixels" in card
+    for text in (printed, page, card.replace("Scans without labels: 4 of 4 patients (4 CT)", "")):
+        assert OF_VOLUMES.findall(text) == []
+
+
+def test_slices_say_how_they_were_made(stores: dict[str, Path]) -> None:
+    """The command that a page gives makes the same store of slices."""
+    line = command("slices", read_provenance(stores["slices"], "prepare"))
+    assert line.endswith("slices --slices axial --every 2 --neighbours 1")
+
+
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three pictures that a crop of chest-xray fits into."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(3):
+        write_picture(folder / "pictures" / f"{number}.png", radiograph(number, ill=False, size=(240, 232)))
+    return mg.prepare(folder / "pictures", folder / "store", workers=0, quiet=True)
+
+
+FEW = {"steps": 2, "batch_size": 2, "val_cubes": 2, "precision": "32-true"}
+
+
+@pytest.mark.parametrize("made", [draw(*DEPTHS[18]), draw(*DEPTHS[50]), draw_convnext()], ids=["18", "50", "convnext"])
+def test_chest_xray_goes_on_from_imagenet(made: dict[str, Tensor], large_store: Path, tmp_path: Path) -> None:
+    """The encoder of the file is taken whole, its colours summed; the decoder learns; the page gives the command."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    run = mg.pretrain("chest-xray", large_store, tmp_path / "run", from_=tmp_path / "imagenet.pth", **FEW)
+    network, loading = mg.load(run), json.loads((run / "loading.json").read_text())
+    assert loading["shares"] == {"encoder": 1.0, "decoder": 0.0, "head": 0.0}
+    assert (network.in_channels, network.units[0]) == (1, pytest.approx(1 / 0.226))
+    line = command(str(run), read_provenance(run, "pretrain"))
+    assert line.startswith(f"genesis pretrain chest-xray {large_store} {run} --steps 2 --batch-size 2")
+    assert line.endswith(f"--from {tmp_path / 'imagenet.pth'}")
+    assert "--backbone" not in line
+
+
+@pytest.mark.parametrize("made", [draw(*DEPTHS[50]), draw_convnext()], ids=["resnet", "convnext"])
+def test_imagenet_networks_are_tuned_and_exported(made: dict[str, Tensor], pictures: Path, tmp_path: Path) -> None:
+    """A fine-tuned one predicts every test picture, and as ONNX gives what PyTorch gives, which the export compares."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    start = {**QUICK, "size": (32, 32), "from_": tmp_path / "imagenet.pth"}
+    tuned = finetune(pictures / "cases.csv", tmp_path / "tuned", test=0.2, **start)
+    rows = rows_of(mg.predict(tuned, tuned / "test.csv", tmp_path / "out", quiet=True) / "predictions.csv")
+    assert len(rows) == 2
+    assert all(float(row["p_ill"]) + float(row["p_well"]) == pytest.approx(1, abs=1e-5) for row in rows)
+    pytest.importorskip("onnxruntime")
+    card = (mg.export(tuned, tmp_path / "onnx", to="onnx", quiet=True) / "README.md").read_text(encoding="utf-8")
+    assert "It was trained on pictures of 32 x 32 pixels" in card
+
+
+@pytest.mark.parametrize(("bottleneck", "millions"), [(False, 21.28), (True, 23.51)], ids=["34", "50"])
+def test_deeper_encoders_are_options(bottleneck: bool, millions: float, large_store: Path, tmp_path: Path) -> None:
+    """`--blocks 3 4 6 3` makes chest-xray's encoder a ResNet-34, and with `--bottleneck` a ResNet-50."""
+    options = {"blocks": (3, 4, 6, 3), "bottleneck": bottleneck, "size": (32, 32), **FEW}
+    network = mg.load(mg.pretrain("chest-xray", large_store, tmp_path / "run", **options))
+    colours = 64 * 2 * 49  # of the first convolution, which a grey picture does not have
+    assert (sum(p.numel() for p in network.encoder.parameters()) + colours) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+@pytest.mark.parametrize(("recipe", "wanted"), [("small", "small-2d"), ("chest-ct-2d", "recipe small-2d")])
+def test_recipe_for_other_images_is_refused(recipe: str, wanted: str, stores: dict[str, Path], tmp_path: Path) -> None:
+    """One for volumes, and one for CT: the error names a recipe that takes the pictures of the store."""
+    with pytest.raises(DataError, match=wanted):
+        mg.pretrain(recipe, stores["pictures"], tmp_path / "run", steps=1)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

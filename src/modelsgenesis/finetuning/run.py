@@ -15,6 +15,7 @@ from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, fingerprint, write_provenance
+from modelsgenesis.core.words import nouns
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sampling.stream import CubeStream
@@ -176,14 +177,15 @@ class _Fold:
     def _samples(self, case_cache: CaseCache) -> RunSamples:
         """Augmented patches to train on; patches of what is held out, or the middle of each case that has one label."""
         config, seed, held_out = self.tuning.config, self.tuning.seed, _cached(case_cache, self.split.val)
+        noun = nouns(len(config.size)).cube
         reach, foreground = config.augmentation.reach(config.size), config.foreground
         sampler = PatchSampler(case_cache, self.train_cases, config.size, reach=reach, foreground=foreground)
         training = CubeStream(sampler, self.learner.views, seed=seed, name="train")
         if self.tuning.task.target.dense and held_out:
             patches = PatchSampler(case_cache, held_out, config.size, foreground=foreground)
             validation = CubeStream(patches, _unchanged, seed=seed, name="validation")
-            return RunSamples(training, validation, config.plan.val_cubes)
-        return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out))
+            return RunSamples(training, validation, config.plan.val_cubes, noun)
+        return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out), noun)
 
     def materials(self) -> Materials:
         """Put together the samples and callbacks of the training loop."""

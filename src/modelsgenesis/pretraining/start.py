@@ -33,10 +33,7 @@ class Start:
 
     def __init__(self, options: PretrainOptions, axes: int) -> None:
         self.given = str(options.from_)
-        others = {
-            "--plans": options.plans, "--backbone": options.backbone, "--width": options.width, "--norm": options.norm
-        }  # fmt: skip
-        if wrong := [flag for flag, value in others.items() if value is not None]:
+        if wrong := [*(["--plans"] if options.plans is not None else []), *options.network_flags()]:
             raise TrainingError(f"{', '.join(wrong)}: {self.given} decides the network; leave it out, or --from")
         self.place: Path = resolve(self.given)
         opened = load_weights(self.place, trust=options.trust)

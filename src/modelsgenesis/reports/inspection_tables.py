@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import listed, many
+from modelsgenesis.core.words import listed, many, nouns
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
@@ -29,13 +29,14 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 def summary(task: Task, checked: Checked) -> list[Row]:
     """Summarise the cases in a few lines of (what, value)."""
     cases, found = task.cases, checked.kept
+    voxel = nouns(2 if found and all(len(finding.size) == 2 for finding in found) else 3).voxel
     rows: list[Row] = [
         ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
         ("modality", _counted(finding.modality for finding in found)),
-        ("size in voxels", _span([finding.size for finding in found], "{:.0f}")),
+        (f"size in {voxel}s", _span([finding.size for finding in found], "{:.0f}")),
         ("spacing in mm", _spacing(found)),
     ]
     for number, name in enumerate(task.channels):

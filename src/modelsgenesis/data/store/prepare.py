@@ -15,7 +15,7 @@ from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
@@ -83,7 +83,12 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         arguments = {**common, **given_options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
-    console.print(_last_line(into, modalities, len(set(problems))), soft_wrap=True, highlight=False, markup=False)
+    console.print(
+        _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan),
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
     return into
 
 
@@ -103,10 +108,10 @@ def _check(source: Path, options: PrepareOptions) -> None:
         raise DataError(f"max_voxels must be 1 or more, got {options.max_voxels}; {MAX_VOXELS} is usual")
 
 
-def _last_line(into: Path, modalities: Counter[str], num_problems: int) -> str:
+def _last_line(into: Path, modalities: Counter[str], num_problems: int, noun: str) -> str:
     """Say how many scans are in the store, of which modality by whose word, and where what is wrong is told."""
     each = ", ".join(f"{num} {what}" for what, num in modalities.most_common())
-    line = f"prepare: {many(modalities.total(), 'scan')} in the store ({each})"
+    line = f"prepare: {many(modalities.total(), noun)} in the store ({each})"
     if num_problems:
         line += f", {many(num_problems, 'problem')}: {into / PROBLEMS}"
     return line
@@ -177,9 +182,11 @@ def _modality_in_words(scan: Scan, source: Source, settings: Settings) -> str:
     """The modality of a scan, and by whose word it is."""
     if settings.modality:
         return f"{scan.modality} by --modality"
+    if scan.modality == "unknown":
+        return "of unknown modality"
     if source.modality:
         return f"{scan.modality} by {'table or header' if source.forced else 'header'}"
-    return "of unknown modality" if scan.modality == "unknown" else f"{scan.modality} guessed"
+    return f"{scan.modality} guessed"
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

@@ -79,6 +79,11 @@ class Scan:
         """The size (X, Y, Z) in voxels."""
         return self.shape[1:]
 
+    @property
+    def num_images(self) -> int:
+        """How many images it counts as: a volume, or a picture, is one; the slices of a volume are counted."""
+        return self.num_cubes if len(self.size) == 2 else 1
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
         data = dataclasses.asdict(self)
