@@ -157,8 +157,8 @@ def _write_masks(
     case: Case, found: MaskPrediction, target: MaskTarget, image: Image, wanted: Wanted, into: Path
 ) -> Iterator[str]:
     """Write the masks as the target's label map has them in files; the names of the files."""
-    like_source = wanted.format == "source" or len(image.size) == 2  # of a picture, a mask is a PNG
-    ending = ending_like(case.images[0]) if like_source else NIFTI
+    ending = ending_like(case.images[0]) if wanted.format == "source" else NIFTI
+    ending = ".png" if len(image.size) == 2 else ending  # whatever the picture is
     for suffix, mask in target.label_map.files(found.classes):
         write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry, case.images[0])
         yield f"{case.id}{suffix}{ending}"

@@ -21,6 +21,7 @@ class PrepareOptions:
         leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
         longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
+        voi: Of DICOM radiographs, the window or look-up table that the header gives is applied.
         slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal.
         every: With slices, one slice of so many is taken.
         neighbours: With slices, so many neighbours on either side become channels of a slice (2.5D).
@@ -35,6 +36,7 @@ class PrepareOptions:
     salt: str | None = None
     leave_out: tuple[Path, ...] = ()
     longest_side: int | None = None
+    voi: bool = False
     slices: Direction | None = None
     every: int = 1
     neighbours: int = 0

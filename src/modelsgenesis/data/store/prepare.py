@@ -48,13 +48,14 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         "folds": options.folds,
     }
     left_out = LeftOut.read(options.leave_out)
-    of_pictures = {"longest_side": options.longest_side}
+    of_pictures: dict[str, Any] = {"longest_side": options.longest_side, "voi": options.voi or None}
     with_leave_out = {"leave_out": True if options.leave_out else None}
     secret = begin_store(into, {**common, **of_pictures, **with_leave_out}, options.salt)
     console = Console(stderr=True, quiet=options.quiet)
     settings = Settings(
-        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.max_voxels
-    )
+        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
+        options.max_voxels,
+    )  # fmt: skip
     with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
@@ -79,7 +80,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
             "leave_out": [str(table) for table in options.leave_out] or None,
             "max_voxels": options.max_voxels,
         }
-        given_options |= of_pictures if options.longest_side else {}
+        given_options |= {name: value for name, value in of_pictures.items() if value}
         arguments = {**common, **given_options, **found}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])

@@ -41,6 +41,7 @@ class Settings:
         spacing_mm: to resample to, along X, Y, Z; None keeps each scan's own.
         modality: of every scan; "" takes the table's, the header's, or a guess.
         longest_side: of pictures, in pixels; None keeps each picture's own.
+        voi: of DICOM radiographs, the window or look-up table is applied.
         max_voxels: a scan of more is refused.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     spacing_mm: tuple[float, float, float] | None = None
     modality: str = ""
     longest_side: int | None = None
+    voi: bool = False
     max_voxels: int = MAX_VOXELS
 
 
@@ -114,13 +116,14 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     if source.format.is_stack:
         return _prepare_stack(source, into, settings)
     own, volume = read_both(
-        source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, max_voxels=settings.max_voxels
-    )
+        source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, voi=settings.voi,
+        max_voxels=settings.max_voxels,
+    )  # fmt: skip
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
     notes += raw_ct_notes(sample, settings.modality or volume.modality)
-    statistics = summarise(values, sample, modality)
+    statistics = summarise(values, sample, modality, volume.levels)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])

@@ -89,8 +89,10 @@ def remove_leftovers(into: Path) -> None:
 
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
     """Write the manifest, in the order of ids."""
-    rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
-    write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+    ordered = sorted(scans, key=lambda scan: scan.id)
+    unused = set() if any(scan.levels for scan in ordered) else {"levels"}
+    columns = [name for name in scan_room.COLUMNS if name not in unused]
+    write_table(into / MANIFEST, columns, [{name: scan.to_row()[name] for name in columns} for scan in ordered])
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
