@@ -7,13 +7,14 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import geometry_of, placed
+from modelsgenesis.data.formats.base.itk import crop, geometry_of, placed
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Volume
 
 OBLIQUE_DEGREES = 10.0
+NEARLY_BLACK = 0.02  # of the range of a picture's values
 
 Levels = tuple[float, float] | None  # the values of black and white by a picture's bit depth
 
@@ -66,6 +67,7 @@ def read_both(
     spacing_mm: tuple[float, ...] | None,
     longest_side: int | None = None,
     voi: bool = False,
+    crop_borders: bool = False,
     max_voxels: int = MAX_VOXELS,
 ) -> tuple[Volume, Volume]:
     """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
@@ -75,6 +77,7 @@ def read_both(
         spacing_mm: to resample to; None keeps the scan's own.
         longest_side: pixels of a picture's longer side, if it has more.
         voi: as for `read_volume`.
+        crop_borders: a picture's borders, all black or all white, are cut off what is returned second.
         max_voxels: as for `read_volume`.
     Returns:
         The volume at its own spacing, and resampled; if nothing is, the same volume twice.
@@ -84,11 +87,40 @@ def read_both(
     source = replace(source, format=source.format.with_voi()) if voi else source
     image, geometry, notes, levels = _read(source, max_voxels)
     own = _volume(image, source, geometry, notes, levels)
-    if longest_side is not None and max(geometry.size) > longest_side:
-        spacing_mm = _fitting(geometry, (longest_side,) * len(geometry.size))
-    if spacing_mm is None:
+    image = without_borders(image) if crop_borders else image
+    kept = geometry_of(image)
+    if longest_side is not None and max(kept.size) > longest_side:
+        spacing_mm = _fitting(kept, (longest_side,) * len(kept.size))
+    if spacing_mm is None and kept.size == geometry.size:
         return own, own
+    if spacing_mm is None:
+        return own, _volume(image, source, geometry, notes, levels)
     return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes, levels)
+
+
+def without_borders(image: sitk.Image) -> sitk.Image:
+    """Cut off the rows and columns around a picture that are all black or all white, as a collimator or label leaves.
+
+    Black and white are the picture's own least and greatest value, and what is within a fiftieth of its range of them,
+    since compression blurs. Volumes, and pictures that would vanish, come back as they are.
+    """
+    if image.GetDimension() != 2:
+        return image
+    values = sitk.GetArrayViewFromImage(image)  # (rows, columns)
+    low, high = float(values.min()), float(values.max())
+    near = NEARLY_BLACK * (high - low)
+    ends = values <= low + near, values >= high - near
+    box, before = (slice(0, values.shape[0]), slice(0, values.shape[1])), None
+    while box != before:
+        before = box
+        for axis in (0, 1):
+            inside = np.argwhere(~(ends[0][box].all(axis=1 - axis) | ends[1][box].all(axis=1 - axis)))
+            if not inside.size or np.ptp(inside) < 1:
+                return image
+            start = box[axis].start
+            kept = slice(start + int(inside.min()), start + int(inside.max()) + 1)
+            box = (kept, box[1]) if axis == 0 else (box[0], kept)
+    return crop(image, (box[1], box[0]))
 
 
 def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sitk.Image, Geometry, list[str], Levels]:

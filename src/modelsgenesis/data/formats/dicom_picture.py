@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 RADIOGRAPH = re.compile(
     rb"\x02\x00\x02\x00UI..1\.2\.840\.10008\.5\.1\.4\.1\.1\.1(\.[123](\.1)?)?\0?\x02\x00", re.DOTALL
 )
+SEGMENTATION = "SEG"
 TAGS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     *("VOILUTSequence", "WindowCenter", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"),
-    "EstimatedRadiographicMagnificationFactor",
+    *("EstimatedRadiographicMagnificationFactor", "Modality", "SharedFunctionalGroupsSequence"),
 )
 
 
 @dataclass(frozen=True)
 class DicomPicture(ImageFormat):
     """A radiograph, dark where there is air: MONOCHROME1, which counts the other way, is turned.
+
+    Or a segmentation (DICOM-SEG) of one, as the map of its segments' numbers.
 
     Args:
         voi: the modality's look-up table and the values of interest, a look-up table or the first window, are applied.
@@ -64,6 +67,8 @@ class DicomPicture(ImageFormat):
     def read_header(self, place: Place) -> Header:
         """Read its size in pixels, how far apart they lie, and the values of black and white."""
         tags = read_tags(place.path, *TAGS)
+        if tags.get("Modality") == SEGMENTATION:
+            return _header_of_segments(tags)
         if (frames := int(tags.get("NumberOfFrames") or 1)) > 1:
             raise UnreadableError(f"{frames} frames in one file", "save each as a picture of its own")
         if not (tags.get("Rows") and tags.get("Columns")):
@@ -84,12 +89,11 @@ class DicomPicture(ImageFormat):
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the picture, compressed or not, and cut the region out of it."""
-        header, tags = (
-            self.read_header(place),
-            read_tags(place.path, "PhotometricInterpretation", "PixelRepresentation"),
-        )
+        header, tags = self.read_header(place), read_tags(place.path, *TAGS)
         signed_negative = bool(tags.get("PixelRepresentation")) and is_negative(tags)  # on which GDCM fails
-        if self.voi or signed_negative:
+        if tags.get("Modality") == SEGMENTATION:
+            values: NDArray[Any] = _map_of_segments(open_dataset(place.path))
+        elif self.voi or signed_negative:
             values = self._values(place.path, header)
         else:
             values = sitk.GetArrayFromImage(read_file(place, dtype=header.dtype))  # ITK turns MONOCHROME1
@@ -122,6 +126,40 @@ class DicomPicture(ImageFormat):
 def is_radiograph(head: bytes) -> bool:
     """Whether the first bytes of a DICOM file say that it is a radiograph."""
     return head[128:132] == b"DICM" and RADIOGRAPH.search(head) is not None
+
+
+def _header_of_segments(tags: "pydicom.Dataset") -> Header:
+    """The header of a segmentation, whose spacing is the one that all its frames share."""
+    shared = tags.get("SharedFunctionalGroupsSequence")
+    measures = shared[0].get("PixelMeasuresSequence") if shared else None
+    spacing_mm, doubts = spacing_of(measures[0]) if measures else ((), ())
+    header = header_of_array((int(tags.Columns), int(tags.Rows)), "uint8", doubts)
+    return replace(header, spacing_mm=spacing_mm or header.spacing_mm, spaced=bool(spacing_mm))
+
+
+def _map_of_segments(file: "pydicom.Dataset") -> NDArray[np.uint8]:
+    """The number of the segment that each pixel is in, (rows, columns); 0 in none.
+
+    Raises:
+        UnreadableError: two segments overlap, or it is of shares and not of segments.
+    """
+    kind, frames = file.get("SegmentationType"), stored_numbers(file)
+    if kind == "LABELMAP" and len(frames) == 1:
+        return np.asarray(frames[0], np.uint8)
+    if kind != "BINARY":
+        raise UnreadableError(f"a segmentation of the type {kind}", "save it as BINARY")
+    found = np.zeros(frames.shape[1:], np.uint8)
+    shared = list(file.get("SharedFunctionalGroupsSequence") or [])
+    each = list(file.get("PerFrameFunctionalGroupsSequence") or [])
+    for number, frame in enumerate(frames):
+        named = [one["SegmentIdentificationSequence"][0] for one in (*each[number : number + 1], *shared)
+                 if "SegmentIdentificationSequence" in one]  # fmt: skip
+        if not named:
+            raise UnreadableError("a segmentation that does not say which segments it has", EXPORT_AGAIN)
+        if (found[frame > 0] > 0).any():
+            raise UnreadableError("two of its segments overlap", "save each label in a file of its own")
+        found[frame > 0] = int(named[0].ReferencedSegmentNumber)
+    return found
 
 
 def is_negative(tags: "pydicom.Dataset") -> bool:
@@ -173,8 +211,13 @@ def spacing_of(tags: "pydicom.Dataset") -> tuple[tuple[float, ...], tuple[str, .
 
 
 def is_alone(path: Path) -> bool:
-    """Whether a DICOM file is one picture that lies nowhere, such as a radiograph saved as a secondary capture."""
-    tags = read_tags(path, "ImagePositionPatient", "NumberOfFrames", "Rows")
+    """Whether a DICOM file is one picture that lies nowhere, such as a radiograph saved as a secondary capture.
+
+    A segmentation of a picture lies nowhere either; it has a frame for each segment.
+    """
+    tags = read_tags(path, "ImagePositionPatient", "NumberOfFrames", "Rows", "Modality", "FrameOfReferenceUID")
+    if tags.get("Modality") == SEGMENTATION:
+        return not tags.get("FrameOfReferenceUID")
     frames = int(tags.get("NumberOfFrames") or 1)
     return "Rows" in tags and frames == 1 and not tags.get("ImagePositionPatient")
 

@@ -22,6 +22,7 @@ class PrepareOptions:
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
         longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
         voi: Of DICOM radiographs, the window or look-up table that the header gives is applied.
+        crop_borders: A picture's borders that are all black or all white, as collimators leave them, are cut off.
         slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal.
         every: With slices, one slice of so many is taken.
         neighbours: With slices, so many neighbours on either side become channels of a slice (2.5D).
@@ -37,6 +38,7 @@ class PrepareOptions:
     leave_out: tuple[Path, ...] = ()
     longest_side: int | None = None
     voi: bool = False
+    crop_borders: bool = False
     slices: Direction | None = None
     every: int = 1
     neighbours: int = 0

@@ -42,6 +42,7 @@ class Settings:
         modality: of every scan; "" takes the table's, the header's, or a guess.
         longest_side: of pictures, in pixels; None keeps each picture's own.
         voi: of DICOM radiographs, the window or look-up table is applied.
+        crop_borders: a picture's black and white borders are cut off.
         max_voxels: a scan of more is refused.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     modality: str = ""
     longest_side: int | None = None
     voi: bool = False
+    crop_borders: bool = False
     max_voxels: int = MAX_VOXELS
 
 
@@ -117,7 +119,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         return _prepare_stack(source, into, settings)
     own, volume = read_both(
         source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, voi=settings.voi,
-        max_voxels=settings.max_voxels,
+        crop_borders=settings.crop_borders, max_voxels=settings.max_voxels,
     )  # fmt: skip
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)

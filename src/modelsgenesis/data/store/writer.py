@@ -1,6 +1,7 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def remove_leftovers(into: Path) -> None:
     """Delete files that a killed process left unfinished."""
     for folder in (into, into / SCANS):
         for path in folder.glob(".*.part"):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
