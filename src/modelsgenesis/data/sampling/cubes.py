@@ -78,6 +78,7 @@ class CubeSampler:
     Attributes:
         scans: those that cubes are cut from.
         left_out: the scans that give no cube, by id, with the reason.
+        too_small: those of them that are smaller than a cube.
     Raises:
         DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
     """
@@ -93,6 +94,7 @@ class CubeSampler:
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}
+        self.too_small: list[Scan] = []
         given = list(store.scans if scans is None else scans)
         self.scans = [scan for scan in given if self._admit(scan)]
         if not self.scans:
@@ -136,6 +138,7 @@ class CubeSampler:
     def _admit(self, scan: Scan) -> bool:
         """Whether a scan gives cubes; if not, the reason is added to `left_out`."""
         if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
+            self.too_small.append(scan)
             self.left_out[scan.id] = (
                 f"it has {scan.size} voxels, fewer than the cube's {self.spec.size}; use a smaller --size"
             )

@@ -65,8 +65,14 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
         workers = usable_cores() if options.workers is None else options.workers
-        folder, wrong = _unpacked(source, into)
-        sources, problems = _find(folder, into, workers, left_out, wrong, source)
+        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False, markup=False)
+        folder, problems = _unpacked(source, into)
+        found = _find(folder, into, workers, problems, console)
+        if not found:
+            _tell(into, problems, folder, source)
+            remove_leftovers(into)
+            raise DataError(_no_scan(source, into, problems))
+        sources = _without_copies(found, left_out, problems)
         if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
             console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
         sources = [one for one in sources if not left_out.holds(one)]
@@ -82,13 +88,10 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
-        found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        given_options = {
-            "leave_out": [str(table) for table in options.leave_out] or None,
-            "max_voxels": options.max_voxels,
-        }
-        given_options |= {name: value for name, value in of_pictures.items() if value}
-        arguments = {**common, **given_options, **found}
+        made = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
+        left = [str(table) for table in options.leave_out] or None
+        given_options = {name: value for name, value in of_pictures.items() if value}
+        arguments = {**common, "leave_out": left, "max_voxels": options.max_voxels, **given_options, **made}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
     console.print(_last_line(into, modalities, len(set(problems))), soft_wrap=True, highlight=False, markup=False)
@@ -139,26 +142,34 @@ def _last_line(into: Path, modalities: Counter[str], num_problems: int) -> str:
     return line
 
 
-def _find(
-    folder: Path, into: Path, workers: int, left_out: LeftOut | None, wrong: list[Problem], source: Path
-) -> tuple[list[Source], list[Problem]]:
-    """Find the scans in a folder that is the source itself or was unpacked of it, where some things were wrong."""
-    sources, problems = sources_in(folder, into, map_in_processes(workers))
+def _find(folder: Path, into: Path, workers: int, problems: list[Problem], console: Console) -> list[Source]:
+    """Find the scans, and say now and then how many files were looked at; what cannot be one becomes a problem."""
+
+    def tell(number: int) -> None:
+        console.print(f"prepare: {number} files looked at", highlight=False)
+
+    sources, wrong = sources_in(folder, into, map_in_processes(workers), tell)
     problems += wrong
-    if not sources:
-        _tell(into, problems, folder, source)
-        remove_leftovers(into)
-        raise DataError(
-            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or pictures (PNG, JPEG, "
-            "TIFF), a .zip or .tar of them, a CSV that names them, or a .npz of MedMNIST"
-            + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
-        )
+    return sources
+
+
+def _no_scan(source: Path, into: Path, problems: list[Problem]) -> str:
+    return (
+        f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or pictures (PNG, JPEG, "
+        "TIFF), a .zip or .tar of them, a CSV that names them, or a .npz of MedMNIST"
+        + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+    )
+
+
+def _without_copies(sources: list[Source], left_out: LeftOut, problems: list[Problem]) -> list[Source]:
+    """The sources without copies; where something is left out, its copies are, too."""
     if left_out:
         sources = sorted(sources, key=left_out.holds, reverse=True)  # or a copy would stay in
     sources, duplicates = drop_duplicates(sources)
+    problems += duplicates
     if left_out and all(map(left_out.holds, sources)):
         raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
-    return sources, [*problems, *duplicates]
+    return sources
 
 
 def _each(

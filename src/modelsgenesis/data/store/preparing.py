@@ -1,6 +1,7 @@
 """One scan from its source into the store."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,16 @@ class Names:
     fold: int
 
 
-def sources_in(source: Path, into: Path, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+def sources_in(
+    source: Path, into: Path, mapper: Mapper = map, tell: Callable[[int], None] = lambda number: None
+) -> tuple[list[Source], list[Problem]]:
     """Find the scans in what a store is made of: a folder, a CSV or a .npz of MedMNIST.
 
     Args:
         source: where they are.
         into: the store, which is left out of the search.
         mapper: for reading DICOM headers in parallel.
+        tell: called now and then with the number of files looked at.
     Returns:
         Sources, and what cannot be one.
     """
@@ -80,7 +84,7 @@ def sources_in(source: Path, into: Path, mapper: Mapper = map) -> tuple[list[Sou
         return read_table(source, mapper=mapper)
     if source.is_file() and source.suffix.lower() == ".npz":
         return scans_of(source), []
-    return find_of_one_kind(source, skip=into, mapper=mapper)
+    return find_of_one_kind(source, skip=into, mapper=mapper, tell=tell)
 
 
 def name_scan(source: Source, settings: Settings) -> Names:
