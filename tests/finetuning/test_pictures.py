@@ -8,13 +8,18 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.pixels.processing import apply_windowing
+from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture, write_radiograph
 
 import modelsgenesis as mg
+from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.masks import read_label_map
 from modelsgenesis.metrics.segmentation import agreement
 from modelsgenesis.tasks.checks import check
+from modelsgenesis.weights.files import read_notes
 
 
 def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Path) -> None:
@@ -88,3 +93,31 @@ def test_radiographs_in_dicom_are_scored_in_mm(tmp_path: Path) -> None:
     task = mg.tasks.folder(tmp_path / "task")
     assert (len(task.cases), task.problems, task.target.names) == (4, (), ("1",))
     assert all(finding.voxels[0] > 20 for finding in check(task, workers=0).findings)
+
+
+def test_window_of_radiographs_is_remembered_for_prediction(tmp_path: Path) -> None:
+    """What finetune read with --voi, predict reads so too; without it nothing is written of it; volumes have none."""
+    rows = ["image,label"]
+    for number in range(4):
+        levels = radiograph(number, ill=bool(number % 2)).astype(np.uint16) * 16
+        write_radiograph(tmp_path / f"{number}.dcm", levels, WindowCenter=2000, WindowWidth=900)
+        rows.append(f"{number}.dcm,{number % 2}")
+        windowed = apply_windowing(levels, pydicom.dcmread(tmp_path / f"{number}.dcm"))
+        write_picture(tmp_path / "windowed" / f"{number}.png", np.rint(windowed).clip(0, 4095).astype(np.uint16))
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    asked = {"steps": 2, "batch_size": 2, "width": 2, "size": (32, 32), "precision": "32-true", "quiet": True}
+    run = mg.finetune(tmp_path / "cases.csv", tmp_path / "run", voi=True, workers=0, **asked)
+    assert read_notes(run / "model.safetensors")["reading"]["voi"] is True
+    table, pictures = (
+        read_rows(mg.predict(run, place, tmp_path / name, precision="32-true", quiet=True) / "predictions.csv")
+        for name, place in (("out", tmp_path / "cases.csv"), ("of windowed", tmp_path / "windowed"))
+    )
+    assert [row["p_1"] for row in table] == [row["p_1"] for row in pictures]
+    plain = mg.finetune(tmp_path / "cases.csv", tmp_path / "plain", workers=0, **asked)
+    assert "voi" not in read_notes(plain / "model.safetensors")["reading"]
+    again = mg.finetune(tmp_path / "cases.csv", tmp_path / "again", from_=run, workers=0, **{**asked, "width": None})
+    assert read_notes(again / "model.safetensors")["reading"]["voi"] is True
+    write_image(tmp_path / "volume.nii.gz", blob(1)[0])
+    (tmp_path / "volumes.csv").write_text("image,label\nvolume.nii.gz,a\n")
+    with pytest.raises(TrainingError, match="--voi is of DICOM radiographs"):
+        mg.finetune(tmp_path / "volumes.csv", tmp_path / "none", voi=True, workers=0, **{**asked, "size": None})
