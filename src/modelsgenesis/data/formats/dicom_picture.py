@@ -66,7 +66,9 @@ class DicomPicture(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """Read its size in pixels, how far apart they lie, and the values of black and white."""
-        tags = read_tags(place.path, *TAGS)
+        return self._header(read_tags(place.path, *TAGS))
+
+    def _header(self, tags: "pydicom.Dataset") -> Header:
         if tags.get("Modality") == SEGMENTATION:
             return _header_of_segments(tags)
         if (frames := int(tags.get("NumberOfFrames") or 1)) > 1:
@@ -89,7 +91,8 @@ class DicomPicture(ImageFormat):
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the picture, compressed or not, and cut the region out of it."""
-        header, tags = self.read_header(place), read_tags(place.path, *TAGS)
+        tags = read_tags(place.path, *TAGS)
+        header = self._header(tags)
         signed_negative = bool(tags.get("PixelRepresentation")) and is_negative(tags)  # on which GDCM fails
         if tags.get("Modality") == SEGMENTATION:
             values: NDArray[Any] = _map_of_segments(open_dataset(place.path))

@@ -93,7 +93,8 @@ def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
     ordered = sorted(scans, key=lambda scan: scan.id)
     unused = set() if any(scan.levels for scan in ordered) else {"levels"}
     columns = [name for name in scan_room.COLUMNS if name not in unused]
-    write_table(into / MANIFEST, columns, [{name: scan.to_row()[name] for name in columns} for scan in ordered])
+    rows = [scan.to_row() for scan in ordered]
+    write_table(into / MANIFEST, columns, [{name: row[name] for name in columns} for row in rows])
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
