@@ -175,7 +175,7 @@ def test_missing_optional_tags_are_no_matter(tmp_path: Path) -> None:
 def test_slices_without_a_study_are_refused(tmp_path: Path) -> None:
     """What a reference needs cannot be made up."""
     write_series(tmp_path / "ct", make_ct(size=SIZE), StudyInstanceUID=None)
-    with pytest.raises(UnreadableError, match=r"its slices make no DICOM-SEG \(.*StudyInstanceUID"):
+    with pytest.raises(UnreadableError, match=r"its headers make no DICOM-SEG \(.*StudyInstanceUID"):
         write(tmp_path / "ct", tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
 

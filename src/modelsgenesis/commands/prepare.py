@@ -19,8 +19,8 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
 
     Args:
         source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
-            TIFF), a CSV with the column `image` (and, if known, patient, modality, fold), or a .npz of MedMNIST; with
-            slices, a store of volumes.
+            TIFF), a .zip or .tar of such a folder, a CSV with the column `image` (and, if known, patient, modality,
+            fold), or a .npz of MedMNIST; with slices, a store of volumes.
         into: The store's folder.
     Returns:
         `into`.

@@ -49,17 +49,48 @@ def write_dicom_seg(
         DataError: the disk is full or the folder cannot be written.
     """
     check_in_place(geometry, series)
-    slices = [_header(file, series) for file in series.files]
+    slices = [_header(file) for file in series.files]
+    for header in slices:
+        if not header.get("FrameOfReferenceUID"):
+            header.FrameOfReferenceUID = generate_uid(entropy_srcs=[series.uid, "frame of reference"])
+        if not header.get("SliceThickness"):
+            header.SliceThickness = round(float(np.linalg.norm(series.step_mm)), 6)
     # (slices, rows, columns); overlapping labels last
     frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.transpose(3, 2, 1, 0))
     if len(slices) == 1:  # of many frames, which stand there in an order of their own
         frames = frames[np.argsort([one.frame for one in series.slices])]
+    _save(path, slices, frames, names)
+
+
+def write_picture_seg(
+    path: Path, classes: NDArray[np.uint8], geometry: Geometry, source: Path, names: Sequence[str]
+) -> None:
+    """Write the segments of a radiograph as `write_dicom_seg` does those of a series; they lie nowhere, as it does.
+
+    Args:
+        path: of the file, `.dcm`.
+        classes: in the file's axes, (1, I, J) or (labels, I, J).
+        geometry: of the picture, whose spacing is written if it is known.
+        source: the DICOM file of the picture.
+        names: of the labels.
+    """
+    header = _header(source)
+    for name in ("FrameOfReferenceUID", "PixelSpacing"):
+        if name in header:
+            delattr(header, name)
+    if geometry.spaced:
+        header.PixelSpacing = [round(step, 9) for step in reversed(geometry.spacing_mm)]
+    frames = classes.transpose(0, 2, 1) if len(classes) == 1 else classes.transpose(2, 1, 0)[np.newaxis]
+    _save(path, [header], np.ascontiguousarray(frames), names)
+
+
+def _save(path: Path, slices: Sequence[pydicom.Dataset], frames: NDArray[np.uint8], names: Sequence[str]) -> None:
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")  # of odd tags in the source
             made = _make(slices, frames, names)
     except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        raise UnreadableError(f"its slices make no DICOM-SEG ({error})", "use the .nii.gz") from error
+        raise UnreadableError(f"its headers make no DICOM-SEG ({error})", "use the other file of the mask") from error
     with written_aside(path) as aside:
         made.save_as(aside)
 
@@ -107,7 +138,7 @@ def check_in_place(geometry: Geometry, series: Series) -> None:
         )
 
 
-def _header(file: Path, series: Series) -> pydicom.Dataset:
+def _header(file: Path) -> pydicom.Dataset:
     """Read a slice's header without its pixels; tags that are optional may be missing."""
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
@@ -115,10 +146,6 @@ def _header(file: Path, series: Series) -> pydicom.Dataset:
     for name in OPTIONAL:
         if name not in header:
             setattr(header, name, None)
-    if not header.get("FrameOfReferenceUID"):
-        header.FrameOfReferenceUID = generate_uid(entropy_srcs=[series.uid, "frame of reference"])
-    if not header.get("SliceThickness"):
-        header.SliceThickness = round(float(np.linalg.norm(series.step_mm)), 6)
     return header
 
 

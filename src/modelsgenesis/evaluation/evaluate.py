@@ -25,7 +25,7 @@ from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import axes_of
-from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, table_of
+from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, header_geometry, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.options import EvaluateOptions
@@ -80,8 +80,8 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
     _print(lines, console)
-    if of_pictures(cases):
-        console.print("a pixel counts as 1 mm: pictures do not say how large it is")
+    if of_pictures(cases) and in_pixels(cases):
+        console.print("a pixel counts as 1 mm: not all pictures say how large it is")
     _warn(into, console)
     return into
 
@@ -103,7 +103,9 @@ def _compare(
     if isinstance(target, MaskTarget):
         if options.positive:
             raise DataError("--positive names one of two classes, and masks have none; leave it out")
-        rules = Rules(target, options.tolerance, options.empty, of_pictures(cases))
+        rules = Rules(
+            target, options.tolerance, options.empty, of_pictures(cases), of_pictures(cases) and in_pixels(cases)
+        )
         return _masks(into, cases, rules, origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
@@ -246,6 +248,12 @@ def _warn(into: Path, console: Console) -> None:
 def of_pictures(cases: Sequence[Case]) -> bool:
     """Whether all masks are of pictures."""
     return all(case.masks and axes_of(case.masks[0]) == 2 for case in cases)
+
+
+def in_pixels(cases: Sequence[Case]) -> bool:
+    """Whether some picture's spacing is known neither from its mask nor from itself; only headers are read."""
+    headers = (map(header_geometry, (case.masks[0], *case.images[:1])) for case in cases)
+    return not all(any(each is not None and each.spaced for each in some) for some in headers)
 
 
 def _print(lines: Sequence[Line], console: Console) -> None:

@@ -127,11 +127,12 @@ def mask_rules(rules: Rules) -> list[str]:
         else "has no Dice, IoU, surface Dice or distance there; it is left out of the means, and n says so."
     )
     in_pixels = (
-        "A picture's file does not say how large a pixel is: a pixel counts as 1 mm, so distances are in pixels, and "
-        "volumes in thousands of pixels."
+        "Not all pictures say how large a pixel is: a pixel counts as 1 mm, so distances are in pixels, and volumes in "
+        "thousands of pixels."
     )
+    flat = "A picture's volume is its area, in thousands of square millimetres."
     return [
-        *([in_pixels] if rules.pictures else []),
+        *([in_pixels if rules.in_pixels else flat] if rules.pictures else []),
         f"A label that neither truth nor prediction of a case holds {empty}",
         "A label that only one of them holds has Dice, IoU and surface Dice 0, and the diagonal of the image for its "
         "distance: no prediction is never better than a bad one.",

@@ -163,11 +163,9 @@ def _check_values(of_truth: Target, of_network: Target, path: Path) -> None:
 def find_predictions(path: Path) -> Predictions:
     """Find every mask in a folder, and every file that should be one but cannot be."""
     problems: list[Problem] = []
-    named = named_sources(path, problems)
     rows, columns = read_table(path / TABLE) if (path / TABLE).is_file() else ([], [])
-    if "prediction" in columns:  # then what else lies there, such as probabilities, is no mask
-        files = {file for row in rows for file in row["prediction"].split(";")}
-        named = {name: each for name, each in named.items() if each.path.relative_to(path).as_posix() in files}
+    files = {file for row in rows for file in row["prediction"].split(";")} if "prediction" in columns else None
+    named = named_sources(path, problems, files)  # what else lies there, such as probabilities, is no mask
     return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
 
 

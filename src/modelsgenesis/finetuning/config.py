@@ -147,6 +147,8 @@ def _reading(
     known = start.reading or Reading(find_recipe("chest-ct").cubes.intensity if task.modality == "CT" else anything)
     if "intensity" not in given and isinstance(known.intensity, Window) and not _may_be_ct(task, cases[0]):
         known = replace(known, intensity=anything)
+    if given.get("voi"):
+        raise TrainingError("--voi is of DICOM radiographs, and these images are volumes; leave it out")
     intensity = given.get("intensity", known.intensity)
     if "spacing_mm" in given:
         return Reading(intensity, given["spacing_mm"])
@@ -190,7 +192,8 @@ def _of_pictures(
     size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
     known = start.reading or Reading()
     known = Reading(BitDepth()) if isinstance(known.intensity, Window) else known
-    return size, Reading(given.get("intensity", known.intensity), fit=None if stay else size)
+    intensity, voi = given.get("intensity", known.intensity), given.get("voi", known.voi)
+    return size, Reading(intensity, fit=None if stay else size, voi=voi)
 
 
 def _size(target: Target, start: Initialization, image_sizes: ImageSizes, reading: Reading) -> tuple[int, ...]:

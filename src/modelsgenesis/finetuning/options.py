@@ -48,6 +48,7 @@ class FineTuneOptions:
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
         intensity: How values become what the network sees: hu, percentiles, z-score or min-max; by default as the start
             was trained, but Hounsfield units only for CT.
+        voi: Of DICOM radiographs, the window or look-up table that the header gives is applied; predict does the same.
         like: With scratch: the run or recipe whose kind of network is taken.
         backbone: With scratch: the kind of network, unet3d or residual-unet.
         width: With scratch: the channels of the network's first convolution.
@@ -107,6 +108,7 @@ class FineTuneOptions:
     columns: dict[str, str] | None = field(default=None, hash=False)
     modality: Modality | None = None
     intensity: Scale | None = None
+    voi: bool = False
     like: str | None = None
     backbone: str | None = None
     width: int | None = None
@@ -157,7 +159,11 @@ class FineTuneOptions:
         off = {} if self.augment else {"p_spatial": 0.0, "p_intensity": 0.0}
         hidden = 0 if self.tune == "probe" else None
         return {
-            "reading": {"spacing_mm": self.spacing, "intensity": SCALES[self.intensity] if self.intensity else None},
+            "reading": {
+                "spacing_mm": self.spacing,
+                "intensity": SCALES[self.intensity] if self.intensity else None,
+                "voi": self.voi or None,
+            },
             "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
             "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},

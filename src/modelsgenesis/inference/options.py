@@ -18,7 +18,7 @@ class PredictOptions:
             eight times the work.
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
-        seg: A DICOM-SEG is written beside the NIfTI file of a DICOM series; --no-seg leaves it out.
+        seg: A DICOM-SEG is written beside the mask of a DICOM series or radiograph; --no-seg leaves it out.
         pictures: Each scan is pictured with its mask, or with the class or numbers predicted, in OUT/pictures.
         accelerator: What computes: auto, cpu or gpu.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.

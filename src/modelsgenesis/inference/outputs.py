@@ -15,6 +15,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.formats.dicom_picture import DicomPicture
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
@@ -59,7 +60,7 @@ class Wanted:
         """The names of what is written of a case beside its mask or its row."""
         masks = isinstance(self.tuned.target, MaskTarget)
         wanted = {
-            "seg": masks and self.seg and case.images[0].format.is_directory and case.images[0].box is None,
+            "seg": masks and self.seg and _is_dicom(case.images[0]) and case.images[0].box is None,
             PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
         }
@@ -112,6 +113,11 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     return {"row": row, "files": files, "extras": extras, "notes": notes}
 
 
+def _is_dicom(source: Source) -> bool:
+    """Whether an image is a DICOM series or a radiograph in DICOM."""
+    return source.format.is_directory or isinstance(source.format, DicomPicture)
+
+
 def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
     """Warn of a scan much finer or coarser than the training cases, for networks that do not resample."""
     if tuned.reading.spacing_mm is not None or tuned.training_spacing_mm is None:
@@ -157,8 +163,8 @@ def _write_masks(
     case: Case, found: MaskPrediction, target: MaskTarget, image: Image, wanted: Wanted, into: Path
 ) -> Iterator[str]:
     """Write the masks as the target's label map has them in files; the names of the files."""
-    like_source = wanted.format == "source" or len(image.size) == 2  # of a picture, a mask is a PNG
-    ending = ending_like(case.images[0]) if like_source else NIFTI
+    ending = ending_like(case.images[0]) if wanted.format == "source" else NIFTI
+    ending = ".png" if len(image.size) == 2 else ending  # whatever the picture is
     for suffix, mask in target.label_map.files(found.classes):
         write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry, case.images[0])
         yield f"{case.id}{suffix}{ending}"
@@ -170,12 +176,16 @@ def _write_extras(
     """Write what is wanted beside the mask; the names of the files. What cannot be becomes a note."""
     names = wanted.tuned.target.names
     extras = wanted.extras(case)
-    series = case.images[0].dicom
-    if "seg" in extras and series is not None:
+    series, path = case.images[0].dicom, case.images[0].path
+    if "seg" in extras:
         try:
-            from modelsgenesis.data.dicom_seg import write_dicom_seg  # here, since highdicom takes half a second
+            from modelsgenesis.data import dicom_seg  # here, since highdicom takes half a second
 
-            write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, series, names)
+            place = (into / f"{case.id}.dcm", found.classes, image.geometry)
+            if series is None:
+                dicom_seg.write_picture_seg(*place, path, names)
+            else:
+                dicom_seg.write_dicom_seg(*place, series, names)
             yield f"{case.id}.dcm"
         except UnreadableError as error:
             notes.append((f"no DICOM-SEG was written: {error.problem}", error.remedy))

@@ -219,10 +219,23 @@ def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], sample
     lines = [f"{recipe.name}: {many(learning, said.scan)} to train on, {held} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
-    reasons = [why for sampler in samplers for why in sampler.left_out.values()]
-    for why, count in Counter(reasons).most_common(MOST_REASONS):
-        lines.append(f"no {said.cube} from {many(count, said.scan)}: {why}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_without_cubes(recipe.cubes.size, samplers)])
+
+
+def _without_cubes(size: tuple[int, ...], samplers: list[CubeSampler]) -> list[str]:
+    """Say how many scans give no cube, and why: one line for all that are too small, whatever their sizes."""
+    said = nouns(len(size))
+    small = [one for sampler in samplers for one in sampler.too_small]
+    lines = []
+    if small:
+        least = min((one.size for one in small), key=lambda sides: (math.prod(sides), sides))
+        wanted, smallest = (" x ".join(map(str, sides)) for sides in (size, least))
+        lines = [f"no {said.cube} from {many(len(small), said.scan)} smaller than {wanted}, down to {smallest}"]
+        lines[0] += "; use a smaller --size"
+    ids = {one.id for one in small}
+    reasons = [why for sampler in samplers for id_, why in sampler.left_out.items() if id_ not in ids]
+    counted = Counter(reasons).most_common(MOST_REASONS)
+    return lines + [f"no {said.cube} from {many(count, said.scan)}: {why}" for why, count in counted]
 
 
 def _plans_in_words(recipe: Recipe, plans: Planned) -> str:

@@ -91,6 +91,7 @@ class CubeSampler:
     Attributes:
         scans: those that cubes are cut from.
         left_out: the scans that give no cube, by id, with the reason.
+        too_small: those of them that are smaller than a cube.
     Raises:
         DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
     """
@@ -101,6 +102,7 @@ class CubeSampler:
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}
+        self.too_small: list[Scan] = []
         given, said = list(store.scans if scans is None else scans), nouns(store.axes)
         self.scans = [scan for scan in given if self._admit(scan)]
         if not self.scans:
@@ -146,6 +148,7 @@ class CubeSampler:
         """Whether a scan gives cubes; if not, the reason is added to `left_out`."""
         if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
             said = nouns(len(scan.size))
+            self.too_small.append(scan)
             self.left_out[scan.id] = (
                 f"it has {scan.size} {said.voxel}s, fewer than the {said.cube}'s {self.spec.size}; use a smaller --size"
             )

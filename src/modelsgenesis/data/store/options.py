@@ -22,6 +22,8 @@ class PrepareOptions:
         leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
         longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
+        voi: Of DICOM radiographs, the window or look-up table that the header gives is applied.
+        crop_borders: A picture's borders that are all black or all white, as collimators leave them, are cut off.
         slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal; or
             orthogonal, squares of all three planes through one point as channels.
         every: With slices, one slice of so many is taken; by default all. Of orthogonal ones the points lie so many
@@ -39,6 +41,8 @@ class PrepareOptions:
     salt: str | None = None
     leave_out: tuple[Path, ...] = ()
     longest_side: int | None = None
+    voi: bool = False
+    crop_borders: bool = False
     slices: Direction | None = None
     every: int | None = None
     side: int | None = None
