@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
@@ -142,6 +143,33 @@ def test_network_learns_to_see_the_disc(pictures: Path, tmp_path: Path) -> None:
     scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
     lines = json.loads((scores / "summary.json").read_text())["lines"]
     assert next(line["value"] for line in lines if line["metric"] == "auc") > 0.95
+
+
+def test_regions_of_pictures_are_cases(pictures: Path, tmp_path: Path) -> None:
+    """Both halves of a picture, in a table, are cases; a region is predicted as the picture that is cut so."""
+    rows, cut = ["image,label,patient"], tmp_path / "cut"
+    for number in (0, 1, 2, 5, 6, 7):
+        for x, label in ((8, "left"), (24, "right")):
+            rows.append(f'"{pictures}/chest{number}.png@{x},20@16x32",{label},p{number}')
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    run = finetune(tmp_path / "cases.csv", tmp_path / "run", test=0.34, **TINY)
+    test = (run / "test.csv").read_text(encoding="utf-8")
+    (run / "test.csv").write_text(f'{test}out,"{pictures}/chest0.png@99,20@16x32",left,p0\n', encoding="utf-8")
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    assert "lies outside the picture" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
+    predicted = rows_of(tmp_path / "out" / "predictions.csv")
+    assert len(predicted) == 4
+    cut.mkdir()
+    for row, entry in zip(predicted, rows_of(run / "test.csv"), strict=False):
+        name, x, _ = entry["image"].replace(",", "@").split("@")[:3]
+        with Image.open(name) as whole:
+            left = int(float(x)) - 8
+            whole.crop((left, 4, left + 16, 36)).save(cut / f"{row['id']}.png")
+    mg.predict(run, cut, tmp_path / "of cut", quiet=True)
+    again = {row["id"]: row["p_left"] for row in rows_of(tmp_path / "of cut" / "predictions.csv")}
+    assert again == {row["id"]: row["p_left"] for row in predicted}
+    scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
+    assert (scores / "report.html").is_file()
 
 
 def test_imagenet_starts_pictures(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
