@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,36 @@ def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictu
         p = mg.load(run)(torch.from_numpy(seen)[None, None]).softmax(1)[0, 0]
     (row,) = rows_of(tmp_path / "out" / "predictions.csv")
     assert float(row["p_ill"]) == pytest.approx(float(p), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["chest1.png", "chest7.png"])
+def test_ten_crops_are_averaged(run: Path, pictures: Path, tmp_path: Path, name: str) -> None:
+    """By hand: fitted into 37 x 37, corners and centre of 32 x 32, each mirrored too; probabilities averaged."""
+    mg.predict(run, pictures / name, tmp_path / "out", views="ten-crop", precision="32-true", quiet=True)
+    reading = replace(rebuild(read_notes(run / "model.safetensors")["reading"]), fit=(37, 37))
+    image = read_image(find_sources(pictures / name, pictures=True)[0], reading).values[0].astype(np.float32) / 255
+    lack = max(0, 32 - image.shape[0])
+    image = np.pad(image, ((lack // 2, lack - lack // 2), (0, 0)))
+    (x, y), network = (side - 32 for side in image.shape), mg.load(run)
+    crops = [image[i : i + 32, j : j + 32] for i, j in ((0, 0), (x, 0), (0, y), (x, y), (x // 2, y // 2))]
+    with torch.no_grad():
+        seen = torch.from_numpy(np.stack([*crops, *(crop[::-1] for crop in crops)]))
+        p = network(seen[:, None]).softmax(1).mean(0)[0]
+    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
+    assert float(row["p_ill"]) == pytest.approx(float(p), abs=2e-6)
+    with pytest.raises(DataError, match="views is ten-crop there, whole now"):
+        mg.predict(run, pictures / name, tmp_path / "out", precision="32-true", quiet=True)
+
+
+def test_ten_crops_are_refused_where_they_make_no_sense(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Of volumes, and for networks that know no mirror images."""
+    network, notes = mg.load(run), read_notes(run / "model.safetensors")
+    unmirrored = notes | {"approach": {**notes["approach"], "augmentation": {"mirror": [1]}}}
+    save_network(tmp_path / "unmirrored.safetensors", network, unmirrored)
+    save_network(tmp_path / "volumes.safetensors", Classifier(UNet3D(width=2), 2), notes | {"patch": [16, 16, 16]})
+    for name, words in (("unmirrored", "trained without"), ("volumes", "the networks are of volumes")):
+        with pytest.raises(DataError, match=words):
+            mg.predict(tmp_path / f"{name}.safetensors", pictures, tmp_path / "out", views="ten-crop", quiet=True)
 
 
 def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from tests.radiographs import radiograph
 
 import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError
 
 
 def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Path) -> None:
@@ -29,6 +31,8 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
         with Image.open(mask) as found, Image.open(tmp_path / "task" / "images" / mask.name) as source:
             assert found.size == source.size
             assert set(np.unique(np.asarray(found)).tolist()) <= {0, 255}
+    with pytest.raises(DataError, match="ten-crop is of classes and numbers, and this is a segmentation"):
+        mg.predict(run, run / "test.csv", tmp_path / "crops", views="ten-crop")
     scores = mg.evaluate(predicted, run / "test.csv", tmp_path / "scores")
     assert "in pixels" in (scores / "report.html").read_text(encoding="utf-8")
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")

@@ -1,8 +1,9 @@
 """The files of one predicted case, and its row in the table."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.images import Image
+from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
 from modelsgenesis.data.problems import UnreadableError
@@ -45,6 +46,7 @@ class Wanted:
         seg: a DICOM-SEG of a DICOM series.
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
+        ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
     """
 
     tuned: FineTuned
@@ -54,6 +56,7 @@ class Wanted:
     seg: bool
     probabilities: bool
     pictures: bool
+    ten_crop: bool = False
 
     def extras(self, case: Case) -> list[str]:
         """The names of what is written of a case beside its mask or its row."""
@@ -83,7 +86,7 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
         DataError: the folder cannot be written.
     """
     image = _read(case, wanted.tuned, root)
-    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap)
+    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap, corners=wanted.ten_crop)
     done = 0
 
     def count(more: int) -> None:
@@ -110,6 +113,11 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
     return {"row": row, "files": files, "extras": extras, "notes": notes}
+
+
+def enlarged(tuned: FineTuned) -> Reading:
+    """How a picture is read that ten crops of the network's size are cut from: larger by 8/7, such as 256 for 224."""
+    return replace(tuned.reading, fit=tuple(math.ceil(side * 8 / 7) for side in tuned.patch))
 
 
 def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
