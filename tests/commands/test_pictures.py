@@ -16,11 +16,16 @@ from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
 import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
 from modelsgenesis.commands.finetune import finetune
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.volume_prediction import find_evidence
+from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet
@@ -28,6 +33,7 @@ from modelsgenesis.targets.multilabel_classification import MultilabelClassifica
 from modelsgenesis.weights.files import read_notes, save_network
 
 QUICK = {"steps": 4, "batch_size": 2, "precision": "32-true", "quiet": True}
+PATCH = 32  # pixels
 TINY = {**QUICK, "width": 2, "size": (32, 32)}
 
 
@@ -201,6 +207,44 @@ def test_regions_of_pictures_are_cases(pictures: Path, tmp_path: Path) -> None:
     assert again == {row["id"]: row["p_left"] for row in predicted}
     scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
     assert (scores / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+    """Pictures of noise, every other one with a bright patch, and where its upper left corner lies, (x, y)."""
+    folder, rng, places = tmp_path_factory.mktemp("patches"), np.random.default_rng(0), []
+    rows = ["image,label"]
+    for number in range(40):
+        values, (x, y) = rng.normal(90, 10, (96, 100)), rng.integers(4, 60, 2)
+        if number % 2:
+            values[y : y + PATCH, x : x + PATCH] += 70
+        write_picture(folder / f"a{number}.png", values.clip(0, 255).astype(np.uint8))
+        rows.append(f"a{number}.png,{'ill' if number % 2 else 'well'}")
+        places.append((int(x), int(y)))
+    (folder / "cases.csv").write_text("\n".join(rows) + "\n")
+    return folder, places
+
+
+def test_heat_maps_show_the_patch(patches: tuple[Path, list[tuple[int, int]]], tmp_path: Path) -> None:
+    """The hottest pixel of what is predicted ill lies in its patch, and the picture glows there alone."""
+    folder, places = patches
+    asked = {**TINY, "width": 4, "size": (48, 48), "steps": 100, "batch_size": 8, "lr": 3e-3}
+    run = finetune(folder / "cases.csv", tmp_path / "run", test=0.4, **asked)
+    mg.predict(run, run / "test.csv", tmp_path / "out", pictures=True, quiet=True)
+    tuned = find_fine_tuned([run])
+    ensemble = Ensemble(tuned.load(), tuned.target, find_machine("cpu", "32-true"))
+    ill = [row["id"] for row in rows_of(tmp_path / "out" / "predictions.csv") if row["class"] == "ill"]
+    assert len(ill) == 8
+    for name in ill:
+        image = read_image(find_sources(folder / f"{name}.png", pictures=True)[0], tuned.reading)
+        (heat,) = find_evidence(image, ensemble, (tuned.target.names.index("ill"),), Windows(image.size, tuned.patch))
+        assert heat.shape == (100, 96)
+        hottest, corner = np.unravel_index(int(heat.argmax()), heat.shape), places[int(name[1:])]
+        assert all(low <= at < low + PATCH for low, at in zip(corner, hottest, strict=True))
+        with Image.open(tmp_path / "out" / "pictures" / f"{name}.png") as sheet:
+            pixels = np.asarray(sheet.convert("RGB")).astype(int)
+        coloured = np.ptp(pixels, axis=2) > 60
+        assert 0.01 < coloured.mean() < 0.3  # the one of the two pictures
 
 
 def test_imagenet_starts_pictures(pictures: Path, imagenet: Path, tmp_path: Path) -> None:

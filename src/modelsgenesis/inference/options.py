@@ -23,7 +23,8 @@ class PredictOptions:
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
         seg: A DICOM-SEG is written beside the NIfTI file of a DICOM series; --no-seg leaves it out.
-        pictures: Each scan is pictured with its mask, or with the class or numbers predicted, in OUT/pictures.
+        pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
+            and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.

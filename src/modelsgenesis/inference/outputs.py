@@ -25,10 +25,11 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
-from modelsgenesis.inference.volume_prediction import MaskPrediction, predict_numbers, segment
+from modelsgenesis.inference.volume_prediction import MaskPrediction, find_evidence, predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
+GLOWING = "The hotter, the more speaks for the class; each map by its own maximum."
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 
 Tick = Callable[[str, int, int], None]  # called with a case's id, its windows done, and all its windows
@@ -101,7 +102,9 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     target = wanted.tuned.target
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
-        files = [_draw(case, numbers, wanted, into)] if wanted.pictures else []
+        files = (
+            [_draw(case, numbers, wanted, into, _evidence(image, ensemble, numbers, wanted))] if wanted.pictures else []
+        )
         return {"row": row | target.row(numbers), "files": files, "extras": wanted.extras(case), "notes": notes}
     if not isinstance(target, MaskTarget):
         raise TypeError(f"a {target.kind} has neither masks nor numbers")
@@ -196,7 +199,19 @@ def _write_extras(
         yield _draw(case, found.classes, wanted, into)
 
 
-def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> str:
+def _evidence(
+    image: Image, ensemble: Ensemble, numbers: NDArray[np.float64], wanted: Wanted
+) -> NDArray[np.float16] | None:
+    """Find where the predicted classes come from, (K, *space) on the file's grid; None where there are none."""
+    target = ensemble.target
+    outputs = target.evident(numbers.tolist()) if isinstance(target, TableTarget) else ()
+    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap)
+    return find_evidence(image, ensemble, outputs, windows, batch_size=wanted.batch_size) if outputs else None
+
+
+def _draw(
+    case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path, evidence: NDArray[np.float16] | None = None
+) -> str:
     """Draw a mask, or what numbers mark, on the scan as its file has it, not as the network saw it; numbers in words.
 
     Args:
@@ -204,8 +219,10 @@ def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> st
         predicted: the classes of a mask on the file's grid, or the numbers.
         wanted: by which networks.
         into: the folder of the predictions.
+        evidence: where the predicted classes come from, drawn as heat maps.
     """
     from modelsgenesis.figures.overlay import overlay, overlay_sheet
+    from modelsgenesis.figures.side_by_side import heat_maps
 
     volume = read_volume(case.images[0])
     target, intensity = wanted.tuned.target, wanted.tuned.reading.intensity
@@ -213,14 +230,18 @@ def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> st
         marks, words = target.marks(predicted.tolist(), volume.geometry), target.predicted_words(predicted.tolist())
     else:
         marks, words = volume.geometry.to_lps(predicted), ""
-    row = overlay(
-        volume.values[0],
-        np.zeros(volume.values.shape[1:], np.uint8) if marks is None else marks,
-        spacing_mm=volume.spacing_mm,
-        display=(intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
-        caption=f"{case.id}   {words}".rstrip(),
-    )
+    how: dict[str, Any] = {
+        "spacing_mm": volume.spacing_mm,
+        "display": (intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
+        "caption": f"{case.id}   {words}".rstrip(),
+    }
+    if evidence is not None and isinstance(target, TableTarget):
+        titles = [f"{target.names[k]} {predicted[k]:.2f}" for k in target.evident(predicted.tolist())]
+        drawn, footnote = heat_maps(volume.values[0], evidence, titles=titles, **how), GLOWING
+    else:
+        nothing = np.zeros(volume.values.shape[1:], np.uint8)
+        drawn, footnote = [overlay(volume.values[0], nothing if marks is None else marks, **how)], ""
     path = Path(PICTURES, f"{case.id}.png")
     (into / PICTURES).mkdir(exist_ok=True)
-    overlay_sheet(into / path, [row], labels=target.names, title="Prediction")
+    overlay_sheet(into / path, drawn, labels=target.names, title="Prediction", footnote=footnote)
     return str(path)
