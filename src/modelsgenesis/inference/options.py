@@ -21,8 +21,9 @@ class PredictOptions:
         views: What of a picture is seen for its class or numbers: whole; or ten-crop, the mean over the four corners
             and the centre of the picture enlarged by 8/7, and their mirror images.
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
-        format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
-        seg: A DICOM-SEG is written beside the NIfTI file of a DICOM series; --no-seg leaves it out.
+        format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI; of
+            pictures always PNG.
+        seg: A DICOM-SEG is written beside the mask of a DICOM series or radiograph; --no-seg leaves it out.
         pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
             and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.

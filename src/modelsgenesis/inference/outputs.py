@@ -44,7 +44,7 @@ class Wanted:
         overlap: of the windows.
         batch_size: of the windows, or None.
         format: of masks, "nifti" or "source".
-        seg: a DICOM-SEG of a DICOM series.
+        seg: a DICOM-SEG of a DICOM series or radiograph.
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
         ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
@@ -63,7 +63,7 @@ class Wanted:
         """The names of what is written of a case beside its mask or its row."""
         masks = isinstance(self.tuned.target, MaskTarget)
         wanted = {
-            "seg": masks and self.seg and case.images[0].format.is_directory and case.images[0].box is None,
+            "seg": masks and self.seg and case.images[0].format.is_dicom and case.images[0].box is None,
             PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
         }
@@ -181,12 +181,11 @@ def _write_extras(
     """Write what is wanted beside the mask; the names of the files. What cannot be becomes a note."""
     names = wanted.tuned.target.names
     extras = wanted.extras(case)
-    series = case.images[0].dicom
-    if "seg" in extras and series is not None:
+    if "seg" in extras:
         try:
             from modelsgenesis.data.dicom_seg import write_dicom_seg  # here, since highdicom takes half a second
 
-            write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, series, names)
+            write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, case.images[0], names)
             yield f"{case.id}.dcm"
         except UnreadableError as error:
             notes.append((f"no DICOM-SEG was written: {error.problem}", error.remedy))

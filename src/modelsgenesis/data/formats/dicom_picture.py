@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
+from modelsgenesis.data.formats.base.dicom_header import OUTLINES
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_size, crop, header_of, read_file
 from modelsgenesis.data.problems import UnreadableError
 
@@ -31,6 +32,7 @@ class DicomPicture(ImageFormat):
 
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    is_dicom: ClassVar = True
     needs_ending: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
@@ -68,10 +70,14 @@ def is_radiograph(head: bytes) -> bool:
 
 
 def is_alone(path: Path) -> bool:
-    """Whether a DICOM file is one picture that lies nowhere, such as a radiograph saved as a secondary capture."""
-    tags = read_tags(path, "ImagePositionPatient", "NumberOfFrames", "Rows")
+    """Whether a DICOM file is one picture that lies nowhere, such as a radiograph saved as a secondary capture.
+
+    A segmentation of a radiograph has one frame too, and is none.
+    """
+    tags = read_tags(path, "ImagePositionPatient", "NumberOfFrames", "Rows", "Modality")
     frames = int(tags.get("NumberOfFrames") or 1)
-    return "Rows" in tags and frames == 1 and not tags.get("ImagePositionPatient")
+    outlines = tags.get("Modality") in OUTLINES
+    return "Rows" in tags and frames == 1 and not tags.get("ImagePositionPatient") and not outlines
 
 
 def read_tags(path: Path, *names: str) -> "pydicom.Dataset":
