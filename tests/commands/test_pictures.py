@@ -148,6 +148,7 @@ def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Pat
     assert "as their files have them" in (scores / "report.html").read_text(encoding="utf-8")
     text = mg.inspect(pictures / "cases.csv", quiet=True)
     assert "32 x 40" in text
+    assert "size in pixels" in text
     assert "unknown" in next(line for line in text.splitlines() if "spacing in mm" in line)
     text = Path(mg.inspect(pictures / "cases.csv", into=tmp_path / "page.html", quiet=True)).read_text(encoding="utf-8")
     assert "as the file has it" in text

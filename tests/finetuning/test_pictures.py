@@ -1,5 +1,6 @@
 """Masks of pictures, from finetune to evaluate, as a user runs them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,16 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
     with pytest.raises(DataError, match="ten-crop is of classes and numbers, and this is a segmentation"):
         mg.predict(run, run / "test.csv", tmp_path / "crops", views="ten-crop")
     scores = mg.evaluate(predicted, run / "test.csv", tmp_path / "scores")
-    assert "in pixels" in (scores / "report.html").read_text(encoding="utf-8")
+    text = mg.inspect(tmp_path / "task")
+    assert "smallest (pixels)" in text
+    assert not re.search(r"\b(ml|voxels?)\b", text)
+    page = (scores / "report.html").read_text(encoding="utf-8")
+    assert "Hausdorff 95 %, pixels" in page
+    assert "area difference, 1000 pixels" in page
+    shown = re.sub(
+        r"data:[^\"]*|there a pixel counts as 1 mm, and a thousand as 1 ml|<style.*?</style>", "", page, flags=re.S
+    )
+    assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")
     assert dice[1] == "dice"
     assert float(dice[5]) > 0.7

@@ -79,9 +79,9 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
-    _print(lines, console)
+    _print(lines, console, pictures=of_pictures(cases))
     if of_pictures(cases):
-        console.print("a pixel counts as 1 mm: pictures do not say how large it is")
+        console.print("distances are in pixels: pictures do not say how large one is")
     _warn(into, console)
     return into
 
@@ -248,8 +248,8 @@ def of_pictures(cases: Sequence[Case]) -> bool:
     return all(case.masks and axes_of(case.masks[0]) == 2 for case in cases)
 
 
-def _print(lines: Sequence[Line], console: Console) -> None:
-    """Print a line for each label and metric."""
+def _print(lines: Sequence[Line], console: Console, *, pictures: bool) -> None:
+    """Print a line for each label and metric; of masks of pictures in pixels."""
     table = Table("", "", "n", "value", "95 % interval")
     before = ""
     for line in lines:
@@ -259,6 +259,6 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             table.add_section()
         interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
+        table.add_row(label, title_of(line.metric, pictures=pictures), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

@@ -35,7 +35,7 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
         ("modality", _counted(finding.modality for finding in found)),
-        ("size in voxels", _span([finding.size for finding in found], "{:.0f}")),
+        ("size in pixels" if _flat(found) else "size in voxels", _span([finding.size for finding in found], "{:.0f}")),
         ("spacing in mm", _spacing(found)),
     ]
     for number, name in enumerate(task.channels):
@@ -52,10 +52,14 @@ def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name or 'unknown'} ({count})" for name, count in sorted(Counter(names).items()))
 
 
+def _flat(found: Sequence[Finding]) -> bool:
+    """Whether there are pictures, and nothing else."""
+    return bool(found) and all(len(finding.size) == 2 for finding in found)
+
+
 def _spacing(found: Sequence[Finding]) -> str:
     """Write the spacing in mm; that of pictures is not known."""
-    flat = all(len(finding.size) == 2 for finding in found)
-    return "unknown" if flat and found else _span([finding.spacing_mm for finding in found], "{:.3g}")
+    return "unknown" if _flat(found) else _span([finding.spacing_mm for finding in found], "{:.3g}")
 
 
 def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:

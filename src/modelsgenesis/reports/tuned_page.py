@@ -40,7 +40,7 @@ from modelsgenesis.inference.volume_prediction import predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.metrics.titles import title_of
-from modelsgenesis.reports.model_card import reading_in_words
+from modelsgenesis.reports.model_card import in_steps, reading_in_words
 from modelsgenesis.reports.run_page import origins
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import CASES
@@ -309,7 +309,7 @@ def numbers(one: TunedNetwork) -> dict[str, str]:
     return {
         "steps": f"{int(one.log.columns['step'].max()):,} of {plan['steps']:,}",
         "speed": f"{float(np.median(speed)):.1f} patches a second" if len(speed) else "unknown",
-        "patches": " x ".join(map(str, approach["size"])) + " voxels",
+        "patches": in_steps(approach["size"]),
         "reading": reading_in_words(reading).removeprefix("Reading: ") if isinstance(reading, Reading) else "unknown",
         "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} patches a step",
         "seed": str(one.settings["seed"]),

@@ -190,7 +190,7 @@ class Classes(TableTarget):
         """List the labels of the case."""
         return tuple(self.names.index(name) for name in self.labels_of(finding.values))
 
-    def in_words(self, finding: Finding, unit: str = "") -> str:
+    def in_words(self, finding: Finding) -> str:
         """Name the labels of the case."""
         return ", ".join(self.labels_of(finding.values)) or "none"
 
