@@ -111,5 +111,5 @@ def middles(
         shown_in.append(greys_in_words((low, high)))
         planes.append(Plane(plane.name, shown, plane.size_mm, plane.letters))
     nothing = tuple(np.zeros((1, *plane.picture.shape), np.uint8) for plane in planes)
-    foot = f"the middle slice of each; {'; '.join(shown_in)}"
+    foot = "; ".join([*(["the middle slice of each"] if images[0].ndim > 2 else []), *shown_in])
     return Overlay(tuple(planes), nothing, (), (0.0, 1.0), caption, tuple(titles), foot)
