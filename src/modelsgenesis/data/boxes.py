@@ -21,8 +21,8 @@ class Box:
     """A box of a scan or a picture, read as if it were an image of its own.
 
     Attributes:
-        centre_mm: where its middle voxel lies, in the world of the scan: LPS, as DICOM and ITK count. A picture knows
-            no mm: (X, Y) in pixels, from 0 at the centre of the first one.
+        centre_mm: where its middle voxel lies, in the world of the scan: LPS, as DICOM and ITK count. A picture
+            lies nowhere: (X, Y) in pixels, from 0 at the centre of the first one, whatever its spacing.
         size: voxels of the scan along X, Y, Z, or pixels along X, Y; what hangs over the borders is padded.
     Raises:
         UnreadableError: a place that is no number, or a side without a voxel.
@@ -67,8 +67,10 @@ def span_of(box: Box, geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, .
     if len(box.size) != axes:
         spelled = "SCAN@x,y,z@XxYxZ" if axes == 3 else "PICTURE@x,y@WIDTHxHEIGHT"
         raise UnreadableError(f"a box of {len(box.size)} axes in an image of {axes}", f"write {spelled}")
-    frame = geometry.frame * np.array(geometry.spacing_mm)
-    index = np.linalg.solve(frame, np.array(box.centre_mm) - np.array(geometry.origin_mm))
+    index = np.array(box.centre_mm)
+    if axes == 3:
+        frame = geometry.frame * np.array(geometry.spacing_mm)
+        index = np.linalg.solve(frame, index - np.array(geometry.origin_mm))
     middle = [int(place) for place in np.floor(index + 0.5)]
     if any(not 0 <= place < side for place, side in zip(middle, geometry.size, strict=True)):
         place = ", ".join(f"{each:g}" for each in box.centre_mm)

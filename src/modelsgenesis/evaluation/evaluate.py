@@ -76,11 +76,12 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
+    in_pixels = of_pictures(cases)
+    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": in_pixels, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
-    _print(lines, console, pictures=of_pictures(cases))
-    if of_pictures(cases):
+    _print(lines, console, pictures=in_pixels)
+    if in_pixels:
         console.print("distances are in pixels: pictures do not say how large one is")
     _warn(into, console)
     return into

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -117,7 +117,7 @@ class ModelCard:
             self._predicts(target),
         ]
         if (patch := self.given.patch) is not None:
-            lines.append(f"It was trained on {in_steps(patch)}.")
+            lines.append(f"It was trained on {' x '.join(map(str, patch))} voxels.")
         if (reading := self.given.reading) is not None:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
@@ -245,11 +245,6 @@ def reading_in_words(reading: Reading) -> str:
     if reading.fit:
         grid = f"shrunk or enlarged to fit into {' x '.join(map(str, reading.fit))}"
     return f"Reading: {intensity_in_words(reading.intensity)}; {grid}."
-
-
-def in_steps(size: Sequence[int]) -> str:
-    """Write a size in voxels, or that of pictures in pixels."""
-    return " x ".join(map(str, size)) + (" pixels" if len(size) == 2 else " voxels")
 
 
 def bullets(lines: Iterable[str]) -> str:
