@@ -34,7 +34,7 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
         tmp_path / "task", tmp_path / "run", like="any", width=4, size=(48, 48), steps=80, batch_size=4, lr=5e-3,
         test=0.25, workers=0, precision="32-true",
     )  # fmt: skip
-    predicted = mg.predict(run, run / "test.csv", tmp_path / "out", pictures=True)
+    predicted = mg.predict(run, run / "test.csv", tmp_path / "out", pictures=True, probabilities=True)
     masks = sorted(predicted.glob("*.png"))
     assert len(masks) == 3
     for mask in masks:
