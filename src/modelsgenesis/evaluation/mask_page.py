@@ -129,6 +129,7 @@ def mask_rules(rules: Rules) -> list[str]:
     unit, surface, size = (
         ("pixels", "outlines, by length", "Area") if rules.pictures else ("mm", "surfaces, by area", "Volume")
     )
+    near = unit.removesuffix("s") if rules.tolerance_mm == 1 else unit
     empty = (
         f"counts as agreement: overlaps 1, distance 0 {unit} (--empty perfect)."
         if rules.empty == "perfect"
@@ -145,7 +146,7 @@ def mask_rules(rules: Rules) -> list[str]:
         "distance: no prediction is never better than a bad one.",
         "A case without a prediction, or with one that cannot be read, lies on another grid or holds an unknown value, "
         "counts as an empty prediction and is listed.",
-        f"Surface Dice is the share of both {surface}, within {rules.tolerance_mm:g} {unit} of the other. The 95 % "
+        f"Surface Dice is the share of both {surface}, within {rules.tolerance_mm:g} {near} of the other. The 95 % "
         f"Hausdorff distance is the greater of the two 95th percentiles from one to the other, in {unit}.",
         f"{size} difference is predicted minus true; in per cent it is of what is true, and undefined without one.",
         "The mean of labels is the mean of the labels' means.",
