@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
 from tests.weights.formats.test_torchvision_convnext import draw as draw_convnext
@@ -18,12 +20,17 @@ import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.finetune import finetune
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.volume_prediction import find_evidence
+from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet
@@ -31,6 +38,7 @@ from modelsgenesis.targets.multilabel_classification import MultilabelClassifica
 from modelsgenesis.weights.files import read_notes, save_network
 
 QUICK = {"steps": 4, "batch_size": 2, "precision": "32-true", "quiet": True}
+PATCH = 32  # pixels
 TINY = {**QUICK, "width": 2, "size": (32, 32)}
 
 
@@ -208,6 +216,36 @@ def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictu
     assert float(row["p_ill"]) == pytest.approx(float(p), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["chest1.png", "chest7.png"])
+def test_ten_crops_are_averaged(run: Path, pictures: Path, tmp_path: Path, name: str) -> None:
+    """By hand: fitted into 37 x 37, corners and centre of 32 x 32, each mirrored too; probabilities averaged."""
+    mg.predict(run, pictures / name, tmp_path / "out", views="ten-crop", precision="32-true", quiet=True)
+    reading = replace(rebuild(read_notes(run / "model.safetensors")["reading"]), fit=(37, 37))
+    image = read_image(find_sources(pictures / name, pictures=True)[0], reading).values[0].astype(np.float32) / 255
+    lack = max(0, 32 - image.shape[0])
+    image = np.pad(image, ((lack // 2, lack - lack // 2), (0, 0)))
+    (x, y), network = (side - 32 for side in image.shape), mg.load(run)
+    crops = [image[i : i + 32, j : j + 32] for i, j in ((0, 0), (x, 0), (0, y), (x, y), (x // 2, y // 2))]
+    with torch.no_grad():
+        seen = torch.from_numpy(np.stack([*crops, *(crop[::-1] for crop in crops)]))
+        p = network(seen[:, None]).softmax(1).mean(0)[0]
+    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
+    assert float(row["p_ill"]) == pytest.approx(float(p), abs=2e-6)
+    with pytest.raises(DataError, match="views is ten-crop there, whole now"):
+        mg.predict(run, pictures / name, tmp_path / "out", precision="32-true", quiet=True)
+
+
+def test_ten_crops_are_refused_where_they_make_no_sense(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Of volumes, and for networks that know no mirror images."""
+    network, notes = mg.load(run), read_notes(run / "model.safetensors")
+    unmirrored = notes | {"approach": {**notes["approach"], "augmentation": {"mirror": [1]}}}
+    save_network(tmp_path / "unmirrored.safetensors", network, unmirrored)
+    save_network(tmp_path / "volumes.safetensors", Classifier(UNet3D(width=2), 2), notes | {"patch": [16, 16, 16]})
+    for name, words in (("unmirrored", "trained without"), ("volumes", "the networks are of volumes")):
+        with pytest.raises(DataError, match=words):
+            mg.predict(tmp_path / f"{name}.safetensors", pictures, tmp_path / "out", views="ten-crop", quiet=True)
+
+
 def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Evaluation pictures the worst cases, inspection one of each class."""
     mg.predict(run, pictures, tmp_path / "out", quiet=True)
@@ -217,6 +255,7 @@ def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Pat
     assert "as their files have them" in (scores / "report.html").read_text(encoding="utf-8")
     text = mg.inspect(pictures / "cases.csv", quiet=True)
     assert "32 x 40" in text
+    assert "size in pixels" in text
     assert "unknown" in next(line for line in text.splitlines() if "spacing in mm" in line)
     text = Path(mg.inspect(pictures / "cases.csv", into=tmp_path / "page.html", quiet=True)).read_text(encoding="utf-8")
     assert "as the file has it" in text
@@ -249,6 +288,71 @@ def test_network_learns_to_see_the_disc(pictures: Path, tmp_path: Path) -> None:
     scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
     lines = json.loads((scores / "summary.json").read_text())["lines"]
     assert next(line["value"] for line in lines if line["metric"] == "auc") > 0.95
+
+
+def test_regions_of_pictures_are_cases(pictures: Path, tmp_path: Path) -> None:
+    """Both halves of a picture, in a table, are cases; a region is predicted as the picture that is cut so."""
+    rows, cut = ["image,label,patient"], tmp_path / "cut"
+    for number in (0, 1, 2, 5, 6, 7):
+        for x, label in ((8, "left"), (24, "right")):
+            rows.append(f'"{pictures}/chest{number}.png@{x},20@16x32",{label},p{number}')
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    run = finetune(tmp_path / "cases.csv", tmp_path / "run", test=0.34, **TINY)
+    test = (run / "test.csv").read_text(encoding="utf-8")
+    (run / "test.csv").write_text(f'{test}out,"{pictures}/chest0.png@99,20@16x32",left,p0\n', encoding="utf-8")
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    assert "lies outside the picture" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
+    predicted = rows_of(tmp_path / "out" / "predictions.csv")
+    assert len(predicted) == 4
+    cut.mkdir()
+    for row, entry in zip(predicted, rows_of(run / "test.csv"), strict=False):
+        name, x, _ = entry["image"].replace(",", "@").split("@")[:3]
+        with Image.open(name) as whole:
+            left = int(float(x)) - 8
+            whole.crop((left, 4, left + 16, 36)).save(cut / f"{row['id']}.png")
+    mg.predict(run, cut, tmp_path / "of cut", quiet=True)
+    again = {row["id"]: row["p_left"] for row in rows_of(tmp_path / "of cut" / "predictions.csv")}
+    assert again == {row["id"]: row["p_left"] for row in predicted}
+    scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
+    assert (scores / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+    """Pictures of noise, every other one with a bright patch, and where its upper left corner lies, (x, y)."""
+    folder, rng, places = tmp_path_factory.mktemp("patches"), np.random.default_rng(0), []
+    rows = ["image,label"]
+    for number in range(40):
+        values, (x, y) = rng.normal(90, 10, (96, 100)), rng.integers(4, 60, 2)
+        if number % 2:
+            values[y : y + PATCH, x : x + PATCH] += 70
+        write_picture(folder / f"a{number}.png", values.clip(0, 255).astype(np.uint8))
+        rows.append(f"a{number}.png,{'ill' if number % 2 else 'well'}")
+        places.append((int(x), int(y)))
+    (folder / "cases.csv").write_text("\n".join(rows) + "\n")
+    return folder, places
+
+
+def test_heat_maps_show_the_patch(patches: tuple[Path, list[tuple[int, int]]], tmp_path: Path) -> None:
+    """The hottest pixel of what is predicted ill lies in its patch, and the picture glows there alone."""
+    folder, places = patches
+    asked = {**TINY, "width": 4, "size": (48, 48), "steps": 100, "batch_size": 8, "lr": 3e-3}
+    run = finetune(folder / "cases.csv", tmp_path / "run", test=0.4, **asked)
+    mg.predict(run, run / "test.csv", tmp_path / "out", pictures=True, quiet=True)
+    tuned = find_fine_tuned([run])
+    ensemble = Ensemble(tuned.load(), tuned.target, find_machine("cpu", "32-true"))
+    ill = [row["id"] for row in rows_of(tmp_path / "out" / "predictions.csv") if row["class"] == "ill"]
+    assert len(ill) == 8
+    for name in ill:
+        image = read_image(find_sources(folder / f"{name}.png", pictures=True)[0], tuned.reading)
+        (heat,) = find_evidence(image, ensemble, (tuned.target.names.index("ill"),), Windows(image.size, tuned.patch))
+        assert heat.shape == (100, 96)
+        hottest, corner = np.unravel_index(int(heat.argmax()), heat.shape), places[int(name[1:])]
+        assert all(low <= at < low + PATCH for low, at in zip(corner, hottest, strict=True))
+        with Image.open(tmp_path / "out" / "pictures" / f"{name}.png") as sheet:
+            pixels = np.asarray(sheet.convert("RGB")).astype(int)
+        coloured = np.ptp(pixels, axis=2) > 60
+        assert 0.01 < coloured.mean() < 0.3  # the one of the two pictures
 
 
 def test_imagenet_starts_pictures(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
@@ -301,6 +405,23 @@ def test_caption_names_few_of_many_findings() -> None:
     target = MultilabelClassification(tuple(map(Label, "abcdefgh")))
     words = target.verdict((0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3), (0, 1, 0, 1, 0, 0, 0, 0))
     assert words == "true: b | d; predicted: a | d (a 0.90, d 0.60, b 0.10)"
+    assert target.predicted_words((0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3)) == "a 0.90 | d 0.60"
+    assert target.predicted_words((0.1,) * 8) == "none"
+
+
+def test_benchmark_of_masks_of_pictures_speaks_of_pictures(tmp_path: Path) -> None:
+    """Its page has cases with their outlines, and no slices or patient's sides."""
+    for number in range(6):
+        write_picture(tmp_path / "task" / "images" / f"{number}.png", radiograph(number, ill=True))
+        mask = np.zeros((40, 32), np.uint8)
+        mask[10:30, 8:24] = 1
+        write_picture(tmp_path / "task" / "masks" / f"{number}.png", mask)
+    asked = {"steps": 1, "batch_size": 2, "size": (32, 32), "like": "small-2d", "test": 0.4, "seeds": 1}
+    benchmark(tmp_path / "task", tmp_path / "bench", from_=("scratch",), cases=("3",), precision="32-true", **asked)
+    page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
+    assert "Of each case the surroundings of what is labelled, the same for all arms. Cases are ranked" in page
+    shown = re.sub(r"data:[^\"]*|<style.*?</style>", "", page, flags=re.S)
+    assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

@@ -135,6 +135,7 @@ class Header:
         sheared: where the voxels lie by the file's own axes, if these are not at right angles; otherwise None.
         spaced: whether it says the spacing; otherwise 1 mm is assumed.
         levels: the values of black and white by the bits that a grey level has; None where it does not say.
+        labels: whether it says that its numbers are labels.
     """
 
     size: tuple[int, ...]
@@ -149,6 +150,7 @@ class Header:
     sheared: Geometry | None = None
     spaced: bool = True
     levels: tuple[float, float] | None = None
+    labels: bool = False
 
     @property
     def num_volumes(self) -> int:
@@ -224,12 +226,14 @@ class ImageFormat(ABC):
 
     Attributes:
         endings: of its files' names, lower case, {ending: what people call the format}; the usual one first.
-        mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz.
+        mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz, or .png of
+            pictures.
         axes: of space: 3, or 2 of pictures.
         knows_spacing: whether its files hold the spacing.
         stands_alone: whether a file of it is a scan by itself; otherwise a table names what in it is one.
         needs_ending: whether a file of it is taken under one of the endings only.
         is_directory: whether its files are slices of volumes, which `gather` puts together.
+        is_dicom: whether a DICOM segmentation can refer to its files.
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
     """
@@ -241,6 +245,7 @@ class ImageFormat(ABC):
     stands_alone: ClassVar[bool] = True
     needs_ending: ClassVar[bool] = True
     is_directory: ClassVar[bool] = False
+    is_dicom: ClassVar[bool] = False
     is_stack: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
 

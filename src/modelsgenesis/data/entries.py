@@ -25,6 +25,7 @@ def one_source(place: Path, root: Path) -> Source:
         place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
             `mask.gif#times:2` a mask of which each pixel stands for two along both sides,
             `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels;
+            `picture.png@310,205@64x48` a box of a picture: the place in pixels, and pixels;
             `series#/folder/069.xml` the contours that the XML of LIDC-IDRI has of a DICOM series.
         root: of the table or folder that names it.
     Raises:
@@ -95,4 +96,4 @@ def spell(source: Source) -> str:
         return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
     if source.index is None:
         return place + box
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"
+    return f"{place}#{source.array}:{source.index}{box}" if source.array else f"{place}#{source.index}{box}"

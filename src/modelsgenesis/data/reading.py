@@ -131,6 +131,8 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sit
     try:
         header = source.format.read_header(source)
         source.format.check(header, source, max_voxels)
+        if header.labels and not labels:
+            raise UnreadableError("a segmentation (DICOM-SEG), no scan", "leave it out, or give it as a label")
         image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
     except MemoryError as error:
         raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error

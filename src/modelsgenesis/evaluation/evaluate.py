@@ -76,12 +76,13 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
+    pixels = of_pictures(cases) and in_pixels(cases)
+    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": pixels, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
-    _print(lines, console)
-    if of_pictures(cases) and in_pixels(cases):
-        console.print("a pixel counts as 1 mm: not all pictures say how large it is")
+    _print(lines, console, pixels=pixels)
+    if pixels:
+        console.print("distances are in pixels: not all pictures say how large one is")
     _warn(into, console)
     return into
 
@@ -256,8 +257,8 @@ def in_pixels(cases: Sequence[Case]) -> bool:
     return not all(any(each is not None and each.spaced for each in some) for some in headers)
 
 
-def _print(lines: Sequence[Line], console: Console) -> None:
-    """Print a line for each label and metric."""
+def _print(lines: Sequence[Line], console: Console, *, pixels: bool) -> None:
+    """Print a line for each label and metric; of masks of pictures that lack a spacing in pixels."""
     table = Table("", "", "n", "value", "95 % interval")
     before = ""
     for line in lines:
@@ -267,6 +268,6 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             table.add_section()
         interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
+        table.add_row(label, title_of(line.metric, pictures=pixels), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

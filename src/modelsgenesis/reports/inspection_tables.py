@@ -29,7 +29,7 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 def summary(task: Task, checked: Checked) -> list[Row]:
     """Summarise the cases in a few lines of (what, value)."""
     cases, found = task.cases, checked.kept
-    voxel = nouns(2 if found and all(len(finding.size) == 2 for finding in found) else 3).voxel
+    voxel = nouns(2 if _flat(found) else 3).voxel
     rows: list[Row] = [
         ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
@@ -53,10 +53,14 @@ def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name or 'unknown'} ({count})" for name, count in sorted(Counter(names).items()))
 
 
+def _flat(found: Sequence[Finding]) -> bool:
+    """Whether there are pictures, and nothing else."""
+    return bool(found) and all(len(finding.size) == 2 for finding in found)
+
+
 def _spacing(found: Sequence[Finding]) -> str:
     """Write the spacing in mm; that of pictures is not known."""
-    flat = all(len(finding.size) == 2 for finding in found)
-    return "unknown" if flat and found else _span([finding.spacing_mm for finding in found], "{:.3g}")
+    return "unknown" if _flat(found) else _span([finding.spacing_mm for finding in found], "{:.3g}")
 
 
 def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:

@@ -49,6 +49,7 @@ class DicomPicture(ImageFormat):
 
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    is_dicom: ClassVar = True
     needs_ending: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
@@ -137,7 +138,7 @@ def _header_of_segments(tags: "pydicom.Dataset") -> Header:
     measures = shared[0].get("PixelMeasuresSequence") if shared else None
     spacing_mm, doubts = spacing_of(measures[0]) if measures else ((), ())
     header = header_of_array((int(tags.Columns), int(tags.Rows)), "uint8", doubts)
-    return replace(header, spacing_mm=spacing_mm or header.spacing_mm, spaced=bool(spacing_mm))
+    return replace(header, spacing_mm=spacing_mm or header.spacing_mm, spaced=bool(spacing_mm), labels=True)
 
 
 def _map_of_segments(file: "pydicom.Dataset") -> NDArray[np.uint8]:

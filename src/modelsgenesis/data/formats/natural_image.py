@@ -34,7 +34,6 @@ class NaturalImage(ImageFormat):
     """A picture: what its file says of spacing is for printing, and is forgotten."""
 
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-    mask_endings: ClassVar = dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ".png")
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
 
