@@ -45,17 +45,9 @@ LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     """Turn scans into a store; `commands.prepare` describes the arguments and errors."""
     _check(source, options)
-    common: dict[str, Any] = {
-        "spacing_mm": list(options.spacing) if options.spacing else None,
-        "modality": options.modality,
-        "folds": options.folds,
-    }
     left_out = LeftOut.read(options.leave_out)
-    of_pictures: dict[str, Any] = {
-        "longest_side": options.longest_side, "voi": options.voi or None, "crop_borders": options.crop_borders or None
-    }  # fmt: skip
     with_leave_out = {"leave_out": True if options.leave_out else None}
-    secret = begin_store(into, {**common, **of_pictures, **with_leave_out}, options.salt)
+    secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
     console = Console(stderr=True, quiet=options.quiet)
     settings = Settings(
         secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
@@ -88,19 +80,36 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
-        made = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        left = [str(table) for table in options.leave_out] or None
-        given_options = {name: value for name, value in of_pictures.items() if value}
-        arguments = {**common, "leave_out": left, "max_voxels": options.max_voxels, **given_options, **made}
-        if not has_provenance(into, arguments):
-            write_provenance(into, "prepare", arguments, inputs=[source])
-    console.print(
-        _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan),
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
+        _write_provenance(source, into, len(scans), options)
+    last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
+    console.print(last, soft_wrap=True, highlight=False, markup=False)
     return into
+
+
+def _common(options: PrepareOptions) -> dict[str, Any]:
+    """The settings that all scans of a store have in common."""
+    spacing_mm = list(options.spacing) if options.spacing else None
+    return {"spacing_mm": spacing_mm, "modality": options.modality, "folds": options.folds}
+
+
+def _of_pictures(options: PrepareOptions) -> dict[str, Any]:
+    """And those of pictures; None where they are not asked for."""
+    asked = {"voi": options.voi or None, "crop_borders": options.crop_borders or None}
+    return {"longest_side": options.longest_side, **asked}
+
+
+def _write_provenance(source: Path, into: Path, num_scans: int, options: PrepareOptions) -> None:
+    """Say what the store was made of and how, unless it says just that already."""
+    arguments = {
+        **_common(options),
+        "leave_out": [str(table) for table in options.leave_out] or None,
+        "max_voxels": options.max_voxels,
+        **{name: value for name, value in _of_pictures(options).items() if value},
+        "scans": num_scans,
+        "manifest_sha256": sha256(into / MANIFEST),
+    }
+    if not has_provenance(into, arguments):
+        write_provenance(into, "prepare", arguments, inputs=[source])
 
 
 def _unpacked(source: Path, into: Path) -> tuple[Path, list[Problem]]:
