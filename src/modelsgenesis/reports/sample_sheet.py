@@ -107,7 +107,7 @@ def draw_sample(
         ", error = restoration − original" if seen.restored is not None else ""
     )
     notes = [where + millimetres(scan), shown, FLIPPED * bool(recipe.method_args.get("flip_rate", 1)), differences]
-    draw = functools.partial(draw_gallery, columns=5, panel_inches=2.4) if store.axes == 2 else draw_sheet
+    draw = functools.partial(draw_gallery, columns=5, panel_inches=2.6) if store.axes == 2 else draw_sheet
     return draw(
         panels,
         into,
