@@ -56,7 +56,6 @@ def write_dicom_seg(
         frames = frames[np.newaxis]
         for header in slices:  # else highdicom writes pixels without a thickness, and does not read them again
             header.pop("PixelSpacing", None)
-            header.pop("FrameOfReferenceUID", None)
     else:
         check_in_place(geometry, series)
         slices = [_placed(header, series) for header in slices]
