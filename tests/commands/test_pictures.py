@@ -203,6 +203,19 @@ def test_predictions_of_a_table_and_of_a_folder_agree(run: Path, pictures: Path,
         assert row["p_ill"] == by_id[row["id"]]["p_ill"]
 
 
+def test_label_maps_are_told_by_the_pixels_of_the_file(run: Path, tmp_path: Path) -> None:
+    """Shrunk to what the network sees, noise has few grey levels and a mask has many; in a store as well."""
+    noise, mask = np.random.default_rng(0).integers(80, 120, (320, 320)), np.zeros((310, 310))
+    mask[np.hypot(*np.mgrid[-155:155, -155:155]) < 100] = 255
+    for name, values in (("noise", noise), ("masks", mask)):
+        write_picture(tmp_path / "new" / name / "chest.png", values.astype(np.uint8))
+    out = mg.predict(run, tmp_path / "new", tmp_path / "out", quiet=True)
+    store = mg.prepare(tmp_path / "new", tmp_path / "store", longest_side=32, workers=0, quiet=True)
+    for table in (out / "failures.csv", store / "problems.csv"):
+        (problem,) = rows_of(table)
+        assert problem["problem"].startswith("a label map, not a scan: only 2 different whole numbers")
+
+
 def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Computed by hand: scaled by 255, shrunk to fit, padded evenly to the patch."""
     mg.predict(run, pictures / "chest1.png", tmp_path / "out", precision="32-true", quiet=True)

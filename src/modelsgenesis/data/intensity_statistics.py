@@ -46,18 +46,18 @@ class IntensityStatistics:
 def sample_of(values: NDArray[Any]) -> NDArray[Any]:
     """Sample at most a million voxels, evenly spread, and sort them."""
     # "stable" is a radix sort for 16 bits, ten times the speed of the other.
-    return np.sort(_thinned(values), axis=None, kind="stable" if values.itemsize <= 2 else None)
+    return np.sort(thinned(values), axis=None, kind="stable" if values.itemsize <= 2 else None)
 
 
-def _thinned(values: NDArray[Any], most: int = MOST_SAMPLED) -> NDArray[Any]:
+def thinned(values: NDArray[Any], most: int = MOST_SAMPLED) -> NDArray[Any]:
     """Sample at most so many voxels, evenly spread over the axes of space."""
     space = values.shape[-3:]
     step = max(1, int(np.ceil((values.size / most) ** (1 / 3))))
     while values.size // np.prod([min(step, side) for side in space]) > most:
         step += 1
     every: tuple[Any, ...] = (..., *[slice(None, None, step)] * len(space))
-    thinned: NDArray[Any] = values[every]
-    return thinned
+    few: NDArray[Any] = values[every]
+    return few
 
 
 def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
@@ -66,7 +66,7 @@ def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
     Args:
         values: finite, not all equal; all but the last three axes are channels.
     """
-    grid = _thinned(values)
+    grid = thinned(values)
     if not grid.any() or grid.min() == grid.max():  # the thinning missed it
         grid = values
     occupied = grid.reshape(-1, *grid.shape[-3:]).any(axis=0)
@@ -75,7 +75,7 @@ def moments_of(values: NDArray[Any]) -> tuple[float, float, float]:
     box: tuple[Any, ...] = ndimage.find_objects(occupied.astype(np.int8))[0]
     grid = grid[(..., *box)]
     occupied = np.asarray(grid.reshape(-1, *grid.shape[-3:]).any(axis=0))
-    few = _thinned(occupied, MOST_FILLED)
+    few = thinned(occupied, MOST_FILLED)
     zeros = 1 - occupied.mean() - (1 - few.mean() - outside_of(few[np.newaxis]).mean())
     return float(grid.mean(dtype=np.float64)), float(grid.std(dtype=np.float64)), float(zeros)
 
