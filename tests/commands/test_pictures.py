@@ -422,19 +422,29 @@ def test_caption_names_few_of_many_findings() -> None:
     assert target.predicted_words((0.1,) * 8) == "none"
 
 
-def test_benchmark_of_masks_of_pictures_speaks_of_pictures(tmp_path: Path) -> None:
-    """Its page has cases with their outlines, and no slices or patient's sides."""
+@pytest.mark.parametrize(("metric", "title"), [("dice", "Dice"), ("hd95_mm", "Hausdorff 95 %, pixels")])
+def test_benchmark_of_masks_of_pictures_speaks_of_pictures(metric: str, title: str, tmp_path: Path) -> None:
+    """Its page has cases with their outlines, distances in pixels, and no slices or patient's sides."""
     for number in range(6):
         write_picture(tmp_path / "task" / "images" / f"{number}.png", radiograph(number, ill=True))
         mask = np.zeros((40, 32), np.uint8)
         mask[10:30, 8:24] = 1
         write_picture(tmp_path / "task" / "masks" / f"{number}.png", mask)
-    asked = {"steps": 1, "batch_size": 2, "size": (32, 32), "like": "small-2d", "test": 0.4, "seeds": 1}
+    asked = {
+        "steps": 1,
+        "batch_size": 2,
+        "size": (32, 32),
+        "like": "small-2d",
+        "test": 0.4,
+        "seeds": 1,
+        "metric": metric,
+    }
     benchmark(tmp_path / "task", tmp_path / "bench", from_=("scratch",), cases=("3",), precision="32-true", **asked)
     page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
     assert "Of each case the surroundings of what is labelled, the same for all arms. Cases are ranked" in page
     shown = re.sub(r"data:[^\"]*|<style.*?</style>", "", page, flags=re.S)
     assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
+    assert f"Learning curves: task, {title}<" in shown
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

@@ -21,7 +21,7 @@ class Volume:
         geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
         levels: the values of black and white by its bit depth; None where its header does not say.
-        unresampled: some of the file's values, evenly spread, by which a label map is told; None if nothing was resampled.
+        unresampled: some values of the file, evenly spread, which tell a label map; None if nothing was resampled.
     """
 
     values: NDArray[Any]
