@@ -240,7 +240,7 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
 def test_large_pictures_are_kept_in_chunks(tmp_path: Path) -> None:
     """More than a chunk along both axes, channels apart."""
     values = generator_for(4, 0, "large").integers(0, 2**16, (1, 2, 1500, 1100)).astype(np.uint16)
-    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, {})
+    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, dict)
     stored = StoredArray(tmp_path / "a.b2nd")
     np.testing.assert_array_equal(stored.read((slice(0, 1), slice(1, 2), slice(900, 1400), slice(3, 1100))),
                                   values[:, 1:2, 900:1400, 3:1100])  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,8 @@ def fill_missing(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
 class ForegroundMap:
     """Two coarse maps of one scan, a number for each cell of CELL_SIDE voxels a side, 0..255 for 0..1.
 
+    Those of a stack of slices have one more axis in front.
+
     Attributes:
         tissue: the paper's score: of a voxel, 1 if above -150 HU, 0.5 if only the next one in z is, else 0; its mean.
         foreground: the fraction of voxels above the scan's background.
@@ -214,6 +217,19 @@ class ForegroundMap:
         """Write each map as bytes, with its shape in front; a rule reads only one of them."""
         maps = {"tissue": self.tissue, "foreground": self.foreground}
         return {name: json.dumps(cells.shape).encode() + b"\n" + cells.tobytes() for name, cells in maps.items()}
+
+
+def mean_of_maps(maps: Sequence[ForegroundMap]) -> ForegroundMap:
+    """The mean of the maps of planes that are cut as one."""
+    if len(maps) == 1:
+        return maps[0]
+    whole = stack_maps(maps)
+    return ForegroundMap(*(np.rint(each.mean(axis=0)).astype(np.uint8) for each in (whole.tissue, whole.foreground)))
+
+
+def stack_maps(maps: Sequence[ForegroundMap]) -> ForegroundMap:
+    """The maps of slices as those of their stack."""
+    return ForegroundMap(np.stack([each.tissue for each in maps]), np.stack([each.foreground for each in maps]))
 
 
 def cells_from(data: bytes) -> NDArray[np.uint8]:
@@ -232,8 +248,8 @@ def make_foreground_map(values: NDArray[np.generic], foreground: float) -> Foreg
         foreground: what is above is foreground.
     """
     if values.ndim == 2:
-        flat = make_foreground_map(values[..., np.newaxis], foreground)
-        return ForegroundMap(flat.tissue[..., 0], flat.foreground[..., 0])
+        few = np.ascontiguousarray(values[::2, ::2])  # a plane has no next one: tissue is what is above
+        return ForegroundMap(_share_of_cells(few > TISSUE_HU), _share_of_cells(few > foreground))
     cells = tuple(-(-side // CELL_SIDE) for side in values.shape)
     tissue, filled = np.zeros(cells, np.uint8), np.zeros(cells, np.uint8)
     for low in range(0, values.shape[2], CELL_SIDE):
@@ -249,6 +265,18 @@ def make_foreground_map(values: NDArray[np.generic], foreground: float) -> Foreg
         tissue[..., low // CELL_SIDE] = _mean_of_cells(halves / np.float32(2 * depth), cells[:2])
         filled[..., low // CELL_SIDE] = _mean_of_cells(above / np.float32(depth), cells[:2])
     return ForegroundMap(tissue, filled)
+
+
+def _share_of_cells(above: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """As `_mean_of_cells` of what is 0 or 1, five times as fast: every slice of a volume has such a map."""
+    step = CELL_SIDE // 2
+    counts = [-(-side // step) for side in above.shape]
+    whole = np.zeros([count * step for count in counts], np.uint8)
+    whole[: above.shape[0], : above.shape[1]] = above
+    sums = whole.reshape(counts[0], step, -1).sum(axis=1, dtype=np.uint8).reshape(*counts, step).sum(axis=2)
+    widths = [np.minimum(step, side - np.arange(0, side, step)) for side in above.shape]
+    shares: NDArray[np.uint8] = np.rint(sums / np.outer(*widths) * 255).astype(np.uint8)
+    return shares
 
 
 def _mean_of_cells(plane: NDArray[np.float32], cells: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -188,4 +188,4 @@ def _prepare_stack(source: Source, into: Path, settings: Settings) -> Scan:
 def _write(scan: Scan, into: Path, values_at: ValuesAt, extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
-    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, {"scan": record, **extra})
+    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, lambda: {"scan": record, **extra})
