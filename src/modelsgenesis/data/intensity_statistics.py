@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.words import nouns
 from modelsgenesis.data.problems import UnreadableError
 
 PERCENTILES = (0.0, 0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5, 100.0)
@@ -109,7 +110,7 @@ def summarise(
     what is less is padding. Minimum and maximum are exact; percentiles come from the sample.
 
     Args:
-        values: of any shape, finite.
+        values: (C, *space), finite.
         sample: of them, sorted.
         modality: of the scan.
         levels: as its volume has them.
@@ -118,7 +119,9 @@ def summarise(
     """
     minimum, maximum = float(values.min()), float(values.max())
     if minimum == maximum:
-        raise UnreadableError(f"every voxel is {minimum:g}", "leave it out: there is nothing to learn from")
+        raise UnreadableError(
+            f"every {nouns(values.ndim - 1).voxel} is {minimum:g}", "leave it out: there is nothing to learn from"
+        )
     begin = max(minimum, AIR_HU) if modality == "CT" else minimum
     threshold = begin + BACKGROUND * (float(sample[int(0.99 * (sample.size - 1))]) - begin)
     kept = sample[np.searchsorted(sample, threshold, side="right") :]
