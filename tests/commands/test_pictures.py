@@ -203,6 +203,19 @@ def test_predictions_of_a_table_and_of_a_folder_agree(run: Path, pictures: Path,
         assert row["p_ill"] == by_id[row["id"]]["p_ill"]
 
 
+def test_label_maps_are_told_by_the_pixels_of_the_file(run: Path, tmp_path: Path) -> None:
+    """Shrunk to what the network sees, noise has few grey levels and a mask has many; in a store as well."""
+    noise, mask = np.random.default_rng(0).integers(80, 120, (320, 320)), np.zeros((310, 310))
+    mask[np.hypot(*np.mgrid[-155:155, -155:155]) < 100] = 255
+    for name, values in (("noise", noise), ("masks", mask)):
+        write_picture(tmp_path / "new" / name / "chest.png", values.astype(np.uint8))
+    out = mg.predict(run, tmp_path / "new", tmp_path / "out", quiet=True)
+    store = mg.prepare(tmp_path / "new", tmp_path / "store", longest_side=32, workers=0, quiet=True)
+    for table in (out / "failures.csv", store / "problems.csv"):
+        (problem,) = rows_of(table)
+        assert problem["problem"].startswith("a label map, not a scan: only 2 different whole numbers")
+
+
 def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Computed by hand: scaled by 255, shrunk to fit, padded evenly to the patch."""
     mg.predict(run, pictures / "chest1.png", tmp_path / "out", precision="32-true", quiet=True)
@@ -409,19 +422,29 @@ def test_caption_names_few_of_many_findings() -> None:
     assert target.predicted_words((0.1,) * 8) == "none"
 
 
-def test_benchmark_of_masks_of_pictures_speaks_of_pictures(tmp_path: Path) -> None:
-    """Its page has cases with their outlines, and no slices or patient's sides."""
+@pytest.mark.parametrize(("metric", "title"), [("dice", "Dice"), ("hd95_mm", "Hausdorff 95 %, pixels")])
+def test_benchmark_of_masks_of_pictures_speaks_of_pictures(metric: str, title: str, tmp_path: Path) -> None:
+    """Its page has cases with their outlines, distances in pixels, and no slices or patient's sides."""
     for number in range(6):
         write_picture(tmp_path / "task" / "images" / f"{number}.png", radiograph(number, ill=True))
         mask = np.zeros((40, 32), np.uint8)
         mask[10:30, 8:24] = 1
         write_picture(tmp_path / "task" / "masks" / f"{number}.png", mask)
-    asked = {"steps": 1, "batch_size": 2, "size": (32, 32), "like": "small-2d", "test": 0.4, "seeds": 1}
+    asked = {
+        "steps": 1,
+        "batch_size": 2,
+        "size": (32, 32),
+        "like": "small-2d",
+        "test": 0.4,
+        "seeds": 1,
+        "metric": metric,
+    }
     benchmark(tmp_path / "task", tmp_path / "bench", from_=("scratch",), cases=("3",), precision="32-true", **asked)
     page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
     assert "Of each case the surroundings of what is labelled, the same for all arms. Cases are ranked" in page
     shown = re.sub(r"data:[^\"]*|<style.*?</style>", "", page, flags=re.S)
     assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
+    assert f"Learning curves: task, {title}<" in shown
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

@@ -162,7 +162,7 @@ BAD = {
     "print.jpg": (lambda p: Pillow.fromarray(np.stack([LEVELS] * 4, -1), "CMYK").save(p), "CMYK"),
     "half.tif": (lambda p: Pillow.fromarray(LEVELS.astype(np.float32)).save(p), "fractions"),
     "line.png": (lambda p: Pillow.fromarray(LEVELS[:1]).save(p), "two pixels a side"),
-    "flat.png": (lambda p: Pillow.fromarray(np.full((9, 9), 7, np.uint8)).save(p), "every voxel is 7"),
+    "flat.png": (lambda p: Pillow.fromarray(np.full((9, 9), 7, np.uint8)).save(p), "every pixel is 7"),
 }
 
 
@@ -191,6 +191,10 @@ def test_pictures_are_wanted_or_not(tmp_path: Path) -> None:
     saved(tmp_path / "b.png", LEVELS)
     _, (problem,) = find_sources(tmp_path)
     assert problem.problem == "a 2D picture, not a volume"
+    Pillow.fromarray(LEVELS).save(tmp_path / "c.bmp")
+    assert (
+        find_sources(tmp_path / "c.bmp", pictures=True)[1][0].problem == "a picture of a kind that is not read (.bmp)"
+    )
 
 
 @pytest.mark.parametrize(("greatest", "levels"), [(200, 255), (255, 255), (256, 1023), (4095, 4095), (65535, 65535)])
@@ -240,7 +244,7 @@ def test_regions_and_patches_are_what_the_picture_holds(tmp_path: Path) -> None:
 def test_large_pictures_are_kept_in_chunks(tmp_path: Path) -> None:
     """More than a chunk along both axes, channels apart."""
     values = generator_for(4, 0, "large").integers(0, 2**16, (1, 2, 1500, 1100)).astype(np.uint16)
-    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, {})
+    write_array(tmp_path / "a.b2nd", values.shape, "<u2", values.__getitem__, dict)
     stored = StoredArray(tmp_path / "a.b2nd")
     np.testing.assert_array_equal(stored.read((slice(0, 1), slice(1, 2), slice(900, 1400), slice(3, 1100))),
                                   values[:, 1:2, 900:1400, 3:1100])  # fmt: skip
@@ -351,6 +355,15 @@ def test_volumes_among_pictures_of_a_table_and_the_reverse(tmp_path: Path) -> No
     assert (problem.path.name, problem.remedy) == ("a.dcm", "name pictures in a table of their own")
     sources, problems = find_sources(tmp_path, pictures=False)
     assert (len(sources), [one.problem for one in problems]) == (1, ["a 2D picture, not a volume"])
+
+
+def test_row_with_an_empty_cell_names_nothing(tmp_path: Path) -> None:
+    """And not all that lies beside the table, with that row's patient."""
+    slices_of(tmp_path)
+    (tmp_path / "table.csv").write_text("image,patient\nct,p1\n,p2\n")
+    (source,), (problem,) = read_table(tmp_path / "table.csv")
+    assert source.patient == "p1"
+    assert problem.problem == "a row names no image in its column image"
 
 
 def test_patient_in_two_folds_and_a_row_without_a_picture(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.data.scan_files import make_ct
+from tests.radiographs import radiograph, write_picture, write_radiograph
 from tests.tasks.task_files import (
     SIZE,
     make_nnunet,
@@ -69,6 +70,20 @@ def test_tables_say_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert problem[0] == "labelsTr/case3.nii.gz"
     assert problem[2] == "the mask holds 8 (60 voxels); declared are 0, 1, 2"
     assert text.splitlines()[-1] == "inspect: 3 cases can be used; 1 error, 0 warnings"
+
+
+def test_spacing_of_radiographs_is_told_where_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a DICOM header is; a PNG has none; nothing is said of resampling, which pictures are not by it."""
+    monkeypatch.setenv("COLUMNS", "200")
+    for number, step in enumerate((0.2, 0.4, 0.4)):
+        write_radiograph(tmp_path / f"{number}.dcm", radiograph(number, ill=True), PixelSpacing=[step, step])
+    write_picture(tmp_path / "3.png", radiograph(3, ill=True))
+    names = ["0.dcm", "1.dcm", "2.dcm", "3.png"]
+    write_csv(tmp_path / "cases.csv", *({"image": name, "label": k % 2} for k, name in enumerate(names)))
+    text = mg.inspect(tmp_path / "cases.csv", quiet=True)
+    assert ["spacing in mm", "0.4 x 0.4, from 0.2 x 0.2 to 0.4 x 0.4; unknown (1)"] in cells(text)
+    assert [row[2] for row in cells(text)[-4:]] == ["0.2 x 0.2", "0.4 x 0.4", "0.4 x 0.4", "unknown"]
+    assert "--spacing" not in text
 
 
 def test_only_some_cases_are_listed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.run_tables import CASES, PUBLISHED, RUNS
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import RESAMPLES, bootstrap_runs
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores, bootstrap_means
@@ -15,6 +16,7 @@ from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, ta
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.evaluation.evaluate import LINES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import more_is_better
 from modelsgenesis.metrics.titles import title_of
@@ -32,6 +34,7 @@ class Findings:
         by_case: the score of each run on each test case; empty for metrics of all cases together.
         published: scores of papers on that task by that metric: start, mean, sd, source.
         why: no interval is over patients.
+        in_pixels: its distances are in pixels, as the spacing of pictures is not known.
     """
 
     table: Table
@@ -41,11 +44,12 @@ class Findings:
     by_case: tuple[CaseScore, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     why: str = ""
+    in_pixels: bool = False
 
     @property
     def title(self) -> str:
         """The metric's name for people."""
-        return title_of(self.table.metric)
+        return title_of(self.table.metric, pictures=self.in_pixels)
 
     @property
     def over_patients(self) -> bool:
@@ -85,8 +89,16 @@ def read_findings(folder: Path) -> list[Findings]:
         compared = compare_arms(each, reference, bootstrap=resampled) if several else []
         saved = label_savings(each, reference, higher_is_better=higher, bootstrap=resampled) if several else []
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
-        found.append(Findings(each, reference, compared, saved, own, _published(folder, each.metric), why))
+        published = _published(folder, each.metric)
+        in_pixels = any(_in_pixels(folder, run) for run in runs if run.task == each.task)
+        found.append(Findings(each, reference, compared, saved, own, published, why, in_pixels))
     return found
+
+
+def _in_pixels(folder: Path, run: Run) -> bool:
+    """Whether the scores of a run say that distances are in pixels; not where its folder is gone."""
+    scores = place_of(folder, run.arm, run.cases, run.seed) / "scores" / LINES
+    return scores.is_file() and bool(read_json(scores).get("in_pixels"))
 
 
 def _bootstrap(folder: Path, table: Table) -> tuple[BootstrapScores | None, str]:

@@ -1,6 +1,7 @@
 """The channels of a case, read from its files onto one grid."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,8 +45,8 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
             )
         limits += [reading.intensity.limits(summarise(values, sample, modality, volume.levels))] * len(values)
         notes += [*volume.notes, *filled, *raw]
-        parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
+        parts.append(Image(values, (), volume.spacing_mm, volume.geometry, unresampled=volume.unresampled))
     values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
     if isinstance(reading.intensity, ZScore) and reading.intensity.masked:  # the mask is that of all channels
         values, limits = reading.intensity.measured(values)
-    return Image(values, tuple(limits), parts[0].spacing_mm, parts[0].geometry, tuple(notes))
+    return replace(parts[0], values=values, limits=tuple(limits), notes=tuple(notes))

@@ -43,6 +43,7 @@ class Image:
         spacing_mm: along X, Y, Z, after resampling.
         geometry: of the first source's file, before any resampling.
         notes: what was repaired on the way in.
+        unresampled: of the first channel, as its volume has it.
     """
 
     values: NDArray[Any]
@@ -50,6 +51,7 @@ class Image:
     spacing_mm: tuple[float, ...]
     geometry: Geometry
     notes: tuple[str, ...] = ()
+    unresampled: NDArray[Any] | None = None
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
 from modelsgenesis.data.formats.base.itk import crop, geometry_of, placed
+from modelsgenesis.data.intensity_statistics import thinned
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
@@ -56,9 +57,11 @@ def read_volume(
         image = _turned(image, like)
     if fit is not None:
         spacing_mm = _fitting(geometry_of(image), fit)
-    if spacing_mm is not None:
-        image = _resampled(image, spacing_mm, max_voxels)
-    return _volume(image, source, geometry, notes, levels)
+    if spacing_mm is None:
+        return _volume(image, source, geometry, notes, levels)
+    unresampled = thinned(np.asarray(_Voxels(image))).copy()
+    image = _resampled(image, spacing_mm, max_voxels)
+    return replace(_volume(image, source, geometry, notes, levels), unresampled=unresampled)
 
 
 def read_both(

@@ -37,6 +37,8 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     for row in rows:
         place = path.parent / row["image"]
         try:
+            if not row["image"].strip():
+                raise UnreadableError("a row names no image in its column image", "name one there, or delete the row")
             found, wrong = sources_at(place, path.parent, mapper=mapper, pictures=True)
             problems.extend(wrong)
             sources.extend(_with_row(source, row) for source in found)

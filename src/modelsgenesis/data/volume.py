@@ -21,6 +21,7 @@ class Volume:
         geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
         levels: the values of black and white by its bit depth; None where its header does not say.
+        unresampled: some values of the file, evenly spread, which tell a label map; None if nothing was resampled.
     """
 
     values: NDArray[Any]
@@ -29,3 +30,4 @@ class Volume:
     geometry: Geometry
     notes: tuple[str, ...] = ()
     levels: tuple[float, float] | None = None
+    unresampled: NDArray[Any] | None = None

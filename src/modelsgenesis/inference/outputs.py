@@ -153,7 +153,7 @@ def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
     if len(image.values) != tuned.channels:
         what = f"it has {many(len(image.values), 'channel')}, but the network takes {tuned.channels}"
         raise UnreadableError(what, "give each case all its channels")
-    _refuse_label_map(case.images[0], image.values[:1], root)
+    _refuse_label_map(case.images[0], image.values[:1] if image.unresampled is None else image.unresampled, root)
     return image
 
 

@@ -59,8 +59,10 @@ def _flat(found: Sequence[Finding]) -> bool:
 
 
 def _spacing(found: Sequence[Finding]) -> str:
-    """Write the spacing in mm; that of pictures is not known."""
-    return "unknown" if _flat(found) else _span([finding.spacing_mm for finding in found], "{:.3g}")
+    """Write the spacing in mm, where it is known; of volumes 1 mm is assumed otherwise."""
+    known = [finding.spacing_mm for finding in found if finding.spaced or len(finding.size) == 3]
+    unknown = f"unknown ({len(found) - len(known)})" if known else "unknown"
+    return "; ".join(([_span(known, "{:.3g}")] if known else []) + ([unknown] if len(known) < len(found) else []))
 
 
 def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:

@@ -28,6 +28,7 @@ class Finding:
         ranges: least and greatest value, a pair a channel.
         voxels: how many each label has, where labels are masks.
         values: the case's own, otherwise.
+        spaced: whether its file says the spacing.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Finding:
     ranges: tuple[tuple[float, float], ...]
     voxels: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
+    spaced: bool = True
 
 
 def examine_case(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]:
@@ -77,7 +79,7 @@ def _examine(case: Case, target: Target) -> tuple[Finding | None, list[Problem]]
     if voxels and not any(voxels):
         remedy = "nothing to do, if the case has none of the labels; otherwise draw them"
         problems.append(Problem(case.masks[0].path, "its mask is empty", remedy, "warning"))
-    return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values), problems
+    return Finding(case.id, size, spacing_mm, modality, tuple(ranges), voxels, case.values, geometry.spaced), problems
 
 
 def _examine_channel(source: Source, first: Geometry | None) -> tuple[Grid, tuple[float, float], str, list[str]]:

@@ -4,6 +4,7 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.radiographs import radiograph
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
-from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.store.slicing import Direction
 
@@ -145,6 +146,26 @@ def test_slices_are_learned_from(volumes: Path, tmp_path: Path) -> None:
     options = {"steps": 2, "batch_size": 2, "size": (16, 16), "val_cubes": 2, "validate_every": 2, "workers": 0}
     run = mg.pretrain("chest-ct-2d", slices, tmp_path / "run", backbone="unet3d", width=2, rule="anywhere", **options)
     assert mg.load(run / "model.safetensors").in_channels == 3
+
+
+@pytest.mark.parametrize("options", [{"slices": "coronal", "neighbours": 1}, {"slices": "orthogonal", "side": 32}])
+def test_crop_rules_hold_for_every_slice(options: dict[str, Any], tmp_path: Path) -> None:
+    """No crop of air where others are to be had; slices of air alone give none; without the rule, all are cut."""
+    values = np.full((64, 40, 64), -1000, np.int16) + np.random.default_rng(0).integers(0, 5, (64, 40, 64), np.int16)
+    values[32:, 16:] = 40  # half of each later coronal slice is body
+    sitk.WriteImage(sitk.GetImageFromArray(values.T.astype(np.int16)), str(tmp_path / "0.nii.gz"))
+    volumes = mg.prepare(tmp_path / "0.nii.gz", tmp_path / "volumes", modality="CT", workers=0, quiet=True)
+    store = mg.Store.open(mg.prepare(volumes, tmp_path / "slices", every=4, quiet=True, **options))
+    body: dict[str, list[float]] = {}
+    for rule in ("not_mostly_air", "anywhere"):
+        sampler = CubeSampler(store, CubeSpec(size=(24, 24), intensity=Window(-1000, 1000), rule=rule))
+        drawn = [sampler.sample(generator_for(0, number)) for number in range(60)]
+        body[rule] = [float((cube.image[1] > 0.4).mean()) for cube in drawn]  # of the coronal slice itself
+        for cube in drawn:
+            cut = store.read_scaled(cube.scan, cube.lower, (24, 24), sampler.spec.intensity, index=cube.index)
+            np.testing.assert_array_equal(cut, cube.image)
+    assert min(body["not_mostly_air"]) > 0  # a quarter of the cells of eight pixels that a crop touches
+    assert np.quantile(body["anywhere"], 0.2) == 0
 
 
 def test_slices_keep_the_salt_of_their_patients(volumes: Path, tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
 def _refuse_others(file: Path) -> None:
     name = file.name.lower()
     if name.endswith(OTHER_PICTURES):
-        raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
+        raise UnreadableError(
+            f"a picture of a kind that is not read ({file.suffix})", "leave it out, or save it as PNG"
+        )
     if name.endswith(ARCHIVES):
         raise UnreadableError(
             "an archive", "unpack it beside, or prepare it by itself; genesis prepare takes a .zip or .tar for a folder"

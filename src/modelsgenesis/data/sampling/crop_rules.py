@@ -45,12 +45,17 @@ class CropRule:
             spans.append((margin, whole - side - margin))
         return spans
 
-    def limit(self, wrong: Cells, size: Place, cube: Place) -> float | None:
-        """The greatest share of unwanted cells that a cube of this scan may have; None when the scan gives no cube."""
-        _, least = best_place(wrong, self.spans(size, cube), cube)
-        if least <= self.most:
-            return self.most
-        return least + SLACK if least <= self.at_worst else None
+    def limits(self, wrong: Cells, size: Place, cube: Place) -> NDArray[np.float64]:
+        """The greatest share of unwanted cells that a cube of each image may have; NaN where an image gives none.
+
+        Args:
+            wrong: (N, *cells), of N images.
+            size: of an image.
+            cube: its size.
+        """
+        least = means_of_places(wrong, self.spans(size, cube), cube)[1].reshape(len(wrong), -1).min(axis=1)
+        possible = np.where(least <= self.at_worst, least + SLACK, np.nan)
+        return np.where(least <= self.most, self.most, possible)
 
 
 SLACK = 0.05
@@ -105,16 +110,30 @@ def mean_over(cells: Cells, place: Place, cube: Place) -> float:
 
 
 def best_place(cells: Cells, spans: list[Span], cube: Place) -> tuple[Place, float]:
-    """The place with the least mean, on a grid of one cell, and that mean; by a table of sums."""
-    sums = np.pad(cells.astype(np.int64), ((1, 0),) * cells.ndim)
-    for axis in range(cells.ndim):
+    """The place with the least mean, on a grid of one cell, and that mean."""
+    locations, means = means_of_places(cells, spans, cube)
+    where = np.unravel_index(int(means.argmin()), means.shape)
+    return tuple(int(place[i]) for place, i in zip(locations, where, strict=True)), float(means[where])
+
+
+def means_of_places(
+    cells: Cells, spans: list[Span], cube: Place
+) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
+    """The places of a grid of one cell along each axis, and the mean of a cube at each; by a table of sums.
+
+    Args:
+        cells: (*images, *cells), whose last axes are those of the cube.
+        spans: first and last place along each axis.
+        cube: its size.
+    """
+    axes = range(-len(cube), 0)
+    sums = np.pad(cells.astype(np.int64), ((0, 0),) * (cells.ndim - len(cube)) + ((1, 0),) * len(cube))
+    for axis in axes:
         sums = sums.cumsum(axis)
     locations = [np.array(sorted({*range(low, high + 1, CELL_SIDE), high})) for low, high in spans]
     first = [place // CELL_SIDE for place in locations]
     last = [-(-(place + side) // CELL_SIDE) for place, side in zip(locations, cube, strict=True)]
-    for axis in range(cells.ndim):
+    for axis in axes:
         sums = np.take(sums, last[axis], axis) - np.take(sums, first[axis], axis)
     counts = [after - before for before, after in zip(first, last, strict=True)]
-    means = sums / (255 * functools.reduce(np.multiply.outer, counts))
-    where = np.unravel_index(int(means.argmin()), means.shape)
-    return tuple(int(place[i]) for place, i in zip(locations, where, strict=True)), float(means[where])
+    return locations, sums / (255 * functools.reduce(np.multiply.outer, counts))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.intensity import Intensity, Window
-from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
+from modelsgenesis.data.sampling.crop_rules import CROP_RULES, CropRule, draw_location
 from modelsgenesis.data.store.store import Scan, Store
 
 RECIPES = {
@@ -82,7 +82,8 @@ class CubeSampler:
     """Cuts cubes at random places.
 
     Every scan is as likely as another, whatever its size, as in the paper, which takes 32 cubes of each; an official
-    cube file counts as the number of scans it was cut from. Within a scan every place that obeys the rule is as likely.
+    cube file counts as the number of scans it was cut from. Within a scan every place that obeys the rule is as likely;
+    within the slices of one, every slice that has such a place.
 
     Args:
         store: to cut from.
@@ -100,7 +101,10 @@ class CubeSampler:
         self.store, self.spec = store, spec
         check_axes(store, spec.size)
         self._rule = CROP_RULES[spec.rule]
-        self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
+        self._limits: dict[str, NDArray[np.float64]] = {}  # how wrong, by the rule, a cube of each image may be, or NaN
+        self._offered: dict[
+            str, NDArray[np.intp]
+        ] = {}  # the images of each scan that give cubes: slices, or its only one
         self.left_out: dict[str, str] = {}
         self.too_small: list[Scan] = []
         given, said = list(store.scans if scans is None else scans), nouns(store.axes)
@@ -124,24 +128,26 @@ class CubeSampler:
         """
         number = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
         scan = self.scans[min(number, len(self.scans) - 1)]
-        index = int(rng.integers(scan.num_cubes)) if scan.num_cubes > 1 else 0
-        lower = self._draw_place(scan, rng)
+        offered = self._offered[scan.id]
+        index = int(offered[rng.integers(len(offered))]) if scan.num_cubes > 1 else int(offered[0])
+        lower = self._draw_place(scan, index, rng)
         image = self.store.read_scaled(scan, lower, self.spec.size, self.spec.intensity, index=index)
         return Cube(image, scan, lower, index)
 
-    def _draw_place(self, scan: Scan, rng: np.random.Generator) -> tuple[int, ...]:
-        if scan.num_cubes > 1:  # its makers chose the places already
-            return draw_location(
-                CROP_RULES["anywhere"].spans(scan.size, self.spec.size), self.spec.size, None, 1.0, rng
-            )
-        spans = self._rule.spans(scan.size, self.spec.size)
-        return draw_location(spans, self.spec.size, self._wrong(scan), self._limits[scan.id], rng)
+    def _draw_place(self, scan: Scan, index: int, rng: np.random.Generator) -> tuple[int, ...]:
+        rule = self._rule_of(scan)
+        wrong = self._wrong(scan, index) if rule.cells else None
+        spans = rule.spans(scan.size, self.spec.size)
+        return draw_location(spans, self.spec.size, wrong, float(self._limits[scan.id][index]), rng)
 
-    def _wrong(self, scan: Scan) -> NDArray[np.uint8] | None:
-        """The cells of which a cube may have only few; None when any place is good."""
-        if not self._rule.cells:
-            return None
+    def _rule_of(self, scan: Scan) -> CropRule:
+        """The rule, but of official cube files, whose makers chose the places already."""
+        return CROP_RULES["anywhere"] if scan.num_cubes > 1 and len(scan.size) == 3 else self._rule
+
+    def _wrong(self, scan: Scan, index: int | slice) -> NDArray[np.uint8]:
+        """The cells of an image, or of a slice of a scan's, of which a cube may have only few."""
         cells = self.store.foreground_map(scan, self._rule.cells)
+        cells = cells.reshape(scan.num_cubes, *cells.shape[-len(scan.size) :])[index]
         return 255 - cells if self._rule.inverted else cells
 
     def _admit(self, scan: Scan) -> bool:
@@ -153,10 +159,12 @@ class CubeSampler:
                 f"it has {scan.size} {said.voxel}s, fewer than the {said.cube}'s {self.spec.size}; use a smaller --size"
             )
             return False
-        wrong = None if scan.num_cubes > 1 else self._wrong(scan)
-        limit = 1.0 if wrong is None else self._rule.limit(wrong, scan.size, self.spec.size)
-        if limit is None:
-            self.left_out[scan.id] = self._rule.lacks
+        rule, limits = self._rule_of(scan), np.ones(scan.num_cubes)
+        if rule.cells:
+            limits = rule.limits(self._wrong(scan, slice(None)), scan.size, self.spec.size)
+        offered = np.flatnonzero(~np.isnan(limits))
+        if not offered.size:
+            self.left_out[scan.id] = rule.lacks
             return False
-        self._limits[scan.id] = limit
+        self._limits[scan.id], self._offered[scan.id] = limits, offered
         return True

@@ -31,7 +31,7 @@ def write_array(
     shape: tuple[int, ...],
     dtype: str,
     values_at: ValuesAt,
-    extra: dict[str, bytes],
+    extra: Callable[[], dict[str, bytes]],
 ) -> None:
     """Write an array chunk by chunk, whole or not at all; the same input gives the same bytes.
 
@@ -40,7 +40,7 @@ def write_array(
         shape: (N, C, X, Y, Z), or (N, C, X, Y).
         dtype: of the array.
         values_at: gives the values of a region of the array.
-        extra: named bytes kept beside the array.
+        extra: gives named bytes kept beside the array; it is asked last, and may tell of the values.
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
@@ -57,7 +57,7 @@ def write_array(
     )
     for slices in _chunks_of(shape):
         array[slices] = _in_order(values_at(slices))
-    for name, data in extra.items():
+    for name, data in extra().items():
         array.schunk.vlmeta[name] = data
     with written_aside(path) as aside:
         aside.unlink(missing_ok=True)

@@ -175,7 +175,7 @@ def some_of(mask: NDArray[np.uint8], labels: LabelMap, label: int, counts: NDArr
 
 
 def _write(path: Path, values: NDArray[Any], extra: dict[str, bytes]) -> None:
-    write_array(path, (1, *values.shape), values.dtype.str, lambda at: values[at[1:]][np.newaxis], extra)
+    write_array(path, (1, *values.shape), values.dtype.str, lambda at: values[at[1:]][np.newaxis], lambda: extra)
 
 
 def _wanted(case: Case, target: Target, reading: Reading) -> dict[str, str]:

@@ -130,8 +130,9 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     modality = settings.modality or volume.modality or guess_modality(sample)
     notes += raw_ct_notes(sample, settings.modality or volume.modality)
     statistics = summarise(values, sample, modality, volume.levels)
-    if not source.forced:
-        refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
+    if not source.forced:  # resampling would mix labels to more values, and round pictures to fewer
+        as_read = sample if own is volume else sample_of(own.values)
+        refuse_labels(as_read, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])
     del own  # it may be large
     spread = statistics.percentiles[95] - statistics.percentiles[5]
@@ -187,4 +188,4 @@ def _prepare_stack(source: Source, into: Path, settings: Settings) -> Scan:
 def _write(scan: Scan, into: Path, values_at: ValuesAt, extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
-    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, {"scan": record, **extra})
+    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, lambda: {"scan": record, **extra})

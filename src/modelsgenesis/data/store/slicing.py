@@ -14,6 +14,7 @@ from rich.console import Console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.data.intensity_statistics import ForegroundMap, make_foreground_map, mean_of_maps, stack_maps
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
@@ -82,6 +83,10 @@ class Slicing:
         slices = np.moveaxis(np.take(slab, wanted, axis=across + 1), across + 1, 1)
         return _upright(slices.reshape(-1, *slices.shape[2:]), across)
 
+    def looked_at(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The planes of what `read` gives that decide whether it may be cut: the slice itself, of the first channel."""
+        return values[self.neighbours : self.neighbours + 1]
+
 
 @dataclasses.dataclass(frozen=True)
 class OrthogonalSlicing:
@@ -130,6 +135,10 @@ class OrthogonalSlicing:
             plane = store.read(scan, tuple(lower), tuple(size)).squeeze(across + 1)
             planes.append(_upright(plane, across))
         return np.stack(planes, axis=1).reshape(-1, self.side, self.side)
+
+    def looked_at(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The planes of what `read` gives that decide whether it may be cut: all three, of the first channel."""
+        return values[: len(ACROSS)]
 
 
 def slicing_of(store: Store) -> Slicing | OrthogonalSlicing | None:
@@ -201,15 +210,20 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | Ortho
     if done is not None and is_current(done, {"sha256": scan.sha256, "shape": sliced.shape}):
         return done
     encoding = Encoding(scan.dtype, scan.slope, scan.intercept)
+    coarse: list[ForegroundMap] = []  # of each slice: the array is written in their order
 
     @functools.lru_cache(maxsize=1)  # a slice is asked for channel by channel
     def stored(number: int) -> NDArray[Any]:
-        return encoding.encode(slicing.read(volumes, scan, places[number]))
+        values = slicing.read(volumes, scan, places[number])
+        coarse.append(mean_of_maps([make_foreground_map(each, scan.foreground) for each in slicing.looked_at(values)]))
+        return encoding.encode(values)
 
     def values_at(at: tuple[slice, ...]) -> NDArray[Any]:
         return stored(at[0].start)[at[1:]][np.newaxis]
 
-    record = json.dumps(sliced.to_json()).encode()
+    def extra() -> dict[str, bytes]:
+        return {"scan": json.dumps(sliced.to_json()).encode(), **stack_maps(coarse).to_extras()}
+
     path = into / SCANS / f"{scan.id}.b2nd"
-    write_array(path, (len(places), *sliced.shape), scan.dtype, values_at, {"scan": record})
+    write_array(path, (len(places), *sliced.shape), scan.dtype, values_at, extra)
     return sliced

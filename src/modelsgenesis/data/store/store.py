@@ -34,6 +34,7 @@ class Store:
     def __init__(self, path: Path, scans: list[Scan]) -> None:
         self.path, self.scans = path, scans
         self._open = OpenFiles(_open)
+        self._paths: dict[str, Path] = {}  # of what was read, by id: joining one takes longer than to find it open
         self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
 
     @classmethod
@@ -147,7 +148,9 @@ class Store:
             raise type(error)(f"{error}{self.source_of(scan.id)}") from error
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
-        return self._open[self.path / SCANS / f"{scan.id}.b2nd"]
+        if scan.id not in self._paths:
+            self._paths[scan.id] = self.path / SCANS / f"{scan.id}.b2nd"
+        return self._open[self._paths[scan.id]]
 
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
