@@ -1,0 +1,326 @@
+"""The Swin Transformer as an encoder, under the names of its published weights, with a decoder of our own."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.utils.checkpoint
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.unet3d import Activation
+from modelsgenesis.nets.upernet import UperNet
+
+PATCH = 4  # pixels of a side that become one token
+EPS = 1e-5
+TABLE_STD = 0.02
+
+
+class Swin(Backbone):
+    """Attention within windows that are shifted in every other block, and a UperNet decoder.
+
+    The encoder's tensors have the names and shapes of the published ones, so that their files fit it whole. Biases by
+    relative position belong to a window, not to a picture: any size will do whose sides, at every stage, divide by the
+    window or are smaller than it.
+
+    Args:
+        in_channels: of the image.
+        out_channels: of the prediction.
+        embed: channels of the first stage; they double from stage to stage.
+        depths: blocks of each stage.
+        heads: of the attention of each stage.
+        window: tokens along a side of a window.
+        drop_path: the rate at which the last block is left out in training; it rises from 0 over the blocks.
+        width: channels of the decoder.
+        activation: after the last convolution; "identity" leaves the logits.
+        units: (scale, shift), from our [0, 1] to the units of the encoder's weights: it sees image * scale + shift.
+        checkpointing: activations of the blocks are computed again in the backward pass, in place of being kept.
+        axes: of space; 2 alone.
+    Raises:
+        ShapeError: stages of different numbers, or channels that do not divide among the heads.
+    Source: Liu et al. 2021, Swin Transformer; the names are those of its authors' release, and of timm before 0.9.
+    Example: >>> Swin(embed=16, depths=(1, 1), heads=(1, 2), window=2)(torch.rand(1, 1, 32, 32)).shape
+    torch.Size([1, 1, 32, 32])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        embed: int = 128,
+        depths: Sequence[int] = (2, 2, 18, 2),
+        heads: Sequence[int] = (4, 8, 16, 32),
+        window: int = 7,
+        drop_path: float = 0.0,
+        width: int = 128,
+        activation: Activation = "sigmoid",
+        units: Sequence[float] = (1.0, 0.0),
+        checkpointing: bool = False,
+        axes: int = 2,
+    ) -> None:
+        super().__init__()
+        if axes != 2:
+            raise ShapeError(f"a Swin Transformer takes pictures, of two axes, got {axes}; take unet3d for volumes")
+        if len(depths) != len(heads) or not depths or min(*depths, *heads, embed, window) < 1:
+            raise ShapeError(f"every stage needs blocks and heads, 1 or more; got depths {depths}, heads {heads}")
+        if any(embed * 2**stage % some for stage, some in enumerate(heads)):
+            raise ShapeError(f"the channels, {embed} and twice as many from stage to stage, must divide by {heads}")
+        self.in_channels, self.out_channels, self.axes = in_channels, out_channels, axes
+        self.embed, self.depths, self.heads, self.window = embed, tuple(depths), tuple(heads), window
+        self.drop_path, self.width, self.activation, self.checkpointing = drop_path, width, activation, checkpointing
+        self.units = (float(units[0]), float(units[1]))
+        self.stride = (PATCH * 2 ** (len(depths) - 1) * window,) * axes
+        stages = tuple(embed * 2**stage for stage in range(len(depths)))
+        self.encoder = SwinEncoder(in_channels, embed, depths, heads, window, drop_path, checkpointing)
+        self.decoder = UperNet(in_channels, stages, width, PATCH)
+        self.channels = (self.decoder.finest_channels, *stages)
+        self.last = nn.Conv2d(self.channels[0], out_channels, 1)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a batch whose sides do not divide into windows; a stage smaller than a window is one.
+
+        Args:
+            shape: (B, C, X, Y).
+        Raises:
+            ShapeError: as said.
+        """
+        if len(shape) == self.axes + 2 and shape[1] == self.in_channels and self._fits(shape[2:]):
+            return
+        super().check(shape)
+
+    def _fits(self, size: tuple[int, ...]) -> bool:
+        sides = [side / (PATCH * 2**stage) for side in size for stage in range(len(self.depths))]
+        return all(side == int(side) and (side % self.window == 0 or side < self.window) for side in sides)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, C, X, Y) -> features at 1, 1/4, 1/8, ... of the size."""
+        return [
+            self.decoder.finest(x),
+            *self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1]),
+        ]
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features -> (B, channels[0], X, Y)."""
+        decoded: Tensor = self.decoder(features)
+        return decoded
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, channels[0], X, Y) -> (B, out_channels, X, Y)."""
+        x = self.last(x)
+        return x.sigmoid() if self.activation == "sigmoid" else x
+
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """The patches, the stages, the last norm, the decoder, and the last convolution."""
+        encoder = self.encoder
+        return [
+            *(("encoder", module) for module in (encoder.patch_embed, *encoder.layers, encoder.norm)),
+            ("decoder", self.decoder),
+            ("head", self.last),
+        ]
+
+
+class SwinEncoder(nn.Module):
+    """The stages, from a picture to tokens, under their published names."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed: int,
+        depths: Sequence[int],
+        heads: Sequence[int],
+        window: int,
+        drop_path: float,
+        checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        self.patch_embed = _PatchEmbed(in_channels, embed)
+        self.layers = nn.ModuleList()
+        for stage, (depth, some) in enumerate(zip(depths, heads, strict=True)):
+            own, rates = rates[:depth], rates[depth:]
+            more = stage < len(depths) - 1
+            self.layers.append(_Stage(embed * 2**stage, some, window, own, more, checkpointing))
+        self.norm = nn.LayerNorm(embed * 2 ** (len(depths) - 1), eps=EPS)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=TABLE_STD)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, C, X, Y) -> the stages' features, (B, channels, X / step, Y / step), finest first; the last normed.
+
+        The published networks see pictures of (rows, columns), ours are (X, Y), X along the rows: they are turned.
+        """
+        x = self.patch_embed(x.mT)
+        features = []
+        for layer in self.layers:
+            x, whole = layer(x)
+            features.append(whole)
+        features[-1] = self.norm(features[-1])
+        return [feature.permute(0, 3, 2, 1) for feature in features]
+
+
+class _PatchEmbed(nn.Module):
+    def __init__(self, in_channels: int, embed: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, embed, PATCH, stride=PATCH)
+        self.norm = nn.LayerNorm(embed, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, rows, columns) -> tokens, (B, rows / 4, columns / 4, embed)."""
+        tokens: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return tokens
+
+
+class _Stage(nn.Module):
+    def __init__(
+        self, dim: int, heads: int, window: int, rates: Sequence[float], more: bool, checkpointing: bool
+    ) -> None:
+        super().__init__()
+        shifts = itertools.cycle((0, window // 2))
+        self.blocks = nn.ModuleList(
+            _Block(dim, heads, window, shift, rate) for rate, shift in zip(rates, shifts, strict=False)
+        )
+        self.downsample = _PatchMerging(dim) if more else None
+        self.checkpointing = checkpointing
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, rows, columns, dim) -> those of the next stage, and this one's."""
+        for block in self.blocks:
+            if self.checkpointing and self.training:
+                x = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return (self.downsample(x) if self.downsample is not None else x), x
+
+
+class _Block(nn.Module):
+    def __init__(self, dim: int, heads: int, window: int, shift: int, rate: float) -> None:
+        super().__init__()
+        self.window, self.shift, self.rate = window, shift, rate
+        self.norm1 = nn.LayerNorm(dim, eps=EPS)
+        self.attn = _WindowAttention(dim, heads, window)
+        self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.mlp = _MLP(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, rows, columns, dim) -> the same."""
+        x = x + self._dropped(self._attended(self.norm1(x)))
+        return x + self._dropped(self.mlp(self.norm2(x)))
+
+    def _attended(self, x: Tensor) -> Tensor:
+        """Attention within windows; a stage no larger than a window is one, and is not shifted."""
+        size = x.shape[1:3]
+        window = tuple(min(self.window, side) for side in size)
+        shift = self.shift if min(size) > self.window else 0
+        if shift:
+            x = x.roll((-shift, -shift), (1, 2))
+        allowed = window_regions(tuple(size), window, shift, x.device) if shift else None
+        x = from_windows(self.attn(to_windows(x, window), window, allowed), window, tuple(size))
+        return x.roll((shift, shift), (1, 2)) if shift else x
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """In training leave the branch out for some samples, and scale it up for the others (stochastic depth)."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class _MLP(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc2(functional.gelu(self.fc1(x)))
+        return x
+
+
+class _WindowAttention(nn.Module):
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=TABLE_STD)
+
+    def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            x: (B, windows, tokens, dim).
+            window: its sides in tokens; a small stage's are smaller than those that the biases were made for.
+            regions: the number of the region of each token, (windows, tokens); only tokens of one attend to each other.
+        """
+        batch, windows, tokens, dim = x.shape
+        q, k, v = self.qkv(x).reshape(batch, windows, tokens, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        index = relative_positions(window, self.window).to(x.device)
+        bias = self.relative_position_bias_table[index].permute(2, 0, 1)  # (heads, tokens, tokens)
+        if regions is not None:
+            apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
+            bias = bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        x = self.proj(mixed.transpose(2, 3).reshape(batch, windows, tokens, dim))
+        return x
+
+
+class _PatchMerging(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim, eps=EPS)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, rows, columns, dim) -> (B, rows / 2, columns / 2, 2 dim)."""
+        corners = ((0, 0), (1, 0), (0, 1), (1, 1))  # (row, column): the order in which they are published
+        merged: Tensor = self.reduction(self.norm(torch.cat([x[:, i::2, j::2] for i, j in corners], dim=3)))
+        return merged
+
+
+def to_windows(x: Tensor, window: tuple[int, ...]) -> Tensor:
+    """(B, rows, columns, dim) -> (B, windows, tokens of one, dim), windows and tokens in raster order."""
+    batch, rows, columns, dim = x.shape
+    height, width = window
+    x = x.reshape(batch, rows // height, height, columns // width, width, dim).transpose(2, 3)
+    return x.reshape(batch, -1, height * width, dim)
+
+
+def from_windows(x: Tensor, window: tuple[int, ...], size: tuple[int, ...]) -> Tensor:
+    """(B, windows, tokens of one, dim) -> (B, *size, dim)."""
+    (rows, columns), (height, width) = size, window
+    x = x.reshape(len(x), rows // height, columns // width, height, width, -1).transpose(2, 3)
+    return x.reshape(len(x), rows, columns, -1)
+
+
+def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, device: torch.device) -> Tensor:
+    """The region of each token after a shift, (windows, tokens): what the shift brought around is none of the rest's.
+
+    Args:
+        size: rows and columns of tokens.
+        window: its sides.
+        shift: of the tokens, to the front.
+        device: of the result.
+    """
+    bands = [
+        (torch.arange(side, device=device) >= side - length).long()
+        + (torch.arange(side, device=device) >= side - shift).long()
+        for side, length in zip(size, window, strict=True)
+    ]
+    regions = 3 * bands[0][:, None] + bands[1][None, :]
+    return to_windows(regions[None, :, :, None], window)[0, :, :, 0]
+
+
+def relative_positions(window: tuple[int, ...], tabled: int) -> Tensor:
+    """The row of the bias table for each pair of tokens of a window, (tokens, tokens).
+
+    Args:
+        window: its sides, none above `tabled`.
+        tabled: the side of the window that the table is made for.
+    """
+    rows, columns = (axis.flatten() for axis in torch.meshgrid(*map(torch.arange, window), indexing="ij"))
+    down, right = rows[:, None] - rows[None, :], columns[:, None] - columns[None, :]
+    return (down + tabled - 1) * (2 * tabled - 1) + right + tabled - 1
