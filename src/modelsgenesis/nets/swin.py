@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.utils.checkpoint
@@ -236,8 +237,8 @@ class _MLP(nn.Module):
         self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fc2(functional.gelu(self.fc1(x)))
-        return x
+        x = functional.gelu(self.fc1(x))
+        return cast(Tensor, self.fc2(x))
 
 
 class _WindowAttention(nn.Module):
@@ -264,8 +265,7 @@ class _WindowAttention(nn.Module):
             apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
             bias = bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        x = self.proj(mixed.transpose(2, 3).reshape(batch, windows, tokens, dim))
-        return x
+        return cast(Tensor, self.proj(mixed.transpose(2, 3).reshape(batch, windows, tokens, dim)))
 
 
 class _PatchMerging(nn.Module):
