@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.backbone import Backbone, check_divides
 
 Sample = dict[str, np.ndarray[Any, Any]]
 Batch = dict[str, Tensor]
@@ -57,13 +57,14 @@ class Learner(nn.Module, ABC):
         return [Group(list(self.parameters()))]
 
     def check(self, size: tuple[int, ...]) -> None:
-        """Refuse images of a size that the method has no use for; by default none.
+        """Refuse images of a size that the network cannot take, or the method has no use for.
 
         Args:
             size: sides of the images in voxels, (X, Y[, Z]).
         Raises:
-            ShapeError: too small.
+            ShapeError: as said.
         """
+        check_divides(size, self.backbone.stride, type(self.backbone).__name__)
 
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
