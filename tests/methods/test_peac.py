@@ -112,7 +112,7 @@ def test_either_deformed_or_out_of_order() -> None:
 
 
 def test_restored_cells_lie_in_their_places() -> None:
-    """A cell's vector paints that cell: with the numbers of the cells as bias-free outputs, a painted view comes back."""
+    """A vector paints the cell of its place: tokens of the numbers of cells become a painted view."""
     learner = tiny()
     grid = learner.grid
     tokens = torch.zeros(1, 20, learner.backbone.channels[-1])
