@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.balls import blob, write_image
 
+import modelsgenesis as mg
 from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of
 from modelsgenesis.benchmarking.findings import read_findings
 from modelsgenesis.benchmarking.run_record import read_ran, time_rows
@@ -27,9 +28,11 @@ from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import describe
+from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.store.slicing import Slicing
 from modelsgenesis.evaluation.table_predictions import metrics_of, score_predictions
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.reports.benchmark_cases import rows_of_cases, shortened
@@ -543,3 +546,50 @@ def test_words_for_arms_and_budgets() -> None:
         budgets_of(["10"], 10)
     with pytest.raises(DataError, match="a budget is a number of cases, or all"):
         budgets_of(["few"], 10)
+
+
+def test_arms_of_other_dimensions() -> None:
+    """Scratch by a named network, a way to take volumes, and any whole multiple of the updates."""
+    words = ["a=like:small-2d", "b:4x=like:small", "c=axial:w.pth", "d=like:coronal:runs/x", "e=inflated:runs/y"]
+    assert arms_of(words) == [
+        Arm("a", "scratch", like="small-2d"),
+        Arm("b:4x", "scratch", 4, like="small"),
+        Arm("c", "w.pth", slices="axial"),
+        Arm("d", "scratch", like="runs/x", slices="coronal"),
+        Arm("e", "runs/y", slices="inflated"),
+    ]
+    with pytest.raises(GenesisError, match="write NAME=like:small"):
+        arms_of(["like:small"])
+
+
+def test_networks_of_two_and_three_dimensions_share_a_task(balls: Path, start: Path, tmp_path: Path) -> None:
+    """3D, 2D and 2.5D, scratch and pre-trained: the same cases, boxes and scores, in one table and one report."""
+    for name, neighbours in (("flat", 0), ("flat25", 1), ("other", 0)):
+        notes = {"slicing": describe(Slicing("axial", neighbours=neighbours))}
+        save_network(tmp_path / f"{name}.safetensors", UNet3D(2 * neighbours + 1, width=2, axes=2), notes)
+    flat, flat25 = tmp_path / "flat.safetensors", tmp_path / "flat25.safetensors"
+    arms = (
+        f"scratch3d=like:{start}", f"scratch2d:2x=like:{flat}", f"genesis3d={start}", f"genesis2d={flat}",
+        f"genesis25d={flat25}", f"inflated=inflated:{tmp_path / 'other.safetensors'}",
+    )  # fmt: skip
+    tiny = {**TINY, "seeds": 1, "cases": ("2",), "size": (16, 16, 8), "workers": 2}
+    into = benchmark(
+        balls, tmp_path / "out", from_=arms, allow=("genesis3d", "genesis2d", "genesis25d", "inflated"), **tiny
+    )
+    rows = {row["arm"]: row for row in rows_of(into / "runs.csv")}
+    assert len(rows) == 6
+    assert all(float(row["time_s"]) >= 0 and 0 <= float(row["value"]) <= 1 for row in rows.values())
+    runs = {name: into / "runs" / name.replace(":", "-") / "cases-2" / "seed-0" / "run" for name in rows}
+    assert len({(run / "cases.csv").read_bytes() for run in runs.values()}) == 1
+    networks = {name: mg.load(run) for name, run in runs.items()}
+    assert {name: type(network).__name__ for name, network in networks.items()} == {
+        "scratch3d": "UNet3D", "scratch2d:2x": "SliceWise", "genesis3d": "UNet3D", "genesis2d": "SliceWise",
+        "genesis25d": "SliceWise", "inflated": "UNet3D",
+    }  # fmt: skip
+    assert networks["genesis25d"].neighbours == 1
+    assert int(rows_of(runs["scratch2d:2x"] / "log.csv")[-1]["step"]) == 4
+    assert {tuple(read_notes(run / "model.safetensors")["patch"]) for run in runs.values()} == {(16, 16, 8)}
+    page = (into / "report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in rows)
+    made = command("again", read_provenance(into, "benchmark"))
+    assert made.startswith(f"genesis benchmark {balls} again --from scratch3d=like:{start} ")

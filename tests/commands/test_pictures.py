@@ -2,23 +2,35 @@
 
 import csv
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture
+from tests.weights.formats.test_torchvision_convnext import draw as draw_convnext
 from tests.weights.formats.test_torchvision_resnet import DEPTHS, draw
+from torch import Tensor
 
 import modelsgenesis as mg
 from modelsgenesis.commands.benchmark import benchmark
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.finetune import finetune
+from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError, WeightsError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.sources import find_sources
+from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.volume_prediction import find_evidence
+from modelsgenesis.inference.windows import Windows
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.resnet import ResNet
@@ -26,6 +38,7 @@ from modelsgenesis.targets.multilabel_classification import MultilabelClassifica
 from modelsgenesis.weights.files import read_notes, save_network
 
 QUICK = {"steps": 4, "batch_size": 2, "precision": "32-true", "quiet": True}
+PATCH = 32  # pixels
 TINY = {**QUICK, "width": 2, "size": (32, 32)}
 
 
@@ -57,6 +70,108 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run on them."""
     return finetune(pictures / "cases.csv", tmp_path_factory.mktemp("run") / "run", test=0.2, **TINY)
+
+
+@pytest.fixture(scope="module")
+def stores(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Stores of two axes: of pictures, and of axial slices with a neighbour on either side."""
+    folder = tmp_path_factory.mktemp("stores")
+    for number in range(4):
+        write_image(folder / "volumes" / f"{number}.nii.gz", blob(number, size=(40, 36, 8))[0])
+    volumes = mg.prepare(folder / "volumes", folder / "volume-store", modality="CT", workers=0, quiet=True)
+    slices = mg.prepare(volumes, folder / "slices", slices="axial", every=2, neighbours=1, quiet=True)
+    return {"pictures": mg.prepare(pictures, folder / "pictures", workers=0, quiet=True), "slices": slices}
+
+
+OF_VOLUMES = re.compile(r"\b(cubes?|scans?|voxels?|planes)\b|\d mm\b")
+PRETRAINED = {"steps": 4, "batch_size": 2, "validate_every": 2, "val_cubes": 2, "width": 2, "size": (32, 32)}
+
+
+def words_of(page: str) -> str:
+    """The words of a page or card that people read: no tags, no commands, and no names of columns, files or rules."""
+    page = re.sub(r"(?s)<style.*?</style>|<pre.*?</pre>|<[^>]+>|^    .*?$", " ", page, flags=re.M)
+    return page.replace("val_cubes", "")
+
+
+@pytest.mark.parametrize("kind", ["pictures", "slices"])
+def test_nothing_of_two_axes_is_called_a_cube(
+    kind: str, stores: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lines, page and model card of a pre-training speak of pictures, crops and pixels, and count every slice."""
+    run = mg.pretrain("small-2d", stores[kind], tmp_path / "run", **PRETRAINED)
+    page = words_of(mg.report(run, tmp_path / "page.html").read_text(encoding="utf-8"))
+    card = words_of((mg.export(run, tmp_path / "export", quiet=True) / "README.md").read_text(encoding="utf-8"))
+    printed = capfd.readouterr().err
+    trained = {"pictures": "small-2d: 9 pictures to train on, 1 held out", "slices": "12 pictures to train on, 4 held"}
+    assert trained[kind] in printed
+    assert "crops/s" in printed
+    assert f"{10 if kind == 'pictures' else 16} unlabelled pictures" in page
+    assert "One sample of training as the file has it" in page
+    assert "It was trained on crops of 32 x 32 pixels" in card
+    for text in (printed, page, card.replace("Scans without labels: 4 of 4 patients (4 CT)", "")):
+        assert OF_VOLUMES.findall(text) == []
+
+
+def test_slices_say_how_they_were_made(stores: dict[str, Path]) -> None:
+    """The command that a page gives makes the same store of slices."""
+    line = command("slices", read_provenance(stores["slices"], "prepare"))
+    assert line.endswith("slices --slices axial --every 2 --neighbours 1")
+
+
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three pictures that a crop of chest-xray fits into."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(3):
+        write_picture(folder / "pictures" / f"{number}.png", radiograph(number, ill=False, size=(240, 232)))
+    return mg.prepare(folder / "pictures", folder / "store", workers=0, quiet=True)
+
+
+FEW = {"steps": 2, "batch_size": 2, "val_cubes": 2, "precision": "32-true"}
+
+
+@pytest.mark.parametrize("made", [draw(*DEPTHS[18]), draw(*DEPTHS[50]), draw_convnext()], ids=["18", "50", "convnext"])
+def test_chest_xray_goes_on_from_imagenet(made: dict[str, Tensor], large_store: Path, tmp_path: Path) -> None:
+    """The encoder of the file is taken whole, its colours summed; the decoder learns; the page gives the command."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    run = mg.pretrain("chest-xray", large_store, tmp_path / "run", from_=tmp_path / "imagenet.pth", **FEW)
+    network, loading = mg.load(run), json.loads((run / "loading.json").read_text())
+    assert loading["shares"] == {"encoder": 1.0, "decoder": 0.0, "head": 0.0}
+    assert (network.in_channels, network.units[0]) == (1, pytest.approx(1 / 0.226))
+    line = command(str(run), read_provenance(run, "pretrain"))
+    assert line.startswith(f"genesis pretrain chest-xray {large_store} {run} --steps 2 --batch-size 2")
+    assert line.endswith(f"--from {tmp_path / 'imagenet.pth'}")
+    assert "--backbone" not in line
+
+
+@pytest.mark.parametrize("made", [draw(*DEPTHS[50]), draw_convnext()], ids=["resnet", "convnext"])
+def test_imagenet_networks_are_tuned_and_exported(made: dict[str, Tensor], pictures: Path, tmp_path: Path) -> None:
+    """A fine-tuned one predicts every test picture, and as ONNX gives what PyTorch gives, which the export compares."""
+    torch.save(made, tmp_path / "imagenet.pth")
+    start = {**QUICK, "size": (32, 32), "from_": tmp_path / "imagenet.pth"}
+    tuned = finetune(pictures / "cases.csv", tmp_path / "tuned", test=0.2, **start)
+    rows = rows_of(mg.predict(tuned, tuned / "test.csv", tmp_path / "out", quiet=True) / "predictions.csv")
+    assert len(rows) == 2
+    assert all(float(row["p_ill"]) + float(row["p_well"]) == pytest.approx(1, abs=1e-5) for row in rows)
+    pytest.importorskip("onnxruntime")
+    card = (mg.export(tuned, tmp_path / "onnx", to="onnx", quiet=True) / "README.md").read_text(encoding="utf-8")
+    assert "It was trained on pictures of 32 x 32 pixels" in card
+
+
+@pytest.mark.parametrize(("bottleneck", "millions"), [(False, 21.28), (True, 23.51)], ids=["34", "50"])
+def test_deeper_encoders_are_options(bottleneck: bool, millions: float, large_store: Path, tmp_path: Path) -> None:
+    """`--blocks 3 4 6 3` makes chest-xray's encoder a ResNet-34, and with `--bottleneck` a ResNet-50."""
+    options = {"blocks": (3, 4, 6, 3), "bottleneck": bottleneck, "size": (32, 32), **FEW}
+    network = mg.load(mg.pretrain("chest-xray", large_store, tmp_path / "run", **options))
+    colours = 64 * 2 * 49  # of the first convolution, which a grey picture does not have
+    assert (sum(p.numel() for p in network.encoder.parameters()) + colours) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+@pytest.mark.parametrize(("recipe", "wanted"), [("small", "small-2d"), ("chest-ct-2d", "recipe small-2d")])
+def test_recipe_for_other_images_is_refused(recipe: str, wanted: str, stores: dict[str, Path], tmp_path: Path) -> None:
+    """One for volumes, and one for CT: the error names a recipe that takes the pictures of the store."""
+    with pytest.raises(DataError, match=wanted):
+        mg.pretrain(recipe, stores["pictures"], tmp_path / "run", steps=1)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -101,6 +216,36 @@ def test_a_probability_is_the_prediction_for_the_fitted_picture(run: Path, pictu
     assert float(row["p_ill"]) == pytest.approx(float(p), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["chest1.png", "chest7.png"])
+def test_ten_crops_are_averaged(run: Path, pictures: Path, tmp_path: Path, name: str) -> None:
+    """By hand: fitted into 37 x 37, corners and centre of 32 x 32, each mirrored too; probabilities averaged."""
+    mg.predict(run, pictures / name, tmp_path / "out", views="ten-crop", precision="32-true", quiet=True)
+    reading = replace(rebuild(read_notes(run / "model.safetensors")["reading"]), fit=(37, 37))
+    image = read_image(find_sources(pictures / name, pictures=True)[0], reading).values[0].astype(np.float32) / 255
+    lack = max(0, 32 - image.shape[0])
+    image = np.pad(image, ((lack // 2, lack - lack // 2), (0, 0)))
+    (x, y), network = (side - 32 for side in image.shape), mg.load(run)
+    crops = [image[i : i + 32, j : j + 32] for i, j in ((0, 0), (x, 0), (0, y), (x, y), (x // 2, y // 2))]
+    with torch.no_grad():
+        seen = torch.from_numpy(np.stack([*crops, *(crop[::-1] for crop in crops)]))
+        p = network(seen[:, None]).softmax(1).mean(0)[0]
+    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
+    assert float(row["p_ill"]) == pytest.approx(float(p), abs=2e-6)
+    with pytest.raises(DataError, match="views is ten-crop there, whole now"):
+        mg.predict(run, pictures / name, tmp_path / "out", precision="32-true", quiet=True)
+
+
+def test_ten_crops_are_refused_where_they_make_no_sense(run: Path, pictures: Path, tmp_path: Path) -> None:
+    """Of volumes, and for networks that know no mirror images."""
+    network, notes = mg.load(run), read_notes(run / "model.safetensors")
+    unmirrored = notes | {"approach": {**notes["approach"], "augmentation": {"mirror": [1]}}}
+    save_network(tmp_path / "unmirrored.safetensors", network, unmirrored)
+    save_network(tmp_path / "volumes.safetensors", Classifier(UNet3D(width=2), 2), notes | {"patch": [16, 16, 16]})
+    for name, words in (("unmirrored", "trained without"), ("volumes", "the networks are of volumes")):
+        with pytest.raises(DataError, match=words):
+            mg.predict(tmp_path / f"{name}.safetensors", pictures, tmp_path / "out", views="ten-crop", quiet=True)
+
+
 def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Path) -> None:
     """Evaluation pictures the worst cases, inspection one of each class."""
     mg.predict(run, pictures, tmp_path / "out", quiet=True)
@@ -110,6 +255,7 @@ def test_scores_and_pages_know_pictures(run: Path, pictures: Path, tmp_path: Pat
     assert "as their files have them" in (scores / "report.html").read_text(encoding="utf-8")
     text = mg.inspect(pictures / "cases.csv", quiet=True)
     assert "32 x 40" in text
+    assert "size in pixels" in text
     assert "unknown" in next(line for line in text.splitlines() if "spacing in mm" in line)
     text = Path(mg.inspect(pictures / "cases.csv", into=tmp_path / "page.html", quiet=True)).read_text(encoding="utf-8")
     assert "as the file has it" in text
@@ -142,6 +288,71 @@ def test_network_learns_to_see_the_disc(pictures: Path, tmp_path: Path) -> None:
     scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
     lines = json.loads((scores / "summary.json").read_text())["lines"]
     assert next(line["value"] for line in lines if line["metric"] == "auc") > 0.95
+
+
+def test_regions_of_pictures_are_cases(pictures: Path, tmp_path: Path) -> None:
+    """Both halves of a picture, in a table, are cases; a region is predicted as the picture that is cut so."""
+    rows, cut = ["image,label,patient"], tmp_path / "cut"
+    for number in (0, 1, 2, 5, 6, 7):
+        for x, label in ((8, "left"), (24, "right")):
+            rows.append(f'"{pictures}/chest{number}.png@{x},20@16x32",{label},p{number}')
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    run = finetune(tmp_path / "cases.csv", tmp_path / "run", test=0.34, **TINY)
+    test = (run / "test.csv").read_text(encoding="utf-8")
+    (run / "test.csv").write_text(f'{test}out,"{pictures}/chest0.png@99,20@16x32",left,p0\n', encoding="utf-8")
+    mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    assert "lies outside the picture" in (tmp_path / "out" / "failures.csv").read_text(encoding="utf-8")
+    predicted = rows_of(tmp_path / "out" / "predictions.csv")
+    assert len(predicted) == 4
+    cut.mkdir()
+    for row, entry in zip(predicted, rows_of(run / "test.csv"), strict=False):
+        name, x, _ = entry["image"].replace(",", "@").split("@")[:3]
+        with Image.open(name) as whole:
+            left = int(float(x)) - 8
+            whole.crop((left, 4, left + 16, 36)).save(cut / f"{row['id']}.png")
+    mg.predict(run, cut, tmp_path / "of cut", quiet=True)
+    again = {row["id"]: row["p_left"] for row in rows_of(tmp_path / "of cut" / "predictions.csv")}
+    assert again == {row["id"]: row["p_left"] for row in predicted}
+    scores = mg.evaluate(tmp_path / "out", run / "test.csv", tmp_path / "scores", resamples=10, quiet=True)
+    assert (scores / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int, int]]]:
+    """Pictures of noise, every other one with a bright patch, and where its upper left corner lies, (x, y)."""
+    folder, rng, places = tmp_path_factory.mktemp("patches"), np.random.default_rng(0), []
+    rows = ["image,label"]
+    for number in range(40):
+        values, (x, y) = rng.normal(90, 10, (96, 100)), rng.integers(4, 60, 2)
+        if number % 2:
+            values[y : y + PATCH, x : x + PATCH] += 70
+        write_picture(folder / f"a{number}.png", values.clip(0, 255).astype(np.uint8))
+        rows.append(f"a{number}.png,{'ill' if number % 2 else 'well'}")
+        places.append((int(x), int(y)))
+    (folder / "cases.csv").write_text("\n".join(rows) + "\n")
+    return folder, places
+
+
+def test_heat_maps_show_the_patch(patches: tuple[Path, list[tuple[int, int]]], tmp_path: Path) -> None:
+    """The hottest pixel of what is predicted ill lies in its patch, and the picture glows there alone."""
+    folder, places = patches
+    asked = {**TINY, "width": 4, "size": (48, 48), "steps": 100, "batch_size": 8, "lr": 3e-3}
+    run = finetune(folder / "cases.csv", tmp_path / "run", test=0.4, **asked)
+    mg.predict(run, run / "test.csv", tmp_path / "out", pictures=True, quiet=True)
+    tuned = find_fine_tuned([run])
+    ensemble = Ensemble(tuned.load(), tuned.target, find_machine("cpu", "32-true"))
+    ill = [row["id"] for row in rows_of(tmp_path / "out" / "predictions.csv") if row["class"] == "ill"]
+    assert len(ill) == 8
+    for name in ill:
+        image = read_image(find_sources(folder / f"{name}.png", pictures=True)[0], tuned.reading)
+        (heat,) = find_evidence(image, ensemble, (tuned.target.names.index("ill"),), Windows(image.size, tuned.patch))
+        assert heat.shape == (100, 96)
+        hottest, corner = np.unravel_index(int(heat.argmax()), heat.shape), places[int(name[1:])]
+        assert all(low <= at < low + PATCH for low, at in zip(corner, hottest, strict=True))
+        with Image.open(tmp_path / "out" / "pictures" / f"{name}.png") as sheet:
+            pixels = np.asarray(sheet.convert("RGB")).astype(int)
+        coloured = np.ptp(pixels, axis=2) > 60
+        assert 0.01 < coloured.mean() < 0.3  # the one of the two pictures
 
 
 def test_imagenet_starts_pictures(pictures: Path, imagenet: Path, tmp_path: Path) -> None:
@@ -194,6 +405,23 @@ def test_caption_names_few_of_many_findings() -> None:
     target = MultilabelClassification(tuple(map(Label, "abcdefgh")))
     words = target.verdict((0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3), (0, 1, 0, 1, 0, 0, 0, 0))
     assert words == "true: b | d; predicted: a | d (a 0.90, d 0.60, b 0.10)"
+    assert target.predicted_words((0.9, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1, 0.3)) == "a 0.90 | d 0.60"
+    assert target.predicted_words((0.1,) * 8) == "none"
+
+
+def test_benchmark_of_masks_of_pictures_speaks_of_pictures(tmp_path: Path) -> None:
+    """Its page has cases with their outlines, and no slices or patient's sides."""
+    for number in range(6):
+        write_picture(tmp_path / "task" / "images" / f"{number}.png", radiograph(number, ill=True))
+        mask = np.zeros((40, 32), np.uint8)
+        mask[10:30, 8:24] = 1
+        write_picture(tmp_path / "task" / "masks" / f"{number}.png", mask)
+    asked = {"steps": 1, "batch_size": 2, "size": (32, 32), "like": "small-2d", "test": 0.4, "seeds": 1}
+    benchmark(tmp_path / "task", tmp_path / "bench", from_=("scratch",), cases=("3",), precision="32-true", **asked)
+    page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
+    assert "Of each case the surroundings of what is labelled, the same for all arms. Cases are ranked" in page
+    shown = re.sub(r"data:[^\"]*|<style.*?</style>", "", page, flags=re.S)
+    assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
 
 
 def make_wrong(pictures: Path, folder: Path) -> dict[str, Path]:

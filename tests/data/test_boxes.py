@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from tests.data.scan_files import make_ct, make_image, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box, read_box
@@ -122,11 +123,42 @@ def test_place_outside_is_refused(tmp_path: Path) -> None:
             read_volume(source.within(Box((100.0, 5.0, -40.0), (8, 8, 8))))
 
 
-def test_box_of_a_picture_is_refused(tmp_path: Path) -> None:
-    """It has no third axis to place it on."""
-    sitk.WriteImage(sitk.GetImageFromArray(np.arange(64, dtype=np.uint8).reshape(8, 8)), str(tmp_path / "a.png"))
-    with pytest.raises(UnreadableError, match="a box of a 2D picture"):
-        read_volume(one_source(tmp_path / "a.png@1,2,3@4x4x4", tmp_path))
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+def test_region_of_a_picture_is_what_pillow_crops(tmp_path: Path, ending: str) -> None:
+    """The place counts pixels, from 0 at the centre of the first; what hangs over is black; it lies where it lay."""
+    path = tmp_path / f"chest.{ending}"
+    Image.fromarray(np.random.default_rng(0).integers(1, 255, (60, 80), np.uint8)).save(path)
+    with Image.open(path) as whole:
+        for spelled, corners in (("30,20@16x10", (22, 15, 38, 25)), ("3.4,58.6@9x7", (-1, 56, 8, 63))):
+            source = one_source(Path(f"{path}@{spelled}"), tmp_path)
+            volume = read_volume(source)
+            np.testing.assert_array_equal(volume.values[0].T, np.asarray(whole.crop(corners)))
+            assert volume.geometry.origin_mm == (max(0, corners[0]), corners[1]) or corners[0] < 0
+            assert image_size_of(source).size == volume.values.shape[1:]
+            assert one_source(Path(spell(source)), tmp_path).box == source.box
+
+
+def test_region_of_a_row_keeps_its_name(tmp_path: Path) -> None:
+    """Spelled in a table, the region of a picture in an archive comes back."""
+    rows = np.random.default_rng(0).integers(0, 255, (3, 28, 32), np.uint8)
+    np.savez(tmp_path / "set.npz", train_images=rows)
+    source = one_source(tmp_path / "set.npz#train_images:1@10,8@6x4", tmp_path)
+    np.testing.assert_array_equal(read_volume(source).values[0].T, rows[1, 6:10, 7:13])
+    assert one_source(Path(spell(source)), tmp_path).box == source.box
+
+
+def test_impossible_region_of_a_picture_is_refused(tmp_path: Path) -> None:
+    """In pixels, and with the grammar of pictures."""
+    Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "a.png")
+    for spelled, words in (
+        ("80,3@4x4", r"the place \(80, 3\) lies outside the picture of 80 x 60 pixels; correct it: in pixels"),
+        ("1,2,3@4x4x4", "a box of 3 axes in an image of 2; write PICTURE@x,y@WIDTHxHEIGHT"),
+        ("1,2@0x4", "write two numbers for its centre, and sides of 1 or more"),
+    ):
+        with pytest.raises(UnreadableError, match=words):
+            read_volume(one_source(tmp_path / f"a.png@{spelled}", tmp_path))
+    with pytest.raises(UnreadableError, match="a box of 2 axes in an image of 3; write SCAN@x,y,z@XxYxZ"):
+        read_volume(write_scan(tmp_path / "scan.mhd").within(Box((1.0, 2.0), (4, 4))))
 
 
 def test_cut_off_file_is_refused(tmp_path: Path) -> None:

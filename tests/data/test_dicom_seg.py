@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from PIL.ImageColor import getrgb
 from tests.data.formats.test_dicom_frames import write_frames
 from tests.data.scan_files import make_ct, write_series
+from tests.radiographs import write_radiograph
 
 from modelsgenesis.core.labels import COLOURS
 from modelsgenesis.data.dicom_seg import code_of, write_dicom_seg
@@ -38,7 +39,7 @@ def write(folder: Path, path: Path, classes: np.ndarray | None = None) -> tuple[
     volume = read_volume(source)
     classes = make_classes(volume.geometry.size) if classes is None else classes
     assert source.dicom is not None
-    write_dicom_seg(path, classes, volume.geometry, source.dicom, NAMES)
+    write_dicom_seg(path, classes, volume.geometry, source, NAMES)
     return classes, list(source.dicom.files)
 
 
@@ -90,8 +91,59 @@ def test_simpleitk_reads_the_segments_in_place(tmp_path: Path) -> None:
     classes = (np.random.default_rng(0).random((1, *volume.geometry.size)) > 0.5).astype(np.uint8)
     classes[..., [0, 3]] = 0
     assert source.dicom is not None
-    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source.dicom, ["liver"])
+    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source, ["liver"])
     check_in_place(tmp_path / "seg.dcm", classes[0], volume.geometry)
+
+
+RADIOGRAPHS = {
+    "computed": {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12},
+    "with a frame of reference": {"FrameOfReferenceUID": "1.2.3.4"},
+    "spacing at the imager": {"PixelSpacing": None, "ImagerPixelSpacing": [0.2, 0.2]},
+    "digital": {"SOPClassUID": pydicom.uid.DigitalXRayImageStorageForPresentation, "Modality": "DX"},
+    "secondary capture": {"SOPClassUID": pydicom.uid.SecondaryCaptureImageStorage, "Modality": "OT"},
+}
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+@pytest.mark.parametrize("name", RADIOGRAPHS)
+def test_radiograph_has_its_segments(tmp_path: Path, name: str, *, overlapping: bool) -> None:
+    """It lies nowhere; pixel for pixel what was predicted, by highdicom, and by the bits that the file holds."""
+    write_radiograph(tmp_path / "chest.dcm", np.arange(22 * 30, dtype=np.uint16).reshape(22, 30), **RADIOGRAPHS[name])
+    (source,), _ = find_sources(tmp_path / "chest.dcm", pictures=True)
+    volume = read_volume(source)
+    classes = make_classes((30, 22, 3))[..., 2]
+    if overlapping:
+        classes = np.stack([classes[0] == 1, classes[0] > 0, np.zeros_like(classes[0])]).astype(np.uint8)
+    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source, NAMES)
+    wanted = np.stack([part.T for part in (classes if overlapping else [classes[0] == k for k in (1, 2, 3)])])
+    read, original = pydicom.dcmread(tmp_path / "seg.dcm"), pydicom.dcmread(tmp_path / "chest.dcm")
+    found = np.unpackbits(np.frombuffer(read.PixelData, np.uint8), bitorder="little")[: read.NumberOfFrames * 22 * 30]
+    shown = [
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber - 1
+        for frame in read.PerFrameFunctionalGroupsSequence
+    ]
+    np.testing.assert_array_equal(found.reshape(-1, read.Rows, read.Columns), wanted[shown])
+    assert not wanted[sorted({0, 1, 2} - set(shown))].any()
+    (series,) = read.ReferencedSeriesSequence
+    assert [one.ReferencedSOPInstanceUID for one in series.ReferencedInstanceSequence] == [original.SOPInstanceUID]
+    assert (series.SeriesInstanceUID, read.StudyInstanceUID) == (original.SeriesInstanceUID, original.StudyInstanceUID)
+    assert read.get("FrameOfReferenceUID") == original.get("FrameOfReferenceUID")
+    np.testing.assert_array_equal(
+        frames_of(hd.seg.segread(tmp_path / "seg.dcm"), [tmp_path / "chest.dcm"])[0], wanted.transpose(1, 2, 0)
+    )
+
+
+def test_segmentation_of_a_radiograph_is_no_picture(tmp_path: Path) -> None:
+    """It has one frame that lies nowhere; it is read as labels, and refused as a picture."""
+    write_radiograph(tmp_path / "chest.dcm", np.zeros((22, 30), np.uint16))
+    (source,), _ = find_sources(tmp_path / "chest.dcm", pictures=True)
+    write_dicom_seg(
+        tmp_path / "seg.dcm", np.ones((1, 30, 22), np.uint8), read_volume(source).geometry, source, ["lung"]
+    )
+    (segmented,), _ = find_sources(tmp_path / "seg.dcm", pictures=True)
+    assert read_volume(segmented, labels=True).values.all()
+    with pytest.raises(UnreadableError, match=r"a segmentation \(DICOM-SEG\)"):
+        read_volume(segmented)
 
 
 def check_in_place(path: Path, mask: np.ndarray, geometry: Geometry) -> None:
@@ -175,7 +227,7 @@ def test_missing_optional_tags_are_no_matter(tmp_path: Path) -> None:
 def test_slices_without_a_study_are_refused(tmp_path: Path) -> None:
     """What a reference needs cannot be made up."""
     write_series(tmp_path / "ct", make_ct(size=SIZE), StudyInstanceUID=None)
-    with pytest.raises(UnreadableError, match=r"its slices make no DICOM-SEG \(.*StudyInstanceUID"):
+    with pytest.raises(UnreadableError, match=r"its headers make no DICOM-SEG \(.*StudyInstanceUID"):
         write(tmp_path / "ct", tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
 
@@ -226,7 +278,7 @@ def test_real_series(tmp_path: Path) -> None:
     volume = read_volume(source)
     lung = np.asarray((volume.values < -500), np.uint8)
     assert source.dicom is not None
-    write_dicom_seg(tmp_path / "seg.dcm", volume.geometry.from_lps(lung), volume.geometry, source.dicom, ["lung"])
+    write_dicom_seg(tmp_path / "seg.dcm", volume.geometry.from_lps(lung), volume.geometry, source, ["lung"])
     seg = hd.seg.segread(tmp_path / "seg.dcm")
     np.testing.assert_array_equal(frames_of(seg, list(source.dicom.files))[..., 0].T, volume.geometry.from_lps(lung)[0])
     check_in_place(tmp_path / "seg.dcm", volume.geometry.from_lps(lung)[0], volume.geometry)
@@ -240,5 +292,5 @@ def test_frames_of_one_file_get_their_segments(tmp_path: Path) -> None:
     volume = read_volume(source)
     classes = (np.random.default_rng(0).random((1, *volume.geometry.size)) > 0.5).astype(np.uint8)
     assert source.dicom is not None
-    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source.dicom, ["liver"])
+    write_dicom_seg(tmp_path / "seg.dcm", classes, volume.geometry, source, ["liver"])
     check_in_place(tmp_path / "seg.dcm", classes[0], volume.geometry)

@@ -8,21 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from tests.data.scan_files import make_ct, write_series
+from tests.radiographs import write_radiograph
 
+from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.tables import read_rows
+from modelsgenesis.core.target import find_target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.image_size import axes_of, image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Percentiles, Window
 from modelsgenesis.data.intensity_statistics import sample_of, summarise
+from modelsgenesis.data.masks import read_label_map
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
+from modelsgenesis.data.source_table import read_table
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.store.arrays import StoredArray, write_array
 from modelsgenesis.data.store.case_cache import CaseCache, cache_case
+from modelsgenesis.data.store.store import Store
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.targets.classification import Classification
 
@@ -60,12 +68,13 @@ def test_grey_levels_are_the_files(bits: int, colours: int, tmp_path: Path) -> N
     assert axes_of(found(tmp_path / "a.png")) == 2
 
 
-def write_png(path: Path, values: np.ndarray) -> None:
+def write_png(path: Path, values: np.ndarray, significant: int = 0) -> None:
     """Write (rows, columns, channels) of 8 or 16 bits: Pillow knows no colours of 16."""
     rows, columns, channels = values.shape
     head = struct.pack(">IIBBBBB", columns, rows, 8 * values.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     lines = b"".join(b"\0" + row.astype(values.dtype.newbyteorder(">")).tobytes() for row in values)
-    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    bits = [(b"sBIT", bytes([significant]))] if significant else []
+    parts = [(b"IHDR", head), *bits, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
     chunks = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
     ]
@@ -252,3 +261,114 @@ def test_percentiles_read_pictures_too(tmp_path: Path) -> None:
     scaled = image.scaled((slice(2, 9), slice(None)))
     assert scaled.shape == (1, 7, 20)
     assert 0 <= float(scaled.min()) < float(scaled.max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("bits", "spread", "white"), [(12, 1, 4095), (12, 16, 65535), (9, 1, 511), (16, 1, 1023)], ids=str
+)
+def test_significant_bits_of_a_png_are_its_depth(bits: int, spread: int, white: int, tmp_path: Path) -> None:
+    """Though 300 would fit in ten bits: as they are, or spread over all bits as the standard says; all say nothing."""
+    levels = LEVELS.astype(np.uint16) * spread
+    levels[0, 0] = 300 * spread
+    write_png(tmp_path / "a.png", levels[..., None], significant=bits)
+    volume = read_volume(found(tmp_path / "a.png"))
+    np.testing.assert_array_equal(volume.values[0].T, levels)
+    seen = read_image([found(tmp_path / "a.png")], Reading(BitDepth()))
+    limits = seen.limits[0]
+    assert limits == (0, white)
+    mask, _ = read_label_map(found(tmp_path / "a.png"))
+    np.testing.assert_array_equal(mask.T, levels)
+
+
+def slices_of(folder: Path) -> None:
+    """Two slices of a CT."""
+    write_series(folder / "ct", make_ct()[:, :, :2])
+
+
+AMONG_PICTURES = {
+    "film": (
+        lambda f: write_radiograph(f / "film.dcm", np.stack([LEVELS] * 3), Rows=20, Columns=30, NumberOfFrames=3),
+        "frames",
+    ),
+    "colour": (
+        lambda f: write_radiograph(
+            f / "colour.dcm",
+            np.zeros((20, 90), np.uint8),
+            Columns=30,
+            SamplesPerPixel=3,
+            PhotometricInterpretation="RGB",
+            PlanarConfiguration=0,
+        ),
+        "colour",
+    ),
+    "broken": (lambda f: broken(f / "broken.jpg"), "cut off or damaged"),
+    "animation": (lambda f: Pillow.fromarray(LEVELS).save(f / "a.gif"), "save it as PNG"),
+    **{
+        name: (lambda f, name=name: BAD[name][0](f / name), BAD[name][1])
+        for name in ("cut.jpg", "print.jpg", "glass.png")
+    },
+}
+
+
+def broken(path: Path) -> None:
+    """A JPEG with markers where its pixels are."""
+    Pillow.fromarray(noise()).save(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 8] = b"\xff" * 8
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", AMONG_PICTURES)
+def test_what_is_no_picture_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    """In problems.csv, with what to do; the good picture beside it is prepared."""
+    make, words = AMONG_PICTURES[name]
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Pillow.fromarray(noise(40)).save(folder / "good.png")
+    make(folder)  # type: ignore[no-untyped-call]
+    store = prepare(folder, tmp_path / "store", workers=0, quiet=True)
+    (problem,) = read_rows(store / "problems.csv")
+    assert words in problem["problem"] + problem["remedy"]
+    assert (problem["severity"], bool(problem["remedy"])) == ("error", True)
+    assert len(Store.open(store).scans) == 1
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "LA", "RGB"])
+def test_palette_bits_and_opaque_alpha_are_read(mode: str, tmp_path: Path) -> None:
+    """Grey levels as they are shown, one bit as black and white."""
+    shown = np.where(LEVELS > 127, 255, 0).astype(np.uint8) if mode == "1" else LEVELS
+    Pillow.fromarray(shown).convert(mode).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_volume(found(tmp_path / "a.png")).values[0].T, shown)
+
+
+def test_volumes_among_pictures_of_a_table_and_the_reverse(tmp_path: Path) -> None:
+    """A folder of a CT series named as a picture, and a radiograph named among scans, are a line each."""
+    slices_of(tmp_path)
+    write_radiograph(tmp_path / "a.dcm", LEVELS.astype(np.uint16))
+    (tmp_path / "table.csv").write_text("image\nct\na.dcm\n")
+    sources, (problem,) = read_table(tmp_path / "table.csv")
+    assert [source.path.name for source in sources] == ["ct"]
+    assert (problem.path.name, problem.remedy) == ("a.dcm", "name pictures in a table of their own")
+    sources, problems = find_sources(tmp_path, pictures=False)
+    assert (len(sources), [one.problem for one in problems]) == (1, ["a 2D picture, not a volume"])
+
+
+def test_patient_in_two_folds_and_a_row_without_a_picture(tmp_path: Path) -> None:
+    """Both are a line, with what to do; the others are taken."""
+    for name in "abc":
+        saved(tmp_path / f"{name}.png", noise(30) if name == "a" else noise(31 if name == "b" else 32))
+    rows = ("a.png,one,0", "b.png,one,1", "c.png,two,1", "d.png,three,0")
+    (tmp_path / "table.csv").write_text("\n".join(("image,patient,fold", *rows)) + "\n")
+    sources, problems = read_table(tmp_path / "table.csv")
+    assert [source.path.name for source in sources] == ["a.png", "c.png"]
+    assert [(one.path.name, one.problem.split(",")[0], bool(one.remedy)) for one in problems] == [
+        ("d.png", "it is named", True), ("b.png", "its patient is in fold 0 in one row and in fold 1 in this one", True)
+    ]  # fmt: skip
+
+
+def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    """By both sizes, and what to do."""
+    image, mask = saved(tmp_path / "a.png", noise(40)), saved(tmp_path / "b.png", (noise(30) > 99).astype(np.uint8))
+    target = find_target("segmentation")((Label("lung", (1,)),))
+    with pytest.raises(UnreadableError, match=r"different sizes, \(30, 30\) and \(40, 40\); resample one"):
+        cache_case(Case("a", (image,), (mask,)), target=target, reading=Reading(BitDepth()), into=tmp_path)

@@ -12,8 +12,11 @@ from tests.data.scan_files import write_ct
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import ImageFormat
 from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats.dicom_picture import DicomPicture
 from modelsgenesis.data.formats.dicom_series import DicomSeries
+from modelsgenesis.data.formats.jsrt_image import JsrtImage
 from modelsgenesis.data.formats.metaimage import MetaImage
+from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.formats.nifti import Nifti
 from modelsgenesis.data.formats.npy import Npy
 from modelsgenesis.data.formats.nrrd import Nrrd
@@ -142,8 +145,11 @@ def test_error_keeps_the_old_mask(tmp_path: Path) -> None:
         ("a.hdr", Nifti(), ".nii.gz"),
         ("a.npy", Npy(), ".nii.gz"),
         ("series.mha", DicomSeries(), ".nii.gz"),
+        ("chest.jpg", NaturalImage(), ".png"),
+        ("chest.dcm", DicomPicture(), ".png"),
+        ("JPCLN001.IMG", JsrtImage(), ".png"),
     ],
 )
 def test_own_format_is_the_sources_where_masks_have_it(name: str, format_: ImageFormat, ending: str) -> None:
-    """NRRD, MetaImage and uncompressed NIfTI; all else becomes .nii.gz."""
+    """NRRD, MetaImage and uncompressed NIfTI; all else becomes .nii.gz, and of every picture .png."""
     assert ending_like(Source(Path(name), format_, (Path(name),), name, name)) == ending

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.figures.overlay import overlay_figure, overlay_sheet
-from modelsgenesis.figures.side_by_side import middles, side_by_side
+from modelsgenesis.figures.side_by_side import heat_maps, middles, side_by_side
 
 SIZE, SPACING = (20, 16, 12), (1.0, 1.0, 2.0)
 
@@ -70,3 +70,21 @@ def test_middles_have_windows_of_their_own(tmp_path: Path) -> None:
     pictures = [axes.get_window_extent(renderer) for axes in figure.axes]
     assert not [1 for box in boxes for picture in pictures if box.overlaps(picture)]
     assert imread(overlay_sheet(tmp_path / "sheet.png", [row], labels=())).shape[1] > 500
+
+
+def test_pictures_have_no_slices_and_glow_where_the_heat_is() -> None:
+    """Of pictures a line says the grey values alone; heat maps stand beside the picture, from none to their hottest."""
+    picture, heat = np.zeros((20, 16)), np.full((1, 20, 16), -1.0)
+    heat[0, 5, 7] = 4.0
+    how = {"spacing_mm": (1.0, 1.0), "caption": "one"}
+    row = middles([picture], spacings_mm=[(1.0, 1.0)], displays=[(0.0, 2.0)], titles=["a"])
+    assert row.foot == "black at 0, white at 2"
+    (row,) = heat_maps(picture, heat, titles=["ill 0.90"], **how)
+    assert (row.titles, len(row.planes)) == (("", "ill 0.90"), 2)
+    assert not row.heats[0].any()
+    assert np.argwhere(row.heats[1]).tolist() == [[7, 5]]  # rows and columns
+    rows = heat_maps(scan(), np.stack([scan(), -scan()]), titles=["a", "b"], spacing_mm=SPACING)
+    assert [len(row.planes) for row in rows] == [3, 3]
+    at = np.unravel_index(int(scan().argmax()), scan().shape)
+    np.testing.assert_allclose(rows[0].heats[0], scan()[:, :, at[2]].T / scan().max(), rtol=1e-6)
+    assert not rows[1].heats[0].any()

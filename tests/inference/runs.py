@@ -21,21 +21,23 @@ ORGANS = Segmentation((Label("soft", (3,)), Label("dense", (7,))))
 
 
 @torch.no_grad()
-def thresholding_unet(*thresholds: float, background: bool = True, channels: int = 1) -> UNet3D:
+def thresholding_unet(*thresholds: float, background: bool = True, channels: int = 1, axes: int = 3) -> UNet3D:
     """A U-Net whose channel k says whether the first channel of its input lies above the k-th threshold.
 
     Where there is a background, the highest threshold passed wins. The input goes untouched through the finest level.
     """
-    net = UNet3D(channels, len(thresholds) + background, width=1, activation="identity").eval()
+    net = UNet3D(channels, len(thresholds) + background, width=1, activation="identity", axes=axes).eval()
     for parameter in net.parameters():
         parameter.zero_()
     for module in net.modules():
         if isinstance(module, BatchNorm):
             module.weight.fill_((1 + module.eps) ** 0.5)
-    convolutions = [m for level in (net.down[0], net.merge[-1]) for m in level if isinstance(m, torch.nn.Conv3d)]
+    convolutions = [
+        m for level in (net.down[0], net.merge[-1]) for m in level if isinstance(m, torch.nn.Conv2d | torch.nn.Conv3d)
+    ]
     behind = net.channels[1]  # the skip comes behind what rises
     for convolution, channel in zip(convolutions, (0, 0, behind, 0), strict=True):
-        convolution.weight[0, channel, 1, 1, 1] = 1
+        convolution.weight[(0, channel, *[1] * axes)] = 1
     for number, threshold in enumerate(thresholds, start=int(background)):
         before = number - 1 if background else None  # which it outdoes at its threshold
         weight, bias = (net.last.weight[before, 0].clone(), net.last.bias[before].clone()) if background else (0, 0)

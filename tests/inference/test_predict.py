@@ -441,6 +441,8 @@ def test_what_is_no_mask_is_pictured_too(
     assert len(table(out / "predictions.csv")) == 1
     with Image.open(out / "pictures" / "a.png") as picture:
         assert picture.width > 900
+        coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
+        assert (coloured.mean() > 0.01) == isinstance(target, Classification)  # what speaks for "yes" glows
     assert "--probabilities is of masks" in capsys.readouterr().err
 
 

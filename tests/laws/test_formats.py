@@ -94,10 +94,18 @@ def make_jsrt(folder: Path, seed: int) -> str:
     return "JPCLN001.IMG"
 
 
+def make_gif(folder: Path, seed: int) -> str:
+    """A mask on a picture twice as large."""
+    levels = np.random.default_rng(seed).integers(0, 2, (40, 50)).astype(np.uint8) * 255
+    Pillow.fromarray(levels).save(folder / "a.gif")
+    return "a.gif#times:2"
+
+
 MAKERS: dict[str, Callable[[Path, int], str]] = {
     "cube_file": make_cubes,
     "dicom_picture": make_radiograph,
     "dicom_series": make_series,
+    "gif_mask": make_gif,
     "jsrt_image": make_jsrt,
     "lidc_xml": make_contours,
     "metaimage": make_itk(".mha"),

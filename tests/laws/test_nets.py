@@ -9,7 +9,7 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import PlannedUNet, ResidualUNet, ResNet, UNet3D
+from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SliceWise, UNet3D
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -55,12 +55,18 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "resnet": lambda: ResNet(blocks=(1, 2, 1, 1), width=4, shortcut="A"),
     "resnet-bottleneck": lambda: ResNet(blocks=(1, 1, 1, 1), width=4, bottleneck=True, in_channels=2, out_channels=3),
     "resnet-2d": lambda: ResNet(blocks=(1, 2, 1, 1), width=4, axes=2, dilated=False, in_channels=3, units=(4.4, -2.0)),
+    "convnext": lambda: ConvNeXt(blocks=(1, 2, 1, 1), width=4, in_channels=3, units=(4.4, -2.0)),
     "residual-deep": lambda: ResidualUNet(
         features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True
     ),
     "planned-plain": lambda: PlannedUNet(PLAIN, units=(3.0, -1.5)),
     "planned-residual": lambda: PlannedUNet(RESIDUAL, in_channels=2, axis_order=(1, 2, 0)),
     "planned-deep": lambda: PlannedUNet(PLAIN, out_channels=2, activation="identity", deep_supervision=True),
+    "axial-slices": lambda: SliceWise(UNet3D(2, width=4, axes=2)),
+    "coronal-slices": lambda: SliceWise(UNet3D(3, 2, width=4, axes=2), across=1, neighbours=1),
+    "planned-slices": lambda: SliceWise(
+        PlannedUNet(planned("PlainConvUNet", "n_conv_per_stage", 2, ((1, 1), (1, 2), (2, 2))), deep_supervision=True)
+    ),
     "planned-2d": lambda: PlannedUNet(planned("PlainConvUNet", "n_conv_per_stage", 2, ((1, 1), (1, 2)))),
 }
 

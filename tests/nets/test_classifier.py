@@ -41,6 +41,24 @@ def test_prediction_is_the_dense_head_of_the_deepest_features_average(backbone: 
     assert torch.allclose(classifier(x), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [0, 7])
+def test_evidence_adds_up_to_the_prediction(backbone: Backbone, hidden: int) -> None:
+    """Its mean and what is the same everywhere are the logit; it is Grad-CAM's, worked out by autograd."""
+    classifier, x = Classifier(backbone, 5, hidden=hidden).eval(), images(backbone)
+    deepest = backbone.encode(x)[-1].detach().requires_grad_()
+    logits, maps = classifier.head(deepest.flatten(2).mean(2)), classifier.evidence(x)
+    assert maps.shape == (3, 5, *deepest.shape[2:])
+    constant = classifier.head[-1].bias.expand(3, -1)
+    if hidden:
+        active = (classifier.head[0](deepest.flatten(2).mean(2)) > 0).float()
+        constant = constant + (active * classifier.head[0].bias) @ classifier.head[-1].weight.T
+    assert torch.allclose(maps.flatten(2).mean(2) + constant, classifier(x), atol=1e-6)
+    for number in range(5):
+        (slope,) = torch.autograd.grad(logits[:, number].sum(), deepest, retain_graph=True)
+        places = slope[0, 0].numel()
+        assert torch.allclose(maps[:, number], (slope * places * deepest).sum(1), atol=1e-6)
+
+
 def test_paper_head_has_the_paper_size() -> None:
     """512 features of a U-Net of width 32, 1024 hidden neurons, two classes."""
     classifier = Classifier(UNet3D(), 2)

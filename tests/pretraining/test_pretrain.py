@@ -244,17 +244,20 @@ def test_run_that_is_worse_than_one_grey_value_says_so(small_store: Path, tmp_pa
     assert f"warning: the error on held-out cubes, {error}, is above that of one grey value, {grey}" in done.stderr
 
 
-def test_one_of_a_kind_is_counted_as_one(tmp_path: Path) -> None:
-    """One scan that is too small gives no cube, and the line says so in the singular."""
+@pytest.mark.parametrize("sides", [(12,), (12, 13, 14)], ids=["one", "three sizes"])
+def test_what_is_too_small_is_one_line(sides: tuple[int, ...], tmp_path: Path) -> None:
+    """A scan that is too small gives no cube; the line counts them, whatever their sizes."""
     (tmp_path / "scans").mkdir()
-    for number in range(4):
-        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, 40 if number else 12))
-    table = ["image,modality,fold", *(f"scans/{number}.nii.gz,CT,{number}" for number in range(4))]
+    for number, side in enumerate((*sides, 40, 40, 40)):
+        write_blobs(tmp_path / "scans" / f"{number}.nii.gz", number, (40, 40, side))
+    table = ["image,modality,fold", *(f"scans/{number}.nii.gz,CT,{number}" for number in range(len(sides) + 3))]
     (tmp_path / "scans.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
     store = mg.prepare(tmp_path / "scans.csv", tmp_path / "store", workers=0, quiet=True)
-    done = run(command(store, tmp_path / "run", "--val-folds", "3"))
+    done = run(command(store, tmp_path / "run", "--val-folds", str(len(sides) + 2)))
     assert done.status == 0, done.stderr
-    assert "no cube from 1 scan: it has (40, 40, 12) voxels" in done.stderr
+    assert done.stderr.count("no cube from") == 1
+    assert f"no cube from {'1 scan' if len(sides) == 1 else '3 scans'} smaller than " in done.stderr
+    assert ", down to 40 x 40 x 12; use a smaller --size" in done.stderr
 
 
 def test_every_recipe_survives_json() -> None:

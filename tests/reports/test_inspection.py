@@ -57,7 +57,14 @@ def test_tables_say_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ["spacing in mm", "1 x 1.5 x 2"] in rows
     assert ["liver", "1", "3", "0.18", "0.18", "0.18"] in rows
     least, most = make_ct(10, SIZE).min(), make_ct(10, SIZE).max()
-    assert ["case1", "20 x 18 x 16", "1 x 1.5 x 2", "CT", f"{least} .. {most}", "liver: 0.18, tumour: 0.18"] in rows
+    assert [
+        "case1",
+        "20 x 18 x 16",
+        "1 x 1.5 x 2",
+        "CT",
+        f"{least} .. {most}",
+        "liver: 0.18 ml, tumour: 0.18 ml",
+    ] in rows
     (problem,) = (row for row in rows if row[1] == "error")
     assert problem[0] == "labelsTr/case3.nii.gz"
     assert problem[2] == "the mask holds 8 (60 voxels); declared are 0, 1, 2"

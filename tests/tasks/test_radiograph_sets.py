@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
-from tests.radiographs import radiograph, write_radiograph
+from tests.radiographs import radiograph, write_picture, write_radiograph
 from tests.tasks.radiograph_sets import (
     COVIDX,
     MAKERS,
@@ -27,9 +27,12 @@ from tests.tasks.radiograph_sets import (
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import load_module
+from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.masks import read_label_map
 from modelsgenesis.tasks import names, read
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.chexpert_labels import FINDINGS
+from modelsgenesis.tasks.jsrt import ORGANS
 from modelsgenesis.tasks.rsna import CLASSES
 
 
@@ -318,3 +321,63 @@ def test_recognised_set_is_learned_predicted_and_scored(tmp_path: Path) -> None:
     lines = json.loads((scores / "summary.json").read_text(encoding="utf-8"))["lines"]
     assert {line["n"] for line in lines if line["metric"] == "accuracy"} == {3}
     assert mg.inspect(folder, quiet=True).splitlines()[0] == "rsna"
+
+
+def disc(size: tuple[int, int], *, right: bool) -> np.ndarray:
+    """A mask (rows, columns) in one half of a picture."""
+    mask = np.zeros(size, np.uint8)
+    columns = slice(size[1] // 2 + 2, size[1] - 2) if right else slice(2, size[1] // 2 - 2)
+    mask[4 : size[0] // 2, columns] = 255
+    return mask
+
+
+def test_montgomery_with_the_masks_of_both_lungs(tmp_path: Path) -> None:
+    """A label each, which may be learned, predicted and scored; an image without one of them is named."""
+    folder = make_tuberculosis(tmp_path / "set", "MCUCXR", "MontgomerySet")
+    for rest in ("0001_0", "0002_0", "0327_1"):
+        for side in ("left", "right"):
+            place = folder / "MontgomerySet" / "ManualMask" / f"{side}Mask" / f"MCUCXR_{rest}.png"
+            write_picture(place, disc((32, 32), right=side == "left"))
+    task = read(folder, task="montgomery,masks=true")
+    assert (task.target.names, task.problems, len(task.cases)) == (("left lung", "right lung"), (), 3)
+    assert [finding.voxels for finding in check(task, workers=0).findings] == [(12 * 12, 12 * 12)] * 3
+    run = mg.finetune(
+        folder, tmp_path / "run", task="montgomery,masks=true", test=0.34, steps=2, batch_size=2, width=2,
+        size=(32, 32), precision="32-true", workers=0, quiet=True,
+    )  # fmt: skip
+    out = mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    scores = mg.evaluate(out, run / "test.csv", tmp_path / "scores", resamples=5, quiet=True)
+    assert {row["status"] for row in read_rows(scores / "cases.csv")} == {"compared"}
+    (folder / "MontgomerySet" / "ManualMask" / "rightMask" / "MCUCXR_0002_0.png").unlink()
+    ((name, problem),) = problems_of(read(folder, task="montgomery,masks=true"))
+    assert name == "MCUCXR_0002_0.png"
+    assert "it has no mask of the right lung" in problem
+
+
+def test_jsrt_with_the_masks_of_scr(tmp_path: Path) -> None:
+    """GIFs of half the size in two folds, enlarged onto the image, and back by the run's own table."""
+    for number, name in enumerate(("JPCLN001", "JPCLN002", "JPCNN001", "JPCNN002")):
+        picture(tmp_path / "set" / "All247images" / f"{name}.png")
+        for organ in ORGANS:
+            place = tmp_path / "set" / "scratch" / f"fold{1 + number % 2}" / "masks" / organ / f"{name}.gif"
+            write_picture(place, disc((16, 16), right="left" in organ))
+    task = read(tmp_path / "set", task="jsrt,masks=true")
+    assert (task.target.names, task.problems) == (ORGANS, ())
+    assert {case.id: case.fold for case in task.cases} == {
+        "JPCLN001": 0, "JPCLN002": 1, "JPCNN001": 0, "JPCNN002": 1
+    }  # fmt: skip
+    (case, *_) = task.cases
+    expected = disc((16, 16), right=True).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(read_label_map(case.masks[1])[0].T, expected)
+    run = mg.finetune(
+        tmp_path / "set", tmp_path / "run", task="jsrt,masks=true", test=0.25, steps=2, batch_size=2, width=2,
+        size=(32, 32), precision="32-true", workers=0, quiet=True,
+    )  # fmt: skip
+    out = mg.predict(run, run / "test.csv", tmp_path / "out", quiet=True)
+    scores = mg.evaluate(out, run / "test.csv", tmp_path / "scores", resamples=5, quiet=True)
+    assert {row["status"] for row in read_rows(scores / "cases.csv")} == {"compared"}
+    place = tmp_path / "set" / "scratch" / "fold1" / "masks" / "heart" / "JPCLN001.gif"
+    write_picture(place, disc((15, 16), right=True))
+    assert problems_of(read(tmp_path / "set", task="jsrt,masks=true")) == [
+        ("JPCLN001.png", "its mask of the heart has 16 x 15 pixels, and the image 32 x 32")
+    ]

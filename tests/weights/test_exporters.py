@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import GenesisError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.nets import Classifier, Network, ResidualUNet, UNet3D
+from modelsgenesis.nets import Classifier, Network, ResidualUNet, SliceWise, UNet3D
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
@@ -33,6 +33,7 @@ NETWORKS = {
     ),
     "classifying": lambda: Classifier(UNet3D(width=2, norm="group"), 3, hidden=4),
     "of slices": lambda: UNet3D(3, 2, width=2, up="nearest", norm="instance", axes=2),
+    "slice by slice": lambda: SliceWise(UNet3D(3, 2, width=2, axes=2), across=1, neighbours=1),
     "planned by nnU-Net": lambda: PlannedUNet(PLANNED, units=(3.0, -1.0)),
     "MedicalNet's": lambda: ResNet(width=2, blocks=(1, 1, 1, 1)),
 }
@@ -132,7 +133,7 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
         for name, value in described["arguments"].items()
     }
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
-    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet}
+    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet, "slice_wise": SliceWise}
     return kinds[described["name"]](**arguments)
 
 

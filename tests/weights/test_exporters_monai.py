@@ -21,7 +21,7 @@ from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, ZScore
 from modelsgenesis.data.sources import find_sources
-from modelsgenesis.nets import UNet3D
+from modelsgenesis.nets import SliceWise, UNet3D
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
@@ -112,6 +112,15 @@ def test_bundle_gives_the_masks_of_predict(scans: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=bundle, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert agreement(predicted(run, scans, tmp_path / "ours"), tmp_path / "theirs") == [1.0] * 5
+
+
+def test_bundle_of_a_network_at_work_on_slices(scans: Path, tmp_path: Path) -> None:
+    """Network inside network: MONAI builds both, and the masks are predict's, which are the 3D twin's."""
+    sliced = SliceWise(thresholding_unet(0.20012, 0.60012, axes=2), across=1)
+    run, solid = make_run(tmp_path / "run", sliced), make_run(tmp_path / "solid")
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), scans, tmp_path / "theirs")
+    assert agreement(predicted(run, scans, tmp_path / "ours"), theirs) == [1.0] * 5
+    assert agreement(predicted(solid, scans, tmp_path / "twin"), theirs) == [1.0] * 5
 
 
 READINGS = [

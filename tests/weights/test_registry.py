@@ -49,7 +49,9 @@ def test_unknown_name_offers_the_nearest() -> None:
     """A slip of the finger is named, nonsense gets the list."""
     with pytest.raises(WeightsError, match="no 'genesis-chest' in the registry; there are: genesis-chest-ct,"):
         find_entry("genesis-chest")
-    with pytest.raises(WeightsError, match=r"genesis-small-ct, .*imagenet-resnet50; genesis weights list shows all"):
+    with pytest.raises(
+        WeightsError, match=r"genesis-small-ct, .*imagenet-convnext-tiny; genesis weights list shows all"
+    ):
         find_entry("?")
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from modelsgenesis.benchmarking.trial import ALL
 from modelsgenesis.core.errors import DataError, GenesisError
@@ -13,8 +14,11 @@ from modelsgenesis.evaluation.table_predictions import metrics_of
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import NEITHER_IS_BETTER, more_is_better
 from modelsgenesis.tasks import Task
+from modelsgenesis.weights.lifting import Slices
 
 LONGER = re.compile(r":(\d+)x$")
+LIKE = "like:"
+WAYS: tuple[Slices, ...] = get_args(Slices)
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,22 @@ class Arm:
         name: in tables.
         start: a run or weights file, or "scratch".
         times: the updates of the others that it gets.
+        like: of scratch: the run or recipe whose kind of network it takes; None is that of the other scratch arms.
+        slices: how a 2D network takes volumes; None leaves it to the network.
     """
 
     name: str
     start: str
     times: int = 1
+    like: str | None = None
+    slices: Slices | None = None
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
     """Understand `scratch`, `scratch:3x`, `runs/genesis`, `name=runs/genesis` and `name:3x=runs/genesis`.
+
+    What follows a name may be `like:small-2d`, scratch by that network, and say how a 2D network takes volumes, as in
+    `name=axial:weights/resnet18.pth` and `name=like:axial:small-2d`.
 
     Raises:
         GenesisError: two arms of one name, or no arm.
@@ -47,9 +58,15 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 def _arm(word: str) -> Arm:
     name, equals, place = word.partition("=")
-    if equals or name.partition(":")[0] == SCRATCH:
-        return Arm(name, place or SCRATCH, _times(name))
-    return Arm(Path(word).stem, word)
+    if not equals and name.partition(":")[0] != SCRATCH:
+        if word.startswith((LIKE, *(f"{way}:" for way in WAYS))):
+            raise GenesisError(f"{word}: an arm of that kind needs a name; write NAME={word}")
+        return Arm(Path(word).stem, word)
+    kind = place.removeprefix(LIKE)
+    slices = next((way for way in WAYS if kind.startswith(f"{way}:")), None)
+    given = kind.removeprefix(f"{slices}:")
+    start, like = (SCRATCH, given) if place.startswith(LIKE) else (given or SCRATCH, None)
+    return Arm(name, start, _times(name), like, slices)
 
 
 def _times(name: str) -> int:

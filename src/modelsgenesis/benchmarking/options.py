@@ -18,7 +18,9 @@ class BenchmarkOptions:
     """Everything that one may choose of a benchmark; None leaves a choice to the task, the starts and the cases.
 
     Args:
-        from_: The arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN, NAME:3x=RUN.
+        from_: The arms: scratch, scratch:3x (three times the updates), runs or weights files, NAME=RUN, NAME:3x=RUN;
+            NAME=like:RECIPE is scratch by another network, and NAME=axial:RUN and NAME=like:axial:RECIPE say how a 2D
+            network takes volumes, as --slices of finetune does.
         cases: The budgets of labelled cases, and all; by default those of 3 6 12 25 50 for which there are cases, and
             all.
         seeds: How many runs each arm and budget has, with seeds 0, 1, 2 ...

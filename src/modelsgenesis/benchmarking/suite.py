@@ -1,6 +1,7 @@
 """What pre-training buys: the same task, cases and updates for every start, again and again."""
 
 import functools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,12 +10,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from modelsgenesis.benchmarking import rehearsal
 from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of, metric_of
 from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
 from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOptions
+from modelsgenesis.benchmarking.plan_table import plan_table
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
 from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_trial, folder_of
 from modelsgenesis.core.device import gpus_here, make_fabric
@@ -34,6 +35,7 @@ from modelsgenesis.finetuning.run import Tuning
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
 from modelsgenesis.training.run_folder import SETTINGS, check_settings, clear, refuse_run, remember
+from modelsgenesis.weights.files import describe_network
 from modelsgenesis.weights.registry import resolve
 
 MEASURED = 6  # cases that are read to time a step
@@ -50,11 +52,11 @@ def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report
     if suite.is_done and not options.dry_run:
         return suite.follow()
     torch.set_num_threads(options.threads)  # as the runs do, or a step would be timed too short
-    start = choose_initialization(SCRATCH, design.task, like=design.like)
-    seconds_a_step = design.tuning_from(start).seconds_a_step(design.split(cases=min(design.num, MEASURED)))
+    starts = {arm.name: design.start_of(arm) for arm in design.arms}
+    seconds_a_step = design.seconds_a_step(starts)
     if not options.dry_run:  # before several processes would read the same cases into the same files
-        design.read_cases(start)
-    suite.console.print(plan_table(design, suite.rehearsals + suite.trials, seconds_a_step))
+        design.read_cases(starts.values())
+    suite.console.print(plan_table(design.task.name, suite.rehearsals + suite.trials, seconds_a_step, options.workers))
     return into if options.dry_run else suite.follow()
 
 
@@ -128,8 +130,8 @@ class Design:
         steps = arm.times * (self.tuning.steps or usual_steps(budget or self.num))
         own = {name: value for name, value in own.items() if value is not None}
         return Trial(
-            arm.name, budget, seed, self.data, into, arm.start, self.like, self.case_cache, self.metric,
-            replace(self.tuning, steps=steps, **own), self.options.threads,
+            arm.name, budget, seed, self.data, into, arm.start, arm.like or self.like, self.case_cache, self.metric,
+            replace(self.tuning, steps=steps, slices=arm.slices, **own), self.options.threads,
         )  # fmt: skip
 
     @property
@@ -149,16 +151,25 @@ class Design:
         given = given_options(self.options)
         return Tuning(self.task, start, config, self.into, 0, fabric, given, case_cache=self.case_cache, quiet=True)
 
-    def read_cases(self, scratch: Initialization) -> None:
+    def start_of(self, arm: Arm) -> Initialization:
+        """Open the network that the runs of an arm begin with."""
+        like = (arm.like or self.like) if arm.start == SCRATCH else None
+        return choose_initialization(arm.start, self.task, like=like, slices=arm.slices)
+
+    def seconds_a_step(self, starts: Mapping[str, Initialization]) -> dict[str, float]:
+        """Measure a step of each arm, once for each kind of network among them."""
+        few = self.split(cases=min(self.num, MEASURED))
+        kinds = {name: json.dumps(describe_network(start.backbone)) for name, start in starts.items()}
+        first = {kind: starts[name] for name, kind in reversed(kinds.items())}
+        seconds = {kind: self.tuning_from(start).seconds_a_step(few) for kind, start in first.items()}
+        return {name: seconds[kind] for name, kind in kinds.items()}
+
+    def read_cases(self, starts: Iterable[Initialization]) -> None:
         """Read the cases of all runs, once for each way in which an arm reads images."""
-        pretrained = (choose_initialization(start, self.task, like=None) for start in self._pretrained())
-        tunings = map(self.tuning_from, (scratch, *pretrained))
+        tunings = map(self.tuning_from, starts)
         splits = [self.split(cases=budget, seed=seed) for seed in range(self.options.seeds) for budget in self.budgets]
         for tuning in {each.case_cache: each for each in tunings}.values():
             tuning.read_cases(splits)
-
-    def _pretrained(self) -> list[str]:
-        return [arm.start for arm in self.arms if arm.start != SCRATCH]
 
 
 def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
@@ -177,7 +188,8 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test)]
     stop_at(hits, into, arms=[arm.name for arm in arms], allow=options.allow)
     like = options.like or next((arm.start for arm in pretrained), None)
-    start = choose_initialization(SCRATCH, task, like=like)
+    first = arms[0] if like is None else Arm(SCRATCH, SCRATCH)
+    start = choose_initialization(SCRATCH, task, like=first.like or like, slices=first.slices)
     config = make_config(task, start, whole.train, validates=False, options=tuning.settings())
     decided: dict[str, Any] = {"size": config.size, "spacing": config.reading.spacing_mm}
     return Design(data, into, options, task, arms, budgets, num, metric, like, replace(tuning, **decided))
@@ -274,24 +286,3 @@ class Benchmark:
 def _stopped(result: Result) -> bool:
     """Whether a run ended before it was done, and nothing went wrong."""
     return math.isnan(result.value) and not result.why
-
-
-def plan_table(design: Design, trials: Iterable[Trial], seconds_a_step: float) -> Table:
-    """Tabulate the runs of each arm and budget, and how long they will take."""
-    kinds: dict[tuple[str, int | None], list[Trial]] = {}
-    for trial in trials:
-        arm = f"{trial.arm}, rehearsals" if trial.options.rehearsal else trial.arm
-        kinds.setdefault((arm, trial.cases), []).append(trial)
-    at_once = max(1, design.options.workers)
-    num = sum(map(len, kinds.values()))
-    table = Table(title=f"{design.task.name}: {many(num, 'run')}, {at_once} at once")
-    for head in ("arm", "cases", "seeds", "updates each", "hours"):
-        table.add_column(head, justify="left" if head == "arm" else "right")
-    total = 0.0
-    for (arm, budget), some in kinds.items():
-        updates = some[0].options.steps or 0
-        hours = len(some) * updates * seconds_a_step / 3600
-        total += hours
-        table.add_row(arm, str(budget or ALL), str(len(some)), f"{updates:,}", f"{hours:.2f}")
-    table.caption = f"{total / at_once:.1f} hours of training, and the predictions; what is done is not done again"
-    return table

@@ -12,6 +12,7 @@ from modelsgenesis.core.options import plain
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance
 from modelsgenesis.recipes import find_recipe
 
+OPTION_OF = {"slices_direction": "slices", **{f"slices_{name}": name for name in ("every", "side", "neighbours")}}
 NOT_OPTIONS = {"class", "name"}  # settings that no option of the command line changes
 
 
@@ -29,7 +30,10 @@ def command(folder: str, made: Provenance) -> str:
     recipe = arguments.pop("recipe", None)
     if isinstance(recipe, Mapping):
         words.append(str(recipe.get("name")))
-    if isinstance(recipe, Mapping):
+    if isinstance(recipe, Mapping) and "started_from" in arguments:  # the weights decided on the network
+        options = recipe_options({name: value for name, value in recipe.items() if not name.startswith("backbone")})
+        options["from_"] = list(made.inputs)[-1]
+    elif isinstance(recipe, Mapping):
         options = recipe_options(recipe)
     else:
         options = arguments.get(GIVEN_OPTIONS) or stage_options(made.verb, arguments)
@@ -54,11 +58,12 @@ def spell(name: str, value: Any) -> list[str]:
 
 
 def _words_of(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the words of all options' values, and of NAME=RUN also the run."""
+    """Yield the words of all options' values, and of NAME=RUN and NAME=axial:RUN also the run."""
     for value in values:
         for word in value if isinstance(value, (list, tuple)) else [value]:
             yield str(word)
-            yield str(word).partition("=")[2]
+            place = str(word).partition("=")[2]
+            yield from (place, place.rpartition(":")[2])
 
 
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a stage that differ from its defaults."""
     stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
-    given = {name.removesuffix("_mm"): value for name, value in arguments.items()}
+    given = {OPTION_OF.get(name, name.removesuffix("_mm")): value for name, value in arguments.items()}
     return {
         name: value
         for name, value in given.items()

@@ -6,7 +6,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
 from modelsgenesis.data.store import prepare as room
 from modelsgenesis.data.store.options import PrepareOptions
-from modelsgenesis.data.store.slicing import Slicing, slice_store
+from modelsgenesis.data.store.slicing import slice_store
 
 
 @verb(PrepareOptions)
@@ -19,8 +19,8 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
 
     Args:
         source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
-            TIFF), a CSV with the column `image` (and, if known, patient, modality, fold), or a .npz of MedMNIST; with
-            slices, a store of volumes.
+            TIFF), a .zip or .tar of such a folder, a CSV with the column `image` (and, if known, patient, modality,
+            fold), or a .npz of MedMNIST; with slices, a store of volumes.
         into: The store's folder.
     Returns:
         `into`.
@@ -30,6 +30,5 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     if not str(source) or not str(into):
         raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
     if options.slices is not None:
-        slicing = Slicing(options.slices, options.every, options.neighbours)
-        return slice_store(Path(source), Path(into), slicing, quiet=options.quiet)
+        return slice_store(Path(source), Path(into), options.slicing(options.slices), quiet=options.quiet)
     return room.prepare(Path(source), Path(into), options)

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.core.words import nouns
 
 Part = Literal["encoder", "decoder", "head"]
 
@@ -73,8 +74,9 @@ def check_divides(size: tuple[int, ...], stride: tuple[int, ...], network: str) 
     if all(side % step == 0 for side, step in zip(size, stride, strict=True)):
         return
     nearest = tuple(max(step, round(side / step) * step) for side, step in zip(size, stride, strict=True))
+    said = nouns(len(size))
     steps = str(stride[0]) if len(set(stride)) == 1 else str(stride)
     raise ShapeError(
-        f"the cubes would be {size} voxels, but {network} needs every side to divide by {steps}; "
+        f"the {said.cube}s would be {size} {said.voxel}s, but {network} needs every side to divide by {steps}; "
         f"use --size {' '.join(map(str, nearest))}"
     )

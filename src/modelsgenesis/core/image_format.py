@@ -30,6 +30,7 @@ class Geometry:
         origin_mm: of the first voxel, in LPS.
         direction: of the file's axes in LPS, a 3 x 3 matrix row by row; of a 2D picture 2 x 2.
         oriented: whether the file says so; otherwise (X, Y, Z) in LPS are assumed.
+        spaced: whether the file says the spacing; otherwise 1 mm is assumed.
     """
 
     size: tuple[int, ...]
@@ -37,6 +38,7 @@ class Geometry:
     origin_mm: tuple[float, ...]
     direction: tuple[float, ...]
     oriented: bool = field(default=True, compare=False)
+    spaced: bool = field(default=True, compare=False)
 
     @property
     def frame(self) -> NDArray[np.float64]:
@@ -131,6 +133,9 @@ class Header:
         doubts: what the header leaves open or had to be mended, in words that name nobody.
         oriented: whether it says where the axes point; otherwise (X, Y, Z) in LPS are assumed.
         sheared: where the voxels lie by the file's own axes, if these are not at right angles; otherwise None.
+        spaced: whether it says the spacing; otherwise 1 mm is assumed.
+        levels: the values of black and white by the bits that a grey level has; None where it does not say.
+        labels: whether it says that its numbers are labels.
     """
 
     size: tuple[int, ...]
@@ -143,6 +148,9 @@ class Header:
     doubts: tuple[str, ...] = ()
     oriented: bool = True
     sheared: Geometry | None = None
+    spaced: bool = True
+    levels: tuple[float, float] | None = None
+    labels: bool = False
 
     @property
     def num_volumes(self) -> int:
@@ -155,7 +163,8 @@ class Header:
         num = len(self.size)
         kept = min(num, 3)
         direction = tuple(self.direction[row * num + column] for row in range(kept) for column in range(kept))
-        return Geometry(self.size[:kept], self.spacing_mm[:kept], self.origin_mm[:kept], direction, self.oriented)
+        place = (self.size[:kept], self.spacing_mm[:kept], self.origin_mm[:kept], direction)
+        return Geometry(*place, self.oriented, self.spaced)
 
     def placed(self, geometry: Geometry, *doubts: str) -> "Header":
         """The same contents with the first three axes elsewhere, and what is said of that."""
@@ -180,7 +189,8 @@ def header_of_array(size: Sequence[int], dtype: str, doubts: tuple[str, ...] = (
     """
     axes = len(size)
     direction = tuple(float(row == column) for row in range(axes) for column in range(axes))
-    return Header(tuple(size), (1.0,) * axes, (0.0,) * axes, direction, dtype, doubts=doubts, oriented=False)
+    place = (tuple(size), (1.0,) * axes, (0.0,) * axes, direction)
+    return Header(*place, dtype, doubts=doubts, oriented=False, spaced=False)
 
 
 def header_of_affine(size: tuple[int, ...], affine: NDArray[np.float64], dtype: str, channels: int = 1) -> Header:
@@ -216,12 +226,14 @@ class ImageFormat(ABC):
 
     Attributes:
         endings: of its files' names, lower case, {ending: what people call the format}; the usual one first.
-        mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz.
+        mask_endings: {ending: the ending of a mask written in the source's own format}; others get .nii.gz, or .png of
+            pictures.
         axes: of space: 3, or 2 of pictures.
         knows_spacing: whether its files hold the spacing.
         stands_alone: whether a file of it is a scan by itself; otherwise a table names what in it is one.
         needs_ending: whether a file of it is taken under one of the endings only.
         is_directory: whether its files are slices of volumes, which `gather` puts together.
+        is_dicom: whether a DICOM segmentation can refer to its files.
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
     """
@@ -233,6 +245,7 @@ class ImageFormat(ABC):
     stands_alone: ClassVar[bool] = True
     needs_ending: ClassVar[bool] = True
     is_directory: ClassVar[bool] = False
+    is_dicom: ClassVar[bool] = False
     is_stack: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
 
@@ -305,6 +318,10 @@ class ImageFormat(ABC):
     def as_picture(self, path: Path) -> "ImageFormat | None":
         """The format of a file that is a picture by itself, where others of its kind are slices; None if it is none."""
         return None
+
+    def with_voi(self) -> "ImageFormat":
+        """The format with the window or look-up table of each file's header applied; itself where files have none."""
+        return self
 
     def axes_of(self, place: Place) -> int:
         """The number of axes of space of one image."""

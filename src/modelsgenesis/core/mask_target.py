@@ -21,7 +21,7 @@ class MaskTarget(Target):
     overlap = 0.5
     dense = True
     pipeline = "image-segmentation"
-    column = "labels (ml)"
+    column = "labels"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -166,6 +166,10 @@ class TableTarget(Target):
     def rules(self) -> tuple[str, ...]:
         """Explain how to read the scores, in sentences."""
 
+    def evident(self, values: Sequence[float]) -> tuple[int, ...]:
+        """The outputs, by their numbers from 0, of which a picture shows where they come from; by default none."""
+        return ()
+
     def marks(self, values: Sequence[float], geometry: Geometry) -> NDArray[np.uint8] | None:
         """Draw the numbers on their scan for `figures.overlay`, on the file's grid in LPS; None draws nothing."""
         return None

@@ -218,8 +218,8 @@ class Target(ABC):
         """The head and the rows of a table of the labels over all cases."""
 
     @abstractmethod
-    def in_words(self, finding: Finding, unit: str = "") -> str:
-        """Describe the labels of a case in words; with the unit of volumes if it is given."""
+    def in_words(self, finding: Finding) -> str:
+        """Describe the labels of a case in words."""
 
     @abstractmethod
     def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:

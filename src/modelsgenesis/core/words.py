@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 def number(value: float, digits: int = 4, *, signed: bool = False, undefined: str = "-") -> str:
@@ -42,6 +43,26 @@ def duration(seconds: float) -> str:
 def many(count: int, what: str) -> str:
     """A count with its noun, such as "1 case" and "2 cases"."""
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What images are called in words for people.
+
+    Attributes:
+        scan: a whole image.
+        cube: what is cut from it.
+        voxel: the smallest part of both.
+    """
+
+    scan: str = "scan"
+    cube: str = "cube"
+    voxel: str = "voxel"
+
+
+def nouns(axes: int) -> Nouns:
+    """The words for images of two axes or of three."""
+    return Nouns("picture", "crop", "pixel") if axes == 2 else Nouns()
 
 
 def listed(names: Sequence[str], most: int) -> str:

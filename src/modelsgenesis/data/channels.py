@@ -26,7 +26,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     notes: list[str] = []
     for source in sources:
         first = parts[0].geometry if parts else None
-        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit, like=first)
+        volume = read_volume(source, spacing_mm=reading.spacing_mm, fit=reading.fit, like=first, voi=reading.voi)
         notes += check_same_grid(first or volume.geometry, volume.geometry, "its channels")
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
@@ -42,7 +42,7 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
             raise UnreadableError(
                 "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
             )
-        limits += [reading.intensity.limits(summarise(values, sample, modality))] * len(values)
+        limits += [reading.intensity.limits(summarise(values, sample, modality, volume.levels))] * len(values)
         notes += [*volume.notes, *filled, *raw]
         parts.append(Image(values, (), volume.spacing_mm, volume.geometry))
     values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])

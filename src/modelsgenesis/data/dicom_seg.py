@@ -1,4 +1,4 @@
-"""A mask as a DICOM segmentation object that refers to the slices it was made from."""
+"""A mask as a DICOM segmentation object that refers to the slices or the radiograph it was made from."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.labels import colour
 from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
 MAKER = "modelsgenesis"
@@ -31,7 +32,7 @@ OPTIONAL = (
 
 
 def write_dicom_seg(
-    path: Path, classes: NDArray[np.uint8], geometry: Geometry, series: Series, names: Sequence[str]
+    path: Path, classes: NDArray[np.uint8], geometry: Geometry, source: Source, names: Sequence[str]
 ) -> None:
     """Write binary segments, one a label, whole or not at all.
 
@@ -40,26 +41,33 @@ def write_dicom_seg(
     Args:
         path: of the file, `.dcm`.
         classes: in the file's axes, (1, I, J, K), 0 the background and k + 1 the k-th label; where labels overlap
-            (labels, I, J, K) of 0 and 1.
+            (labels, I, J, K) of 0 and 1. Of a radiograph (1, I, J) or (labels, I, J).
         geometry: of the volume as it was read.
-        series: that the volume was read from.
+        source: the DICOM series, or radiograph, that it was read from.
         names: of the labels.
     Raises:
         UnreadableError: the volume's voxels are not those of the slices, or a slice lacks what cannot be done without.
         DataError: the disk is full or the folder cannot be written.
     """
-    check_in_place(geometry, series)
-    slices = [_header(file, series) for file in series.files]
+    slices = [_header(file) for file in source.files]
     # (slices, rows, columns); overlapping labels last
-    frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.transpose(3, 2, 1, 0))
-    if len(slices) == 1:  # of many frames, which stand there in an order of their own
-        frames = frames[np.argsort([one.frame for one in series.slices])]
+    frames = np.ascontiguousarray(classes[0].T if len(classes) == 1 else classes.T)
+    if (series := source.dicom) is None:  # a radiograph, which lies nowhere
+        frames = frames[np.newaxis]
+        for header in slices:  # else highdicom writes pixels without a thickness, and does not read them again
+            header.pop("PixelSpacing", None)
+            header.pop("FrameOfReferenceUID", None)
+    else:
+        check_in_place(geometry, series)
+        slices = [_placed(header, series) for header in slices]
+        if len(slices) == 1:  # of many frames, which stand there in an order of their own
+            frames = frames[np.argsort([one.frame for one in series.slices])]
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")  # of odd tags in the source
             made = _make(slices, frames, names)
     except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        raise UnreadableError(f"its slices make no DICOM-SEG ({error})", "use the .nii.gz") from error
+        raise UnreadableError(f"its headers make no DICOM-SEG ({error})", "use the other file of the mask") from error
     with written_aside(path) as aside:
         made.save_as(aside)
 
@@ -107,7 +115,7 @@ def check_in_place(geometry: Geometry, series: Series) -> None:
         )
 
 
-def _header(file: Path, series: Series) -> pydicom.Dataset:
+def _header(file: Path) -> pydicom.Dataset:
     """Read a slice's header without its pixels; tags that are optional may be missing."""
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
@@ -115,6 +123,11 @@ def _header(file: Path, series: Series) -> pydicom.Dataset:
     for name in OPTIONAL:
         if name not in header:
             setattr(header, name, None)
+    return header
+
+
+def _placed(header: pydicom.Dataset, series: Series) -> pydicom.Dataset:
+    """The header of a slice with what a place in the patient needs."""
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = generate_uid(entropy_srcs=[series.uid, "frame of reference"])
     if not header.get("SliceThickness"):

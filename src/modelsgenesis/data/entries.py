@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.data.boxes import read_box
+from modelsgenesis.data.formats.gif_mask import TIMES, GifMask
 from modelsgenesis.data.formats.lidc_xml import LidcXml
 from modelsgenesis.data.formats.npz_row import NpzRow
 from modelsgenesis.data.problems import UnreadableError
@@ -22,7 +23,9 @@ def one_source(place: Path, root: Path) -> Source:
 
     Args:
         place: a path; `scan.nii.gz#2` is a volume of a 4D image, `set.npz#test_images:17` a row of an array,
+            `mask.gif#times:2` a mask of which each pixel stands for two along both sides,
             `scan.mhd@-56.1,67.8,-311.9@64x64x32` a box of a scan: the place in mm, in LPS, and voxels;
+            `picture.png@310,205@64x48` a box of a picture: the place in pixels, and pixels;
             `series#/folder/069.xml` the contours that the XML of LIDC-IDRI has of a DICOM series.
         root: of the table or folder that names it.
     Raises:
@@ -62,7 +65,8 @@ def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
     if not file.is_file():
         raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
     name = f"{file.name}/{array}_{index}"
-    return Source(file, NpzRow(), (file,), name, name, forced=True, index=index, array=array)
+    format_ = GifMask() if array == TIMES else NpzRow()
+    return Source(file, format_, (file,), name, name, forced=True, index=index, array=array)
 
 
 def scan_place(place: Path) -> tuple[Path, str, int | None]:
@@ -92,4 +96,4 @@ def spell(source: Source) -> str:
         return f"{source.dicom.folder.resolve().as_posix()}#{place}{box}"
     if source.index is None:
         return place + box
-    return f"{place}#{source.array}:{source.index}" if source.array else f"{place}#{source.index}{box}"
+    return f"{place}#{source.array}:{source.index}{box}" if source.array else f"{place}#{source.index}{box}"

@@ -23,12 +23,14 @@ class Reading:
         intensity: how values become [0, 1].
         spacing_mm: along X, Y, Z, to resample to; None keeps each scan's own.
         fit: voxels along each axis, to resample to instead: an image is shrunk or enlarged until it just fits in, its
-            proportions kept. For pictures, which are of any size and of no known spacing.
+            proportions kept. For pictures, which are of any size.
+        voi: of DICOM radiographs, the window or look-up table of the header is applied.
     """
 
     intensity: Intensity = field(default_factory=Window)
     spacing_mm: tuple[float, ...] | None = None
     fit: tuple[int, ...] | None = None
+    voi: bool = field(default=False, metadata={"only_if_set": True})
 
 
 @dataclass(frozen=True)

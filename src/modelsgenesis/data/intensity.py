@@ -50,6 +50,11 @@ class Described(Protocol):
         """The share of that box that is 0 and that nothing else encloses."""
         ...
 
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """The values of black and white by its bit depth; None where its header does not say."""
+        ...
+
 
 @dataclass(frozen=True)
 class Window:
@@ -215,8 +220,9 @@ class MinMax:
 class BitDepth:
     """Scale black to 0 and the greatest grey level of the bit depth to 1: for radiographs and other pictures.
 
-    The depth is the least of 8, 10, 12, 14 and 16 bits that holds the image's greatest value: a file of 16 bits often
-    holds 12.
+    The depth is that of the header: of a radiograph in DICOM the bits stored, of a PNG its significant bits unless a
+    value has more. Else it is the least of 8, 10, 12, 14 and 16 bits that holds the image's greatest value: a file of
+    16 bits often holds 12.
     """
 
     def limits(self, scan: Described) -> tuple[float, float]:
@@ -225,6 +231,8 @@ class BitDepth:
         Raises:
             UnreadableError: it has values below 0 or beyond 16 bits.
         """
+        if scan.levels is not None:
+            return _whole_bytes(scan) if scan.maximum > scan.levels[1] else scan.levels
         levels = next((2.0**bits - 1 for bits in DEPTHS if scan.maximum < 2**bits), None)
         if levels is None or scan.minimum < 0:
             given = f"its values are {scan.minimum:g} to {scan.maximum:g}"
@@ -234,6 +242,11 @@ class BitDepth:
     def scale(self, values: Values, scan: Described) -> NDArray[np.float32]:
         """(C, *space) in grey levels -> the same shape, float32 in [0, 1]; `values` stay untouched."""
         return _to_unit(values, *self.limits(scan))
+
+
+def _whole_bytes(scan: Described) -> tuple[float, float]:
+    """Black and white of a PNG whose few significant bits were spread over all that it has, as its standard says."""
+    return 0.0, 255.0 if scan.maximum < 256 else 65535.0
 
 
 Intensity = Window | Percentiles | ZScore | MinMax | BitDepth

@@ -31,7 +31,7 @@ LABEL_NAMES = re.compile(
 
 @dataclass(frozen=True)
 class IntensityStatistics:
-    """The statistics of a volume in the manifest, in the volume's units."""
+    """The statistics of a volume in the manifest, in the volume's units; `levels` are those of its header, if any."""
 
     minimum: float
     maximum: float
@@ -40,6 +40,7 @@ class IntensityStatistics:
     mean: float
     std: float
     zeros: float
+    levels: tuple[float, float] | None = None
 
 
 def sample_of(values: NDArray[Any]) -> NDArray[Any]:
@@ -97,7 +98,9 @@ def outside_of(values: NDArray[Any]) -> NDArray[np.bool_]:
     return outside
 
 
-def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> IntensityStatistics:
+def summarise(
+    values: NDArray[Any], sample: NDArray[Any], modality: str, levels: tuple[float, float] | None = None
+) -> IntensityStatistics:
     """Compute the statistics of a volume.
 
     Foreground is what lies above the background: above 5 % of the way from the minimum to the 99th percentile, so
@@ -108,6 +111,7 @@ def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> Inte
         values: of any shape, finite.
         sample: of them, sorted.
         modality: of the scan.
+        levels: as its volume has them.
     Raises:
         UnreadableError: all values are equal.
     """
@@ -121,7 +125,7 @@ def summarise(values: NDArray[Any], sample: NDArray[Any], modality: str) -> Inte
         kept = sample[-1:]
     places = [round(p / 100 * (kept.size - 1)) for p in PERCENTILES]
     percentiles = {p: float(kept[place]) for p, place in zip(PERCENTILES, places, strict=True)}
-    return IntensityStatistics(minimum, maximum, threshold, percentiles, *moments_of(values))
+    return IntensityStatistics(minimum, maximum, threshold, percentiles, *moments_of(values), levels)
 
 
 def guess_modality(sample: NDArray[Any]) -> str:

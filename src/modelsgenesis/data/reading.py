@@ -7,13 +7,16 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import geometry_of, placed
+from modelsgenesis.data.formats.base.itk import crop, geometry_of, placed
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Volume
 
 OBLIQUE_DEGREES = 10.0
+NEARLY_BLACK = 0.02  # of the range of a picture's values
+
+Levels = tuple[float, float] | None  # the values of black and white by a picture's bit depth
 
 
 def read_volume(
@@ -23,6 +26,7 @@ def read_volume(
     fit: tuple[int, ...] | None = None,
     like: Geometry | None = None,
     labels: bool = False,
+    voi: bool = False,
     max_voxels: int = MAX_VOXELS,
 ) -> Volume:
     """Read one scan, turned to LPS, or one picture.
@@ -34,6 +38,7 @@ def read_volume(
         like: of another file of the same voxels, to resample both onto one grid, whichever way their axes run; where
             one of the two does not say how, voxel by voxel as the files have them.
         labels: the numbers are labels, which no resampling of sheared axes may mix.
+        voi: the window or look-up table of a radiograph's header is applied.
         max_voxels: more are refused before memory is taken.
     Returns:
         Volume: (1, X, Y, Z), of the source's box alone where it has one, or (1, X, Y) of a picture; modality as given,
@@ -41,9 +46,11 @@ def read_volume(
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
-    image, geometry, notes = _read(source, max_voxels, labels=labels)
+    source = replace(source, format=source.format.with_voi()) if voi else source
+    image, geometry, notes, levels = _read(source, max_voxels, labels=labels)
     if like is not None and like.size == geometry.size and not (like.oriented and geometry.oriented):
-        geometry = replace(like, spacing_mm=geometry.spacing_mm)
+        known = geometry if like.spaced and geometry.spaced else like
+        geometry = replace(like, spacing_mm=known.spacing_mm)
         image = placed(image, geometry)
     if like is not None and (fit is not None or spacing_mm is not None):
         image = _turned(image, like)
@@ -51,7 +58,7 @@ def read_volume(
         spacing_mm = _fitting(geometry_of(image), fit)
     if spacing_mm is not None:
         image = _resampled(image, spacing_mm, max_voxels)
-    return _volume(image, source, geometry, notes)
+    return _volume(image, source, geometry, notes, levels)
 
 
 def read_both(
@@ -59,6 +66,8 @@ def read_both(
     *,
     spacing_mm: tuple[float, ...] | None,
     longest_side: int | None = None,
+    voi: bool = False,
+    crop_borders: bool = False,
     max_voxels: int = MAX_VOXELS,
 ) -> tuple[Volume, Volume]:
     """Read one scan as `read_volume` does, but once, to have it both as it is and resampled.
@@ -67,26 +76,63 @@ def read_both(
         source: as for `read_volume`.
         spacing_mm: to resample to; None keeps the scan's own.
         longest_side: pixels of a picture's longer side, if it has more.
+        voi: as for `read_volume`.
+        crop_borders: a picture's borders, all black or all white, are cut off what is returned second.
         max_voxels: as for `read_volume`.
     Returns:
         The volume at its own spacing, and resampled; if nothing is, the same volume twice.
     Raises:
         UnreadableError: it cannot be read as a grey image.
     """
-    image, geometry, notes = _read(source, max_voxels)
-    own = _volume(image, source, geometry, notes)
-    if longest_side is not None and max(geometry.size) > longest_side:
-        spacing_mm = _fitting(geometry, (longest_side,) * len(geometry.size))
-    if spacing_mm is None:
+    source = replace(source, format=source.format.with_voi()) if voi else source
+    image, geometry, notes, levels = _read(source, max_voxels)
+    own = _volume(image, source, geometry, notes, levels)
+    image = without_borders(image) if crop_borders else image
+    kept = geometry_of(image)
+    if longest_side is not None and max(kept.size) > longest_side:
+        spacing_mm = _fitting(kept, (longest_side,) * len(kept.size))
+    if spacing_mm is None and kept.size == geometry.size:
         return own, own
-    return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes)
+    if spacing_mm is None:
+        return own, _volume(image, source, geometry, notes, levels)
+    return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes, levels)
 
 
-def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sitk.Image, Geometry, list[str]]:
-    """The image, or the source's box of it, in the file's own axes, straightened; where it lies; what was repaired."""
+def without_borders(image: sitk.Image) -> sitk.Image:
+    """Cut off the rows and columns around a picture that are all black or all white, as a collimator or label leaves.
+
+    Black and white are the picture's own least and greatest value, and what is within a fiftieth of its range of them,
+    since compression blurs. Volumes, and pictures that would vanish, come back as they are.
+    """
+    if image.GetDimension() != 2:
+        return image
+    values = sitk.GetArrayViewFromImage(image)  # (rows, columns)
+    low, high = float(values.min()), float(values.max())
+    near = NEARLY_BLACK * (high - low)
+    ends = values <= low + near, values >= high - near
+    box, before = (slice(0, values.shape[0]), slice(0, values.shape[1])), None
+    while box != before:
+        before = box
+        for axis in (0, 1):
+            inside = np.argwhere(~(ends[0][box].all(axis=1 - axis) | ends[1][box].all(axis=1 - axis)))
+            if not inside.size or np.ptp(inside) < 1:
+                return image
+            start = box[axis].start
+            kept = slice(start + int(inside.min()), start + int(inside.max()) + 1)
+            box = (kept, box[1]) if axis == 0 else (box[0], kept)
+    return crop(image, (box[1], box[0]))
+
+
+def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sitk.Image, Geometry, list[str], Levels]:
+    """The image, or the source's box of it, in the file's own axes, straightened.
+
+    Where it lies, what was repaired, and the values of black and white.
+    """
     try:
         header = source.format.read_header(source)
         source.format.check(header, source, max_voxels)
+        if header.labels and not labels:
+            raise UnreadableError("a segmentation (DICOM-SEG), no scan", "leave it out, or give it as a label")
         image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
     except MemoryError as error:
         raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
@@ -95,11 +141,11 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sit
     except OSError as error:
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     notes = [*header.doubts, *repaired]
-    geometry = replace(geometry_of(image), oriented=header.oriented)
+    geometry = replace(geometry_of(image), oriented=header.oriented, spaced=header.spaced)
     oblique_degrees = geometry.oblique_degrees
     if oblique_degrees > OBLIQUE_DEGREES:
         notes.append(f"its axes lie {oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
-    return image, geometry, notes
+    return image, geometry, notes, header.levels
 
 
 def _read_whole(source: Source, labels: bool) -> tuple[sitk.Image, list[str]]:
@@ -140,21 +186,20 @@ def _turned(image: sitk.Image, like: Geometry) -> sitk.Image:
     return image
 
 
-def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str]) -> Volume:
+def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str], levels: Levels) -> Volume:
     """Turn an image to LPS."""
     turned = geometry_of(image)
     values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
-    return Volume(values, spacing, source.modality, geometry, tuple(notes))
+    return Volume(values, spacing, source.modality, geometry, tuple(notes), levels)
 
 
 def _fitting(geometry: Geometry, fit: tuple[int, ...]) -> tuple[float, ...]:
-    """The spacing, alike along all axes, at which an image just fits into so many voxels."""
+    """The spacing at which an image just fits into so many voxels, its proportions in voxels kept."""
     if len(fit) != len(geometry.size):
         raise UnreadableError(f"an image of {len(geometry.size)} axes, and one of {len(fit)} is wanted", "leave it out")
-    sides_mm = (geometry.size[axis] * geometry.spacing_mm[axis] for axis in geometry.order)
-    step = max(side / wanted for side, wanted in zip(sides_mm, fit, strict=True))
-    return (step,) * len(fit)
+    step = max(geometry.size[axis] / wanted for axis, wanted in zip(geometry.order, fit, strict=True))
+    return tuple(step * geometry.spacing_mm[axis] for axis in geometry.order)
 
 
 class _Voxels:

@@ -16,6 +16,7 @@ from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import Problem, UnreadableError
 
 PEEK_BYTES = 2**16
+TOLD_EVERY = 20_000  # files
 LUNA_SUBSET = re.compile(r"subset(\d)$")
 BIDS_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+$")
 
@@ -75,6 +76,7 @@ def find_sources(
     skip: Path | None = None,
     mapper: Mapper = map,
     pictures: bool = False,
+    tell: Callable[[int], None] = lambda number: None,
 ) -> tuple[list[Source], list[Problem]]:
     """Find every scan in a folder, or the one in a file.
 
@@ -87,6 +89,7 @@ def find_sources(
         skip: a folder to leave out.
         mapper: applies a function to many paths, as `map` does; for reading DICOM headers in parallel.
         pictures: take PNG and JPEG files too; otherwise they are problems.
+        tell: called now and then with the number of files looked at.
     Returns:
         Sources in the order of their paths, and what cannot be one.
     Raises:
@@ -98,7 +101,9 @@ def find_sources(
     sources: list[Source] = []
     problems: list[Problem] = []
     slices: dict[ImageFormat, list[Path]] = {}
-    for file in walk(path, problems, skip) if path.is_dir() else [path]:
+    for number, file in enumerate(walk(path, problems, skip) if path.is_dir() else [path], start=1):
+        if number % TOLD_EVERY == 0:
+            tell(number)
         try:
             format_ = classify(file, pictures=pictures)
             if format_ and format_.is_directory:
@@ -115,14 +120,14 @@ def find_sources(
 
 
 def find_of_one_kind(
-    path: Path, *, skip: Path | None = None, mapper: Mapper = map
+    path: Path, *, skip: Path | None = None, mapper: Mapper = map, tell: Callable[[int], None] = lambda number: None
 ) -> tuple[list[Source], list[Problem]]:
     """Find every volume as `find_sources` does, or every picture where there is no volume.
 
     Beside volumes, pictures are something else: screenshots, logos.
     """
-    sources, problems = find_sources(path, skip=skip, mapper=mapper)
-    return (sources, problems) if sources else find_sources(path, skip=skip, mapper=mapper, pictures=True)
+    sources, problems = find_sources(path, skip=skip, mapper=mapper, tell=tell)
+    return (sources, problems) if sources else find_sources(path, skip=skip, mapper=mapper, pictures=True, tell=tell)
 
 
 def walk(folder: Path, problems: list[Problem], skip: Path | None = None) -> Iterator[Path]:

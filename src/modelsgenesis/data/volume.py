@@ -20,6 +20,7 @@ class Volume:
         modality: one of scan.MODALITIES, or "" when unknown.
         geometry: of the source's file, before any resampling.
         notes: what was repaired, in words that name nobody.
+        levels: the values of black and white by its bit depth; None where its header does not say.
     """
 
     values: NDArray[Any]
@@ -27,3 +28,4 @@ class Volume:
     modality: str
     geometry: Geometry
     notes: tuple[str, ...] = ()
+    levels: tuple[float, float] | None = None

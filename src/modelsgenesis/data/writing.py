@@ -14,14 +14,17 @@ from modelsgenesis.core.files import written_aside
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.formats.base.itk import placed
 from modelsgenesis.data.formats.nifti import Nifti, write_nifti
+from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
-NIFTI = ".nii.gz"
+NIFTI, PNG = ".nii.gz", ".png"
 
 
 def ending_like(source: Source) -> str:
-    """The ending of a mask in its source's own format; .nii.gz where that is none for masks."""
+    """The ending of a mask in its source's own format; .nii.gz where that is none for masks, .png of every picture."""
+    if axes_of(source) == 2:
+        return PNG
     return source.format.mask_endings.get(ending_of(source.path), NIFTI)
 
 

@@ -32,7 +32,7 @@ WITHOUT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Genesis(PlannedDeformation):
-    """Models Genesis' deformation of a cube: local shuffling, non-linear map, then at most one painting.
+    """Models Genesis' deformation: local shuffling, non-linear map, then at most one painting.
 
     Args:
         p_local_shuffling, p_non_linear, p_painting: the laws' rates.

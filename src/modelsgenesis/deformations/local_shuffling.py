@@ -16,7 +16,7 @@ Variant = Literal["exact", "tiled"]
 
 @dataclass(frozen=True, kw_only=True)
 class LocalShuffling(PlannedDeformation):
-    """Permute the voxels of many small windows; the network puts texture and edges back.
+    """Permute what lies in many small windows; the network puts texture and edges back.
 
     A window's sides are uniform in 1..side/10 on each axis and its place is uniform wholly inside. Its voxels are read
     from the untouched image and permuted uniformly; a voxel under several windows takes its value from the last. So

@@ -12,7 +12,7 @@ from modelsgenesis.deformations.kernels.hashing import draw_key
 
 @dataclass(frozen=True, kw_only=True)
 class OutPainting(PlannedDeformation):
-    """Hide all but one to five large windows under noise; about a third of the image stays visible.
+    """Hide all but one to five large windows under noise; about a third of a cube stays visible, of a picture half.
 
     One window is kept, then up to four more, each tried only while a fresh draw is under 0.95. A window's side is the
     image's less 3/7 to 4/7 of it, its place uniform with 3 voxels or more to every border. The noise is uniform in

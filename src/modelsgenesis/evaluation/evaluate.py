@@ -25,7 +25,7 @@ from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import axes_of
-from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, table_of
+from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, header_geometry, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
 from modelsgenesis.evaluation.options import EvaluateOptions
@@ -76,12 +76,13 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "lines": rounded})
+    pixels = of_pictures(cases) and in_pixels(cases)
+    write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": pixels, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
-    _print(lines, console)
-    if of_pictures(cases):
-        console.print("a pixel counts as 1 mm: pictures do not say how large it is")
+    _print(lines, console, pixels=pixels)
+    if pixels:
+        console.print("distances are in pixels: not all pictures say how large one is")
     _warn(into, console)
     return into
 
@@ -103,7 +104,9 @@ def _compare(
     if isinstance(target, MaskTarget):
         if options.positive:
             raise DataError("--positive names one of two classes, and masks have none; leave it out")
-        rules = Rules(target, options.tolerance, options.empty, of_pictures(cases))
+        rules = Rules(
+            target, options.tolerance, options.empty, of_pictures(cases), of_pictures(cases) and in_pixels(cases)
+        )
         return _masks(into, cases, rules, origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
@@ -248,8 +251,14 @@ def of_pictures(cases: Sequence[Case]) -> bool:
     return all(case.masks and axes_of(case.masks[0]) == 2 for case in cases)
 
 
-def _print(lines: Sequence[Line], console: Console) -> None:
-    """Print a line for each label and metric."""
+def in_pixels(cases: Sequence[Case]) -> bool:
+    """Whether some picture's spacing is known neither from its mask nor from itself; only headers are read."""
+    headers = (map(header_geometry, (case.masks[0], *case.images[:1])) for case in cases)
+    return not all(any(each is not None and each.spaced for each in some) for some in headers)
+
+
+def _print(lines: Sequence[Line], console: Console, *, pixels: bool) -> None:
+    """Print a line for each label and metric; of masks of pictures that lack a spacing in pixels."""
     table = Table("", "", "n", "value", "95 % interval")
     before = ""
     for line in lines:
@@ -259,6 +268,6 @@ def _print(lines: Sequence[Line], console: Console) -> None:
             table.add_section()
         interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "-"
         label = line.label if line.label != before else ""
-        table.add_row(label, title_of(line.metric), str(line.n), short_number(line.value), interval)
+        table.add_row(label, title_of(line.metric, pictures=pixels), str(line.n), short_number(line.value), interval)
         before = line.label
     console.print(table)

@@ -1,6 +1,6 @@
 """One case of a segmentation: its truth and its prediction read, and label by label compared."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from modelsgenesis.data.masks import (
     read_on_grid,
 )
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.evaluation.matching import Pair
 from modelsgenesis.metrics.segmentation import Agreement, Empty, agreement
@@ -36,13 +37,15 @@ class Rules:
         target: whose labels.
         tolerance_mm: of the surface Dice.
         empty: what two empty masks are worth.
-        pictures: whether the masks are of pictures, whose pixels count as 1 mm.
+        pictures: whether the masks are of pictures.
+        in_pixels: whether some of the pictures have no spacing, so that a pixel of each counts as 1 mm.
     """
 
     target: MaskTarget
     tolerance_mm: float
     empty: Empty
     pictures: bool = False
+    in_pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def compare_case(pair: Pair, rules: Rules) -> Compared:
         except UnreadableError as error:
             status, note = "unreadable", str(error)
     empty: Empty = rules.empty if status == "compared" else "undefined"  # no prediction is never a perfect one
-    spacing_mm = spacing_of(geometry)
+    spacing_mm = (1.0,) * len(geometry.size) if rules.in_pixels else spacing_of(geometry)
     found = tuple(
         agreement(
             label_map.present(predicted, k),
@@ -98,12 +101,18 @@ def compare_case(pair: Pair, rules: Rules) -> Compared:
 def truth_of(case: Case, label_map: LabelMap) -> tuple[NDArray[np.uint8], Geometry]:
     """The truth as `data.masks.read_classes` gives it, and where its voxels lie.
 
+    The spacing that a mask does not know, as of a picture, is its image's.
+
     Raises:
         UnreadableError: it is missing, cannot be read, or holds a value that no label stands for.
     """
     if not case.masks:
         raise UnreadableError("it has no mask", "add it, or leave the case out")
     values, geometry = read_label_map(case.masks[0])
+    if not geometry.spaced and case.images:
+        known = header_geometry(case.images[0])
+        if known is not None and known.spaced and known.size == geometry.size:
+            geometry = replace(geometry, spacing_mm=known.spacing_mm, spaced=True)
     if not label_map.one_file:
         return read_classes(case, label_map, geometry), geometry
     check_declared(count_values(values), label_map)
@@ -136,6 +145,14 @@ def prediction_of(pair: Pair, label_map: LabelMap, geometry: Geometry) -> NDArra
 def spacing_of(geometry: Geometry) -> tuple[float, ...]:
     """The spacing of a grid along X, Y and Z."""
     return tuple(geometry.spacing_mm[axis] for axis in geometry.order)
+
+
+def header_geometry(source: Source) -> Geometry | None:
+    """Where the voxels of a file lie by its header; None where that cannot be read."""
+    try:
+        return source.format.read_header(source).geometry
+    except (UnreadableError, OSError):
+        return None
 
 
 def table_of(compared: list[Compared], target: MaskTarget) -> dict[str, NDArray[np.float64]]:

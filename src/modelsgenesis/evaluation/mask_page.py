@@ -26,7 +26,7 @@ from modelsgenesis.figures.overlay import Overlay, overlay_picture
 from modelsgenesis.figures.page import Page, Paragraph, Part, picture
 from modelsgenesis.figures.scores import draw_strips
 from modelsgenesis.metrics.summary import MEAN, Line, mean_defined
-from modelsgenesis.metrics.titles import TITLES
+from modelsgenesis.metrics.titles import title_of
 
 STRIPS = {"Dice": 1.0, "surface Dice": 1.0}
 
@@ -47,12 +47,16 @@ def masks_page(
     names = rules.target.names
     scored = [one for one in compared if one.status != "no truth"]
     page = Page("How good the predictions are", lead(len(scored), names, origin))
-    page.headline(headline(lines, compared, names))
-    page.section("Scores", Paragraph(spread_words(lines, origin.resamples), "caption"), summary_table(lines))
+    page.headline(headline(lines, compared, names, "pixels" if rules.in_pixels else "mm"))
+    page.section(
+        "Scores",
+        Paragraph(spread_words(lines, origin.resamples), "caption"),
+        summary_table(lines, pictures=rules.in_pixels),
+    )
     scores = table_of(scored, rules.target)
     with tempfile.TemporaryDirectory() as folder:
         strips = {
-            TITLES[metric]: {name: scores[metric][:, k] for k, name in enumerate(names)}
+            title_of(metric, pictures=rules.in_pixels): {name: scores[metric][:, k] for k, name in enumerate(names)}
             for metric in ("dice", "surface_dice", "hd95_mm")
         }
         drawn = picture(draw_strips(Path(folder) / "strips.png", strips, STRIPS), "scores of all cases", narrow=True)
@@ -66,8 +70,10 @@ def masks_page(
     return page.write(path, f"Made by genesis evaluate, modelsgenesis {package_version()}.")
 
 
-def headline(lines: Sequence[Line], compared: Sequence[Compared], names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """The large numbers at the top of the page."""
+def headline(
+    lines: Sequence[Line], compared: Sequence[Compared], names: Sequence[str], unit: str
+) -> list[tuple[str, str, str]]:
+    """The large numbers at the top of the page; distances in that unit."""
     whole = MEAN if len(names) > 1 else names[0]
     best = {line.metric: line for line in lines if line.label == whole}
     of_labels = f", mean of {len(names)} labels" if len(names) > 1 else ""
@@ -80,7 +86,7 @@ def headline(lines: Sequence[Line], compared: Sequence[Compared], names: Sequenc
             f"mean surface Dice{of_labels}; {interval_words(best['surface_dice'])}",
             "",
         ),
-        (f"{short_number(best['hd95_mm'].median)} mm", f"median 95 % Hausdorff distance{of_labels}", ""),
+        (f"{short_number(best['hd95_mm'].median)} {unit}", f"median 95 % Hausdorff distance{of_labels}", ""),
         (str(len(compared) - unknown), "cases in these numbers", ""),
         (str(lost), "of them without a usable prediction, counted as empty", "bad" if lost else "good"),
         *([(str(unknown), "cases left out: their truth cannot be read", "bad")] if unknown else []),
@@ -104,10 +110,9 @@ def worst(pairs: Sequence[Pair], compared: Sequence[Compared], rules: Rules, mos
             continue
     if not rows:
         return [Paragraph("No case with a defined Dice was to be pictured.", "caption")]
-    words = (
-        "Filled: the prediction. Line: the truth. Each plane goes where most is labelled; the patient's right is "
-        "on the picture's left. Black where no image of the same grid is known."
-    )
+    planes = "Each plane goes where most is labelled; the patient's right is on the picture's left."
+    shown = "The surroundings of what is labelled." if rules.pictures else planes
+    words = f"Filled: the prediction. Line: the truth. {shown} Black where no image of the same grid is known."
     return [
         Paragraph(words, "caption"),
         overlay_picture(rows, "truth and prediction of the worst cases", labels=rules.target.names),
@@ -121,24 +126,28 @@ def mean_of(values: Sequence[float]) -> float:
 
 def mask_rules(rules: Rules) -> list[str]:
     """The rules of the comparison, in words."""
+    unit = "pixels" if rules.in_pixels else "mm"
+    surface, size = ("outlines, by length", "Area") if rules.pictures else ("surfaces, by area", "Volume")
+    near = unit.removesuffix("s") if rules.tolerance_mm == 1 else unit
     empty = (
-        "counts as agreement: overlaps 1, distance 0 mm (--empty perfect)."
+        f"counts as agreement: overlaps 1, distance 0 {unit} (--empty perfect)."
         if rules.empty == "perfect"
         else "has no Dice, IoU, surface Dice or distance there; it is left out of the means, and n says so."
     )
     in_pixels = (
-        "A picture's file does not say how large a pixel is: a pixel counts as 1 mm, so distances are in pixels, and "
-        "volumes in thousands of pixels."
+        "Not all pictures say how large a pixel is: distances are in pixels, areas in thousands. "
+        "The names in the tables stay: there a pixel counts as 1 mm, and a thousand as 1 ml."
     )
+    flat = "A picture's volume is its area, in thousands of square millimetres."
     return [
-        *([in_pixels] if rules.pictures else []),
+        *([in_pixels if rules.in_pixels else flat] if rules.pictures else []),
         f"A label that neither truth nor prediction of a case holds {empty}",
         "A label that only one of them holds has Dice, IoU and surface Dice 0, and the diagonal of the image for its "
         "distance: no prediction is never better than a bad one.",
         "A case without a prediction, or with one that cannot be read, lies on another grid or holds an unknown value, "
         "counts as an empty prediction and is listed.",
-        f"Surface Dice is the share of both surfaces, by area, within {rules.tolerance_mm:g} mm of the other. The 95 % "
-        "Hausdorff distance is the greater of the two 95th percentiles from surface to surface, in mm.",
-        "Volume difference is predicted minus true; in per cent it is of the true volume, and undefined without one.",
+        f"Surface Dice is the share of both {surface}, within {rules.tolerance_mm:g} {near} of the other. The 95 % "
+        f"Hausdorff distance is the greater of the two 95th percentiles from one to the other, in {unit}.",
+        f"{size} difference is predicted minus true; in per cent it is of what is true, and undefined without one.",
         "The mean of labels is the mean of the labels' means.",
     ]

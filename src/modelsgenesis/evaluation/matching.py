@@ -1,7 +1,7 @@
 """What belongs to what: the cases of the truth, and the predictions made for them, by us or by others."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
 from modelsgenesis.tasks.datasets import FILE as DATASET
@@ -163,12 +164,25 @@ def _check_values(of_truth: Target, of_network: Target, path: Path) -> None:
 def find_predictions(path: Path) -> Predictions:
     """Find every mask in a folder, and every file that should be one but cannot be."""
     problems: list[Problem] = []
-    named = named_sources(path, problems)
     rows, columns = read_table(path / TABLE) if (path / TABLE).is_file() else ([], [])
     if "prediction" in columns:  # then what else lies there, such as probabilities, is no mask
-        files = {file for row in rows for file in row["prediction"].split(";")}
-        named = {name: each for name, each in named.items() if each.path.relative_to(path).as_posix() in files}
+        files = [path / file for row in rows for file in row["prediction"].split(";") if file]
+        named = _named(files, path, problems)
+    else:
+        named = named_sources(path, problems)
     return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
+
+
+def _named(files: Sequence[Path], root: Path, problems: list[Problem]) -> dict[str, Source]:
+    """The masks that a table names and that are there, {id: source}; what cannot be one becomes a problem."""
+    named = {}
+    for file in files:
+        try:
+            if file.exists():
+                named[case_id(file, root)] = one_source(file, root)
+        except UnreadableError as error:
+            problems.append(error.at(file))
+    return named
 
 
 def match(cases: Iterable[Case], predictions: Predictions, target: MaskTarget) -> tuple[list[Pair], list[str]]:

@@ -11,7 +11,7 @@ class EvaluateOptions:
     """The options of genesis evaluate.
 
     Args:
-        tolerance: The tolerance of the surface Dice, in mm.
+        tolerance: The tolerance of the surface Dice, in mm; of pictures in pixels.
         empty: What a label is worth that neither mask holds: undefined leaves it out of means, perfect counts it as 1.
         kind: What the truth is, where a table's labels could mean two; by default as the predictions are.
         label: The column of a table that is the truth, or several with commas between.

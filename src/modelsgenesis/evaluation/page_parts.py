@@ -68,15 +68,15 @@ def spread_words(lines: Sequence[Line], resamples: int) -> str:
     )
 
 
-def summary_table(lines: Sequence[Line]) -> Table:
-    """A table with a row for each label and metric."""
+def summary_table(lines: Sequence[Line], *, pictures: bool = False) -> Table:
+    """A table with a row for each label and metric; of pictures in pixels."""
     spread = any(math.isfinite(line.median) for line in lines)
     head = ["label", "metric", "n", "mean" if spread else "value", "95 % interval"]
     head += ["sd", "median", "quartiles"] if spread else []
     rows = []
     for line in lines:
         interval = f"{short_number(line.low95)} to {short_number(line.high95)}" if math.isfinite(line.low95) else "–"
-        row = [line.label, title_of(line.metric), str(line.n), short_number(line.value), interval]
+        row = [line.label, title_of(line.metric, pictures=pictures), str(line.n), short_number(line.value), interval]
         quartiles = f"{short_number(line.q1)} to {short_number(line.q3)}"
         rows.append([*row, *([short_number(line.sd), short_number(line.median), quartiles] if spread else [])])
     return Table(rows, head)

@@ -80,12 +80,13 @@ def number(text: str | None) -> float:
         return float("nan")
 
 
-def draw_curves(log: Log, path: Path | str) -> Path:
+def draw_curves(log: Log, path: Path | str, noun: str = "cube") -> Path:
     """Draw the errors (logarithmic), the learning rate and the speed of a run.
 
     Args:
         log: of the run.
         path: of the PNG.
+        noun: what a sample is called.
     """
     figure = Figure(figsize=(10.0, 3.3), facecolor="white")
     wide, upper, lower = (
@@ -93,16 +94,16 @@ def draw_curves(log: Log, path: Path | str) -> Path:
         figure.add_axes((0.715, 0.585, 0.27, 0.295)),
         figure.add_axes((0.715, 0.16, 0.27, 0.295)),
     )
-    draw_errors(wide, log)
+    draw_errors(wide, log, noun)
     draw_line(upper, log, ("lr",), "learning rate", TEAL)
-    draw_line(lower, log, ("cubes_per_s",), "cubes a second", TEAL)
+    draw_line(lower, log, ("cubes_per_s",), f"{noun}s a second", TEAL)
     upper.tick_params(labelbottom=False)
     for axes in (wide, lower):
         axes.set_xlabel("step", color=PALE, size=8)
     return save(figure, path)
 
 
-def draw_errors(axes: Axes, log: Log) -> None:
+def draw_errors(axes: Axes, log: Log, noun: str = "cube") -> None:
     """Draw training and validation error, and, of a restoration, the errors of two trivial predictions.
 
     They are the input, and one grey.
@@ -115,11 +116,11 @@ def draw_errors(axes: Axes, log: Log) -> None:
     steps, values = log.points(VALIDATION)
     axes.plot(steps, values, color=RUST, lw=1.6, marker="o", ms=3.5, label="held-out patients")
     steps, values = unchanged
-    axes.plot(
-        steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label="deformed cube left as it is" if len(values) else None
-    )
+    label = f"deformed {noun} left as it is" if len(values) else None
+    axes.plot(steps, values, color=INK, lw=1.1, ls=(0, (4, 3)), label=label)
     steps, values = log.points(MEAN_BASELINE)
-    axes.plot(steps, values, color=PALE, lw=1.1, ls=(0, (1, 2)), label="each cube's own mean" if len(values) else None)
+    label = f"each {noun}'s own mean" if len(values) else None
+    axes.plot(steps, values, color=PALE, lw=1.1, ls=(0, (1, 2)), label=label)
     if any(np.any(line.get_ydata() > 0) for line in axes.lines):  # type: ignore[operator]
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

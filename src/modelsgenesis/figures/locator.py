@@ -1,4 +1,4 @@
-"""Where in the scan a cube was cut: the whole scan in three planes with the cube's borders."""
+"""Where in the scan a cube was cut: the whole scan in three planes, or the whole picture, with the cube's borders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

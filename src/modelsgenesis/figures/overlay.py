@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
@@ -21,7 +22,7 @@ from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.viewpoint import bounds, widened, widest
 from modelsgenesis.figures.windows import percentile_display
 
-FILL = 0.4
+FILL, GLOW, HEAT = 0.4, 0.65, "plasma"
 LEFT, GAP, RIGHT, BOTTOM, CAPTION = 0.3, 0.08, 0.3, 0.36, 0.24  # inches
 LEGEND, LEGEND_ALONE, UNDER = 0.6, 0.25, 0.35  # inches from the top, with and without a title, and below it
 TALLEST = 1.35  # of a picture, by the width of its column
@@ -43,6 +44,7 @@ class Overlay:
         caption: a line above the row.
         titles: of each picture, a few lines each; none where the planes need no words.
         foot: a line below the row: which slices and grey values it shows.
+        heats: drawn over each plane, (rows, columns) in [0, 1]; empty without any.
     """
 
     planes: tuple[Plane, ...]
@@ -52,6 +54,7 @@ class Overlay:
     caption: str
     titles: tuple[str, ...] = ()
     foot: str = ""
+    heats: tuple[Array, ...] = ()
 
     def found(self) -> set[int]:
         """The numbers, from 0, of the labels that the planes show."""
@@ -218,6 +221,8 @@ def draw_row(figure: Figure, row: Overlay, inches: tuple[float, float, float], s
         left = LEFT + number * (column + GAP) + 0.5 * (column - wide)
         axes = place(figure, left, top + 0.5 * (height - tall), wide, tall)
         draw_picture(axes, plane.picture, "image", row.display)
+        if row.heats:
+            glow(axes, row.heats[number])
         for k, part in parts(mask):
             fill(axes, part, colour(k))
             if truth is None:
@@ -227,6 +232,13 @@ def draw_row(figure: Figure, row: Overlay, inches: tuple[float, float, float], s
         write_letters(axes, plane)
         if number == 0:
             scale_bar(axes, plane)
+
+
+def glow(axes: Axes, heat: Array) -> None:
+    """Colour a picture by a heat map in [0, 1], the more the hotter; where it is 0 the picture is as it was."""
+    painted = colormaps[HEAT](heat)
+    painted[..., 3] = GLOW * heat
+    axes.imshow(painted, interpolation="bilinear", aspect="auto")
 
 
 def fill(axes: Axes, part: Array, shade: str) -> None:

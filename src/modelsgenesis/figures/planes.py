@@ -32,6 +32,16 @@ def names(axes: int) -> tuple[str, ...]:
     return ("image",) if axes == 2 else ("axial", "coronal", "sagittal")
 
 
+def middle_channel(image: Array) -> int:
+    """The channel of an image (C, *space) to draw: of a slice and its neighbours the slice itself, else the first."""
+    return image.shape[0] // 2 if image.ndim == 3 else 0
+
+
+def channel_in_words(image: Array) -> str:
+    """Which channel of an image (C, *space) is drawn, as the end of a line; nothing where there is one."""
+    return f"; channel {middle_channel(image) + 1} of {image.shape[0]}" if image.shape[0] > 1 else ""
+
+
 def cut_plane(values: Array, name: str, spacing_mm: tuple[float, ...], at: tuple[int, ...] | None = None) -> Plane:
     """Cut one plane, in radiological view: the patient's right on the picture's left, front or head on top.
 

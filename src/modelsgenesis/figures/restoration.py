@@ -18,7 +18,7 @@ from modelsgenesis.figures.drawing import (
     text,
     write_letters,
 )
-from modelsgenesis.figures.planes import Array, cut_plane
+from modelsgenesis.figures.planes import Array, channel_in_words, cut_plane, middle_channel
 from modelsgenesis.figures.windows import percentile_display
 
 COLUMNS = ("original", "deformed", "restored", "error")
@@ -37,13 +37,15 @@ def restoration_sheet(
     errors: Sequence[tuple[float, float]] | None = None,
     display: tuple[float, float] | None = None,
     spread: float = 0.25,
-    panel_inches: float = 1.15,
+    panel_inches: float | None = None,
 ) -> Path:
     """Draw a row for each cube: original, deformed, restored and the error, in an axial and a coronal plane.
 
+    A crop of a picture is drawn as it lies in the file, and larger.
+
     Args:
         path: of the PNG.
-        original: (N, C, X, Y[, Z]) in [0, 1]; the first channel is drawn, LPS.
+        original: (N, C, X, Y[, Z]) in [0, 1], LPS; the first channel is drawn, of pictures the middle one.
         deformed: what the network saw, same shape.
         restored: what the network predicted, of the same shape.
         spacing_mm: between voxels, one for all cubes or one a cube; 1 mm by default.
@@ -52,7 +54,7 @@ def restoration_sheet(
             computed when not given.
         display: values shown black and white; by default percentiles of the originals.
         spread: the error with full colour; fixed, so that sheets of one run can be compared.
-        panel_inches: width of a picture.
+        panel_inches: width of a picture; by default 1.15, and 2.1 in two axes.
     Raises:
         ShapeError: the three differ in shape, or are no batches.
     """
@@ -61,7 +63,10 @@ def restoration_sheet(
             f"a restoration sheet needs three batches (N, C, X, Y[, Z]) of one shape, got {original.shape}, "
             f"{deformed.shape} and {restored.shape}"
         )
-    fours = np.stack([original[:, 0], deformed[:, 0], restored[:, 0], restored[:, 0] - original[:, 0]], axis=1)
+    shown = middle_channel(original[0])
+    panel_inches = panel_inches or (2.1 if original.ndim == 4 else 1.15)
+    before, seen, after = (images[:, shown] for images in (original, deformed, restored))
+    fours = np.stack([before, seen, after, after - before], axis=1)
     spacings = one_each(spacing_mm, len(fours), fours.ndim - 2)
     errors = errors or [(mean_square(r - o), mean_square(d - o)) for o, d, r, _ in fours]
     display = display or percentile_display(fours[:, 0])
@@ -71,7 +76,7 @@ def restoration_sheet(
     group = 4 * (panel_inches + GAP) + BETWEEN
     width = LEFT + len(planes) * group + RIGHT - BETWEEN
     figure = Figure((width, TOP + sum(heights) + CAPTION * len(fours) + BOTTOM), facecolor="white")
-    frame(figure, LEFT, title, "error: restored − original")
+    frame(figure, LEFT, title, f"error: restored − original{channel_in_words(original[0])}")
     top = TOP
     for number, (four, mm, height, pair) in enumerate(zip(fours, spacings, heights, errors, strict=True)):
         for place_of, name in enumerate(planes):

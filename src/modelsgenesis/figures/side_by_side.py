@@ -1,10 +1,11 @@
 """Rows of an overlay sheet that compare: one slice under several masks, or the middle slices of several images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from modelsgenesis.figures.overlay import Overlay, cut_mask, greys_in_words, slice_in_words, stacked, view
+from modelsgenesis.figures.overlay import Overlay, cut_mask, greys_in_words, overlay, slice_in_words, stacked, view
 from modelsgenesis.figures.planes import Array, Plane, cut_plane, names
 from modelsgenesis.figures.windows import percentile_display
 
@@ -50,6 +51,41 @@ def side_by_side(
     return Overlay((kept,) * len(found), tuple(found), (true,) * len(found), limits, caption, tuple(titles), foot)
 
 
+def heat_maps(
+    image: Array,
+    heats: Array,
+    *,
+    spacing_mm: tuple[float, ...],
+    titles: Sequence[str],
+    caption: str = "",
+    display: tuple[float, float] | None = None,
+) -> list[Overlay]:
+    """Rows of an image and heat maps over it: of a picture side by side, of a volume the planes at each map's maximum.
+
+    Args:
+        image: (X, Y, Z) or (X, Y), LPS.
+        heats: (K, *space), K of 1 or more; what is below 0 is not drawn, the greatest of each map is the hottest.
+        spacing_mm: between voxels.
+        titles: of the maps.
+        caption: a line above each row.
+        display: values shown black and white; None for percentiles.
+    """
+    rows = []
+    for heat, title in zip(heats, titles, strict=True):
+        strength = np.maximum(heat, 0, dtype=np.float32) / max(float(heat.max()), 1e-6)
+        at = tuple(int(place) for place in np.unravel_index(int(np.argmax(heat)), heat.shape))
+        nothing = np.zeros(image.shape, np.uint8)
+        row = overlay(image, nothing, spacing_mm=spacing_mm, at=at, display=display)
+        hot = tuple(cut_plane(strength, plane.name, spacing_mm, at).picture for plane in row.planes)
+        rows.append(replace(row, heats=hot, caption=f"{caption}   heat map: {title}"))
+    if image.ndim > 2:
+        return rows
+    first, number = rows[0], 1 + len(rows)
+    hot = (np.zeros_like(first.heats[0]), *(row.heats[0] for row in rows))
+    every = (first.planes * number, first.masks * number, (), first.display)
+    return [Overlay(*every, caption, ("", *titles), first.foot, hot)]
+
+
 def middles(
     images: Sequence[Array],
     *,
@@ -75,5 +111,5 @@ def middles(
         shown_in.append(greys_in_words((low, high)))
         planes.append(Plane(plane.name, shown, plane.size_mm, plane.letters))
     nothing = tuple(np.zeros((1, *plane.picture.shape), np.uint8) for plane in planes)
-    foot = f"the middle slice of each; {'; '.join(shown_in)}"
+    foot = "; ".join([*(["the middle slice of each"] if images[0].ndim > 2 else []), *shown_in])
     return Overlay(tuple(planes), nothing, (), (0.0, 1.0), caption, tuple(titles), foot)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modelsgenesis.core.backbone import check_divides
-from modelsgenesis.core.errors import DataError, TrainingError
+from modelsgenesis.core.errors import DataError, ShapeError, TrainingError
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
@@ -23,6 +22,7 @@ from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.finetuning.augmentation import Augmentation
 from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
+from modelsgenesis.nets.centre_planes import CentrePlanes
 from modelsgenesis.recipes import find_recipe
 from modelsgenesis.tasks import Published, Task
 from modelsgenesis.training.plan import Plan
@@ -89,7 +89,12 @@ def make_config(
     else:
         reading = _reading(task, start, cases, image_sizes, given["reading"])
         size = tuple(size_given or _size(task.target, start, image_sizes, reading))
-    check_divides(size, start.backbone.stride, type(start.backbone).__name__)
+    if task.target.dense and isinstance(start.backbone, CentrePlanes):
+        raise ShapeError(
+            f"{task.target.kind} needs a prediction for each voxel, and a {start.slices} gives one of the cube; "
+            "use --slices axial"
+        )
+    start.backbone.check((1, start.backbone.in_channels, *size))
     steps = given["plan"].pop("steps", usual_steps(len(cases)))
     usual = {"warmup_steps": steps // 10, "validate_every": max(1, steps // 20)}
     plan = Plan(steps=steps, **{**usual, **given["plan"]})
@@ -142,6 +147,8 @@ def _reading(
     known = start.reading or Reading(find_recipe("chest-ct").cubes.intensity if task.modality == "CT" else anything)
     if "intensity" not in given and isinstance(known.intensity, Window) and not _may_be_ct(task, cases[0]):
         known = replace(known, intensity=anything)
+    if given.get("voi"):
+        raise TrainingError("--voi is of DICOM radiographs, and these images are volumes; leave it out")
     intensity = given.get("intensity", known.intensity)
     if "spacing_mm" in given:
         return Reading(intensity, given["spacing_mm"])
@@ -185,7 +192,8 @@ def _of_pictures(
     size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
     known = start.reading or Reading()
     known = Reading(BitDepth()) if isinstance(known.intensity, Window) else known
-    return size, Reading(given.get("intensity", known.intensity), fit=None if stay else size)
+    intensity, voi = given.get("intensity", known.intensity), given.get("voi", known.voi)
+    return size, Reading(intensity, fit=None if stay else size, voi=voi)
 
 
 def _size(target: Target, start: Initialization, image_sizes: ImageSizes, reading: Reading) -> tuple[int, ...]:
@@ -194,8 +202,10 @@ def _size(target: Target, start: Initialization, image_sizes: ImageSizes, readin
     stride = start.backbone.stride
     largest = _rounded_up(sizes.max(axis=0), stride)
     if not target.dense and math.prod(largest) <= WHOLE:
-        return largest
-    return tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+        size = largest
+    else:
+        size = tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+    return (max(size),) * 3 if isinstance(start.backbone, CentrePlanes) else size
 
 
 def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:

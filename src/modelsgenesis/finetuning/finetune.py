@@ -59,5 +59,5 @@ def initialization_of(task: Task, options: FineTuneOptions) -> Initialization:
     """Open the network that a fine-tuning begins with."""
     return choose_initialization(
         options.from_, task, like=options.like, backbone=options.backbone, width=options.width, norm=options.norm,
-        trust=options.trust,
+        trust=options.trust, slices=options.slices, neighbours=options.neighbours,
     )  # fmt: skip

@@ -30,6 +30,7 @@ def greeting(task: Task, start: Initialization, config: FineTuneConfig, division
         *left_out(task),
         f"{seen(config)}, mirrored along {mirrored}; {many(plan.steps, 'step')} of {plan.batch_size}",
         f"start: {start.given}",
+        *([f"slices: {start.slices}"] if start.slices else []),
         *([f"warning: {start.given} is not finished; its best network so far is taken"] if start.unfinished else []),
         f"intensity: {'; for the start, '.join(intensity_report(start, config).values())}",
     ]

@@ -11,12 +11,13 @@ from modelsgenesis.core.naming import find_class, rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Reading
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import check_backbone_args
 from modelsgenesis.tasks import Task
 from modelsgenesis.training.run_folder import SETTINGS
-from modelsgenesis.weights.inflating import inflated
+from modelsgenesis.weights.lifting import SLICING, Slices, check_unneeded, lifted, on_slices
 from modelsgenesis.weights.loading import OURS, LoadedWeights, load_weights
 from modelsgenesis.weights.registry import resolve
 from modelsgenesis.weights.transfer import network_with
@@ -56,6 +57,11 @@ class Initialization:
         """The run or file that its weights come from; of weights of the package, their file there."""
         return resolve(self.given)
 
+    @property
+    def slices(self) -> str:
+        """How a network of pictures takes volumes, in words; empty for any other."""
+        return self.backbone.in_words() if isinstance(self.backbone, FlatOnVolumes) else ""
+
 
 def choose_initialization(
     given: str | Path,
@@ -66,6 +72,8 @@ def choose_initialization(
     width: int | None = None,
     norm: Norm | None = None,
     trust: bool = False,
+    slices: Slices | None = None,
+    neighbours: int | None = None,
 ) -> Initialization:
     """Open the network that a fine-tuning begins with.
 
@@ -78,8 +86,11 @@ def choose_initialization(
         width: of a start from scratch: another width.
         norm: of a start from scratch: another norm.
         trust: unpickle a file that needs more than tensors, in a process of its own.
+        slices: how a 2D network takes volumes; by default as the slices were cut that it was trained on, inflated if it
+            was trained on others; from scratch by a recipe of pictures on axial slices.
+        neighbours: on either side of a slice, as further channels; by default as it was trained.
     Raises:
-        WeightsError: there are no such weights.
+        WeightsError: there are no such weights, or they do not fit the images.
         GenesisError: options that contradict each other, or an unknown network.
     """
     network_options = {"--backbone": backbone, "--width": width, "--norm": norm}
@@ -87,25 +98,49 @@ def choose_initialization(
         options = {"--like": like, **network_options}
         if wrong := [option for option, value in options.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {given} decides the network; this is for --from scratch")
-        return _load(Path(given), task, pretrained=True, trust=trust)
+        return _load(Path(given), task, slices, neighbours, pretrained=True, trust=trust)
     if like is not None and resolve(like).exists():
         if wrong := [option for option, value in network_options.items() if value is not None]:
             raise GenesisError(f"{like} decides the network; leave {', '.join(wrong)} out, or --like")
-        return _load(Path(like), task, pretrained=False, trust=trust)
+        return _load(Path(like), task, slices, neighbours, pretrained=False, trust=trust)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
     recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
-    kind, axes = find_class("nets", recipe.backbone, Backbone), axes_of(task.cases[0].images[0])
+    return _from_recipe(recipe, axes_of(task.cases[0].images[0]), slices, neighbours)
+
+
+def _from_recipe(recipe: Recipe, axes: int, slices: Slices | None, neighbours: int | None) -> Initialization:
+    kind, own_axes = find_class("nets", recipe.backbone, Backbone), len(recipe.cubes.size)
     check_backbone_args(kind, recipe)
+    if axes == 2:
+        check_unneeded(slices, neighbours)
+    way = slices or ("axial" if own_axes < axes else "inflated")
     with torch.random.fork_rng():  # its weights are never used: only its kind and size
-        network = kind(**recipe.backbone_args)
-        network = network if network.axes == axes else network_with(network, axes=axes)
-    if axes != len(recipe.cubes.size):  # cubes of volumes have no meaning for pictures
+        try:
+            network = kind(**recipe.backbone_args)
+        except TypeError as error:
+            what = f"--backbone {recipe.backbone}: it is not made of numbers alone ({error})"
+            raise GenesisError(
+                f"{what}; give --like RUN of that kind, or --slices for a 2D network on volumes"
+            ) from error
+        if axes == 3 and way != "inflated":
+            channels = 3 if way == "orthogonal" else 2 * (neighbours or 0) + 1
+            network = on_slices(network_with(network, axes=2, in_channels=channels), way, neighbours)
+        elif network.axes != axes:
+            network = network_with(network, axes=axes)
+    if isinstance(network, FlatOnVolumes):
+        size = recipe.cubes.size if own_axes == axes else None
+        return Initialization(network, False, size, Reading(recipe.cubes.intensity), SCRATCH)
+    check_unneeded(None, neighbours)
+    if axes != own_axes:  # cubes of volumes have no meaning for pictures
         return Initialization(network, False, None, None, SCRATCH)
     return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
 
 
-def _load(path: Path, task: Task, *, pretrained: bool, trust: bool) -> Initialization:
-    loaded = inflated(load_weights(path, trust=trust), axes_of(task.cases[0].images[0]))
+def _load(
+    path: Path, task: Task, slices: Slices | None, neighbours: int | None, *, pretrained: bool, trust: bool
+) -> Initialization:
+    opened = load_weights(path, trust=trust)
+    loaded = lifted(opened, axes_of(task.cases[0].images[0]), slices, neighbours)
     ours = loaded.format == OURS
     complete = all(row.how == "taken" for row in loaded.report.rows)
     notes = loaded.notes if ours else {}
@@ -115,6 +150,8 @@ def _load(path: Path, task: Task, *, pretrained: bool, trust: bool) -> Initializ
         spacing_mm = recipe.plans.spacing_mm if recipe.plans else None
         reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.cubes.size
     known = reading if isinstance(reading, Reading) else None
+    if loaded.network.axes != opened.network.axes:  # squares are no cubes, and only slices are read as volumes are
+        size, known = None, known if SLICING in opened.notes else None
     if not pretrained:
         return Initialization(loaded.network, False, size, known, SCRATCH)
     return Initialization(loaded.network, True, size, known, str(path), None if ours and complete else loaded)

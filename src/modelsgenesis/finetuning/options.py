@@ -12,6 +12,7 @@ from modelsgenesis.finetuning.config import AXES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.plan import Optimizer, Schedule
+from modelsgenesis.weights.lifting import Slices
 from modelsgenesis.weights.transfer import ChannelAdaptation
 
 Modality = Literal["CT", "MR", "XR", "unknown"]
@@ -47,10 +48,15 @@ class FineTuneOptions:
         modality: What all images are, where the data do not declare it; CT is read in Hounsfield units.
         intensity: How values become what the network sees: hu, percentiles, z-score or min-max; by default as the start
             was trained, but Hounsfield units only for CT.
+        voi: Of DICOM radiographs, the window or look-up table that the header gives is applied; predict does the same.
         like: With scratch: the run or recipe whose kind of network is taken.
         backbone: With scratch: the kind of network, unet3d or residual-unet.
         width: With scratch: the channels of the network's first convolution.
         norm: With scratch, of unet3d: batch, batch_stats, instance or group.
+        slices: How a 2D network takes volumes: on slices of a direction (axial, coronal, sagittal), on the three planes
+            through a cube's centre (orthogonal; classes and numbers), or inflated to 3D; by default as it was
+            pre-trained on a store of slices, else inflated, and a recipe of pictures on axial slices.
+        neighbours: How many slices on either side a 2D network sees as further channels; by default as it was trained.
         widen: How a one-channel network is adapted to several input channels: mean, first or random.
         tune: What learns: full, layer-decay (earlier layers slower), probe (the head alone) or head-first (the encoder
             rests first).
@@ -102,10 +108,13 @@ class FineTuneOptions:
     columns: dict[str, str] | None = field(default=None, hash=False)
     modality: Modality | None = None
     intensity: Scale | None = None
+    voi: bool = False
     like: str | None = None
     backbone: str | None = None
     width: int | None = None
     norm: Norm | None = None
+    slices: Slices | None = None
+    neighbours: int | None = None
     widen: ChannelAdaptation | None = None
     tune: Tune | None = None
     decay: float | None = None
@@ -150,7 +159,11 @@ class FineTuneOptions:
         off = {} if self.augment else {"p_spatial": 0.0, "p_intensity": 0.0}
         hidden = 0 if self.tune == "probe" else None
         return {
-            "reading": {"spacing_mm": self.spacing, "intensity": SCALES[self.intensity] if self.intensity else None},
+            "reading": {
+                "spacing_mm": self.spacing,
+                "intensity": SCALES[self.intensity] if self.intensity else None,
+                "voi": self.voi or None,
+            },
             "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
             "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},

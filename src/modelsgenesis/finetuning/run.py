@@ -15,6 +15,7 @@ from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, fingerprint, write_provenance
+from modelsgenesis.core.words import nouns
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.sampling.patches import CentredPatches, PatchSampler
 from modelsgenesis.data.sampling.stream import CubeStream
@@ -31,7 +32,7 @@ from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
 from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
-from modelsgenesis.weights.files import arguments_of, save_network
+from modelsgenesis.weights.files import describe_network, save_network
 from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
@@ -141,8 +142,9 @@ class Tuning:
         config = describe(self.config)
         config["plan"].pop("workers")
         backbone = self.start.backbone
-        network = {"network": type(backbone).__name__, "arguments": arguments_of(backbone)}
-        start = {"weights": _fingerprint_of(self.start)} if self.start.pretrained else network
+        network = {"network": type(backbone).__name__, "arguments": describe_network(backbone)["arguments"]}
+        sliced = {"slices": self.start.slices} if self.start.slices else {}
+        start = {"weights": _fingerprint_of(self.start), **sliced} if self.start.pretrained else network
         roles = "\n".join(f"{role} {case.id} {case.images[0].path}" for role, case in split.roles())
         cases = {"train": len(split.train), "val": len(split.val), "sha256": _hashed(roles)}
         target = describe(self.task.target)
@@ -175,14 +177,15 @@ class _Fold:
     def _samples(self, case_cache: CaseCache) -> RunSamples:
         """Augmented patches to train on; patches of what is held out, or the middle of each case that has one label."""
         config, seed, held_out = self.tuning.config, self.tuning.seed, _cached(case_cache, self.split.val)
+        noun = nouns(len(config.size)).cube
         reach, foreground = config.augmentation.reach(config.size), config.foreground
         sampler = PatchSampler(case_cache, self.train_cases, config.size, reach=reach, foreground=foreground)
         training = CubeStream(sampler, self.learner.views, seed=seed, name="train")
         if self.tuning.task.target.dense and held_out:
             patches = PatchSampler(case_cache, held_out, config.size, foreground=foreground)
             validation = CubeStream(patches, _unchanged, seed=seed, name="validation")
-            return RunSamples(training, validation, config.plan.val_cubes)
-        return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out))
+            return RunSamples(training, validation, config.plan.val_cubes, noun)
+        return RunSamples(training, CentredPatches(case_cache, held_out, config.size), len(held_out), noun)
 
     def materials(self) -> Materials:
         """Put together the samples and callbacks of the training loop."""

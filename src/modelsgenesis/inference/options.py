@@ -6,6 +6,8 @@ from typing import Literal
 
 from modelsgenesis.core.device import Accelerator, Precision
 
+Views = Literal["whole", "ten-crop"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
@@ -16,10 +18,14 @@ class PredictOptions:
         overlap: The share of a window that the next one sees again; 0.5, or 0.25 where a scan has one prediction.
         mirror: Predictions are averaged over windows mirrored as the networks were trained, too; along all axes this is
             eight times the work.
+        views: What of a picture is seen for its class or numbers: whole; or ten-crop, the mean over the four corners
+            and the centre of the picture enlarged by 8/7, and their mirror images.
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
-        format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI.
-        seg: A DICOM-SEG is written beside the NIfTI file of a DICOM series; --no-seg leaves it out.
-        pictures: Each scan is pictured with its mask, or with the class or numbers predicted, in OUT/pictures.
+        format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI; of
+            pictures always PNG.
+        seg: A DICOM-SEG is written beside the mask of a DICOM series or radiograph; --no-seg leaves it out.
+        pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
+            and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
@@ -29,6 +35,7 @@ class PredictOptions:
     also: tuple[Path, ...] = ()
     overlap: float | None = None
     mirror: bool = False
+    views: Views = "whole"
     probabilities: bool = False
     format: Literal["nifti", "source"] = "nifti"
     seg: bool = True

@@ -1,8 +1,9 @@
 """The files of one predicted case, and its row in the table."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.images import Image
+from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
 from modelsgenesis.data.problems import UnreadableError
@@ -24,10 +25,11 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
-from modelsgenesis.inference.volume_prediction import MaskPrediction, predict_numbers, segment
+from modelsgenesis.inference.volume_prediction import MaskPrediction, find_evidence, predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
+GLOWING = "The hotter, the more speaks for the class; each map by its own maximum."
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 
 Tick = Callable[[str, int, int], None]  # called with a case's id, its windows done, and all its windows
@@ -42,9 +44,10 @@ class Wanted:
         overlap: of the windows.
         batch_size: of the windows, or None.
         format: of masks, "nifti" or "source".
-        seg: a DICOM-SEG of a DICOM series.
+        seg: a DICOM-SEG of a DICOM series or radiograph.
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
+        ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
     """
 
     tuned: FineTuned
@@ -54,12 +57,13 @@ class Wanted:
     seg: bool
     probabilities: bool
     pictures: bool
+    ten_crop: bool = False
 
     def extras(self, case: Case) -> list[str]:
         """The names of what is written of a case beside its mask or its row."""
         masks = isinstance(self.tuned.target, MaskTarget)
         wanted = {
-            "seg": masks and self.seg and case.images[0].format.is_directory and case.images[0].box is None,
+            "seg": masks and self.seg and case.images[0].format.is_dicom and case.images[0].box is None,
             PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
         }
@@ -83,7 +87,7 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
         DataError: the folder cannot be written.
     """
     image = _read(case, wanted.tuned, root)
-    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap)
+    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap, corners=wanted.ten_crop)
     done = 0
 
     def count(more: int) -> None:
@@ -98,7 +102,9 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     target = wanted.tuned.target
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
-        files = [_draw(case, numbers, wanted, into)] if wanted.pictures else []
+        files = (
+            [_draw(case, numbers, wanted, into, _evidence(image, ensemble, numbers, wanted))] if wanted.pictures else []
+        )
         return {"row": row | target.row(numbers), "files": files, "extras": wanted.extras(case), "notes": notes}
     if not isinstance(target, MaskTarget):
         raise TypeError(f"a {target.kind} has neither masks nor numbers")
@@ -110,6 +116,11 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
     return {"row": row, "files": files, "extras": extras, "notes": notes}
+
+
+def enlarged(tuned: FineTuned) -> Reading:
+    """How a picture is read that ten crops of the network's size are cut from: larger by 8/7, such as 256 for 224."""
+    return replace(tuned.reading, fit=tuple(math.ceil(side * 8 / 7) for side in tuned.patch))
 
 
 def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
@@ -157,8 +168,8 @@ def _write_masks(
     case: Case, found: MaskPrediction, target: MaskTarget, image: Image, wanted: Wanted, into: Path
 ) -> Iterator[str]:
     """Write the masks as the target's label map has them in files; the names of the files."""
-    like_source = wanted.format == "source" or len(image.size) == 2  # of a picture, a mask is a PNG
-    ending = ending_like(case.images[0]) if like_source else NIFTI
+    ending = ending_like(case.images[0]) if wanted.format == "source" else NIFTI
+    ending = ".png" if len(image.size) == 2 else ending  # whatever the picture is
     for suffix, mask in target.label_map.files(found.classes):
         write_mask(into / f"{case.id}{suffix}{ending}", mask, image.geometry, case.images[0])
         yield f"{case.id}{suffix}{ending}"
@@ -170,12 +181,11 @@ def _write_extras(
     """Write what is wanted beside the mask; the names of the files. What cannot be becomes a note."""
     names = wanted.tuned.target.names
     extras = wanted.extras(case)
-    series = case.images[0].dicom
-    if "seg" in extras and series is not None:
+    if "seg" in extras:
         try:
-            from modelsgenesis.data.dicom_seg import write_dicom_seg  # here, since highdicom takes half a second
+            from modelsgenesis.data import dicom_seg  # here, since highdicom takes half a second
 
-            write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, series, names)
+            dicom_seg.write_dicom_seg(into / f"{case.id}.dcm", found.classes, image.geometry, case.images[0], names)
             yield f"{case.id}.dcm"
         except UnreadableError as error:
             notes.append((f"no DICOM-SEG was written: {error.problem}", error.remedy))
@@ -188,7 +198,19 @@ def _write_extras(
         yield _draw(case, found.classes, wanted, into)
 
 
-def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> str:
+def _evidence(
+    image: Image, ensemble: Ensemble, numbers: NDArray[np.float64], wanted: Wanted
+) -> NDArray[np.float16] | None:
+    """Find where the predicted classes come from, (K, *space) on the file's grid; None where there are none."""
+    target = ensemble.target
+    outputs = target.evident(numbers.tolist()) if isinstance(target, TableTarget) else ()
+    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap)
+    return find_evidence(image, ensemble, outputs, windows, batch_size=wanted.batch_size) if outputs else None
+
+
+def _draw(
+    case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path, evidence: NDArray[np.float16] | None = None
+) -> str:
     """Draw a mask, or what numbers mark, on the scan as its file has it, not as the network saw it; numbers in words.
 
     Args:
@@ -196,8 +218,10 @@ def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> st
         predicted: the classes of a mask on the file's grid, or the numbers.
         wanted: by which networks.
         into: the folder of the predictions.
+        evidence: where the predicted classes come from, drawn as heat maps.
     """
     from modelsgenesis.figures.overlay import overlay, overlay_sheet
+    from modelsgenesis.figures.side_by_side import heat_maps
 
     volume = read_volume(case.images[0])
     target, intensity = wanted.tuned.target, wanted.tuned.reading.intensity
@@ -205,14 +229,18 @@ def _draw(case: Case, predicted: NDArray[Any], wanted: Wanted, into: Path) -> st
         marks, words = target.marks(predicted.tolist(), volume.geometry), target.predicted_words(predicted.tolist())
     else:
         marks, words = volume.geometry.to_lps(predicted), ""
-    row = overlay(
-        volume.values[0],
-        np.zeros(volume.values.shape[1:], np.uint8) if marks is None else marks,
-        spacing_mm=volume.spacing_mm,
-        display=(intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
-        caption=f"{case.id}   {words}".rstrip(),
-    )
+    how: dict[str, Any] = {
+        "spacing_mm": volume.spacing_mm,
+        "display": (intensity.low_hu, intensity.high_hu) if isinstance(intensity, Window) else None,
+        "caption": f"{case.id}   {words}".rstrip(),
+    }
+    if evidence is not None and isinstance(target, TableTarget):
+        titles = [f"{target.names[k]} {predicted[k]:.2f}" for k in target.evident(predicted.tolist())]
+        drawn, footnote = heat_maps(volume.values[0], evidence, titles=titles, **how), GLOWING
+    else:
+        nothing = np.zeros(volume.values.shape[1:], np.uint8)
+        drawn, footnote = [overlay(volume.values[0], nothing if marks is None else marks, **how)], ""
     path = Path(PICTURES, f"{case.id}.png")
     (into / PICTURES).mkdir(exist_ok=True)
-    overlay_sheet(into / path, [row], labels=target.names, title="Prediction")
+    overlay_sheet(into / path, drawn, labels=target.names, title="Prediction", footnote=footnote)
     return str(path)

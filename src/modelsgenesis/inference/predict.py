@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
-from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
-from modelsgenesis.inference.outputs import RECORDS, Wanted, predict_case
+from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -44,9 +45,11 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     wanted = _wanted(runs, options)
     tuned = wanted.tuned
     machine = find_machine(options.accelerator, options.precision)
-    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=tuned.mirror if options.mirror else ())
+    mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
+    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=mirror)
     settings = {
-        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format
+        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
+        "views": options.views,
     }  # fmt: skip
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
@@ -86,10 +89,24 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
     if options.mirror and not tuned.mirror:
         raise DataError("the networks were trained without mirrored patches; leave --mirror out")
+    ten_crop = options.views == "ten-crop"
+    if ten_crop:
+        _check_ten_crop(tuned)
+        tuned = replace(tuned, reading=enlarged(tuned))
     return Wanted(
         tuned, overlap, options.batch_size, options.format,
-        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
+        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures, ten_crop=ten_crop,
     )  # fmt: skip
+
+
+def _check_ten_crop(tuned: FineTuned) -> None:
+    """Refuse ten crops for networks that would make no one prediction of them, or know no mirror images."""
+    if tuned.target.dense:
+        raise DataError(f"--views ten-crop is of classes and numbers, and this is a {tuned.target.kind}; leave it out")
+    if len(tuned.patch) != 2:
+        raise DataError("--views ten-crop is of pictures, and the networks are of volumes; leave it out")
+    if 0 not in tuned.mirror:
+        raise DataError("--views ten-crop mirrors pictures, and the networks were trained without; leave it out")
 
 
 def _last_line(into: Path, done: int, problems: Sequence[Problem]) -> str:
@@ -109,7 +126,7 @@ def _begin(into: Path, settings: dict[str, Any]) -> None:
         if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
             raise DataError(f"{into} is there already and holds no predictions; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
-    before = read_json(into / SETTINGS)
+    before = {"views": "whole", **read_json(into / SETTINGS)}  # the only ones at first
     changed = [name for name in settings if before.get(name) != settings[name]]
     if "networks" in changed:
         raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")

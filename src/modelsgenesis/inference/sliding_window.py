@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.regions import embedded, overlap
-from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.ensemble import Ensemble, Evidence
 from modelsgenesis.inference.windows import Place, Windows
 
 ROWS = 8  # that are handed on together
@@ -24,7 +24,12 @@ def num_together(patch: Place, batch_size: int | None) -> int:
 
 
 def predictions(
-    image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
+    image: Image,
+    ensemble: Ensemble | Evidence,
+    windows: Windows,
+    *,
+    batch_size: int | None = None,
+    tick: Tick | None = None,
 ) -> Iterator[tuple[Place, Tensor]]:
     """Yield the prediction of every window, in order.
 
@@ -56,7 +61,12 @@ def cut_window(image: Image, windows: Windows, place: Place) -> NDArray[np.float
 
 
 def rows(
-    image: Image, ensemble: Ensemble, windows: Windows, *, batch_size: int | None = None, tick: Tick | None = None
+    image: Image,
+    ensemble: Ensemble | Evidence,
+    windows: Windows,
+    *,
+    batch_size: int | None = None,
+    tick: Tick | None = None,
 ) -> Iterator[Tensor]:
     """Yield the average of overlapping windows row by row, each voxel weighted by a Gaussian.
 
@@ -70,7 +80,7 @@ def rows(
         (outputs, n, Y, Z), or (outputs, n, Y) of a picture, n rows along X at a time, in order; the image whole in the
         end.
     """
-    outputs = ensemble.target.num_outputs
+    outputs = ensemble.num_outputs
     shape = (outputs + 1, windows.patch[0], *windows.padded[1:])
     device = ensemble.machine.of_sum(4 * int(np.prod(shape)))
     slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights

@@ -1,6 +1,6 @@
 """What networks predict of a whole image: masks on the grid of its file, or numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
-from modelsgenesis.inference.ensemble import Ensemble
+from modelsgenesis.inference.ensemble import Ensemble, Evidence
 from modelsgenesis.inference.resample_to_source import axes_back, resample_to_source
 from modelsgenesis.inference.sliding_window import Tick, predictions, rows
 from modelsgenesis.inference.windows import Windows
@@ -93,6 +93,25 @@ def predict_numbers(
         total += predicted.double().cpu().numpy()
     mean: NDArray[np.float64] = total / len(windows.places)
     return mean
+
+
+def find_evidence(
+    image: Image, ensemble: Ensemble, outputs: Sequence[int], windows: Windows, *, batch_size: int | None = None
+) -> NDArray[np.float16]:
+    """Find where in an image some outputs of classifiers come from.
+
+    Args:
+        image: as `read_image` gives it.
+        ensemble: of classifiers.
+        outputs: their numbers, one or more.
+        windows: of the image, in order along X.
+        batch_size: as for `segment`.
+    Returns:
+        (K, *space), on the grid of the source's file, turned to LPS.
+    """
+    swept = rows(image, Evidence(ensemble, outputs), windows, batch_size=batch_size)
+    back = resample_to_source(swept, axes_back(image.size, image.spacing_mm, image.geometry))
+    return np.concatenate([part.half().cpu().numpy() for part in back], axis=1)
 
 
 def _empty(channels: int, geometry: Geometry, dtype: Any) -> NDArray[Any]:

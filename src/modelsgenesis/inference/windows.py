@@ -26,6 +26,7 @@ class Windows:
         size: of the image, (X, Y, Z).
         patch: size of a window.
         overlap: share of a window's side that the next one sees again, in [0, 1).
+        corners: there are no other windows than those in the corners, and one in the middle.
     Raises:
         ShapeError: overlap is out of range.
     Source: MONAI's sliding_window_inference, mode "gaussian". Its formulas are repeated here, and compared in the
@@ -35,6 +36,7 @@ class Windows:
     size: Place
     patch: Place
     overlap: float = 0.5
+    corners: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:
@@ -52,7 +54,10 @@ class Windows:
 
     @cached_property
     def places(self) -> list[Place]:
-        """The first voxel of each window, in the order in which X rises slowest."""
+        """The first voxel of each window, in the order in which X rises slowest; the middle one is the last."""
+        if self.corners:
+            last = [whole - patch for whole, patch in zip(self.padded, self.patch, strict=True)]
+            return [*itertools.product(*((0, end) for end in last)), tuple(end // 2 for end in last)]
         return list(itertools.product(*(self._starts(axis) for axis in range(len(self.size)))))
 
     def _starts(self, axis: int) -> list[int]:

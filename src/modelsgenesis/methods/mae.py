@@ -9,6 +9,7 @@ from torch import Tensor
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.learner import Batch, Sample
+from modelsgenesis.core.words import nouns
 from modelsgenesis.deformations import BlockMask, Flip
 from modelsgenesis.methods.base.restoring import Restoration
 
@@ -50,10 +51,11 @@ class MaskedAutoEncoder(Restoration):
         """
         super().check(size)
         blocks = math.prod(-(-side // self.block) for side in size)
+        said = nouns(len(size))
         if not 0 < round(self.hidden * blocks) < blocks:
             raise ShapeError(
-                f"cubes of {size} voxels have {blocks} blocks of side {self.block}, too few to hide {self.hidden:g} of "
-                "them; use larger cubes (--size) or a smaller block"
+                f"{said.cube}s of {size} {said.voxel}s have {blocks} blocks of side {self.block}, too few to hide "
+                f"{self.hidden:g} of them; use a larger --size or a smaller block"
             )
 
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:

@@ -12,7 +12,20 @@ TITLES = {
     "within_4mm": "share within 4 mm", "within_8mm": "share within 8 mm",
 }  # fmt: skip
 
+OF_PICTURES = {  # where a pixel, whose size is not known, counts as 1 mm
+    "hd95_mm": "Hausdorff 95 %, pixels", "truth_ml": "true area, 1000 pixels",
+    "predicted_ml": "predicted area, 1000 pixels", "difference_ml": "area difference, 1000 pixels",
+    "difference_percent": "area difference, %", "mean_radial_error_mm": "mean radial error, pixels",
+    "within_2mm": "share within 2 pixels", "within_4mm": "share within 4 pixels", "within_8mm": "share within 8 pixels",
+}  # fmt: skip
 
-def title_of(metric: str) -> str:
-    """The title of a metric in pages and tables; its own name if it has none."""
-    return TITLES.get(metric, metric.replace("_", " "))
+
+def title_of(metric: str, *, pictures: bool = False) -> str:
+    """The title of a metric in pages and tables; its own name if it has none.
+
+    Args:
+        metric: as files call it.
+        pictures: it is of pictures, and counts pixels.
+    """
+    known = TITLES | OF_PICTURES if pictures else TITLES
+    return known.get(metric, metric.replace("_", " "))

@@ -1,7 +1,20 @@
+from modelsgenesis.nets.centre_planes import CentrePlanes
 from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.convnext import ConvNeXt
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.nets.slice_wise import SliceWise
 from modelsgenesis.nets.unet3d import UNet3D
 
-__all__ = ["Classifier", "Network", "PlannedUNet", "ResNet", "ResidualUNet", "UNet3D"]
+__all__ = [
+    "CentrePlanes",
+    "Classifier",
+    "ConvNeXt",
+    "Network",
+    "PlannedUNet",
+    "ResNet",
+    "ResidualUNet",
+    "SliceWise",
+    "UNet3D",
+]

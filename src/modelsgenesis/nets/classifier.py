@@ -1,5 +1,6 @@
 """An encoder with a dense head: classes or numbers for a whole image."""
 
+import torch
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
@@ -46,6 +47,24 @@ class Classifier(nn.Module):
         deepest = self.backbone.encode(x)[-1]
         output: Tensor = self.head(deepest.flatten(2).mean(2))
         return output
+
+    def evidence(self, x: Tensor) -> Tensor:
+        """Say where in an image each output comes from, by class-activation maps.
+
+        The mean of a map over all places, and a number that is the same everywhere, are the output: that number is the
+        bias where there is no hidden layer. With one, a feature counts by the slope of the output, as Grad-CAM has it.
+
+        Returns:
+            (B, C, *space) -> (B, out_features, *places of the deepest features).
+        Source: Zhou et al. 2016, learning deep features for discriminative localization; Selvaraju et al. 2017.
+        """
+        self.backbone.check(tuple(x.shape))
+        deepest = self.backbone.encode(x)[-1]
+        slopes = self.head[-1].get_parameter("weight").expand(len(x), -1, -1)  # (B, outputs, features or hidden)
+        if self.hidden:
+            active = self.head[0](deepest.flatten(2).mean(2)) > 0
+            slopes = (slopes * active[:, None]) @ self.head[0].get_parameter("weight")
+        return torch.einsum("boc,bc...->bo...", slopes, deepest)
 
     def parts(self) -> list[tuple[Part, nn.Module]]:
         """The backbone's encoder, step by step, and the dense head."""

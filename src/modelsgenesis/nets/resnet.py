@@ -77,13 +77,13 @@ class ResNet(Backbone):
         deeper = (8,) if dilated else (2, 4, 8)
         self.channels = (FINEST, width, width * spread, *(times * width * spread for times in deeper))
         self.encoder = _Encoder(in_channels, blocks, bottleneck, shortcut, width, axes, dilated)
-        self.finest = _convolved(in_channels, FINEST, axes)
+        self.finest = convolved(in_channels, FINEST, axes)
         rising = nn.ConvTranspose3d if axes == 3 else nn.ConvTranspose2d
         self.rise = nn.ModuleList(
             rising(coarse, fine, 2, stride=2)
             for coarse, fine in zip(self.channels[:0:-1], self.channels[-2::-1], strict=True)
         )
-        self.merge = nn.ModuleList(_convolved(2 * fine, fine, axes) for fine in self.channels[-2::-1])
+        self.merge = nn.ModuleList(convolved(2 * fine, fine, axes) for fine in self.channels[-2::-1])
         self.last = _kind(axes)(FINEST, out_channels, 1)
 
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -216,7 +216,8 @@ def _kind(axes: int) -> type[nn.Conv2d | nn.Conv3d]:
     return nn.Conv3d if axes == 3 else nn.Conv2d
 
 
-def _convolved(in_channels: int, out_channels: int, axes: int) -> nn.Sequential:
+def convolved(in_channels: int, out_channels: int, axes: int) -> nn.Sequential:
+    """A step of the decoder: a convolution, a batch norm, a ReLU."""
     return nn.Sequential(
         _kind(axes)(in_channels, out_channels, 3, padding=1),
         make_norm("batch", out_channels, axes),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.nets.norms import Norm
@@ -26,8 +27,10 @@ class PretrainOptions:
         seed: The seed decides the cubes, the deformations and the first weights.
         size: The size of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: The crop rule says where cubes may lie: lung, not_mostly_air or anywhere.
-        backbone: The kind of network: unet3d or residual-unet, or package.module:Class.
+        backbone: The kind of network: unet3d, residual-unet, resnet, convnext (pictures), or package.module:Class.
         width: The channels of the network's first convolution.
+        blocks: How many blocks each layer of resnet or convnext has: 3 4 6 3 is the encoder of a ResNet-34.
+        bottleneck: The blocks of resnet have three convolutions: with 3 4 6 3, a ResNet-50.
         norm: The norm of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
         method: What is learned: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation,
             relative-position, or package.module:Class.
@@ -69,6 +72,8 @@ class PretrainOptions:
     rule: str | None = None
     backbone: str | None = None
     width: int | None = None
+    blocks: tuple[int, ...] | None = None
+    bottleneck: bool = False
     norm: Norm | None = None
     method: str | None = None
     arm: str | None = None
@@ -97,6 +102,18 @@ class PretrainOptions:
     nodes: int = 1
     dry_run: bool = False
 
+    @property
+    def network_settings(self) -> dict[str, Any]:
+        """The settings of the network by name; None where none is given."""
+        return {
+            "width": self.width, "blocks": self.blocks, "bottleneck": self.bottleneck or None, "norm": self.norm,
+        }  # fmt: skip
+
+    def network_flags(self) -> list[str]:
+        """The options given that decide the network, as the command line spells them."""
+        given = {"backbone": self.backbone, **self.network_settings}
+        return [f"--{name}" for name, value in given.items() if value is not None]
+
     def applied_to(self, recipe: Recipe) -> Recipe:
         """Put the options that were given in place of the recipe's settings.
 
@@ -112,7 +129,7 @@ class PretrainOptions:
             cubes={"size": self.size, "rule": self.rule},
             plan={**shortened(recipe.plan, self.steps), **given, "compile": self.compile or None},
             backbone=self.backbone,
-            backbone_args={"width": self.width, "norm": self.norm},
+            backbone_args=self.network_settings,
             method=self.method and self.method.replace("-", "_"),
             method_args={
                 "arm": self.arm and self.arm.replace("-", "_"),

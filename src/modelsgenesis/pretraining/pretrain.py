@@ -18,10 +18,11 @@ from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import fingerprint, write_provenance
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
+from modelsgenesis.data.store.slicing import slicing_of
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
@@ -34,6 +35,7 @@ from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Materials, Training
 from modelsgenesis.training.run_folder import is_done, remember
 from modelsgenesis.weights.files import read_notes, save_network
+from modelsgenesis.weights.lifting import SLICING
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
 BEST = "model.safetensors"
@@ -60,8 +62,7 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
 
 def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
     """Change the recipe by nnU-Net's plans."""
-    given = {"--backbone": options.backbone, "--width": options.width, "--norm": options.norm}
-    if wrong := [flag for flag, value in given.items() if value is not None]:
+    if wrong := options.network_flags():
         raise TrainingError(f"{', '.join(wrong)}: {plans} decides the network; leave it out, or --plans")
     return follow_plans(recipe, read_planned(plans, options.configuration), Store.open(store))
 
@@ -98,7 +99,8 @@ def _follow(
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
         save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        if warning := worse_than_grey(read_notes(into / BEST).get("figures", {})):
+        figures = read_notes(into / BEST).get("figures", {})
+        if warning := worse_than_grey(figures, nouns(len(recipe.cubes.size)).cube):
             console.print(warning, highlight=False, soft_wrap=True)
         arguments = {**settings, "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
         write_provenance(into, "pretrain", arguments, inputs=[store, *([start.place] if start else [])], seed=seed)
@@ -121,6 +123,8 @@ class _Work:
         seed: int,
     ) -> None:
         self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
+        slicing = slicing_of(store)
+        self.of_slices = {SLICING: describe(slicing)} if slicing else {}
         self.samplers = [CubeSampler(store, recipe.cubes, scans) for scans in (training, held_out)]
         made = learner.draws if recipe.plan.views == "device" else learner.views
         self.streams = [
@@ -130,13 +134,15 @@ class _Work:
 
     def materials(self) -> Materials:
         """Put together the batches and the callbacks of the training loop."""
-        samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes)
+        noun = nouns(len(self.recipe.cubes.size)).cube
+        samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes, noun)
         return samples.materials(self.recipe.plan, self.fabric, keep_best=self._keep_best, after_validation=self._draw)
 
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
         """The notes in the header of a weights file: how it was made."""
         trained = trained_parts(self.learner.backbone)
-        return {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
+        made = {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
+        return {**made, **self.of_slices}
 
     def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
         validation = {f"val_{name}": value for name, value in metrics.items()}
@@ -168,18 +174,18 @@ class _Work:
             deformed,
             upright,
             spacing_mm=[cube.scan.spacing_mm for cube in cubes],
-            title=f"Held-out cubes after {step} steps",
+            title=f"Held-out {nouns(len(self.recipe.cubes.size)).cube}s after {many(step, 'step')}",
         )
 
 
-def worse_than_grey(metrics: Mapping[str, float]) -> str:
-    """A warning for a network whose best error on held-out cubes is above that of one grey value; otherwise empty."""
+def worse_than_grey(metrics: Mapping[str, float], noun: str = "cube") -> str:
+    """A warning for a network whose best error on held-out samples is above that of one grey value; otherwise empty."""
     error, grey = metrics.get("val_total", math.nan), metrics.get("val_mean_baseline", math.nan)
     if not error > grey:
         return ""
     return (
-        f"warning: the error on held-out cubes, {error:.4f}, is above that of one grey value, {grey:.4f}: the network "
-        "has not learned to restore; train it longer (--steps), or with another rate (--lr)"
+        f"warning: the error on held-out {noun}s, {error:.4f}, is above that of one grey value, {grey:.4f}: the "
+        "network has not learned to restore; train it longer (--steps), or with another rate (--lr)"
     )
 
 
@@ -208,17 +214,36 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
 
 def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
     """Describe the scans that are trained on and held out, and those that give no cube."""
-    lines = [f"{recipe.name}: {many(len(training), 'scan')} to train on, {len(held_out)} held out"]
+    said = nouns(len(recipe.cubes.size))
+    learning, held = (sum(scan.num_images for scan in scans) for scans in (training, held_out))
+    lines = [f"{recipe.name}: {many(learning, said.scan)} to train on, {held} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
-    reasons = [why for sampler in samplers for why in sampler.left_out.values()]
-    lines += [f"no cube from {many(count, 'scan')}: {why}" for why, count in Counter(reasons).most_common(MOST_REASONS)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_without_cubes(recipe.cubes.size, samplers)])
+
+
+def _without_cubes(size: tuple[int, ...], samplers: list[CubeSampler]) -> list[str]:
+    """Say how many scans give no cube, and why: one line for all that are too small, whatever their sizes."""
+    said = nouns(len(size))
+    small = [one for sampler in samplers for one in sampler.too_small]
+    lines = []
+    if small:
+        least = min((one.size for one in small), key=lambda sides: (math.prod(sides), sides))
+        wanted, smallest = (" x ".join(map(str, sides)) for sides in (size, least))
+        lines = [f"no {said.cube} from {many(len(small), said.scan)} smaller than {wanted}, down to {smallest}"]
+        lines[0] += "; use a smaller --size"
+    ids = {one.id for one in small}
+    reasons = [why for sampler in samplers for id_, why in sampler.left_out.items() if id_ not in ids]
+    counted = Counter(reasons).most_common(MOST_REASONS)
+    return lines + [f"no {said.cube} from {many(count, said.scan)}: {why}" for why, count in counted]
 
 
 def _plans_in_words(recipe: Recipe, plans: Planned) -> str:
     """Describe what is taken from nnU-Net's plans."""
     size, patch = (" x ".join(map(str, sides)) for sides in (recipe.cubes.size, plans.size))
+    said = nouns(len(recipe.cubes.size))
     smaller = "" if size == patch else f" in place of the plans' {patch}"
     kind = str(plans.architecture["network_class_name"]).rpartition(".")[2]
-    return f"{plans.name} {plans.configuration} of {plans.dataset}: {kind}, cubes of {size} voxels{smaller}"
+    return (
+        f"{plans.name} {plans.configuration} of {plans.dataset}: {kind}, {said.cube}s of {size} {said.voxel}s{smaller}"
+    )

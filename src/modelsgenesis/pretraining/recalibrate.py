@@ -17,7 +17,7 @@ from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, read_provenance, write_provenance
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
@@ -95,16 +95,22 @@ def recalibrate(source: str | Path, store: Path, into: Path, options: Recalibrat
         name: arguments[name] for name in ("recipe", "batches", "batch_size") if arguments[name] is not None
     }
     write_provenance(into, VERB, {**arguments, GIVEN_OPTIONS: given_options}, inputs=[given, store], seed=seed)
-    console.print(recalibration_in_words(measured, batch_size), highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        recalibration_in_words(measured, batch_size, nouns(network.axes).cube),
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     return into
 
 
-def recalibration_in_words(measured: recalibrating.Comparison, batch_size: int) -> str:
+def recalibration_in_words(measured: recalibrating.Comparison, batch_size: int, noun: str = "cube") -> str:
     """What a recalibration changed, in words."""
     before, after, moved = measured.before, measured.after, measured.moved
+    compared = f"a {noun} alone and in a batch of {batch_size}"
     return "\n".join(
         [
-            f"Predictions (standard deviation {measured.spread:.3f}) for a cube alone and in a batch of {batch_size}:",
+            f"Predictions (standard deviation {measured.spread:.3f}) for {compared}:",
             f"  before  at most {before.largest:.2g} apart, on average {before.mean:.2g}",
             f"  after   at most {after.largest:.2g} apart, on average {after.mean:.2g}",
             f"New predictions and old ones in a batch: at most {moved.largest:.2g} apart, on average {moved.mean:.2g}",

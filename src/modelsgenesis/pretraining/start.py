@@ -7,11 +7,12 @@ from typing import Any
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.learner import Learner
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.weights.files import arguments_of, network_file
 from modelsgenesis.weights.formats import LoadedWeights
-from modelsgenesis.weights.inflating import inflated
+from modelsgenesis.weights.lifting import inflated, lifted
 from modelsgenesis.weights.loading import OURS, load_weights
 from modelsgenesis.weights.registry import resolve
 from modelsgenesis.weights.transfer import LoadingMap, transfer
@@ -32,13 +33,15 @@ class Start:
 
     def __init__(self, options: PretrainOptions, axes: int) -> None:
         self.given = str(options.from_)
-        others = {
-            "--plans": options.plans, "--backbone": options.backbone, "--width": options.width, "--norm": options.norm
-        }  # fmt: skip
-        if wrong := [flag for flag, value in others.items() if value is not None]:
+        if wrong := [*(["--plans"] if options.plans is not None else []), *options.network_flags()]:
             raise TrainingError(f"{', '.join(wrong)}: {self.given} decides the network; leave it out, or --from")
         self.place: Path = resolve(self.given)
-        self.opened: LoadedWeights = inflated(load_weights(self.place, trust=options.trust), axes)
+        opened = load_weights(self.place, trust=options.trust)
+        self.opened: LoadedWeights = inflated(opened, axes) if axes == 3 else lifted(opened, axes)
+        if isinstance(self.opened.network, FlatOnVolumes):
+            raise TrainingError(
+                f"{self.given} is a {self.opened.network.in_words()}; go on with slices and a recipe of theirs"
+            )
 
     def applied_to(self, recipe: Recipe) -> Recipe:
         """Put the weights' network in place of the recipe's; it restores, so its last layer is a sigmoid."""

@@ -12,10 +12,10 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find_class
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned
-from modelsgenesis.data.sampling.cubes import CubeSpec
+from modelsgenesis.data.sampling.cubes import RECIPES, CubeSpec, check_axes
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.training.plan import Plan
 
@@ -121,13 +121,15 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     Raises:
         ShapeError: the recipe's cubes do not fit the network, or are too small for the method.
         GenesisError: no network or method of that name, or a setting that it has not.
-        DataError: the recipe's intensities are Hounsfield units and a scan is no CT.
+        DataError: the recipe's intensities are Hounsfield units and a scan is no CT, or it is for images of other axes.
     """
+    check_axes(store, recipe.cubes.size)
     if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+        scans = many(len(store.scans), nouns(store.axes).scan)
         raise DataError(
-            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {many(len(store.scans), 'scan')} "
-            "are not "
-            f"CT (the first is {strange[0].id}, {strange[0].modality}); use the recipe any, or prepare --modality CT"
+            f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {scans} are not CT (the first "
+            f"is {strange[0].id}, {strange[0].modality}); use the recipe {RECIPES[store.axes][-1]}, or "
+            "prepare --modality CT"
         )
     channels = {scan.shape[0] for scan in store.scans}
     if len(channels) > 1:

@@ -40,12 +40,13 @@ LONGEST = 32  # letters above it
 FLAT = "image"  # the one plane of a 2D picture
 
 CONTOURS = (
-    "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case the slice on which most is "
-    "labelled, the same for all arms; the patient's right is on the picture's left. Cases are ranked by their {metric} "
-    "over all arms and seeds at that number of labelled cases."
+    "Filled: the prediction of the run of seed {seed}. Line: the truth. Of each case {shown}. Cases are ranked by "
+    "their {metric} over all arms and seeds at that number of labelled cases."
 )
+SLICE = "the slice on which most is labelled, the same for all arms; the patient's right is on the picture's left"
+AROUND = "the surroundings of what is labelled, the same for all arms"
 PREDICTIONS = (
-    "{shown} of each case, what is true, and what the run of seed {seed} of each arm predicted, with the "
+    "{shown} of each case, what is true, and what the run of seed {seed} of each arm predicted, a class with the "
     "probability it gave. Cases are ranked by the error of all arms' predictions at that number of labelled cases."
 )
 
@@ -122,13 +123,18 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     task = read_truth(first / "run" / TEST, first / "predictions", of_network, kind=kind)
     target = of_network or task.target
     if isinstance(target, MaskTarget):
-        caption = CONTOURS.format(seed=seed, metric=found.title)
-        return _contours(found, cases, seed, places, task, target), target.names, caption
+        rows = _contours(found, cases, seed, places, task, target)
+        shown = AROUND if _flat(rows) else SLICE
+        return rows, target.names, CONTOURS.format(seed=seed, metric=found.title, shown=shown)
     if not isinstance(target, TableTarget) or not isinstance(task.target, TableTarget):
         raise DataError(f"cases of {target.kind} cannot be pictured")
     rows = _predictions(places, task.cases, task.target, target)
-    flat = all(plane.name == FLAT for row in rows for plane in row.planes)
-    return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if flat else "The middle slice")
+    return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if _flat(rows) else "The middle slice")
+
+
+def _flat(rows: Sequence[Overlay]) -> bool:
+    """Whether all images are pictures."""
+    return all(plane.name == FLAT for row in rows for plane in row.planes)
 
 
 def _contours(

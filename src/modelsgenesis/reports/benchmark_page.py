@@ -52,7 +52,7 @@ PAGE, MARKDOWN, LATEX, FIGURES = "report.html", "report.md", "tables.tex", "figu
 TITLE = "What pre-training buys"
 AUDIT_HEAD, WHERE_HEAD = ("arm", "case", "why", "allowed"), ("runs", "machine and program")
 CLEAN = (
-    "The audit looked for every test case among what the arms were pre-trained on, by file, by patient and by voxels, "
+    "The audit looked for every test case among what the arms were pre-trained on, by file, by patient and by values, "
     "and found none."
 )
 RATES_HOW = (

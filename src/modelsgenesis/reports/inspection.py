@@ -166,4 +166,4 @@ def as_page(task: Task, checked: Checked) -> Page:
 def pictures(task: Task, checked: Checked) -> Picture:
     """Draw the sheet of example cases, with one a row."""
     rows = [overlay_of(case, caption, task.target) for case, caption in example_cases(task, checked)]
-    return overlay_picture(rows, "cases with their labels in three planes", labels=task.target.names)
+    return overlay_picture(rows, "cases with their labels", labels=task.target.names)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import listed, many
+from modelsgenesis.core.words import listed, many, nouns
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
@@ -29,13 +29,14 @@ AROUND_MM = 25.0  # of the labels, shown in pictures
 def summary(task: Task, checked: Checked) -> list[Row]:
     """Summarise the cases in a few lines of (what, value)."""
     cases, found = task.cases, checked.kept
+    voxel = nouns(2 if _flat(found) else 3).voxel
     rows: list[Row] = [
         ("task", f"{task.target.kind}: {listed(task.target.names, 12)}{task.target.remark}"),
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
         ("modality", _counted(finding.modality for finding in found)),
-        ("size in voxels", _span([finding.size for finding in found], "{:.0f}")),
+        (f"size in {voxel}s", _span([finding.size for finding in found], "{:.0f}")),
         ("spacing in mm", _spacing(found)),
     ]
     for number, name in enumerate(task.channels):
@@ -52,10 +53,14 @@ def _counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name or 'unknown'} ({count})" for name, count in sorted(Counter(names).items()))
 
 
+def _flat(found: Sequence[Finding]) -> bool:
+    """Whether there are pictures, and nothing else."""
+    return bool(found) and all(len(finding.size) == 2 for finding in found)
+
+
 def _spacing(found: Sequence[Finding]) -> str:
     """Write the spacing in mm; that of pictures is not known."""
-    flat = all(len(finding.size) == 2 for finding in found)
-    return "unknown" if flat and found else _span([finding.spacing_mm for finding in found], "{:.3g}")
+    return "unknown" if _flat(found) else _span([finding.spacing_mm for finding in found], "{:.3g}")
 
 
 def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:

@@ -14,11 +14,12 @@ from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Window, intensity_in_words
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.finetuning.initialization import SCRATCH
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.weights.exporters import Given
 from modelsgenesis.weights.registry import ENTRIES, Entry
 
@@ -30,9 +31,7 @@ CITATIONS = (
     "Zhou et al., Models Genesis: Generic Autodidactic Models for 3D Medical Image Analysis, MICCAI 2019",
 )
 UNKNOWN = "Not known here: add it before you share the weights."
-NO_LICENCE = (
-    "Not stated. A network carries the licences of the scans it learned from; find them out before you share it."
-)
+NO_LICENCE = "Not stated. A network carries the licences of the {}s it learned from; find them out before you share it."
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,20 @@ class ModelCard:
         network, target = self.given.network, self.given.target
         count = sum(parameter.numel() for parameter in network.parameters())
         axes = ", ".join("XYZ"[: network.axes])
+        backbone = self.given.backbone
+        flat = backbone.in_words() if isinstance(backbone, FlatOnVolumes) else ""
+        kind = flat or f"{network.axes}D {type(network).__name__}"
+        lying = "axes in LPS" if network.axes == 3 else "X along the rows and Y down the columns, as the file is shown"
         lines = [
-            f"A {network.axes}D {type(network).__name__} of {count:,} parameters. "
-            f"It takes float32 (B, {network.in_channels}, {axes}) in [0, 1], axes in LPS; every side must divide by "
+            f"A {kind} of {count:,} parameters. "
+            f"It takes float32 (B, {network.in_channels}, {axes}) in [0, 1], {lying}; every side must divide by "
             f"{' x '.join(map(str, network.stride))}.",
             self._predicts(target),
         ]
         if (patch := self.given.patch) is not None:
-            lines.append(f"It was trained on {' x '.join(map(str, patch))} voxels.")
+            said, reading = nouns(len(patch)), self.given.reading
+            seen = said.scan if reading and reading.fit else said.cube
+            lines.append(f"It was trained on {seen}s of {' x '.join(map(str, patch))} {said.voxel}s.")
         if (reading := self.given.reading) is not None:
             lines.append(reading_in_words(reading))
         return "\n\n".join(lines)
@@ -141,14 +146,14 @@ class ModelCard:
         return "\n".join(lines).strip() or f"From a file of the format {self.given.format}; nothing else is known."
 
     def _data(self, chain: list[tuple[str, Provenance]], origins: list[Entry]) -> str:
-        lines = [self.data] if self.data else []
+        lines, said = [self.data] if self.data else [], nouns(self.given.network.axes)
         lines += [f"{entry.title}: {entry.data}." for entry in origins]
         cases = self.given.notes.get("cases")
         if cases:
             lines.append(f"Labelled cases: {cases.get('train')} to learn from, {cases.get('val')} to choose by.")
         lines += [scans_in_words(Path(folder)) for folder, made in chain if made.verb == "prepare"]
         if not self.data and not origins:
-            lines.append(f"Names and licences of the scans: {UNKNOWN[0].lower()}{UNKNOWN[1:]}")
+            lines.append(f"Names and licences of the {said.scan}s: {UNKNOWN[0].lower()}{UNKNOWN[1:]}")
         return "\n\n".join(line for line in lines if line)
 
     def _recipe(self) -> str:
@@ -178,7 +183,11 @@ class ModelCard:
                 f"- It was trained on {many(count, 'labelled case')}; expect failures on what differs from them."
             )
         if (reading := self.given.reading) is not None:
-            kind = "CT in Hounsfield units" if isinstance(reading.intensity, Window) else "scans of the kind it learned"
+            kind = (
+                "CT in Hounsfield units"
+                if isinstance(reading.intensity, Window)
+                else f"{nouns(self.given.network.axes).scan}s of the kind it learned"
+            )
             lines.append(f"- It reads {kind}; other scanners, protocols and populations were not tested.")
         return "\n".join(lines)
 
@@ -188,7 +197,8 @@ class ModelCard:
         ]
         if origins:
             lines.insert(0, "These weights derive from weights of others, whose licences bind:")
-        lines.append(self.licence or ("" if origins else NO_LICENCE))
+        unstated = NO_LICENCE.format(nouns(self.given.network.axes).scan)
+        lines.append(self.licence or ("" if origins else unstated))
         return "\n\n".join(line for line in lines if line)
 
 
@@ -231,11 +241,13 @@ def scans_in_words(folder: Path) -> str:
         scans = Store.open(folder).scans
     except GenesisError:
         return ""
-    kinds = ", ".join(
-        f"{count} {modality or 'unknown'}" for modality, count in Counter(s.modality for s in scans).items()
-    )
+    counted: Counter[str] = Counter()
+    for scan in scans:
+        counted["of unknown modality" if scan.modality == "unknown" else scan.modality] += scan.num_images
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counted.items())
     patients = len({scan.patient for scan in scans})
-    return f"Scans without labels: {len(scans)} of {patients} patients ({kinds})."
+    what = nouns(len(scans[0].size)).scan.capitalize()
+    return f"{what}s without labels: {counted.total()} of {patients} patients ({kinds})."
 
 
 def reading_in_words(reading: Reading) -> str:

@@ -86,36 +86,38 @@ def measure(run: Path, log: Log) -> RunMetrics:
     )
 
 
-def headline(metrics: RunMetrics) -> list[Headline]:
+def headline(metrics: RunMetrics, noun: str = "cube") -> list[Headline]:
     """The large numbers at the top of the page."""
     if not np.isfinite(metrics.error):
         return [(f"{metrics.steps:,}", "steps, no validation yet", "")]
     return [
-        *(predicted(metrics) if metrics.classifies else restored(metrics)),
+        *(predicted(metrics, noun) if metrics.classifies else restored(metrics, noun)),
         (f"{metrics.parameters / 1e6:.1f} M", "parameters", ""),
         (duration(metrics.time_s), f"of training, {metrics.steps:,} steps", ""),
-        (f"{metrics.cubes_per_s:.0f}", "cubes a second, median", ""),
+        (f"{metrics.cubes_per_s:.0f}", f"{noun}s a second, median", ""),
     ]
 
 
-def restored(metrics: RunMetrics) -> list[Headline]:
+def restored(metrics: RunMetrics, noun: str) -> list[Headline]:
     """The large numbers of a method that restores."""
     mood = "good" if metrics.ratio < HALF else "bad" if metrics.ratio >= 1 else ""
-    nothing = "leaving the deformed cubes as they are" if metrics.unchanged_is_better else "one grey value everywhere"
-    baseline = (f"{metrics.mean_baseline:.4f}", "the same for each cube's own mean grey everywhere", "")
+    nothing = (
+        f"leaving the deformed {noun}s as they are" if metrics.unchanged_is_better else "one grey value everywhere"
+    )
+    baseline = (f"{metrics.mean_baseline:.4f}", f"the same for each {noun}'s own mean grey everywhere", "")
     return [
         (f"{100 * metrics.ratio:.0f} %", f"of the error of {nothing} is left", mood),
         (f"{metrics.error:.4f}", f"mean squared error on held-out patients, best at step {metrics.best_step:,}", ""),
-        (f"{metrics.identity_baseline:.4f}", "the same for the deformed cubes, left as they are", ""),
+        (f"{metrics.identity_baseline:.4f}", f"the same for the deformed {noun}s, left as they are", ""),
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),
     ]
 
 
-def predicted(metrics: RunMetrics) -> list[Headline]:
+def predicted(metrics: RunMetrics, noun: str) -> list[Headline]:
     """The large numbers of a pretext task that classifies."""
     mood = "bad" if metrics.accuracy <= metrics.chance else ""
     return [
-        (f"{100 * metrics.accuracy:.0f} %", "of the predictions for cubes of held-out patients are right", mood),
+        (f"{100 * metrics.accuracy:.0f} %", f"of the predictions for {noun}s of held-out patients are right", mood),
         (f"{100 * metrics.chance:.0f} %", "would be right by guessing", ""),
         (f"{metrics.error:.4f}", f"loss on held-out patients, best at step {metrics.best_step:,}", ""),
     ]

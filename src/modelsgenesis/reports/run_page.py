@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
-from modelsgenesis.core.words import duration, many
+from modelsgenesis.core.words import Nouns, duration, many, nouns
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
@@ -43,25 +43,26 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     log = Log.read(run / "log.csv")
     chain = lineage(run)
     metrics = measure(run, log)
-    method = settings["recipe"]["method"]
-    title = f"{method_words(method)}, pre-trained on unlabelled scans"
+    method, said = settings["recipe"]["method"], nouns(len(settings["recipe"]["cubes"]["size"]))
+    title = f"{method_words(method)}, pre-trained on unlabelled {said.scan}s"
     page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), classifies=metrics.classifies))
     if not (run / PROVENANCE).is_file():
         page.section("This run is not finished", Paragraph(so_far(metrics, settings["recipe"]["plan"]["steps"])))
-    page.headline(headline(metrics))
+    page.headline(headline(metrics, said.cube))
     with tempfile.TemporaryDirectory() as folder:
         if not metrics.classifies:
             shown = sheet(run, settings, chain, sample, Path(folder))
             page.section("What the network sees, and what it restores", *shown)
-        curves = picture(draw_curves(log, Path(folder) / "curves.png"), "errors, learning rate, speed", narrow=True)
-        page.section(
-            "How it learned", Paragraph(CURVES + ("" if metrics.classifies else KNOWING_NOTHING), "caption"), curves
+        curves = picture(
+            draw_curves(log, Path(folder) / "curves.png", said.cube), "errors, learning rate, speed", narrow=True
         )
+        words = (CURVES + ("" if metrics.classifies else KNOWING_NOTHING)).format(cube=said.cube)
+        page.section("How it learned", Paragraph(words, "caption"), curves)
     if not metrics.classifies:
-        page.section("Restorations of held-out cubes over time", *restorations(run))
+        page.section(f"Restorations of held-out {said.cube}s over time", *restorations(run, said))
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
-    page.section("Use it", Code(USE.format(run=run) + ("" if metrics.classifies else RESTORED)))
+    page.section("Use it", Code(use(run, settings, metrics)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
@@ -74,33 +75,46 @@ def is_tuned(run: Path) -> bool:
 
 
 CURVES = (
-    "Validation is on patients the network never trained on, with the same cubes, deformed or turned in the same "
+    "Validation is on patients the network never trained on, with the same {cube}s, deformed or turned in the same "
     "way every time."
 )
 KNOWING_NOTHING = (
-    " The dashed line is the error of handing the deformed cube back unchanged, what "
-    "a network that learned nothing could always do; the dotted line that of one grey value, each cube's own mean."
+    " The dashed line is the error of handing the deformed {cube} back unchanged, what "
+    "a network that learned nothing could always do; the dotted line that of one grey value, each {cube}'s own mean."
 )
 USE = """import modelsgenesis as mg
 
 network = mg.load("{run}")  # in evaluation mode; the file describes its own network
-features = network.encode(cubes)  # float32 (B, 1, X, Y, Z) in [0, 1] -> features, finest first"""
-RESTORED = "\nrestored = network(cubes)"
+features = network.encode({cube}s)  # float32 (B, {axes}) in [0, 1] -> features, finest first"""
+RESTORED = "\nrestored = network({cube}s)"
+
+
+def use(run: Path, settings: dict[str, Any], metrics: RunMetrics) -> str:
+    """The lines of Python that load the network."""
+    size = settings["recipe"]["cubes"]["size"]
+    axes = ", ".join(("C", *"XYZ"[: len(size)]))
+    lines = USE + ("" if metrics.classifies else RESTORED)
+    return lines.format(run=run, cube=nouns(len(size)).cube, axes=axes)
 
 
 def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> str:
     """Describe the run in two sentences."""
-    scans = f"{many(len(store.scans), 'unlabelled scan')}" if store else "unlabelled scans"
     axes = len(recipe["cubes"]["size"])
+    said = nouns(axes)
+    scans = (
+        many(sum(scan.num_images for scan in store.scans), f"unlabelled {said.scan}")
+        if store
+        else f"unlabelled {said.scan}s"
+    )
     if classifies:
         return (
-            f"A {axes}D network pre-trained without labels on {scans}: cubes were cut, and its encoder learned to "
-            f"predict what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; "
+            f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut, and its encoder learned "
+            f"to predict what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; "
             "the decoder was not trained."
         )
     return (
-        f"A {axes}D network pre-trained without labels on {scans}: cubes were cut and deformed, and it learned to "
-        f"restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
+        f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut and deformed, and it learned "
+        f"to restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
     )
 
 
@@ -121,14 +135,17 @@ def sheet(
         )
     except GenesisError as error:
         return [Paragraph(f"No sample could be drawn: {error}", "caption")]
-    words = (
-        "One sample of training in three planes, as a radiologist looks at them: the patient's right on the picture's "
-        "left. Each deformation alone, what the network was given"
-        + (", and what the trained network makes of it." if network else "; there is no trained network yet.")
+    planes = (
+        "as the file has it"
+        if store.axes == 2
+        else "in three planes, as a radiologist looks at them: the patient's right on the picture's left"
+    )
+    words = f"One sample of training {planes}. Each deformation alone, what the network was given" + (
+        ", and what the trained network makes of it." if network else "; there is no trained network yet."
     )
     return [
         Paragraph(words, "caption"),
-        picture(drawn, "original, deformations, restoration and error in three planes"),
+        picture(drawn, "original, deformations, restoration and error" + " in three planes" * (store.axes == 3)),
     ]
 
 
@@ -157,13 +174,13 @@ def store_of(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provena
     return None
 
 
-def restorations(run: Path) -> list[Part]:
+def restorations(run: Path, said: Nouns) -> list[Part]:
     """The sheets that training left, the first and the last among them, the last one open."""
     sheets = sorted((run / "sheets").glob("*.png"))
     if not sheets:
         return [Paragraph("There was no validation yet.", "caption")]
     chosen = sorted({round(at) for at in np.linspace(0, len(sheets) - 1, MOST_SHEETS)})
-    words = "The same cubes at every validation, from patients the network never trained on."
+    words = f"The same {said.cube}s at every validation, from patients the network never trained on."
     parts: list[Part] = [Paragraph(words, "caption")]
     for number in reversed(chosen):
         words = step_of(sheets[number])
@@ -183,13 +200,14 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
     """The table of results and settings."""
     recipe = settings["recipe"]
     plan, cubes = recipe["plan"], recipe["cubes"]
+    said = nouns(len(cubes["size"]))
     arguments = {name: value for name, value in recipe["backbone_args"].items() if name != "architecture"}
     network = ", ".join(f"{name} {value}" for name, value in arguments.items())
     intensity = {name: value for name, value in cubes["intensity"].items() if name != "class"}
     achieved = {
         "error on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
-        "error of the deformed cubes left as they are": f"{metrics.identity_baseline:.5f}",
-        "error of each cube's own mean, everywhere": f"{metrics.mean_baseline:.5f}",
+        f"error of the deformed {said.cube}s left as they are": f"{metrics.identity_baseline:.5f}",
+        f"error of each {said.cube}'s own mean, everywhere": f"{metrics.mean_baseline:.5f}",
         "ratio to the better of the two": f"{metrics.ratio:.3f}",
     }
     if metrics.classifies:
@@ -201,13 +219,13 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
         **achieved,
         "parameters": f"{metrics.parameters:,}",
         "steps and time": f"{metrics.steps:,} of {plan['steps']:,} steps, {duration(metrics.time_s)}",
-        "speed": f"{metrics.cubes_per_s:.1f} cubes a second",
+        "speed": f"{metrics.cubes_per_s:.1f} {said.cube}s a second",
         "recipe": recipe["name"],
         "network": f"{recipe['backbone']} ({network})" if network else recipe["backbone"],
         "method": recipe["method"],
-        "cubes": " x ".join(str(side) for side in cubes["size"]) + f" voxels, rule {cubes['rule']}",
+        f"{said.cube}s": " x ".join(str(side) for side in cubes["size"]) + f" {said.voxel}s, rule {cubes['rule']}",
         "intensities": ", ".join(f"{name} {value:g}" for name, value in intensity.items()),
-        "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} cubes a step",
+        "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} {said.cube}s a step",
         "seed": str(settings["seed"]),
     }
     return {name: value.replace("nan", "unknown") for name, value in facts.items()}

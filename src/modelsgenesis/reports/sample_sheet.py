@@ -1,6 +1,7 @@
 """See what the network will see: `genesis show RECIPE STORE PICTURE`."""
 
 import dataclasses
+import functools
 import inspect
 import textwrap
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from modelsgenesis import deformations
 from modelsgenesis.core.deformation import Deformation
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
+from modelsgenesis.core.words import nouns
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.sampling.cubes import Cube, CubeSampler
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.figures.drawing import png
 from modelsgenesis.figures.gallery import draw_gallery
 from modelsgenesis.figures.locator import Locator
-from modelsgenesis.figures.planes import Array
+from modelsgenesis.figures.planes import Array, channel_in_words, middle_channel
 from modelsgenesis.figures.sheet import Panel, draw_sheet
 from modelsgenesis.figures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.recipes import Recipe
@@ -36,6 +38,7 @@ WORDS = {
 }
 GENESIS = "genesis"
 METHODS = {"mae": "Masked auto-encoder", "rubiks_cube": "Rubik's cube", "denoising": "De-noising"}
+FLIPPED = "flips undone"
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
 
 
@@ -80,30 +83,38 @@ def draw_sample(
     store: Store, recipe: Recipe, seen: Sample, into: Path, *, sample: int, seed: int, window: str | None
 ) -> Path:
     """Draw the sheet of a sample."""
-    original, deformed, restored = seen.original[0], seen.deformed[0], seen.restored
+    shown_channel, said = middle_channel(seen.original), nouns(store.axes)
+    original, deformed = seen.original[shown_channel], seen.deformed[shown_channel]
     display, shown = display_of(recipe, original, window)
     panels = [Panel("original", original)]
     for name in ALONE if recipe.method == GENESIS else ():
         alone = deformations.genesis(arm=name)(seen.original, generator_for(seed, sample, f"show {name}"))
-        panels.append(legible(Panel(words(name), alone[0], note="alone"), original, display))
-    changed = f"{100 * np.mean(deformed != original):.0f} % of voxels changed"
+        panels.append(legible(Panel(words(name), alone[shown_channel], note="alone"), original, display))
+    changed = f"{100 * np.mean(deformed != original):.0f} % of {said.voxel}s changed"
     seen_by_network = Panel("what the network saw", deformed, note="together" if len(panels) > 1 else "")
     panels.append(legible(seen_by_network, original, display))
     panels.append(Panel("difference", deformed - original, "difference", changed))
-    if restored is not None:
-        error, unchanged = np.mean((restored[0] - original) ** 2), np.mean((deformed - original) ** 2)
-        panels.append(Panel("restoration", restored[0], note="what the network predicted"))
-        panels.append(Panel("its error", restored[0] - original, "difference",
+    if seen.restored is not None:
+        restored = seen.restored[shown_channel]
+        error, unchanged = np.mean((restored - original) ** 2), np.mean((deformed - original) ** 2)
+        panels.append(Panel("restoration", restored, note="what the network predicted"))
+        panels.append(Panel("its error", restored - original, "difference",
                             f"MSE {error:.4f}, unrestored {unchanged:.4f}"))  # fmt: skip
     scan = seen.cube.scan
-    place = f"scan {scan.id[:12]}, voxels {seen.cube.lower} to {upper(seen.cube)} of {scan.size}, {millimetres(scan)}"
-    return draw_sheet(
+    number = f", slice {seen.cube.index + 1} of {scan.num_images}" if scan.num_images > 1 else ""
+    where = f"{said.scan} {scan.id[:12]}{number}, {said.voxel}s {seen.cube.lower} to {upper(seen.cube)} of {scan.size}"
+    differences = "difference = deformed − original" + (
+        ", error = restoration − original" if seen.restored is not None else ""
+    )
+    notes = [where + millimetres(scan), shown, FLIPPED * bool(recipe.method_args.get("flip_rate", 1)), differences]
+    draw = functools.partial(draw_gallery, columns=5, panel_inches=2.6) if store.axes == 2 else draw_sheet
+    return draw(
         panels,
         into,
         spacing_mm=scan.spacing_mm,
         display=display,
         title=f"{method_words(recipe.method)}, recipe {recipe.name}: sample {sample} of seed {seed}",
-        footnote=f"{place}; {shown}; flips undone; difference = deformed − original, error = restoration − original",
+        footnote="; ".join(filter(None, notes)) + channel_in_words(seen.original),
         locator=locate(store, recipe, seen.cube),
     )
 
@@ -116,20 +127,22 @@ def draw_list(
     scan, depth = cube.scan, slice(2, None)
     lower, slab = (0, 0, *cube.lower[depth]), (*scan.size[:2], *recipe.cubes.size[depth])
     picture = store.axes == 2
-    drawn = "whole picture" if picture else f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}"
+    drawn = f"whole picture of {scan.size}" if picture else f"axial slice {lower[2] + slab[2] // 2} of {scan.size[2]}"
     image = store.read_scaled(scan, lower, slab, recipe.cubes.intensity, index=cube.index)
-    display, shown = display_of(recipe, image[0], window)
-    panels = [Panel("original", image[0], note=f"scan {scan.id[:12]}")]
+    channel = middle_channel(image)
+    original = image[channel]
+    display, shown = display_of(recipe, original, window)
+    panels = [Panel("original", original, note=f"{nouns(store.axes).scan} {scan.id[:12]}")]
     for name, deformation in gallery().items():
         deformed = deformation(image, generator_for(seed, sample, f"list {name}"))
-        panels.append(legible(Panel(words(name), deformed[0], note=summary(deformation)), image[0], display))
+        panels.append(legible(Panel(words(name), deformed[channel], note=summary(deformation)), original, display))
     return draw_gallery(
         panels,
         into,
         spacing_mm=scan.spacing_mm,
         display=display,
         title=f"The deformations there are, each alone on one {'picture' if picture else 'slice'}",
-        footnote=f"{drawn}, {millimetres(scan)}; {shown}; seed {seed}",
+        footnote=f"{drawn}{millimetres(scan)}; {shown}; seed {seed}{channel_in_words(image)}",
     )
 
 
@@ -140,15 +153,17 @@ def gallery() -> dict[str, Deformation]:
 
 
 def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
-    """The whole scan around a cube; None for cubes that came without their scan."""
+    """The whole scan or picture around a cube; None for cubes that came without their scan."""
     scan = cube.scan
-    if scan.num_cubes > 1 or len(scan.size) != 3 or recipe.cubes.size == scan.size:
+    if (scan.num_cubes > 1 and len(scan.size) == 3) or recipe.cubes.size == scan.size:
         return None
     sections = []
-    for axis in (2, 1, 0):  # axial, coronal, sagittal
-        lower, size = [0, 0, 0], [*scan.size]
-        lower[axis], size[axis] = cube.lower[axis] + recipe.cubes.size[axis] // 2, 1
-        sections.append(store.read_scaled(scan, tuple(lower), tuple(size), recipe.cubes.intensity)[0])
+    for axis in (2, 1, 0) if len(scan.size) == 3 else (None,):  # axial, coronal, sagittal, or the one there is
+        lower, size = [0] * len(scan.size), [*scan.size]
+        if axis is not None:
+            lower[axis], size[axis] = cube.lower[axis] + recipe.cubes.size[axis] // 2, 1
+        image = store.read_scaled(scan, tuple(lower), tuple(size), recipe.cubes.intensity, index=cube.index)
+        sections.append(image[middle_channel(image)])
     step = scan.spacing_mm
     lower_mm = tuple(low * mm for low, mm in zip(cube.lower, step, strict=True))
     return Locator(sections, step, lower_mm, tuple(n * mm for n, mm in zip(recipe.cubes.size, step, strict=True)))
@@ -207,7 +222,5 @@ def upper(cube: Cube) -> tuple[int, ...]:
 
 
 def millimetres(scan: Scan) -> str:
-    """Write a scan's spacing in words; a picture's is not known."""
-    if len(scan.size) == 2:
-        return "picture of " + " x ".join(map(str, scan.size)) + " pixels"
-    return " x ".join(f"{mm:.3g}" for mm in scan.spacing_mm) + " mm"
+    """Write a scan's spacing as the end of a line; a picture's is not known."""
+    return "" if len(scan.size) == 2 else ", " + " x ".join(f"{mm:.3g}" for mm in scan.spacing_mm) + " mm"

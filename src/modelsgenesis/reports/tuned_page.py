@@ -20,7 +20,7 @@ from modelsgenesis.core.provenance import CommandLine, lineage, package_version
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.core.target import Target
-from modelsgenesis.core.words import duration, many, short_number
+from modelsgenesis.core.words import duration, many, nouns, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
@@ -192,7 +192,7 @@ def headline(networks: Sequence[TunedNetwork]) -> list[Headline]:
 def curves(one: TunedNetwork) -> list[Part]:
     """The losses, the learning rate and the speed."""
     with tempfile.TemporaryDirectory() as folder:
-        drawn = draw_curves(one.log, Path(folder) / "curves.png")
+        drawn = draw_curves(one.log, Path(folder) / "curves.png", nouns(len(one.settings["approach"]["size"])).cube)
         return [picture(drawn, "losses, learning rate, speed", narrow=True)]
 
 
@@ -259,12 +259,15 @@ def scores(run: Path) -> list[Part]:
     for folder in sorted(places):
         try:
             chain = lineage(folder)
-            lines = [Line(**_numbers(line)) for line in read_json(folder / LINES)["lines"]]
+            summary = read_json(folder / LINES)
+            lines = [Line(**_numbers(line)) for line in summary["lines"]]
         except (GenesisError, TypeError, KeyError):
             continue
         if any(Path(place).resolve() == run.resolve() for place, _ in chain):
             truth = list(chain[0][1].inputs)[-1]
-            parts += [Paragraph(f"{folder.name}: predictions compared with {truth}.", "caption"), summary_table(lines)]
+            words = f"{folder.name}: predictions compared with {truth}."
+            shown = summary_table(lines, pictures=bool(summary.get("in_pixels")))
+            parts += [Paragraph(words, "caption"), shown]
     if parts:
         return parts
     words = (
@@ -309,7 +312,7 @@ def numbers(one: TunedNetwork) -> dict[str, str]:
     return {
         "steps": f"{int(one.log.columns['step'].max()):,} of {plan['steps']:,}",
         "speed": f"{float(np.median(speed)):.1f} patches a second" if len(speed) else "unknown",
-        "patches": " x ".join(map(str, approach["size"])) + " voxels",
+        "patches": f"{' x '.join(map(str, approach['size']))} {nouns(len(approach['size'])).voxel}s",
         "reading": reading_in_words(reading).removeprefix("Reading: ") if isinstance(reading, Reading) else "unknown",
         "optimiser": f"{plan['optimizer']}, learning rate {plan['lr']:g}, {plan['batch_size']} patches a step",
         "seed": str(one.settings["seed"]),

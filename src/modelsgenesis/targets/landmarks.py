@@ -291,7 +291,7 @@ class Landmarks(TableTarget):
         head = ("point", "cases", "median x (mm)", "median y (mm)", "median z (mm)")
         return head, [row + ("",) * (len(head) - len(row)) for row in rows]
 
-    def in_words(self, finding: Finding, unit: str = "") -> str:
+    def in_words(self, finding: Finding) -> str:
         """Count the points that the case has."""
         return f"{len(self.occurring(finding))} of {len(self.labels)}"
 

@@ -67,6 +67,11 @@ class MultilabelClassification(Classes):
         """Return the labels of a probability of a half and more."""
         return [name for name, p in zip(self.names, predicted, strict=True) if p >= THRESHOLD]
 
+    def predicted_words(self, predicted: Sequence[float]) -> str:
+        """Name the predicted labels, each with its probability."""
+        p = dict(zip(self.names, predicted, strict=True))
+        return " | ".join(f"{name} {p[name]:.2f}" for name in self.chosen(predicted)) or "none"
+
     def presence(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
         """Return the labels of each case."""
         return np.asarray(truth > 0)

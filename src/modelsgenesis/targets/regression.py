@@ -144,7 +144,7 @@ class Regression(TableTarget):
         ]
         return ("number", "least", "median", "most"), list(rows)
 
-    def in_words(self, finding: Finding, unit: str = "") -> str:
+    def in_words(self, finding: Finding) -> str:
         """List the numbers."""
         return ", ".join(f"{value:g}" for value in finding.values)
 

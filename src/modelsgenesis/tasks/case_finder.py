@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,14 +36,22 @@ def patient_of(source: Source, name: str) -> str:
     return source.patient if source.patient not in ("", source.series) else name
 
 
-def named_sources(folder: Path, problems: list[Problem]) -> dict[str, Source]:
-    """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems."""
+def named_sources(folder: Path, problems: list[Problem], only: Collection[str] | None = None) -> dict[str, Source]:
+    """Every scan in a folder, {id: source}; what cannot be one, and a second one of a name, become problems.
+
+    Args:
+        folder: to look in.
+        problems: is added to.
+        only: the paths of files below it that are meant; None is all.
+    """
     if not folder.is_dir():
         return {}
     found, wrong = find_of_one_kind(folder)
     problems += [problem for problem in wrong if problem.severity == "error"]
     named: dict[str, Source] = {}
     for source in found:
+        if only is not None and source.path.relative_to(folder).as_posix() not in only:
+            continue
         first = named.setdefault(case_id(source.path, folder), source)
         if first is not source:
             what = f"two files of one name: the other is {first.path.name}"

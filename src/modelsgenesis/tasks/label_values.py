@@ -15,6 +15,7 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.entries import CONTOURS
 from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.formats.gif_mask import TIMES
 from modelsgenesis.data.problems import Problem
 
 MISSING = ("", "nan", "na", "n/a")
@@ -53,7 +54,11 @@ def looks_like_masks(rows: Sequence[Row], root: Path, kind: Kind | None) -> bool
     entries = {entry for row in rows for entry in row if entry}
     files = {str(boxed[0]) if (boxed := read_box(Path(entry))) else entry for entry in entries}
     return any(
-        ending_of(Path(file)) or CONTOURS.fullmatch(file) or ("/" in file and (root / file).exists()) for file in files
+        ending_of(Path(file))
+        or CONTOURS.fullmatch(file)
+        or f"#{TIMES}:" in file
+        or ("/" in file and (root / file).exists())
+        for file in files
     )
 
 

@@ -9,8 +9,10 @@ from modelsgenesis.tasks.tuberculosis import find_pictures, tuberculosis
 
 NAME, HOMES = r"MCUCXR_\d{4}_([01])", ("CXR_png", "MontgomerySet/CXR_png")
 
-# The papers segment its lungs, in ManualMask/, which is not read here.
+MASKS = {"left lung": "ManualMask/leftMask", "right lung": "ManualMask/rightMask"}  # the patient's
+
 PUBLISHED = Published("auc", intensity=BitDepth())
+OUTLINES = Published("dice", intensity=BitDepth())
 
 
 def recognise(folder: Path) -> bool:
@@ -18,17 +20,21 @@ def recognise(folder: Path) -> bool:
     return bool(find_pictures(folder, HOMES, NAME, []))
 
 
-def montgomery(folder: Path | str) -> Task:
+def montgomery(folder: Path | str, *, masks: bool = False) -> Task:
     """Read the Montgomery set: the last figure of an image's name says whether it shows tuberculosis.
+
+    Or the outlines of both lungs, which the papers learn: `--task montgomery,masks=true`.
 
     There is no official division: hold out a share, or put lists beside. Each image is of a patient of its own.
 
     Args:
         folder: `MontgomerySet` with `CXR_png/`, or the folder that holds it; beside, if known, lists of
             which images train, validate and test.
+        masks: read the masks in `ManualMask/`, a label each, in place of the classes.
     Raises:
         DataError: no such image is there, or one is in two lists.
     Source: Jaeger et al. 2014, two public chest X-ray datasets.
     Example: >>> montgomery("MontgomerySet/")
     """
-    return tuberculosis("montgomery", Path(folder), HOMES, NAME, PUBLISHED)
+    published = OUTLINES if masks else PUBLISHED
+    return tuberculosis("montgomery", Path(folder), HOMES, NAME, published, MASKS if masks else None)

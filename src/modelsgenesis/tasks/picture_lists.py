@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +16,7 @@ from modelsgenesis.data.formats.dicom_picture import DicomPicture
 from modelsgenesis.data.formats.jsrt_image import JsrtImage
 from modelsgenesis.data.formats.natural_image import NaturalImage
 from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import describe_file
+from modelsgenesis.data.sources import Source, describe_file
 from modelsgenesis.tasks.case_finder import with_modality
 
 SHOWN = 20  # images that are named one by one where many have the same problem
@@ -89,6 +90,38 @@ def several(folder: Path, places: Sequence[Path], what: str, remedy: str) -> Ite
         yield from (Problem(place, what, remedy) for place in places)
     else:
         yield Problem(folder, f"of {len(places)} images, the first is {places[0].name}: {what}", remedy)
+
+
+def with_masks(
+    cases: Iterable[Case], labels: Sequence[str], mask_of: Callable[[Case, str], Source], problems: list[Problem]
+) -> list[Case]:
+    """Give cases a mask for each label, in place of their values.
+
+    Args:
+        cases: as lists have them.
+        labels: the names of the masks.
+        mask_of: finds the mask of a label; an UnreadableError costs that case alone.
+        problems: is added to.
+    """
+    found = []
+    for case in cases:
+        try:
+            masks = tuple(mask_of(case, label) for label in labels)
+            found.append(replace(case, masks=masks, values=()))
+        except UnreadableError as error:
+            problems.append(error.at(case.images[0].path))
+    return found
+
+
+def mask_beside(place: Path, what: str) -> Path:
+    """The place of a mask.
+
+    Raises:
+        UnreadableError: there is none.
+    """
+    if not place.is_file():
+        raise UnreadableError(f"it has no {what}: {place} is not there", "copy it, or leave the image out")
+    return place
 
 
 def pictures_in(folders: Iterable[Path], problems: list[Problem]) -> dict[str, Path]:

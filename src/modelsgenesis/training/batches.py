@@ -23,11 +23,13 @@ class RunSamples:
         training: an endless row of samples.
         validation: held-out samples, always the same.
         num_validating: how many of those; 0 holds nothing out.
+        noun: what a sample is called.
     """
 
     training: Samples
     validation: Samples
     num_validating: int
+    noun: str = "cube"
 
     def materials(
         self,
@@ -53,6 +55,7 @@ class RunSamples:
             else None,
             keep_best=keep_best,
             after_validation=after_validation,
+            noun=self.noun,
         )
 
 

@@ -31,8 +31,10 @@ def report_dry_run(learner: Learner, plan: Plan, materials: Materials, *, fabric
     table.add_row("device", f"{fabric.world_size} x {fabric.device}, {fabric.strategy.precision.precision}")
     table.add_row("parameters", f"{num_parameters:,}")
     table.add_row("peak memory a process", _memory(fabric))
-    table.add_row("steps, at most", f"{plan.steps:,} of {plan.batch_size} cubes; {validations:,} validations")
-    table.add_row("speed", f"{plan.batch_size / seconds:.1f} cubes/s, {seconds:.3g} s a step")
+    table.add_row(
+        "steps, at most", f"{plan.steps:,} of {plan.batch_size} {materials.noun}s; {validations:,} validations"
+    )
+    table.add_row("speed", f"{plan.batch_size / seconds:.1f} {materials.noun}s/s, {seconds:.3g} s a step")
     table.add_row("time, at most", f"{passes * seconds / 3600:.2f} hours")
     table.add_row("disk", f"{disk / 1e6:.1f} MB")
     if fabric.is_global_zero:

@@ -27,14 +27,15 @@ class RunLogger:
         steps: the last step, for the bar.
         start: steps already done; later lines of an interrupted run are cut away, since they will come again.
         console: for the user; a bar on a terminal, a line a validation elsewhere.
+        noun: what a sample is called.
     """
 
-    def __init__(self, folder: Path, steps: int, *, start: int, console: Console) -> None:
+    def __init__(self, folder: Path, steps: int, *, start: int, console: Console, noun: str = "cube") -> None:
         self.path = folder / FILE
         self.columns = _cut_after(self.path, start)
         self.folder, self.start = folder / "tensorboard", start
         self.events: SummaryWriter | None = None  # made at the first line, so that the first step need not wait
-        self.console = console
+        self.console, self.noun = console, noun
         bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
         self.task = self.progress.add_task("training", total=steps, completed=start)
@@ -83,14 +84,11 @@ class RunLogger:
 
     def _show(self, step: int, metrics: dict[str, float]) -> None:
         loss, speed = metrics.get("loss", math.nan), metrics.get("cubes_per_s", math.nan)
-        self.progress.update(
-            self.task, completed=step, description=f"loss {loss:.4f}, {speed:.1f} cubes/s", refresh=False
-        )
+        so_far = f"loss {loss:.4f}, {speed:.1f} {self.noun}s/s"
+        self.progress.update(self.task, completed=step, description=so_far, refresh=False)
         if "val_total" in metrics:
             parts = ", ".join(f"{name} {metrics[name]:.4f}" for name in metrics if name.startswith("val_"))
-            self.console.print(
-                f"step {step}: loss {loss:.4f}, {speed:.1f} cubes/s, {parts}", highlight=False, soft_wrap=True
-            )
+            self.console.print(f"step {step}: {so_far}, {parts}", highlight=False, soft_wrap=True)
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

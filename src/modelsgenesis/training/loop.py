@@ -43,12 +43,14 @@ class Materials:
             fewer than processes; None holds nothing out, and the run goes to its last step.
         keep_best: writes the network, given the step and its validation metrics; called when they were the best so far.
         after_validation: draws pictures and the like, given the step.
+        noun: what a sample is called: a cube, or a crop of a picture.
     """
 
     training: Callable[[int, int], Batches]
     validation: Callable[[], Batches] | None
     keep_best: Callable[[int, dict[str, float]], None]
     after_validation: Callable[[int], None]
+    noun: str = "cube"
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,9 @@ class Training:
     def _logger(self) -> "contextlib.AbstractContextManager[RunLogger | None]":
         if not self.fabric.is_global_zero:
             return contextlib.nullcontext()
-        return RunLogger(self.into, self.plan.steps, start=self.state.step, console=self.console)
+        return RunLogger(
+            self.into, self.plan.steps, start=self.state.step, console=self.console, noun=self.materials.noun
+        )
 
 
 def make_optimizer(learner: Learner, plan: Plan) -> torch.optim.Optimizer:

@@ -100,6 +100,7 @@ _SUPREM = "Li, Yuille, Zhou, How Well Do Supervised Models Transfer to 3D Image 
 _OPENMIND = "Wald et al., An OpenMind for 3D medical vision self-supervised learning, ICCV 2025, arXiv:2412.17041"
 _MED3D = "Chen, Ma, Zheng, Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv:1904.00625, 2019"
 _RESNET = "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385"
+_CONVNEXT = "Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, A ConvNet for the 2020s, CVPR 2022, arXiv:2201.03545"
 _LUNA = "623 chest CT scans of LUNA16 (LIDC-IDRI)"
 _HUB = "https://huggingface.co"
 _TAG = "The hub's page carries the tag apache-2.0; the licence in the authors' repository, shown here, is stricter."
@@ -136,15 +137,17 @@ def _medicalnet(depth: int, size: int | None = None, sha256: str | None = None) 
     )
 
 
-def _imagenet(depth: int, begins: str) -> Entry:
+def _imagenet(kind: str, size: str, begins: str) -> Entry:
+    residual = kind == "ResNet"
+    file = f"{kind}{'' if residual else '_'}{size}".lower()
     return Entry(
-        name=f"imagenet-resnet{depth}",
-        title=f"torchvision's ResNet-{depth}, trained to classify photographs",
-        url=f"https://download.pytorch.org/models/resnet{depth}-{begins}.pth",
-        format="torchvision ResNet (torch)",
-        fits=f"2D ResNet-{depth}, and inflated the 3D one",
+        name=f"imagenet-{file.replace('_', '-')}",
+        title=f"torchvision's {kind}-{size}, trained to classify photographs",
+        url=f"https://download.pytorch.org/models/{file}-{begins}.pth",
+        format=f"torchvision {kind} (torch)",
+        fits=f"2D {kind}-{size}" + (", and inflated the 3D one" if residual else ""),
         licence=TORCHVISION,
-        citation=_RESNET,
+        citation=_RESNET if residual else _CONVNEXT,
         data="1.3 million photographs of ImageNet, with labels (IMAGENET1K_V1)",
         notes=f"An encoder alone. Its file's SHA-256 begins with {begins}, says its publisher.",
     )
@@ -237,9 +240,10 @@ ENTRIES = (
     _medicalnet(18),
     _medicalnet(34, 253_276_232, "3ea7188e396774e4ef95b66e5e90a78273bb33f6e58d3d717bf24f5f1aaeaa28"),
     _medicalnet(50, 184_885_051, "ff48a62219073fb977fd3f4ddfb8dc1367f0ec156c8d6f6c37e205bd683a246e"),
-    _imagenet(18, "f37072fd"),
-    _imagenet(34, "b627a593"),
-    _imagenet(50, "0676ba61"),
+    _imagenet("ResNet", "18", "f37072fd"),
+    _imagenet("ResNet", "34", "b627a593"),
+    _imagenet("ResNet", "50", "0676ba61"),
+    _imagenet("ConvNeXt", "Tiny", "983f1562"),
 )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.nets.classifier import Classifier, Network
 from modelsgenesis.weights.files import arguments_of, distinct
 
@@ -130,7 +131,8 @@ def network_for(pretrained: Backbone, *, in_channels: int, out_channels: int) ->
     Returns:
         Fresh weights, drawn from torch's global generator: seed it first.
     """
-    deep = {"deep_supervision": True} if "deep_supervision" in arguments_of(pretrained) else {}
+    flat = pretrained.network if isinstance(pretrained, FlatOnVolumes) else pretrained
+    deep = {"deep_supervision": True} if "deep_supervision" in arguments_of(flat) else {}
     return network_with(pretrained, activation="identity", in_channels=in_channels, out_channels=out_channels, **deep)
 
 
@@ -139,10 +141,14 @@ def network_with(network: Backbone, **changed: Any) -> Backbone:
 
     Args:
         network: whose class and other arguments are taken, not its weights.
-        changed: arguments of its constructor.
+        changed: arguments of its constructor; of a network of pictures at work on volumes, of the former's, but for the
+            channels, which are of volumes.
     Raises:
         WeightsError: its kind takes no such argument, or not together with its others.
     """
+    if isinstance(network, FlatOnVolumes):
+        channels = changed.get("in_channels", network.in_channels) * network.planes
+        return network.around(network_with(network.network, **{**changed, "in_channels": channels}))
     kind, arguments = type(network), arguments_of(network)
     changes = ", ".join(f"{name} {value}" for name, value in changed.items())
     if strange := changed.keys() - arguments.keys():

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalXRayImageStorageForPresentation,
@@ -20,10 +21,16 @@ from pydicom.uid import (
 from tests.data.scan_files import make_ct, write_series
 from tests.radiographs import write_radiograph
 
+from modelsgenesis.commands.prepare import prepare
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity import BitDepth
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
+from modelsgenesis.data.store.store import Scan, Store
 
 LEVELS = np.random.default_rng(0).integers(0, 4096, (40, 50)).astype(np.uint16)  # (rows, columns)
 
@@ -122,3 +129,138 @@ def test_jsrt_is_turned_and_checked(tmp_path: Path) -> None:
     stored[:-1].tofile(tmp_path / "JPCNN001.IMG")
     with pytest.raises(UnreadableError, match="it has 8384512 bytes"):
         read(tmp_path / "JPCNN001.IMG")
+
+
+@pytest.mark.parametrize(
+    ("tags", "dtype", "expected"),
+    [
+        ({"BitsStored": 12}, np.uint16, (0, 4095)),
+        ({"BitsStored": 15}, np.uint16, (0, 32767)),
+        ({"BitsStored": 12, "PhotometricInterpretation": "MONOCHROME1"}, np.uint16, (0, 4095)),
+        ({"BitsStored": 12, "PixelRepresentation": 1}, np.int16, (-2048, 2047)),
+        (
+            {"BitsStored": 12, "PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1"},
+            np.int16,
+            (-2048, 2047),
+        ),
+        ({"BitsStored": 12, "RescaleSlope": 2, "RescaleIntercept": -100}, np.uint16, (-100, 8090)),
+        ({"BitsStored": 12, "RescaleSlope": -1, "RescaleIntercept": 4095}, np.uint16, (0, 4095)),
+        ({"BitsStored": 12, "RescaleSlope": 0.5, "RescaleIntercept": 0}, np.uint16, (0, 2047.5)),
+    ],
+    ids=["12", "15", "negative", "signed", "signed negative", "rescaled", "falling", "halves"],
+)
+def test_black_and_white_are_those_of_the_bits_stored(
+    tags: dict[str, object], dtype: type, expected: tuple[float, float], tmp_path: Path
+) -> None:
+    """Not of the greatest value there is: a dim radiograph stays dim; signed and rescaled ones have such ends too."""
+    dim = (LEVELS >> 4).astype(dtype)
+    write_radiograph(tmp_path / "a.dcm", dim, **tags)
+    values = dim * float(tags.get("RescaleSlope", 1)) + float(tags.get("RescaleIntercept", 0))
+    if tags.get("PhotometricInterpretation") == "MONOCHROME1":
+        values = sum(expected) - values
+    volume = read_volume(one_source(tmp_path / "a.dcm", tmp_path))
+    assert volume.levels == expected
+    np.testing.assert_array_equal(volume.values[0].T, values)
+    seen = read_image([one_source(tmp_path / "a.dcm", tmp_path)], Reading(BitDepth())).scaled()[0].T
+    np.testing.assert_allclose(seen, (values - expected[0]) / (expected[1] - expected[0]), atol=1e-6)
+    prepare(tmp_path, tmp_path / "store", workers=0, quiet=True)
+    store = Store.open(tmp_path / "store")
+    (scan,) = store.scans
+    assert (scan.levels, Scan.from_row(scan.to_row()), Scan.from_json(scan.to_json())) == (expected, scan, scan)
+    stored = store.read_scaled(scan, (0, 0), (50, 40), BitDepth())[0].T
+    np.testing.assert_allclose(stored, seen, atol=1e-3 if values.dtype.kind == "f" and 0.5 in values % 1 else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"PixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"PixelSpacing": None, "ImagerPixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [0.3, 0.3]}, (0.1, 0.2)),
+        (
+            {
+                "PixelSpacing": [0.2, 0.1],
+                "ImagerPixelSpacing": [0.3, 0.3],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+                "EstimatedRadiographicMagnificationFactor": 2,
+            },
+            (0.1, 0.2),
+        ),
+        (
+            {
+                "PixelSpacing": None,
+                "ImagerPixelSpacing": [0.2, 0.1],
+                "EstimatedRadiographicMagnificationFactor": 2,
+            },
+            (0.05, 0.1),
+        ),
+        ({"PixelSpacing": None, "NominalScannedPixelSpacing": [0.2, 0.1]}, (0.1, 0.2)),
+        ({"PixelSpacing": None}, None),
+        ({"PixelSpacing": [0, 0.1]}, None),
+    ],
+    ids=["patient", "detector", "both", "calibrated", "magnified", "film", "none", "zero"],
+)
+def test_spacing_is_that_of_the_header(
+    tags: dict[str, object], expected: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    """Columns lie the second number apart, along X; shrinking makes it greater; what is not known counts as 1 mm."""
+    write_radiograph(tmp_path / "a.dcm", LEVELS, **tags)
+    volume = read_volume(one_source(tmp_path / "a.dcm", tmp_path))
+    assert (volume.spacing_mm, volume.geometry.spaced) == (expected or (1, 1), expected is not None)
+    assert len(volume.notes) == (tags["PixelSpacing"] is not None and 0 in tags["PixelSpacing"])
+    prepare(tmp_path, tmp_path / "store", workers=0, quiet=True, longest_side=25)
+    (scan,) = Store.open(tmp_path / "store").scans
+    assert scan.size == (25, 20)
+    assert scan.spacing_mm == pytest.approx([2 * step for step in expected or (1, 1)])
+
+
+def test_values_of_interest_are_those_of_pydicom(tmp_path: Path) -> None:
+    """A modality's table, then a VOI table or the first window; a negative is turned after; without asking, neither."""
+    pydicom_values, sources = {}, {}
+    for name, tags in INTEREST.items():
+        write_radiograph(tmp_path / f"{name}.dcm", LEVELS, **tags)
+        file = pydicom.dcmread(tmp_path / f"{name}.dcm")
+        values = apply_voi_lut(apply_modality_lut(file.pixel_array, file), file).astype(float)
+        if name == "bytes":  # pydicom counts the places of such a table in bytes
+            values = (np.linspace(0, 1, 4096) ** 2 * 255).astype(np.uint8)[LEVELS].astype(float)
+        white = {"bytes": 255, "table": 1023, "modality": 65535}.get(name, 4095)
+        pydicom_values[name] = white - values if name == "negative" else values
+        sources[name] = one_source(tmp_path / f"{name}.dcm", tmp_path)
+        asked = read_volume(sources[name], voi=True)
+        assert asked.levels == (0, white)
+        np.testing.assert_allclose(asked.values[0].T, pydicom_values[name], atol=0.5)
+        plain = read_volume(sources[name])
+        np.testing.assert_array_equal(plain.values[0].T, 4095 - LEVELS if name == "negative" else LEVELS)
+    assert "neither window" in read_volume(sources["nothing"], voi=True).notes[0]
+    assert not np.array_equal(pydicom_values["window"], LEVELS)
+    prepare(tmp_path, tmp_path / "store", workers=0, quiet=True, voi=True)
+    store = Store.open(tmp_path / "store")
+    brightest = sorted(float(store.read(scan, (0, 0), (50, 40)).sum()) for scan in store.scans)
+    assert brightest == sorted(float(np.rint(values).sum()) for values in pydicom_values.values())
+    write_radiograph(tmp_path / "odd.dcm", LEVELS, WindowCenter=5, WindowWidth=0)
+    with pytest.raises(UnreadableError, match="window or look-up table"):
+        read_volume(one_source(tmp_path / "odd.dcm", tmp_path), voi=True)
+    with pytest.raises(DataError, match="begun with voi = True"):
+        prepare(tmp_path, tmp_path / "store", workers=0, quiet=True)
+
+
+def table(white: int, first: int = 0) -> list[pydicom.Dataset]:
+    """A look-up table of 4096 entries that rise to a level, as the square."""
+    item = pydicom.Dataset()
+    item.LUTDescriptor = [4096, first, int(white).bit_length()]
+    item["LUTDescriptor"].VR = "US"
+    item.LUTData = (np.linspace(0, 1, 4096) ** 2 * white).astype(np.uint16).tobytes()
+    item["LUTData"].VR = "OW"
+    return [item]
+
+
+WINDOW = {"WindowCenter": [1000, 3000], "WindowWidth": [800, 100], "BitsStored": 12}
+INTEREST = {
+    "window": WINDOW,
+    "sigmoid": {**WINDOW, "VOILUTFunction": "SIGMOID"},
+    "negative": {**WINDOW, "PhotometricInterpretation": "MONOCHROME1"},
+    "table": {**WINDOW, "VOILUTSequence": table(1023)},
+    "bytes": {**WINDOW, "VOILUTSequence": table(255)},
+    "modality": {**WINDOW, "ModalityLUTSequence": table(65535)},
+    "nothing": {"BitsStored": 12},
+}

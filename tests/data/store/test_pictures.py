@@ -1,5 +1,8 @@
 """Pictures in a store: the same numbers, one kind a store, shrunk by averaging, and learned from."""
 
+import io
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +147,16 @@ def test_slices_are_learned_from(volumes: Path, tmp_path: Path) -> None:
     assert mg.load(run / "model.safetensors").in_channels == 3
 
 
+def test_slices_keep_the_salt_of_their_patients(volumes: Path, tmp_path: Path) -> None:
+    """By it an audit finds patients; of a store that was shared without it, there is none, then and again."""
+    slices = mg.prepare(volumes, tmp_path / "slices", slices="axial", quiet=True)
+    assert (slices / "salt").read_text() == (volumes / "salt").read_text()
+    (volumes / "salt").unlink()
+    for _ in range(2):
+        shared = mg.prepare(volumes, tmp_path / "shared", slices="axial", quiet=True)
+        assert not (shared / "salt").exists()
+
+
 def test_only_volumes_are_sliced(pictures: Path, tmp_path: Path) -> None:
     """A folder of scans is prepared first; pictures are slices already."""
     with pytest.raises(DataError, match="prepare"):
@@ -159,3 +172,112 @@ def test_mask_among_pictures_is_named_as_such(pictures: Path, tmp_path: Path) ->
     store = mg.Store.open(mg.prepare(pictures, tmp_path / "store", workers=0, quiet=True))
     assert len(store.scans) == 12
     assert "a label map, not a scan: only 2 different whole numbers" in (store.path / "problems.csv").read_text()
+
+
+def framed(levels: np.ndarray) -> np.ndarray:
+    """A picture within a black frame that is not quite even, and that within a white one, wider at some sides."""
+    black = np.pad(levels.astype(int), ((3, 5), (4, 0)))
+    black[1, ::2] = 2
+    return np.pad(black, ((0, 2), (1, 6)), constant_values=255).astype(np.uint8)
+
+
+def test_borders_are_cropped_on_request(tmp_path: Path) -> None:
+    """The picture within comes back to the pixel; one without a frame stays; shrinking counts what is left."""
+    (tmp_path / "pictures").mkdir()
+    inner = {name: radiograph(number, ill=True).clip(20, 220) for number, name in enumerate("ab")}
+    Image.fromarray(framed(inner["a"])).save(tmp_path / "pictures" / "a.png")
+    Image.fromarray(inner["b"]).save(tmp_path / "pictures" / "b.png")
+    whole = mg.Store.open(mg.prepare(tmp_path / "pictures", tmp_path / "whole", workers=0, quiet=True))
+    assert sorted(scan.size for scan in whole.scans) == [(32, 40), (43, 50)]
+    asked = {"workers": 0, "quiet": True, "crop_borders": True, "longest_side": 40}
+    store = mg.Store.open(mg.prepare(tmp_path / "pictures", tmp_path / "store", **asked))
+    read = [store.read(scan, (0, 0), (32, 40))[0].T for scan in store.scans]
+    assert {scan.size for scan in store.scans} == {(32, 40)}
+    assert {each.tobytes() for each in read} == {
+        levels.astype(each.dtype).tobytes() for levels in inner.values() for each in read
+    }
+    assert {scan.fingerprint for scan in store.scans} == {
+        scan.fingerprint for scan in mg.Store.open(tmp_path / "whole").scans
+    }
+
+
+def packed(folder: Path, archive: Path) -> Path:
+    """A folder as an archive of the kind that the name says."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as zipped:
+            for path in sorted(folder.rglob("*")):
+                zipped.write(path, path.relative_to(folder))
+    else:
+        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as tar:
+            tar.add(folder, ".")
+    return archive
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz"])
+def test_archive_is_prepared_as_its_folder(name: str, pictures: Path, tmp_path: Path) -> None:
+    """The same ids, the same bytes; problems are of the archive; nothing is left, and it goes on where it was."""
+    (pictures / "deeper").mkdir()
+    (pictures / "deeper" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (pictures / "copy.png").write_bytes((pictures / "0.png").read_bytes())
+    (pictures / "inner.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    archive = packed(pictures, tmp_path / name)
+    asked = {"workers": 0, "quiet": True, "salt": "one"}
+    folder, store = (
+        mg.prepare(place, tmp_path / f"of{number}", **asked) for number, place in enumerate((pictures, archive))
+    )
+    names = sorted(path.name for path in (folder / "scans").iterdir())
+    assert names == sorted(path.name for path in (store / "scans").iterdir())
+    assert all((folder / "scans" / each).read_bytes() == (store / "scans" / each).read_bytes() for each in names)
+    told = (store / "problems.csv").read_text().replace(str(archive), str(pictures))
+    assert told == (folder / "problems.csv").read_text()
+    assert "genesis prepare takes a .zip" in told
+    times = {path: path.stat().st_mtime_ns for path in (store / "scans").iterdir()}
+    (store / ".archive.part" / "deeper").mkdir(parents=True)  # as a kill leaves it
+    mg.prepare(archive, store, **asked)
+    assert times == {path: path.stat().st_mtime_ns for path in (store / "scans").iterdir()}
+    assert not (store / ".archive.part").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_names_in_an_archive_are_not_trusted(kind: str, pictures: Path, tmp_path: Path) -> None:
+    """Nothing is written outside, links are left out, the rest goes on."""
+    good, archive = pictures / "0.png", tmp_path / f"set.{kind}"
+    evil = ["../out.png", "/tmp/out-of-the-archive.png", "a/../../out.png", "c:\\out.png"]
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as zipped:
+            for name in ("0.png", *evil):
+                zipped.writestr(zipfile.ZipInfo(name), good.read_bytes())
+    else:
+        with tarfile.open(archive, "w") as tar:
+            for name in ("0.png", *evil):
+                info = tarfile.TarInfo(name)
+                info.size = good.stat().st_size
+                tar.addfile(info, io.BytesIO(good.read_bytes()))
+            link = tarfile.TarInfo("link.png")
+            link.type, link.linkname = tarfile.SYMTYPE, str(good)
+            tar.addfile(link)
+    before = set(tmp_path.rglob("*"))
+    store = mg.prepare(archive, tmp_path / "store", workers=0, quiet=True)
+    assert {path for path in set(tmp_path.rglob("*")) - before if store not in (path, *path.parents)} == set()
+    assert not Path("/tmp/out-of-the-archive.png").exists()
+    problems = (store / "problems.csv").read_text()
+    assert len(list((store / "scans").iterdir())) == 1
+    assert problems.count("leads out of the folder") == len(evil)
+    assert ("is a link or a device" in problems) == (kind == "tar")
+
+
+def test_archive_that_is_none_is_one_line(pictures: Path, tmp_path: Path) -> None:
+    """Cut off, not one at all, without a picture, or with what is to be left out."""
+    whole = packed(pictures, tmp_path / "set.tar.gz").read_bytes()
+    (tmp_path / "cut.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "none.zip").write_bytes(b"words")
+    for name in ("cut.tar.gz", "none.zip"):
+        with pytest.raises(DataError, match=f"{name}: cut off or damaged"):
+            mg.prepare(tmp_path / name, tmp_path / f"store of {name}", workers=0, quiet=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no scan in .*empty\.zip"):
+        mg.prepare(packed(tmp_path / "empty", tmp_path / "empty.zip"), tmp_path / "nothing", workers=0, quiet=True)
+    assert not (tmp_path / "nothing" / ".archive.part").exists()
+    (tmp_path / "test.csv").write_text("image\n0.png\n")
+    with pytest.raises(DataError, match="unpack it first"):
+        mg.prepare(tmp_path / "set.tar.gz", tmp_path / "s", leave_out=(tmp_path / "test.csv",), workers=0, quiet=True)

@@ -4,6 +4,7 @@ import csv
 import functools
 import hashlib
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,7 @@ from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data import sources
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
 from modelsgenesis.data.store.store import Store
 
@@ -445,3 +447,26 @@ def test_archive_of_pictures_is_prepared(tmp_path: Path) -> None:
     store = Store.open(quietly(path, tmp_path / "store"))
     read = {store.read(scan, (0, 0), (10, 8))[0].T.astype(np.uint8).tobytes() for scan in store.scans}
     assert read == {image.tobytes() for image in images}
+
+
+def test_first_line_comes_before_files_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of ten million names takes long to list: it is told before, and then how many were looked at."""
+    folder = tmp_path / "names"
+    folder.mkdir()
+    for number in range(7):
+        (folder / f"{number}.txt").touch()
+    before: list[str] = []
+    walk = os.walk
+
+    def listing(*given: object, **how: object) -> object:
+        before.append(capsys.readouterr().err)
+        return walk(*given, **how)
+
+    monkeypatch.setattr(os, "walk", listing)
+    monkeypatch.setattr(sources, "TOLD_EVERY", 3)
+    with pytest.raises(DataError, match="no scan in"):
+        prepare(folder, tmp_path / "store", workers=0)
+    assert before[0] == f"prepare: looking for scans in {folder}\n"
+    assert before[1] + capsys.readouterr().err == 2 * "prepare: 3 files looked at\nprepare: 6 files looked at\n"

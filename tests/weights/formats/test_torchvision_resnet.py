@@ -12,7 +12,7 @@ from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights import load_weights
 from modelsgenesis.weights.formats import LoadedWeights
-from modelsgenesis.weights.inflating import inflated
+from modelsgenesis.weights.lifting import inflated
 from modelsgenesis.weights.transfer import network_for, transfer, whole
 
 WIDTH = 4  # 64 as published

@@ -97,7 +97,7 @@ def _refuse_others(file: Path) -> None:
         raise UnreadableError(FLAT, "leave it out, or save it as PNG where pictures are wanted")
     if name.endswith(ARCHIVES):
         raise UnreadableError(
-            "an archive", "unpack it beside; volumes are read from .nii.gz, .nrrd, .mha, DICOM or .npy"
+            "an archive", "unpack it beside, or prepare it by itself; genesis prepare takes a .zip or .tar for a folder"
         )
     if name.endswith(OTHER_VOLUMES):
         raise UnreadableError("a format that is not read here", "convert it to .nii.gz")

@@ -26,6 +26,7 @@ class DicomSeries(ImageFormat):
     endings: ClassVar = {".dcm": "DICOM"}
     needs_ending: ClassVar = False
     is_directory: ClassVar = True
+    is_dicom: ClassVar = True
     reads_parts: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:

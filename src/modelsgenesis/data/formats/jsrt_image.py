@@ -1,7 +1,7 @@
 """The radiographs of JSRT as they are given out: bare numbers, two bytes each, without a header."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +37,7 @@ class JsrtImage(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """All are of one size."""
-        return header_of_array((SIDE, SIDE), "uint16")
+        return replace(header_of_array((SIDE, SIDE), "uint16"), levels=(0.0, float(GREATEST)))
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
         """Refuse a file of another size."""

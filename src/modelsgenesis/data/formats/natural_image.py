@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,7 +34,6 @@ class NaturalImage(ImageFormat):
     """A picture: what its file says of spacing is for printing, and is forgotten."""
 
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-    mask_endings: ClassVar = dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ".png")
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
 
@@ -49,7 +48,9 @@ class NaturalImage(ImageFormat):
     def read_header(self, place: Place) -> Header:
         """Read its size in pixels."""
         with opened(place.path) as picture:
-            return header_of_array(picture.size, "uint16" if picture.mode.startswith("I;16") else "uint8")
+            header = header_of_array(picture.size, "uint16" if picture.mode.startswith("I;16") else "uint8")
+            bits = significant_bits(place.path) if picture.format == "PNG" else 0
+        return replace(header, levels=(0.0, 2.0**bits - 1)) if bits else header
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
         """Refuse a picture that is cut off, is to be turned when shown, or has an impossible size."""
@@ -83,6 +84,28 @@ def opened(path: Path) -> Iterator[Image.Image]:
             raise  # of the disk, not of the picture
         reason = str(error).replace(str(path), path.name) or type(error).__name__
         raise UnreadableError(f"the picture is cut off or damaged ({reason})", EXPORT_AGAIN) from error
+
+
+def significant_bits(path: Path) -> int:
+    """How many bits of each grey level of a PNG count, where its header says that not all of them do; otherwise 0.
+
+    Source: the PNG specification, 11.3.2.7, of the chunk sBIT, which comes before the pixels.
+    """
+    with open(path, "rb") as file:
+        file.seek(8)
+        depth = 0
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name in (b"PLTE", b"IDAT"):
+                return 0
+            data = file.read(min(length, TAIL_BYTES))
+            if name == b"IHDR" and len(data) == 13:
+                depth = data[8]
+            if name == b"sBIT":
+                bits = max(data, default=0)
+                return bits if depth in (8, 16) and bits < depth else 0
+            file.seek(length - len(data) + 4, 1)
+    return 0
 
 
 def _check_whole(path: Path) -> None:

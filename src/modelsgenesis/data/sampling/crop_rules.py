@@ -59,14 +59,14 @@ CROP_RULES = {
     # The paper keeps 100 of 512 voxels free along x and y, and 30 of about 300 along z; and cubes with at most 15 %
     # tissue, of 45 x 45 x 40 mm. Scans of coarser voxels have no such cube of the same number of voxels.
     "lung": CropRule(
-        lacks="no cube is mostly lung: is it a chest CT in HU? The rules for others are not_mostly_air and anywhere",
+        lacks="it is nowhere mostly lung: is it a chest CT in HU? The rules for others are not_mostly_air and anywhere",
         margin=(100 / 512, 100 / 512, 0.1),
         cells="tissue",
         most=0.15,
         at_worst=0.5,
     ),
     "not_mostly_air": CropRule(
-        lacks="no cube has a quarter of its voxels above the background; the rule `anywhere` takes it",
+        lacks="a quarter is nowhere above the background; the rule `anywhere` takes it",
         cells="foreground",
         inverted=True,
         most=0.75,

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.intensity import Intensity, Window
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, draw_location
 from modelsgenesis.data.store.store import Scan, Store
 
-RECIPES = {2: ("chest-xray", "chest-ct-2d", "small-2d"), 3: ("chest-ct", "small", "any")}  # to name in errors
+RECIPES = {
+    2: ("chest-xray", "chest-ct-2d", "small-2d"),
+    3: ("chest-ct", "small", "any"),
+}  # to name in errors; the last are for any units
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Cube:
         return {"image": self.image}
 
 
+def check_axes(store: Store, size: tuple[int, ...]) -> None:
+    """Raise DataError if a size is for pictures and the store holds volumes, or the reverse."""
+    if len(size) != store.axes:
+        wanted, held = ("volumes", "pictures") if store.axes == 2 else ("pictures", "volumes")
+        raise DataError(
+            f"a size of {len(size)} sides, {size}, is for {wanted}, and the store {store.path} holds "
+            f"{held}; use a recipe for {held}: {', '.join(RECIPES[store.axes])}"
+        )
+
+
 class CubeSampler:
     """Cuts cubes at random places.
 
@@ -78,29 +91,27 @@ class CubeSampler:
     Attributes:
         scans: those that cubes are cut from.
         left_out: the scans that give no cube, by id, with the reason.
+        too_small: those of them that are smaller than a cube.
     Raises:
         DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
     """
 
     def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
         self.store, self.spec = store, spec
-        if len(spec.size) != store.axes:
-            wanted, held = ("volumes", "pictures") if store.axes == 2 else ("pictures", "volumes")
-            raise DataError(
-                f"a size of {len(spec.size)} sides, {spec.size}, is for {wanted}, and the store {store.path} holds "
-                f"{held}; use a recipe for {held}: {', '.join(RECIPES[store.axes])}"
-            )
+        check_axes(store, spec.size)
         self._rule = CROP_RULES[spec.rule]
         self._limits: dict[str, float] = {}  # how wrong, by the rule, a cube of each scan may be
         self.left_out: dict[str, str] = {}
-        given = list(store.scans if scans is None else scans)
+        self.too_small: list[Scan] = []
+        given, said = list(store.scans if scans is None else scans), nouns(store.axes)
         self.scans = [scan for scan in given if self._admit(scan)]
         if not self.scans:
             some = "; ".join(
                 f"{id_}{store.source_of(id_)}: {reason}" for id_, reason in list(self.left_out.items())[:3]
             )
             raise DataError(
-                f"none of the {many(len(given), 'scan')} gives a cube of {spec.size} voxels ({some or 'none given'})"
+                f"none of the {many(len(given), said.scan)} gives a {said.cube} of {spec.size} {said.voxel}s "
+                f"({some or 'none given'})"
             )
         weights = np.array([max(1.0, scan.num_cubes / scan.cubes_per_scan) for scan in self.scans])
         self._cumulative = np.cumsum(weights) / weights.sum()
@@ -136,8 +147,10 @@ class CubeSampler:
     def _admit(self, scan: Scan) -> bool:
         """Whether a scan gives cubes; if not, the reason is added to `left_out`."""
         if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
+            said = nouns(len(scan.size))
+            self.too_small.append(scan)
             self.left_out[scan.id] = (
-                f"it has {scan.size} voxels, fewer than the cube's {self.spec.size}; use a smaller --size"
+                f"it has {scan.size} {said.voxel}s, fewer than the {said.cube}'s {self.spec.size}; use a smaller --size"
             )
             return False
         wrong = None if scan.num_cubes > 1 else self._wrong(scan)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import MAX_VOXELS
-from modelsgenesis.data.store.slicing import Direction
+from modelsgenesis.data.store.slicing import Direction, OrthogonalSlicing, Slicing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,13 @@ class PrepareOptions:
         leave_out: Tables with the column `image` or `patient`, such as a fine-tuned RUN/test.csv, whose scans and
             patients must not be in the store; they are read anew each time, and what was in it before is deleted.
         longest_side: A picture whose longer side has more pixels is shrunk to that many, once, by averaging.
-        slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal.
-        every: With slices, one slice of so many is taken.
+        voi: Of DICOM radiographs, the window or look-up table that the header gives is applied.
+        crop_borders: A picture's borders that are all black or all white, as collimators leave them, are cut off.
+        slices: SCANS is a store of volumes, of which a store of slices is made: axial, coronal or sagittal; or
+            orthogonal, squares of all three planes through one point as channels.
+        every: With slices, one slice of so many is taken; by default all. Of orthogonal ones the points lie so many
+            voxels apart, by default a side.
+        side: With orthogonal slices, the side of the squares in voxels.
         neighbours: With slices, so many neighbours on either side become channels of a slice (2.5D).
         max_voxels: A scan of more voxels is refused.
         quiet: No progress is shown.
@@ -35,8 +41,27 @@ class PrepareOptions:
     salt: str | None = None
     leave_out: tuple[Path, ...] = ()
     longest_side: int | None = None
+    voi: bool = False
+    crop_borders: bool = False
     slices: Direction | None = None
-    every: int = 1
+    every: int | None = None
+    side: int | None = None
     neighbours: int = 0
     max_voxels: int = MAX_VOXELS
     quiet: bool = False
+
+    def slicing(self, direction: Direction) -> Slicing | OrthogonalSlicing:
+        """How slices of a direction are made.
+
+        Raises:
+            DataError: an option of the other kind of slices is given, or the side of the squares is not.
+        """
+        if direction != "orthogonal":
+            if self.side is not None:
+                raise DataError(
+                    f"--side is of orthogonal slices; {direction} ones are as large as the scan, leave it out"
+                )
+            return Slicing(direction, 1 if self.every is None else self.every, self.neighbours)
+        if self.neighbours or self.side is None:
+            raise DataError("orthogonal slices need --side, such as 64, and take no --neighbours")
+        return OrthogonalSlicing(self.side, self.side if self.every is None else self.every)

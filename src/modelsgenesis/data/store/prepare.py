@@ -4,6 +4,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.core.words import many
+from modelsgenesis.core.words import many, nouns
+from modelsgenesis.data.archives import is_archive, unpack
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
@@ -36,60 +38,102 @@ from modelsgenesis.data.store.writer import (
     write_problems,
 )
 
+UNPACKED = ".archive.part"
 LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
 def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     """Turn scans into a store; `commands.prepare` describes the arguments and errors."""
     _check(source, options)
-    common: dict[str, Any] = {
-        "spacing_mm": list(options.spacing) if options.spacing else None,
-        "modality": options.modality,
-        "folds": options.folds,
-    }
     left_out = LeftOut.read(options.leave_out)
-    of_pictures = {"longest_side": options.longest_side}
     with_leave_out = {"leave_out": True if options.leave_out else None}
-    secret = begin_store(into, {**common, **of_pictures, **with_leave_out}, options.salt)
+    secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
     console = Console(stderr=True, quiet=options.quiet)
     settings = Settings(
-        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.max_voxels
-    )
+        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
+        options.crop_borders, options.max_voxels,
+    )  # fmt: skip
     with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
         workers = usable_cores() if options.workers is None else options.workers
-        sources, problems = _find(source, into, workers, left_out)
+        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False, markup=False)
+        folder, problems = _unpacked(source, into)
+        found = _find(folder, into, workers, problems, console)
+        if not found:
+            _tell(into, problems, folder, source)
+            remove_leftovers(into)
+            raise DataError(_no_scan(source, into, problems))
+        sources = _without_copies(found, left_out, problems)
         if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
             console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
         sources = [one for one in sources if not left_out.holds(one)]
-        root = source if source.is_dir() else source.parent
+        root = folder if folder.is_dir() else folder.parent
         do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
         results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
         scans, modalities = _sorted_out(results, problems, settings)
         orphans = _orphans(into, {scan.id for scan in scans}, problems)
         modalities.update(f"{scan.modality} without a source" for scan in orphans)
         scans += orphans
-        write_problems(into, problems)
+        _tell(into, problems, folder, source)
+        remove_leftovers(into)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
         write_manifest(into, scans)
-        found = {"scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
-        given_options = {
-            "leave_out": [str(table) for table in options.leave_out] or None,
-            "max_voxels": options.max_voxels,
-        }
-        given_options |= of_pictures if options.longest_side else {}
-        arguments = {**common, **given_options, **found}
-        if not has_provenance(into, arguments):
-            write_provenance(into, "prepare", arguments, inputs=[source])
-    console.print(_last_line(into, modalities, len(set(problems))), soft_wrap=True, highlight=False, markup=False)
+        _write_provenance(source, into, len(scans), options)
+    last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
+    console.print(last, soft_wrap=True, highlight=False, markup=False)
     return into
+
+
+def _common(options: PrepareOptions) -> dict[str, Any]:
+    """The settings that all scans of a store have in common."""
+    spacing_mm = list(options.spacing) if options.spacing else None
+    return {"spacing_mm": spacing_mm, "modality": options.modality, "folds": options.folds}
+
+
+def _of_pictures(options: PrepareOptions) -> dict[str, Any]:
+    """And those of pictures; None where they are not asked for."""
+    asked = {"voi": options.voi or None, "crop_borders": options.crop_borders or None}
+    return {"longest_side": options.longest_side, **asked}
+
+
+def _write_provenance(source: Path, into: Path, num_scans: int, options: PrepareOptions) -> None:
+    """Say what the store was made of and how, unless it says just that already."""
+    arguments = {
+        **_common(options),
+        "leave_out": [str(table) for table in options.leave_out] or None,
+        "max_voxels": options.max_voxels,
+        **{name: value for name, value in _of_pictures(options).items() if value},
+        "scans": num_scans,
+        "manifest_sha256": sha256(into / MANIFEST),
+    }
+    if not has_provenance(into, arguments):
+        write_provenance(into, "prepare", arguments, inputs=[source])
+
+
+def _unpacked(source: Path, into: Path) -> tuple[Path, list[Problem]]:
+    """What scans are looked for in: an archive is unpacked into the store first, to be deleted once it is read."""
+    if not is_archive(source):
+        return source, []
+    problems = unpack(source, into / UNPACKED)
+    return into / UNPACKED, problems
+
+
+def _tell(into: Path, problems: Iterable[Problem], folder: Path, source: Path) -> None:
+    """Write the problems; those of what was unpacked as of the archive."""
+    told = []
+    for one in problems:
+        path = source / one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path
+        told.append(replace(one, path=path, problem=one.problem.replace(str(folder), str(source))))
+    write_problems(into, told)
 
 
 def _check(source: Path, options: PrepareOptions) -> None:
     if not source.exists():
         raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
+    if options.leave_out and is_archive(source):
+        raise DataError(f"{source}: --leave-out names files, and an archive's have no place yet; unpack it first")
     spacing, workers = options.spacing, options.workers
     if spacing is not None and not all(math.isfinite(step) and step > 0 for step in spacing):
         raise DataError(f"spacing must be positive and finite, got {spacing}; it is in mm, along X, Y and Z")
@@ -103,30 +147,43 @@ def _check(source: Path, options: PrepareOptions) -> None:
         raise DataError(f"max_voxels must be 1 or more, got {options.max_voxels}; {MAX_VOXELS} is usual")
 
 
-def _last_line(into: Path, modalities: Counter[str], num_problems: int) -> str:
+def _last_line(into: Path, modalities: Counter[str], num_problems: int, noun: str) -> str:
     """Say how many scans are in the store, of which modality by whose word, and where what is wrong is told."""
     each = ", ".join(f"{num} {what}" for what, num in modalities.most_common())
-    line = f"prepare: {many(modalities.total(), 'scan')} in the store ({each})"
+    line = f"prepare: {many(modalities.total(), noun)} in the store ({each})"
     if num_problems:
         line += f", {many(num_problems, 'problem')}: {into / PROBLEMS}"
     return line
 
 
-def _find(source: Path, into: Path, workers: int, left_out: LeftOut | None) -> tuple[list[Source], list[Problem]]:
-    sources, problems = sources_in(source, into, map_in_processes(workers))
-    if not sources:
-        write_problems(into, problems)
-        raise DataError(
-            f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or pictures (PNG, JPEG, "
-            "TIFF), a CSV that names them, or a .npz of MedMNIST"
-            + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
-        )
+def _find(folder: Path, into: Path, workers: int, problems: list[Problem], console: Console) -> list[Source]:
+    """Find the scans, and say now and then how many files were looked at; what cannot be one becomes a problem."""
+
+    def tell(number: int) -> None:
+        console.print(f"prepare: {number} files looked at", highlight=False)
+
+    sources, wrong = sources_in(folder, into, map_in_processes(workers), tell)
+    problems += wrong
+    return sources
+
+
+def _no_scan(source: Path, into: Path, problems: list[Problem]) -> str:
+    return (
+        f"no scan in {source}; it takes NIfTI, NRRD, MetaImage, DICOM and .npy files, or pictures (PNG, JPEG, "
+        "TIFF), a .zip or .tar of them, a CSV that names them, or a .npz of MedMNIST"
+        + (f"; {into / PROBLEMS} says what is wrong with what is there" if problems else "")
+    )
+
+
+def _without_copies(sources: list[Source], left_out: LeftOut, problems: list[Problem]) -> list[Source]:
+    """The sources without copies; where something is left out, its copies are, too."""
     if left_out:
         sources = sorted(sources, key=left_out.holds, reverse=True)  # or a copy would stay in
     sources, duplicates = drop_duplicates(sources)
+    problems += duplicates
     if left_out and all(map(left_out.holds, sources)):
         raise DataError(f"all {len(sources)} scans are left out by {left_out}; is it the right table?")
-    return sources, [*problems, *duplicates]
+    return sources
 
 
 def _each(
@@ -177,9 +234,11 @@ def _modality_in_words(scan: Scan, source: Source, settings: Settings) -> str:
     """The modality of a scan, and by whose word it is."""
     if settings.modality:
         return f"{scan.modality} by --modality"
+    if scan.modality == "unknown":
+        return "of unknown modality"
     if source.modality:
         return f"{scan.modality} by {'table or header' if source.forced else 'header'}"
-    return "of unknown modality" if scan.modality == "unknown" else f"{scan.modality} guessed"
+    return f"{scan.modality} guessed"
 
 
 def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]:

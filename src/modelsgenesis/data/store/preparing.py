@@ -1,6 +1,7 @@
 """One scan from its source into the store."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class Settings:
         spacing_mm: to resample to, along X, Y, Z; None keeps each scan's own.
         modality: of every scan; "" takes the table's, the header's, or a guess.
         longest_side: of pictures, in pixels; None keeps each picture's own.
+        voi: of DICOM radiographs, the window or look-up table is applied.
+        crop_borders: a picture's black and white borders are cut off.
         max_voxels: a scan of more is refused.
     """
 
@@ -49,6 +52,8 @@ class Settings:
     spacing_mm: tuple[float, float, float] | None = None
     modality: str = ""
     longest_side: int | None = None
+    voi: bool = False
+    crop_borders: bool = False
     max_voxels: int = MAX_VOXELS
 
 
@@ -62,13 +67,16 @@ class Names:
     fold: int
 
 
-def sources_in(source: Path, into: Path, mapper: Mapper = map) -> tuple[list[Source], list[Problem]]:
+def sources_in(
+    source: Path, into: Path, mapper: Mapper = map, tell: Callable[[int], None] = lambda number: None
+) -> tuple[list[Source], list[Problem]]:
     """Find the scans in what a store is made of: a folder, a CSV or a .npz of MedMNIST.
 
     Args:
         source: where they are.
         into: the store, which is left out of the search.
         mapper: for reading DICOM headers in parallel.
+        tell: called now and then with the number of files looked at.
     Returns:
         Sources, and what cannot be one.
     """
@@ -76,7 +84,7 @@ def sources_in(source: Path, into: Path, mapper: Mapper = map) -> tuple[list[Sou
         return read_table(source, mapper=mapper)
     if source.is_file() and source.suffix.lower() == ".npz":
         return scans_of(source), []
-    return find_of_one_kind(source, skip=into, mapper=mapper)
+    return find_of_one_kind(source, skip=into, mapper=mapper, tell=tell)
 
 
 def name_scan(source: Source, settings: Settings) -> Names:
@@ -114,13 +122,14 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
     if source.format.is_stack:
         return _prepare_stack(source, into, settings)
     own, volume = read_both(
-        source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, max_voxels=settings.max_voxels
-    )
+        source, spacing_mm=settings.spacing_mm, longest_side=settings.longest_side, voi=settings.voi,
+        crop_borders=settings.crop_borders, max_voxels=settings.max_voxels,
+    )  # fmt: skip
     values, notes = fill_missing(volume.values)
     sample = sample_of(values)
     modality = settings.modality or volume.modality or guess_modality(sample)
     notes += raw_ct_notes(sample, settings.modality or volume.modality)
-    statistics = summarise(values, sample, modality)
+    statistics = summarise(values, sample, modality, volume.levels)
     if not source.forced:
         refuse_labels(sample, source.path.relative_to(root) if source.path.is_relative_to(root) else source.path)
     own_fingerprint = fingerprint_of(values if own is volume else fill_missing(own.values)[0])

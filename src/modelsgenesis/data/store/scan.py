@@ -48,6 +48,7 @@ class Scan:
         std: their standard deviation; 0 in stores from before it was measured.
         zeros: the share of them that is 0 and that nothing else encloses.
         fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
+        levels: the values of black and white by a picture's bit depth; None where its header does not say.
     """
 
     id: str
@@ -73,17 +74,25 @@ class Scan:
     std: float = 0.0
     zeros: float = 0.0
     fingerprint: str = ""
+    levels: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
         """The size (X, Y, Z) in voxels."""
         return self.shape[1:]
 
+    @property
+    def num_images(self) -> int:
+        """How many images it counts as: a volume, or a picture, is one; the slices of a volume are counted."""
+        return self.num_cubes if len(self.size) == 2 else 1
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
         data = dataclasses.asdict(self)
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
         data["print"] = data.pop("fingerprint")
+        if self.levels is None:  # of volumes
+            del data["levels"]
         return data
 
     @classmethod
@@ -92,7 +101,9 @@ class Scan:
         percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
         tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
         others = {name: value for name, value in data.items() if name != "print"}
-        return cls(**{**others, **tuples, "percentiles": percentiles, "fingerprint": data.get("print", "")})
+        levels = tuple(data["levels"]) if data.get("levels") else None
+        more = {"percentiles": percentiles, "fingerprint": data.get("print", ""), "levels": levels}
+        return cls(**{**others, **tuples, **more})
 
     def to_row(self) -> dict[str, str]:
         """The record as a row of the manifest, in which numbers keep every digit."""
@@ -102,6 +113,7 @@ class Scan:
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
         row["print"] = self.fingerprint
+        row["levels"] = " ".join(map(repr, self.levels or ()))
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
     @classmethod
@@ -121,6 +133,7 @@ class Scan:
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
                 notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
                 fingerprint=row.get("print", ""),
+                levels=_levels(row.get("levels", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
@@ -149,8 +162,13 @@ COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
-    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "print", "notes"),
+    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "print", "levels", "notes"),
 )
+
+
+def _levels(text: str) -> tuple[float, float] | None:
+    black, white = map(float, text.split()) if text else (0.0, 0.0)
+    return (black, white) if text else None
 
 
 def _text(value: Any) -> str:
@@ -197,7 +215,7 @@ def choose_encoding(
             as float32. 0 is unknown.
         picture_dtype: of a picture's pixels, which stay as they are where they are whole; "" of a volume.
     """
-    if picture_dtype in ("uint8", "uint16"):
+    if picture_dtype in ("uint8", "uint16", "int16"):
         return Encoding(picture_dtype)
     if modality == "CT" and maximum - minimum >= FEWEST_HU:
         low, high = round(minimum), round(maximum)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,11 @@ from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, sha256
-from modelsgenesis.core.provenance import write_provenance
+from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
-from modelsgenesis.data.store.store import MANIFEST, SCANS, Store
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store
 from modelsgenesis.data.store.writer import (
     SETTINGS,
     begin_store,
@@ -26,8 +28,10 @@ from modelsgenesis.data.store.writer import (
     write_problems,
 )
 
-Direction = Literal["axial", "coronal", "sagittal"]
+Direction = Literal["axial", "coronal", "sagittal", "orthogonal"]
 ACROSS = {"axial": 2, "coronal": 1, "sagittal": 0}  # the axis that a direction's slices lie across
+UNSALTED = "unknown"  # until the store is finished: ids of a store that was shared cannot be made again
+PREFIX = "slices_"  # of these settings among a store's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Slicing:
 
     def __post_init__(self) -> None:
         if self.direction not in ACROSS:
-            raise DataError(f"slices are {', '.join(ACROSS)}, not {self.direction!r}")
+            raise DataError(f"slices are {', '.join(ACROSS)} or orthogonal, not {self.direction!r}")
         if self.every < 1 or self.neighbours < 0:
             raise DataError(f"every must be 1 or more and neighbours 0 or more, got {self.every}, {self.neighbours}")
 
@@ -56,6 +60,15 @@ class Slicing:
         """The numbers of a scan's slices that are taken."""
         deep = scan.size[ACROSS[self.direction]]
         return list(range(min(self.every // 2, deep - 1), deep, self.every))
+
+    def shape(self, scan: Scan) -> tuple[int, ...]:
+        """The shape of a scan's slices, (channels, *plane)."""
+        plane = (side for axis, side in enumerate(scan.size) if axis != ACROSS[self.direction])
+        return scan.shape[0] * (2 * self.neighbours + 1), *plane
+
+    def spacing_mm(self, scan: Scan) -> tuple[float, ...]:
+        """The spacing along a slice's axes."""
+        return tuple(step for axis, step in enumerate(scan.spacing_mm) if axis != ACROSS[self.direction])
 
     def read(self, store: Store, scan: Scan, place: int) -> NDArray[np.float32]:
         """Read one slice with its neighbours, (channels x (2 x neighbours + 1), *plane), the head on top."""
@@ -67,11 +80,68 @@ class Slicing:
         slab = store.read(scan, tuple(lower), tuple(size))
         wanted = np.clip(np.arange(place - self.neighbours, place + self.neighbours + 1), low, high - 1) - low
         slices = np.moveaxis(np.take(slab, wanted, axis=across + 1), across + 1, 1)
-        planes = slices.reshape(-1, *slices.shape[2:])
-        return planes if self.direction == "axial" else planes[..., ::-1]
+        return _upright(slices.reshape(-1, *slices.shape[2:]), across)
 
 
-def slice_store(source: Path, into: Path, slicing: Slicing, *, quiet: bool = False) -> Path:
+@dataclasses.dataclass(frozen=True)
+class OrthogonalSlicing:
+    """How squares of three planes are made of volumes: axial, coronal and sagittal through one point, as channels.
+
+    Of a cube of that side around the point, they are the planes through voxel side // 2. Their axes are (X, Y), (X, Z)
+    and (Y, Z), Z reversed, so that the head is on top.
+
+    Args:
+        side: of the squares, in voxels.
+        every: the points lie so many voxels apart along each axis; the first as near to the corner as squares fit.
+    Raises:
+        DataError: a number that makes no sense.
+    """
+
+    side: int
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.side < 2 or self.every < 1:
+            raise DataError(f"side must be 2 or more and every 1 or more, got {self.side} and {self.every}")
+
+    @property
+    def direction(self) -> Direction:
+        """All three of them."""
+        return "orthogonal"
+
+    def places(self, scan: Scan) -> list[tuple[int, ...]]:
+        """The first voxels of the cubes around a scan's points; none where it is smaller than a cube."""
+        return list(itertools.product(*(range(0, whole - self.side + 1, self.every) for whole in scan.size)))
+
+    def shape(self, scan: Scan) -> tuple[int, ...]:
+        """The shape of a scan's squares, (channels, side, side)."""
+        return scan.shape[0] * len(ACROSS), self.side, self.side
+
+    def spacing_mm(self, scan: Scan) -> tuple[float, ...]:
+        """The spacing of the axial squares."""
+        return scan.spacing_mm[:2]
+
+    def read(self, store: Store, scan: Scan, place: tuple[int, ...]) -> NDArray[np.float32]:
+        """Read the planes of one cube, (channels x 3, side, side)."""
+        planes = []
+        for across in ACROSS.values():
+            lower, size = list(place), [self.side] * 3
+            lower[across], size[across] = place[across] + self.side // 2, 1
+            plane = store.read(scan, tuple(lower), tuple(size)).squeeze(across + 1)
+            planes.append(_upright(plane, across))
+        return np.stack(planes, axis=1).reshape(-1, self.side, self.side)
+
+
+def slicing_of(store: Store) -> Slicing | OrthogonalSlicing | None:
+    """How a store's slices were made of volumes; None for a store of anything else."""
+    made = read_provenance(store.path, "prepare").arguments
+    settings = {name.removeprefix(PREFIX): value for name, value in made.items() if name.startswith(PREFIX)}
+    if settings.get("direction") == "orthogonal":
+        return OrthogonalSlicing(settings["side"], settings["every"])
+    return Slicing(**settings) if settings else None
+
+
+def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, *, quiet: bool = False) -> Path:
     """Make a store of slices; the scans themselves are not read again.
 
     A scan's slices are one array, whose every slice is as likely as another. Ids, patients, folds and the statistics by
@@ -83,30 +153,47 @@ def slice_store(source: Path, into: Path, slicing: Slicing, *, quiet: bool = Fal
     volumes = Store.open(source)
     if volumes.axes != 3 or any(scan.num_cubes > 1 for scan in volumes.scans):
         raise DataError(f"{source} holds no whole volumes to slice; give a store that was prepared from scans")
-    settings = {f"slices_{name}": value for name, value in vars(slicing).items()}
-    begin_store(into, settings, None)
+    settings = {f"{PREFIX}direction": slicing.direction} | {
+        f"{PREFIX}{key}": value for key, value in vars(slicing).items()
+    }
+    salt = source / SALT  # of the patients' ids, which stay: only by it are test patients found among them
+    begin_store(into, settings, salt.read_text(encoding="utf-8") if salt.is_file() else UNSALTED)
     with held(into / SETTINGS, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
-        scans = [_slice_scan(volumes, scan, into, slicing) for scan in volumes.scans]
-        write_problems(into, [])
+        fit = [scan for scan in volumes.scans if slicing.places(scan)]
+        write_problems(into, [_too_small(volumes, scan) for scan in volumes.scans if scan not in fit])
+        if not fit:
+            raise DataError(f"no scan of {source} has room for a square in all three planes; give a smaller --side")
+        scans = [_slice_scan(volumes, scan, into, slicing) for scan in fit]
         write_manifest(into, scans)
         arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
+    if not salt.is_file():
+        (into / SALT).unlink(missing_ok=True)
     num = sum(scan.num_cubes for scan in scans)
     Console(stderr=True, quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
     return into
 
 
-def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing) -> Scan:
+def _too_small(volumes: Store, scan: Scan) -> Problem:
+    what = f"its {' x '.join(map(str, scan.size))} voxels have no room for a square in all three planes"
+    return Problem(volumes.path / SCANS / f"{scan.id}.b2nd", what, "give a smaller --side")
+
+
+def _upright(planes: NDArray[np.float32], across: int) -> NDArray[np.float32]:
+    """Turn planes so that the head is on top: those with Z have it reversed."""
+    return planes if across == ACROSS["axial"] else planes[..., ::-1]
+
+
+def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | OrthogonalSlicing) -> Scan:
     """Write the slices of one scan, unless they are there."""
-    places = slicing.places(scan)
-    kept = [axis for axis in range(3) if axis != ACROSS[slicing.direction]]
+    places: list[Any] = list(slicing.places(scan))  # of its own kind
     sliced = dataclasses.replace(
         scan,
-        shape=(scan.shape[0] * (2 * slicing.neighbours + 1), *(scan.size[axis] for axis in kept)),
-        spacing_mm=tuple(scan.spacing_mm[axis] for axis in kept),
+        shape=slicing.shape(scan),
+        spacing_mm=slicing.spacing_mm(scan),
         num_cubes=len(places),
         cubes_per_scan=len(places),
     )

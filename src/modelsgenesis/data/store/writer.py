@@ -1,6 +1,7 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,16 @@ def remove_leftovers(into: Path) -> None:
     """Delete files that a killed process left unfinished."""
     for folder in (into, into / SCANS):
         for path in folder.glob(".*.part"):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
     """Write the manifest, in the order of ids."""
-    rows = [scan.to_row() for scan in sorted(scans, key=lambda scan: scan.id)]
-    write_table(into / MANIFEST, scan_room.COLUMNS, rows)
+    ordered = sorted(scans, key=lambda scan: scan.id)
+    unused = set() if any(scan.levels for scan in ordered) else {"levels"}
+    columns = [name for name in scan_room.COLUMNS if name not in unused]
+    rows = [scan.to_row() for scan in ordered]
+    write_table(into / MANIFEST, columns, [{name: row[name] for name in columns} for row in rows])
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:

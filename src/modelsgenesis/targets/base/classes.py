@@ -19,7 +19,7 @@ from modelsgenesis.targets.base.examples import one_of_each
 
 P = "p_"  # before a label's name, of the column of its probability
 FEW_CASES = 10  # in a bin; the share of fewer says little
-MOST_NAMED = 4  # probabilities in a verdict
+MOST_NAMED = 4  # probabilities in a verdict, and heat maps of a case
 DEFINED = (
     "AUC is undefined, not 0.5, where all cases or none have a label; so are sensitivity without a case that has "
     "it and specificity without one that has not."
@@ -170,6 +170,11 @@ class Classes(TableTarget):
         """The labels of which curves are drawn."""
         return range(len(self.labels))
 
+    def evident(self, values: Sequence[float]) -> tuple[int, ...]:
+        """Show where the predicted labels come from, the most probable first."""
+        found = [self.names.index(name) for name in self.chosen(values)]
+        return tuple(sorted(found, key=lambda k: -values[k])[:MOST_NAMED])
+
     def _words(self, predicted: Sequence[float]) -> str:
         """The labels that are predicted; "" of none, or where there is no prediction."""
         return " | ".join(self.chosen(predicted)) if np.isfinite(predicted).all() else ""
@@ -185,7 +190,7 @@ class Classes(TableTarget):
         """List the labels of the case."""
         return tuple(self.names.index(name) for name in self.labels_of(finding.values))
 
-    def in_words(self, finding: Finding, unit: str = "") -> str:
+    def in_words(self, finding: Finding) -> str:
         """Name the labels of the case."""
         return ", ".join(self.labels_of(finding.values)) or "none"
 

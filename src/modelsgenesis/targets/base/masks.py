@@ -19,7 +19,6 @@ from modelsgenesis.targets.base.examples import extremes
 if TYPE_CHECKING:
     from modelsgenesis.data.case import Case
 
-HEAD = ("label", "value", "cases", "smallest (ml)", "median (ml)", "largest (ml)")
 FEW = 4  # labels that fit into a cell one by one
 
 
@@ -41,27 +40,29 @@ class Masks(MaskTarget):
         return tuple(k for k, voxels in enumerate(finding.voxels) if voxels)
 
     def labels_table(self, found: Sequence[Finding]) -> tuple[Row, list[Row]]:
-        """Tabulate the volume of each label."""
+        """Tabulate the volume of each label; of pictures its pixels."""
+        unit = unit_of(found[0]) if found else "ml"
+        head = ("label", "value", "cases", *(f"{which} ({unit})" for which in ("smallest", "median", "largest")))
         rows = []
         for k, label in enumerate(self.labels):
-            there = sorted(volumes_ml(finding)[k] for finding in found if finding.voxels and finding.voxels[k])
+            there = sorted(sizes_of(finding)[k] for finding in found if finding.voxels and finding.voxels[k])
             ends = (there[0], float(np.median(there)), there[-1]) if there else ()
-            row = (label.name, ", ".join(map(str, label.values)), str(len(there)), *map(_ml, ends))
-            rows.append(row + ("",) * (len(HEAD) - len(row)))
-        return HEAD, rows
+            row = (label.name, ", ".join(map(str, label.values)), str(len(there)), *map(_rounded, ends))
+            rows.append(row + ("",) * (len(head) - len(row)))
+        return head, rows
 
-    def in_words(self, finding: Finding, unit: str = "") -> str:
-        """List the volumes of the labels, or count them where they are many."""
-        there = [(name, ml) for name, ml in zip(self.names, volumes_ml(finding), strict=False) if ml]
+    def in_words(self, finding: Finding) -> str:
+        """List the sizes of the labels, or count them where they are many."""
+        there = [(name, size) for name, size in zip(self.names, sizes_of(finding), strict=False) if size]
         if len(there) > FEW:
             return f"{len(there)} of {many(len(self.labels), 'label')}"
-        return ", ".join(f"{name}: {_ml(ml)}{unit}" for name, ml in there) or "none"
+        return ", ".join(f"{name}: {_rounded(size)} {unit_of(finding)}" for name, size in there) or "none"
 
     def examples(self, found: Sequence[Finding]) -> list[tuple[Finding, str]]:
-        """Choose the cases of the least, a middling and the greatest labelled volume."""
-        ranked = sorted((one for one in found if any(one.voxels)), key=lambda one: sum(volumes_ml(one)))
+        """Choose the cases of which the least, a middling and the greatest part is labelled."""
+        ranked = sorted((one for one in found if any(one.voxels)), key=lambda one: sum(sizes_of(one)))
         chosen = extremes(found, ranked, "least labelled", "most labelled")
-        return [(one, f"{why} ({self.in_words(one, ' ml')})") for one, why in chosen]
+        return [(one, f"{why} ({self.in_words(one)})") for one, why in chosen]
 
     def examine(self, case: "Case", geometry: Geometry) -> tuple[int, ...]:
         """Count the voxels of each label, as the files have them."""
@@ -77,10 +78,16 @@ class Masks(MaskTarget):
         return self.read_voxels(case, image, reading)
 
 
-def volumes_ml(finding: Finding) -> list[float]:
-    """The volume of each label in millilitres."""
-    return [voxels * float(np.prod(finding.spacing_mm)) / 1000 for voxels in finding.voxels]
+def unit_of(finding: Finding) -> str:
+    """The unit of sizes: a picture does not say how large its pixels are."""
+    return "pixels" if len(finding.size) == 2 else "ml"
 
 
-def _ml(volume: float) -> str:
-    return f"{volume:.3g}" if volume < 999.5 else f"{volume:,.0f}"
+def sizes_of(finding: Finding) -> list[float]:
+    """The volume of each label in millilitres; of a picture its pixels."""
+    each = 1.0 if unit_of(finding) == "pixels" else float(np.prod(finding.spacing_mm)) / 1000
+    return [voxels * each for voxels in finding.voxels]
+
+
+def _rounded(size: float) -> str:
+    return f"{size:.3g}" if size < 999.5 else f"{size:,.0f}"

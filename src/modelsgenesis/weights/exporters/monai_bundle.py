@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import fit, write_json, written_aside
@@ -102,10 +104,7 @@ class _Bundle:
             "output_dir": "$@bundle_root + '/eval'",
             "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
             "datalist": self._datalist(),
-            "network_def": {
-                "_target_": f"{type(self.network).__module__}.{type(self.network).__qualname__}",
-                **arguments_of(self.network),
-            },
+            "network_def": _definition(self.network),
             "network": f"$torch.nn.Sequential(@network_def, {self._activation()}).to(@device)",
             "preprocessing": {"_target_": "Compose", "transforms": self._preprocessing()},
             **self._reading(),
@@ -269,3 +268,10 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return {"nibabel": "5.0", "pytorch-ignite": "0.5"}[name]
+
+
+def _definition(network: nn.Module) -> dict[str, Any]:
+    """What MONAI builds a network from: its class and its arguments, of which networks are defined alike."""
+    kind, arguments = type(network), arguments_of(network)
+    built = {name: _definition(value) if isinstance(value, nn.Module) else value for name, value in arguments.items()}
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}", **built}

@@ -30,14 +30,15 @@ KEY = "modelsgenesis"  # of our description among the file's metadata
 
 USAGE = f"""\
 `model.onnx` is the whole network, `encoder.onnx` its encoder, whose outputs `feature_0`, `feature_1`, ... go from the
-finest to the deepest. Both take `image`, float32 (B, C, X, Y, Z) in [0, 1], of any batch and of sides that divide by
-the strides in `config.json`. Opset {OPSET}. The same description is in each file's metadata under `{KEY}`.
+finest to the deepest. Both take `image`, float32 (B, C, X, Y) or (B, C, X, Y, Z) in [0, 1], of any batch and of
+sides that divide by the strides in `config.json`. Opset {OPSET}. The same description is in each file's metadata
+under `{KEY}`.
 
     import numpy as np
     import onnxruntime
 
     session = onnxruntime.InferenceSession("model.onnx")
-    (answer,) = session.run(None, {{"image": cubes.astype(np.float32)}})
+    (answer,) = session.run(None, {{"image": images.astype(np.float32)}})
 """
 
 

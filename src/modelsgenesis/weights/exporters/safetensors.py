@@ -14,7 +14,7 @@ of. With this package the file rebuilds its network alone:
     import modelsgenesis as mg
 
     network = mg.load("model.safetensors")  # in evaluation mode
-    output = network(cubes)                 # float32 (B, C, X, Y, Z) in [0, 1]
+    output = network(images)  # float32 (B, C, X, Y) or (B, C, X, Y, Z) in [0, 1]
 
 Without it, in any framework that safetensors serves:
 

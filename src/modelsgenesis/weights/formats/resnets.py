@@ -1,4 +1,4 @@
-"""What MedicalNet and torchvision share: the names of a residual network's layers, and its size from them."""
+"""What published encoders share: a residual network's size from its names, and a network filled up to its decoder."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -7,10 +7,11 @@ from torch import Tensor
 
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.resnet import ResNet
-from modelsgenesis.weights.formats.filling import build, fill_from
+from modelsgenesis.weights.formats.filling import B, build, fill_from
 from modelsgenesis.weights.transfer import LoadingMap
 
 STEM, FIRST, BOTTLENECK = "conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv3.weight"
+ENCODER = "encoder."  # before the names of an encoder in our networks
 DEPTHS: dict[tuple[int, ...], int] = {
     (1, 1, 1, 1): 10,
     (2, 2, 2, 2): 18,
@@ -27,7 +28,7 @@ def shape_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         WeightsError: a layer is missing.
     """
-    blocks = tuple(_count(tensors, f"layer{layer}.") for layer in (1, 2, 3, 4))
+    blocks = tuple(count_blocks(tensors, f"layer{layer}.") for layer in (1, 2, 3, 4))
     if min(blocks) < 1:
         raise WeightsError(f"four layers were expected, with these numbers of blocks found: {blocks}")
     return {"blocks": blocks, "bottleneck": BOTTLENECK in tensors, "width": tensors[STEM].shape[0]}
@@ -40,8 +41,8 @@ def depth_of(network: ResNet) -> int | None:
 
 
 def fill_encoder(
-    make: Callable[[], ResNet], tensors: Mapping[str, Tensor], prefix: str, others: Iterable[str], fresh: str
-) -> tuple[ResNet, LoadingMap]:
+    make: Callable[[], B], tensors: Mapping[str, Tensor], prefix: str, others: Iterable[str], fresh: str
+) -> tuple[B, LoadingMap]:
     """Make a network, fill its encoder, and leave its decoder at random.
 
     Args:
@@ -54,13 +55,14 @@ def fill_encoder(
         WeightsError: a tensor is missing or of another shape.
     """
     network = build(make, tensors)
-    own = network.encoder.state_dict()
-    found = {f"encoder.{name}": tensor for name, tensor in tensors.items() if name in own}
+    own = {name.removeprefix(ENCODER) for name in network.state_dict() if name.startswith(ENCODER)}
+    found = {ENCODER + name: tensor for name, tensor in tensors.items() if name in own}
     unused = (*(prefix + name for name in tensors if name not in own), *others)
     left = dict.fromkeys(("finest.", "rise.", "merge.", "last."), fresh)
     return network, fill_from(network, found, left=left, unused=unused)
 
 
-def _count(names: Iterable[str], layer: str) -> int:
+def count_blocks(names: Iterable[str], layer: str) -> int:
+    """How many blocks a layer has, numbered from 0 behind its name."""
     found = {name.removeprefix(layer).partition(".")[0] for name in names if name.startswith(layer)}
     return next(count for count in range(len(found) + 1) if str(count) not in found)

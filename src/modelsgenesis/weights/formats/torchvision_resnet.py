@@ -11,6 +11,9 @@ that the network sees pictures upright, as it was trained.
 """
 
 import functools
+from collections.abc import Mapping
+
+from torch import Tensor
 
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.formats import Content, LoadedWeights
@@ -21,6 +24,7 @@ FORMAT = "torchvision ResNet"
 READS = "torch"
 
 MEAN, DEVIATION = 0.449, 0.226
+UNITS = (1 / DEVIATION, -MEAN / DEVIATION)  # from [0, 1] to those of the weights
 SIZE = (224, 224)  # of the pictures that they were trained on
 FRESH = "an ImageNet network has an encoder alone"
 
@@ -41,9 +45,13 @@ def adapt(content: Content) -> LoadedWeights:
     tensors = tensors_of(content)
     prefix = prefix_of(tensors, FIRST) or ""
     inside, outside = without_prefix(tensors, prefix)
-    inside = {name: tensor.mT.contiguous() if tensor.dim() == 4 else tensor for name, tensor in inside.items()}
-    units = (1 / DEVIATION, -MEAN / DEVIATION)
-    make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=units, **shape_of(inside))
+    inside = upright(inside)
+    make = functools.partial(ResNet, in_channels=3, axes=2, dilated=False, units=UNITS, **shape_of(inside))
     network, report = fill_encoder(make, inside, prefix, outside, FRESH)
     notes = {"prefix": prefix, "depth": depth_of(network), **plain_values(content)}
     return LoadedWeights(network, report, FORMAT, size=SIZE, notes=notes)
+
+
+def upright(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with every kernel turned from (rows, columns) to (X, Y)."""
+    return {name: tensor.mT.contiguous() if tensor.dim() == 4 else tensor for name, tensor in tensors.items()}

@@ -82,9 +82,9 @@ def same_pixels(slices: Sequence[Slice]) -> bool:
 
 
 def _digest(one: Slice) -> str:
-    file = _open(one.path)
+    file = open_dataset(one.path)
     values = file.get("PixelData") if int(file.get("NumberOfFrames") or 1) == 1 else None
-    return hashlib.sha256(values or np.ascontiguousarray(_stored(file)[one.frame]).tobytes()).hexdigest()
+    return hashlib.sha256(values or np.ascontiguousarray(stored_numbers(file)[one.frame]).tobytes()).hexdigest()
 
 
 def _read_plain(slices: Sequence[Slice], dtype: str) -> sitk.Image:
@@ -120,8 +120,8 @@ def _read_each(slices: Sequence[Slice], dtype: str) -> tuple[Voxels, NDArray[np.
     values = np.empty((len(slices), *slices[0].shape), dtype)
     padding = np.zeros(values.shape, bool)
     for path, members in groupby(enumerate(slices), key=lambda pair: pair[1].path):
-        file = _open(path)
-        stored, raw = _stored(file), None
+        file = open_dataset(path)
+        stored, raw = stored_numbers(file), None
         for number, one in members:
             plane, scaling = stored[one.frame], one.scaling
             if scaling.padding:
@@ -132,14 +132,33 @@ def _read_each(slices: Sequence[Slice], dtype: str) -> tuple[Voxels, NDArray[np.
 
 
 def _rescaled(plane: Voxels, slope: float, intercept: float, table: "pydicom.Dataset | None") -> Voxels:
-    from pydicom.pixels.processing import apply_modality_lut
-
     if table is not None:
-        return np.asarray(apply_modality_lut(plane, table))
+        return looked_up(plane, table.ModalityLUTSequence[0])
     return plane if (slope, intercept) == (1, 0) else plane * np.float64(slope) + intercept
 
 
-def _open(path: Path) -> "pydicom.Dataset":
+def looked_up(values: Voxels, table: "pydicom.Dataset") -> Voxels:
+    """The entries of a look-up table, (rows, columns); what lies before or beyond it gets its first or last.
+
+    Not pydicom's, which counts the places in the type of the entries: in a table of bytes place 256 is place 0 to it.
+
+    Source: DICOM PS3.3, C.11.1.1 and C.11.2.1.1.
+    """
+    num, first, bits = (int(number) for number in table.LUTDescriptor)
+    data = table.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, np.uint8 if bits == 8 and len(data) <= num + 1 else "<u2")
+    entries = np.asarray(data, np.uint16)[: num or 2**16]
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
+    return np.asarray(entries[places])
+
+
+def open_dataset(path: Path) -> "pydicom.Dataset":
+    """Read a file whole.
+
+    Raises:
+        UnreadableError: it is cut off or damaged.
+    """
     import pydicom
 
     try:
@@ -150,7 +169,7 @@ def _open(path: Path) -> "pydicom.Dataset":
         raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
 
 
-def _stored(file: "pydicom.Dataset") -> Voxels:
+def stored_numbers(file: "pydicom.Dataset") -> Voxels:
     """The stored numbers of a file, (frames, rows, columns), by pydicom, or by GDCM where pydicom has no decoder."""
     shape = (int(file.get("NumberOfFrames") or 1), int(file.Rows), int(file.Columns))
     with warnings.catch_warnings():
