@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
@@ -97,10 +98,8 @@ class Swin(Backbone):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, X, Y) -> features at 1, 1/4, 1/8, ... of the size."""
-        return [
-            self.decoder.finest(x),
-            *self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1]),
-        ]
+        features = self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1])
+        return [self.decoder.finest(x), *features]
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Features -> (B, channels[0], X, Y)."""
@@ -136,7 +135,7 @@ class SwinEncoder(nn.Module):
         checkpointing: bool,
     ) -> None:
         super().__init__()
-        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        rates = np.linspace(0, drop_path, sum(depths)).tolist()
         self.patch_embed = _PatchEmbed(in_channels, embed)
         self.layers = nn.ModuleList()
         for stage, (depth, some) in enumerate(zip(depths, heads, strict=True)):
