@@ -1,6 +1,6 @@
 """PEAC: POPAR's two tasks, and views of one anatomy that agree, as a whole and cell by cell."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -96,9 +96,10 @@ class PEAC(POPAR):
             apart the teacher's vectors of whole views lie: near 0 they have collapsed to one.
         """
         first, second = self.tokens(batch["deformed"]), self.tokens(batch["second"])
-        teacher = self.teacher.network
+        teacher = cast(nn.ModuleDict, self.teacher.network)
+        of_teacher = cast(Backbone, teacher["backbone"])
         with torch.no_grad():
-            taught = [cell_means(teacher["backbone"], batch[name], self.grid.cells) for name in ("deformed", "second")]
+            taught = [cell_means(of_teacher, batch[name], self.grid.cells) for name in ("deformed", "second")]
             taught_whole = [unit(teacher["whole"](tokens.mean(dim=1))) for tokens in taught]
             taught_cells = [self._cells(teacher["local"], tokens) for tokens in taught]
         wholes = [unit(self.whole(tokens.mean(dim=1))) for tokens in (first, second)]

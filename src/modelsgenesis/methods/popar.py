@@ -139,7 +139,8 @@ class POPAR(Learner):
         order = [0, axes + 1]
         for axis in range(axes):
             order += [1 + axis, axes + 2 + axis]
-        return x.permute(order).reshape(len(tokens), self.backbone.in_channels, *self.grid.view_size)
+        view: Tensor = x.permute(order).reshape(len(tokens), self.backbone.in_channels, *self.grid.view_size)
+        return view
 
 
 def cell_means(backbone: Backbone, views: Tensor, cells: tuple[int, ...]) -> Tensor:
@@ -152,6 +153,5 @@ def cell_means(backbone: Backbone, views: Tensor, cells: tuple[int, ...]) -> Ten
     """
     deepest = backbone.encode(views)[-1]
     if deepest.shape[2:] != cells:
-        pool = functional.adaptive_avg_pool3d if len(cells) == 3 else functional.adaptive_avg_pool2d
-        deepest = pool(deepest, cells)
+        deepest = functional.interpolate(deepest, size=cells, mode="area")
     return deepest.flatten(2).transpose(1, 2)

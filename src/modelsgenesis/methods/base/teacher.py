@@ -41,5 +41,5 @@ class Teacher(nn.Module):
             student: as it is after the step.
             progress: of the training, 0 to 1.
         """
-        own, others = list(self.network.parameters()), [parameter.detach() for parameter in student.parameters()]
+        own, others = ([one.detach() for one in network.parameters()] for network in (self.network, student))
         torch._foreach_lerp_(own, others, 1 - self.momentum_at(progress))
