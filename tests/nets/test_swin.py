@@ -57,18 +57,18 @@ def normed(state: State, name: str, x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], eps=1e-5)
 
 
-def window_by_window(network: Swin, picture: Tensor) -> Tensor:
+def window_by_window(state: State, picture: Tensor, depths: tuple[int, ...], window: int) -> Tensor:
     """The last tokens of one picture (C, rows, columns), in loops over windows: none rolled, none masked."""
-    state = dict(network.encoder.state_dict())
     x = functional.conv2d(picture, state["patch_embed.proj.weight"], state["patch_embed.proj.bias"], stride=4)
     x = normed(state, "patch_embed.norm", x.permute(1, 2, 0))  # (rows, columns, dim)
-    for stage, (depth, heads) in enumerate(zip(network.depths, network.heads, strict=True)):
+    for stage, depth in enumerate(depths):
         for block in range(depth):
             name = f"layers.{stage}.blocks.{block}"
             rows, columns = x.shape[:2]
-            shift = network.window // 2 if block % 2 and min(rows, columns) > network.window else 0
+            heads = state[f"{name}.attn.relative_position_bias_table"].shape[1]
+            shift = window // 2 if block % 2 and min(rows, columns) > window else 0
             y, mixed = normed(state, f"{name}.norm1", x), torch.zeros_like(x)
-            cut = [segments(side, network.window, shift) for side in (rows, columns)]
+            cut = [segments(side, window, shift) for side in (rows, columns)]
             for down, right in product(*cut):
                 places = list(product(down, right))
                 tokens = torch.stack([y[place] for place in places])
@@ -78,7 +78,7 @@ def window_by_window(network: Swin, picture: Tensor) -> Tensor:
             y = normed(state, f"{name}.norm2", x)
             y = functional.gelu(functional.linear(y, state[f"{name}.mlp.fc1.weight"], state[f"{name}.mlp.fc1.bias"]))
             x = x + functional.linear(y, state[f"{name}.mlp.fc2.weight"], state[f"{name}.mlp.fc2.bias"])
-        if stage < len(network.depths) - 1:
+        if stage < len(depths) - 1:
             name = f"layers.{stage}.downsample"
             x = torch.cat([x[0::2, 0::2], x[1::2, 0::2], x[0::2, 1::2], x[1::2, 1::2]], dim=2)
             x = functional.linear(normed(state, f"{name}.norm", x), state[f"{name}.reduction.weight"])
@@ -96,7 +96,8 @@ def test_windows_one_by_one_give_the_same(window: int, size: tuple[int, int]) ->
     with torch.no_grad():
         ours = network.encoder(pictures.mT)[-1].mT  # back to (B, dim, rows, columns)
         for picture, feature in zip(pictures, ours, strict=True):
-            expected = window_by_window(network, picture).permute(2, 0, 1)
+            state = dict(network.encoder.state_dict())
+            expected = window_by_window(state, picture, network.depths, window).permute(2, 0, 1)
             torch.testing.assert_close(feature, expected, atol=1e-5, rtol=1e-5)
 
 

@@ -1,6 +1,7 @@
 """The Swin Transformer as an encoder, under the names of its published weights, with a decoder of our own."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -17,7 +18,7 @@ from modelsgenesis.nets.upernet import UperNet
 
 PATCH = 4  # pixels of a side that become one token
 EPS = 1e-5
-TABLE_STD = 0.02
+TABLE, TABLE_STD = "relative_position_bias_table", 0.02
 
 
 class Swin(Backbone):
@@ -323,3 +324,46 @@ def relative_positions(window: tuple[int, ...], tabled: int) -> Tensor:
     rows, columns = (axis.flatten() for axis in torch.meshgrid(*map(torch.arange, window), indexing="ij"))
     down, right = rows[:, None] - rows[None, :], columns[:, None] - columns[None, :]
     return (down + tabled - 1) * (2 * tabled - 1) + right + tabled - 1
+
+
+def window_of(table: Tensor) -> int:
+    """The side of the window that a table of biases is made for, (rows, heads).
+
+    Raises:
+        ShapeError: the table is of no window.
+    """
+    side = math.isqrt(table.shape[0]) if table.dim() == 2 else 0
+    if side % 2 == 0 or side**2 != table.shape[0]:
+        raise ShapeError(f"a table of biases has (2 window - 1)^2 rows and a column a head, got {tuple(table.shape)}")
+    return (side + 1) // 2
+
+
+def padded_table(table: Tensor, window: int) -> Tensor:
+    """A table of biases for a larger window: each offset keeps its bias, those beyond get that of the border.
+
+    Args:
+        table: (rows, heads).
+        window: no smaller than the table's.
+    """
+    beyond = window - window_of(table)
+    return _as_table(functional.pad(_as_picture(table), (beyond,) * 4, mode="replicate"))
+
+
+def stretched_table(table: Tensor, window: int) -> Tensor:
+    """A table of biases for a window that covers the same, in more tokens or fewer; bicubic.
+
+    Args:
+        table: (rows, heads).
+        window: the new one.
+    """
+    size = (2 * window - 1,) * 2
+    return _as_table(functional.interpolate(_as_picture(table), size=size, mode="bicubic", align_corners=False))
+
+
+def _as_picture(table: Tensor) -> Tensor:
+    side = 2 * window_of(table) - 1
+    return table.float().T.reshape(1, -1, side, side)
+
+
+def _as_table(picture: Tensor) -> Tensor:
+    return picture[0].flatten(1).T

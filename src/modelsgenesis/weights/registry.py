@@ -265,13 +265,13 @@ def resolve(name_or_path: str | Path) -> Path:
     """Turn what a user called a network into a path: a path that exists wins, then a network of the package.
 
     Args:
-        name_or_path: a path, or the name of an entry.
+        name_or_path: a path, one with the part of the file that is meant behind a #, or the name of an entry.
     Returns:
-        The path; one that is neither is given back as it is, for its reader to refuse.
+        The path, without its part; one that is neither is given back as it is, for its reader to refuse.
     Raises:
         WeightsError: it is the name of weights that must be fetched first, or that this installation lacks.
     """
-    path = Path(name_or_path)
+    path = Path(part_of(name_or_path)[0])
     entry = next((entry for entry in ENTRIES if entry.name == str(name_or_path)), None)
     if entry is None or path.exists():
         return path
@@ -284,3 +284,9 @@ def resolve(name_or_path: str | Path) -> Path:
     if not boxed.is_file():
         raise WeightsError(f"{entry.name}: this installation lacks {boxed.name}; install modelsgenesis again")
     return boxed
+
+
+def part_of(name_or_path: str | Path) -> tuple[str, str]:
+    """The path, and the part of the file that is meant, of FILE#PART; no part of a path that exists as it is."""
+    path, mark, part = str(name_or_path).rpartition("#")
+    return (path, part) if mark and not Path(name_or_path).exists() else (str(name_or_path), "")
