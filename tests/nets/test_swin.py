@@ -111,6 +111,14 @@ def remapped(state: State) -> State:
         "layernorm_after": "norm2",
         "attention.relative_position_bias.relative_position_bias_table": "attn.relative_position_bias_table",
         "attention.o_proj": "attn.proj",
+        "attention.self.logit_scale": "attn.logit_scale",
+        "attention.self.continuous_position_bias_mlp": "attn.cpb_mlp",
+        "attention.self.query.bias": "attn.q_bias",
+        "attention.self.value.bias": "attn.v_bias",
+        "attention.self.query.weight": "attention.q_proj.weight",
+        "attention.self.key.weight": "attention.k_proj.weight",
+        "attention.self.value.weight": "attention.v_proj.weight",
+        "attention.output.dense": "attn.proj",
         "intermediate.dense": "mlp.fc1",
         "output.dense": "mlp.fc2",
         "layernorm.": "norm.",
@@ -145,6 +153,28 @@ def test_transformers_network_gives_the_same(size: int, window: int) -> None:
     pictures = torch.randn(1, 3, size, size)
     with torch.no_grad():
         tokens = ours.encoder(pictures.mT)[-1].mT.flatten(2).mT  # (B, rows * columns, dim)
+        torch.testing.assert_close(tokens, theirs(pictures).last_hidden_state, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("size", "window"), [(256, 8), (512, 16), (64, 16)])
+def test_transformers_second_version_gives_the_same(size: int, window: int) -> None:
+    """With random weights under the published names, in 32 bits; a stage smaller than a window is one of its own."""
+    transformers: Any = pytest.importorskip(
+        "transformers", "5.24", reason="SwinV2 is compared with transformers' where that is installed"
+    )
+    settings = {"embed_dim": 16, "depths": [2, 1, 2], "num_heads": [1, 2, 4], "window_size": window}
+    torch.manual_seed(0)
+    config = transformers.Swinv2Config(image_size=size, drop_path_rate=0.0, layer_norm_eps=1e-5, **settings)
+    theirs = transformers.Swinv2Model(config, add_pooling_layer=False).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    network = Swin(in_channels=3, embed=16, depths=(2, 1, 2), heads=(1, 2, 4), window=window, version=2).eval()
+    network.encoder.load_state_dict(remapped(theirs.state_dict()))
+    pictures = torch.randn(1, 3, size, size)
+    with torch.no_grad():
+        tokens = network.encoder(pictures.mT)[-1].mT.flatten(2).mT  # (B, rows * columns, dim)
         torch.testing.assert_close(tokens, theirs(pictures).last_hidden_state, atol=1e-5, rtol=1e-5)
 
 

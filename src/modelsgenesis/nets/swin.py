@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from modelsgenesis.nets.upernet import UperNet
 PATCH = 4  # pixels of a side that become one token
 EPS = 1e-5
 TABLE, TABLE_STD = "relative_position_bias_table", 0.02
+HIDDEN = 512  # of the network that gives the second version's biases
+STEEPEST = math.log(100.0)  # of the second version's attention, as a logarithm
+
+Version = Literal[1, 2]
 
 
 class Swin(Backbone):
@@ -39,11 +43,14 @@ class Swin(Backbone):
         width: channels of the decoder.
         activation: after the last convolution; "identity" leaves the logits.
         units: (scale, shift), from our [0, 1] to the units of the encoder's weights: it sees image * scale + shift.
+        version: 2 normalises what blocks add in place of what they take, compares tokens by their angle, and computes
+            biases from distances by a small network, so that they fit any window.
         checkpointing: activations of the blocks are computed again in the backward pass, in place of being kept.
         axes: of space; 2 alone.
     Raises:
         ShapeError: stages of different numbers, or channels that do not divide among the heads.
-    Source: Liu et al. 2021, Swin Transformer; the names are those of its authors' release, and of timm before 0.9.
+    Source: Liu et al. 2021, Swin Transformer, and 2022, Swin Transformer V2; the names are those of its authors'
+    release, and of timm before 0.9.
     Example: >>> Swin(embed=16, depths=(1, 1), heads=(1, 2), window=2)(torch.rand(1, 1, 32, 32)).shape
     torch.Size([1, 1, 32, 32])
     """
@@ -60,12 +67,15 @@ class Swin(Backbone):
         width: int = 128,
         activation: Activation = "sigmoid",
         units: Sequence[float] = (1.0, 0.0),
+        version: Version = 1,
         checkpointing: bool = False,
         axes: int = 2,
     ) -> None:
         super().__init__()
         if axes != 2:
             raise ShapeError(f"a Swin Transformer takes pictures, of two axes, got {axes}; take unet3d for volumes")
+        if version not in (1, 2):
+            raise ShapeError(f"there are versions 1 and 2 of Swin Transformers, got {version}")
         if len(depths) != len(heads) or not depths or min(*depths, *heads, embed, window) < 1:
             raise ShapeError(f"every stage needs blocks and heads, 1 or more; got depths {depths}, heads {heads}")
         if any(embed * 2**stage % some for stage, some in enumerate(heads)):
@@ -73,10 +83,11 @@ class Swin(Backbone):
         self.in_channels, self.out_channels, self.axes = in_channels, out_channels, axes
         self.embed, self.depths, self.heads, self.window = embed, tuple(depths), tuple(heads), window
         self.drop_path, self.width, self.activation, self.checkpointing = drop_path, width, activation, checkpointing
+        self.version = version
         self.units = (float(units[0]), float(units[1]))
         self.stride = (PATCH * 2 ** (len(depths) - 1) * window,) * axes
         stages = tuple(embed * 2**stage for stage in range(len(depths)))
-        self.encoder = SwinEncoder(in_channels, embed, depths, heads, window, drop_path, checkpointing)
+        self.encoder = SwinEncoder(in_channels, embed, depths, heads, window, drop_path, version, checkpointing)
         self.decoder = UperNet(in_channels, stages, width, PATCH)
         self.channels = (self.decoder.finest_channels, *stages)
         self.last = nn.Conv2d(self.channels[0], out_channels, 1)
@@ -94,8 +105,11 @@ class Swin(Backbone):
         super().check(shape)
 
     def _fits(self, size: tuple[int, ...]) -> bool:
-        sides = [side / (PATCH * 2**stage) for side in size for stage in range(len(self.depths))]
-        return all(side == int(side) and (side % self.window == 0 or side < self.window) for side in sides)
+        steps = [PATCH * 2**stage for stage in range(len(self.depths))]
+        if any(side % steps[-1] for side in size):
+            return False
+        sides = [side // step for side in size for step in steps]
+        return all(side % self.window == 0 or side < self.window for side in sides)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """(B, C, X, Y) -> features at 1, 1/4, 1/8, ... of the size."""
@@ -133,6 +147,7 @@ class SwinEncoder(nn.Module):
         heads: Sequence[int],
         window: int,
         drop_path: float,
+        version: Version,
         checkpointing: bool,
     ) -> None:
         super().__init__()
@@ -142,13 +157,16 @@ class SwinEncoder(nn.Module):
         for stage, (depth, some) in enumerate(zip(depths, heads, strict=True)):
             own, rates = rates[:depth], rates[depth:]
             more = stage < len(depths) - 1
-            self.layers.append(_Stage(embed * 2**stage, some, window, own, more, checkpointing))
+            self.layers.append(_Stage(embed * 2**stage, some, window, own, more, version, checkpointing))
         self.norm = nn.LayerNorm(embed * 2 ** (len(depths) - 1), eps=EPS)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=TABLE_STD)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            if version == 2 and isinstance(module, _Block):  # which adds nothing at first
+                nn.init.zeros_(module.norm1.weight)
+                nn.init.zeros_(module.norm2.weight)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, C, X, Y) -> the stages' features, (B, channels, X / step, Y / step), finest first; the last normed.
@@ -178,14 +196,21 @@ class _PatchEmbed(nn.Module):
 
 class _Stage(nn.Module):
     def __init__(
-        self, dim: int, heads: int, window: int, rates: Sequence[float], more: bool, checkpointing: bool
+        self,
+        dim: int,
+        heads: int,
+        window: int,
+        rates: Sequence[float],
+        more: bool,
+        version: Version,
+        checkpointing: bool,
     ) -> None:
         super().__init__()
         shifts = itertools.cycle((0, window // 2))
         self.blocks = nn.ModuleList(
-            _Block(dim, heads, window, shift, rate) for rate, shift in zip(rates, shifts, strict=False)
+            _Block(dim, heads, window, shift, rate, version) for rate, shift in zip(rates, shifts, strict=False)
         )
-        self.downsample = _PatchMerging(dim) if more else None
+        self.downsample = _PatchMerging(dim, version) if more else None
         self.checkpointing = checkpointing
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,16 +224,19 @@ class _Stage(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, dim: int, heads: int, window: int, shift: int, rate: float) -> None:
+    def __init__(self, dim: int, heads: int, window: int, shift: int, rate: float, version: Version) -> None:
         super().__init__()
-        self.window, self.shift, self.rate = window, shift, rate
+        self.window, self.shift, self.rate, self.version = window, shift, rate, version
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
-        self.attn = _WindowAttention(dim, heads, window)
+        self.attn = _WindowAttention(dim, heads, window) if version == 1 else _CosineAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp = _MLP(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, rows, columns, dim) -> the same."""
+        if self.version == 2:
+            x = x + self._dropped(self.norm1(self._attended(x)))
+            return x + self._dropped(self.norm2(self.mlp(x)))
         x = x + self._dropped(self._attended(self.norm1(x)))
         return x + self._dropped(self.mlp(self.norm2(x)))
 
@@ -257,27 +285,47 @@ class _WindowAttention(nn.Module):
             window: its sides in tokens; a small stage's are smaller than those that the biases were made for.
             regions: the number of the region of each token, (windows, tokens); only tokens of one attend to each other.
         """
-        batch, windows, tokens, dim = x.shape
-        q, k, v = self.qkv(x).reshape(batch, windows, tokens, 3, self.heads, -1).permute(3, 0, 1, 4, 2, 5)
+        q, k, v = split_heads(self.qkv(x), self.heads)
         index = relative_positions(window, self.window).to(x.device)
-        bias = self.relative_position_bias_table[index].permute(2, 0, 1)  # (heads, tokens, tokens)
-        if regions is not None:
-            apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
-            bias = bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+        bias = within_regions(self.relative_position_bias_table[index].permute(2, 0, 1), regions)
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        return cast(Tensor, self.proj(mixed.transpose(2, 3).reshape(batch, windows, tokens, dim)))
+        return cast(Tensor, self.proj(mixed.transpose(2, 3).flatten(3)))
+
+
+class _CosineAttention(nn.Module):
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim, bias=False), nn.Linear(dim, dim)
+        self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        self.logit_scale = nn.Parameter(torch.full((heads, 1, 1), math.log(10.0)))
+        self.cpb_mlp = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, heads, bias=False))
+
+    def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
+        """As of `_WindowAttention`; tokens are compared by their angle, and biases follow from their distance."""
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        q, k, v = split_heads(functional.linear(x, self.qkv.weight, bias), self.heads)
+        q = functional.normalize(q, dim=-1) * self.logit_scale.clamp(max=STEEPEST).exp()
+        table = 16 * self.cpb_mlp(log_distances(window).to(x.device)).sigmoid()
+        index = relative_positions(window, max(window)).to(x.device)
+        bias = within_regions(table[index].permute(2, 0, 1), regions)
+        k = functional.normalize(k, dim=-1)
+        mixed = functional.scaled_dot_product_attention(q.to(v.dtype), k, v, attn_mask=bias.to(v.dtype), scale=1.0)
+        return cast(Tensor, self.proj(mixed.transpose(2, 3).flatten(3)))
 
 
 class _PatchMerging(nn.Module):
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, version: Version) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(4 * dim, eps=EPS)
+        self.version = version
+        self.norm = nn.LayerNorm(4 * dim if version == 1 else 2 * dim, eps=EPS)
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, rows, columns, dim) -> (B, rows / 2, columns / 2, 2 dim)."""
         corners = ((0, 0), (1, 0), (0, 1), (1, 1))  # (row, column): the order in which they are published
-        merged: Tensor = self.reduction(self.norm(torch.cat([x[:, i::2, j::2] for i, j in corners], dim=3)))
+        x = torch.cat([x[:, i::2, j::2] for i, j in corners], dim=3)
+        merged: Tensor = self.reduction(self.norm(x)) if self.version == 1 else self.norm(self.reduction(x))
         return merged
 
 
@@ -312,6 +360,39 @@ def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, d
     ]
     regions = 3 * bands[0][:, None] + bands[1][None, :]
     return to_windows(regions[None, :, :, None], window)[0, :, :, 0]
+
+
+def split_heads(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, windows, tokens, 3 dim) -> queries, keys and values, (B, windows, heads, tokens, dim / heads) each."""
+    q, k, v = x.unflatten(3, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)
+    return q, k, v
+
+
+def within_regions(bias: Tensor, regions: Tensor | None) -> Tensor:
+    """Biases (heads, tokens, tokens) that also keep tokens of different regions apart.
+
+    Args:
+        bias: of a window.
+        regions: (windows, tokens); None of windows that are whole.
+    Returns:
+        `bias`, or (windows, heads, tokens, tokens).
+    """
+    if regions is None:
+        return bias
+    apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
+    return bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+
+
+def log_distances(window: tuple[int, ...]) -> Tensor:
+    """How far tokens of a window can be apart, on a logarithmic scale, (offsets, 2), in the order of a bias table.
+
+    Args:
+        window: its sides; along each, the farthest tokens are 8 apart before the logarithm.
+    """
+    offsets = torch.arange(1 - max(window), max(window), dtype=torch.float32)
+    scaled = (8 * offsets / max(1, side - 1) for side in window)
+    logged = [far.sign() * (far.abs() + 1).log2() / 3 for far in scaled]
+    return torch.stack(torch.meshgrid(*logged, indexing="ij"), dim=-1).flatten(0, 1)
 
 
 def relative_positions(window: tuple[int, ...], tabled: int) -> Tensor:
