@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.nets.swin import Swin
-from modelsgenesis.nets.upernet import UperNet
+from modelsgenesis.nets.upernet import UperNet, pooled_to
 
 State = dict[str, Tensor]
 SWIN_B: dict[str, Any] = {"embed": 128, "depths": (2, 2, 18, 2), "heads": (4, 8, 16, 32), "window": 7}
@@ -232,6 +232,14 @@ def test_decoder_gives_the_size_of_the_image() -> None:
     sizes = ((40, 24), (10, 6), (5, 3), (3, 2))
     features = [torch.rand(2, some, *size) for some, size in zip((16, 8, 16, 32), sizes, strict=True)]
     assert decoder(features).shape == (2, decoder.finest_channels, 40, 24)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 6])
+def test_pooling_is_the_usual_one(side: int) -> None:
+    """Sides that divide and that do not, longer and shorter than the areas are many."""
+    for size in ((6, 12), (7, 5), (2, 14), (1, 1)):
+        x = torch.randn(2, 3, *size)
+        torch.testing.assert_close(pooled_to(x, side), functional.adaptive_avg_pool2d(x, side))
 
 
 def test_network_learns_an_outline() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone, check_divides
+from modelsgenesis.core.backbone import Backbone
 
 Sample = dict[str, np.ndarray[Any, Any]]
 Batch = dict[str, Tensor]
@@ -64,7 +64,7 @@ class Learner(nn.Module, ABC):
         Raises:
             ShapeError: as said.
         """
-        check_divides(size, self.backbone.stride, type(self.backbone).__name__)
+        self.backbone.check((1, self.backbone.in_channels, *size))
 
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:

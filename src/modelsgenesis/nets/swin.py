@@ -241,15 +241,19 @@ class _Block(nn.Module):
         return x + self._dropped(self.mlp(self.norm2(x)))
 
     def _attended(self, x: Tensor) -> Tensor:
-        """Attention within windows; a stage no larger than a window is one, and is not shifted."""
+        """Attention within windows, shifted where there are several along both sides.
+
+        The shift is a number, not a branch, so that one exported graph serves pictures of all sizes.
+        """
         size = x.shape[1:3]
-        window = tuple(min(self.window, side) for side in size)
-        shift = self.shift if min(size) > self.window else 0
-        if shift:
-            x = x.roll((-shift, -shift), (1, 2))
-        allowed = window_regions(tuple(size), window, shift, x.device) if shift else None
-        x = from_windows(self.attn(to_windows(x, window), window, allowed), window, tuple(size))
-        return x.roll((shift, shift), (1, 2)) if shift else x
+        window = tuple(self.window if side >= self.window else int(side) for side in size)
+        if not self.shift:
+            return from_windows(self.attn(to_windows(x, window), window, None), window, tuple(size))
+        down, right = (1 - 1 // (side // length) for side, length in zip(size, window, strict=True))  # 0 of one window
+        shift = self.shift * down * right
+        regions = window_regions(tuple(size), window, shift, x.device)
+        x = self.attn(to_windows(moved(x, (shift, shift)), window), window, regions)
+        return moved(from_windows(x, window, tuple(size)), tuple(side - shift for side in size))
 
     def _dropped(self, x: Tensor) -> Tensor:
         """In training leave the branch out for some samples, and scale it up for the others (stochastic depth)."""
@@ -287,9 +291,8 @@ class _WindowAttention(nn.Module):
         """
         q, k, v = split_heads(self.qkv(x), self.heads)
         index = relative_positions(window, self.window).to(x.device)
-        bias = within_regions(self.relative_position_bias_table[index].permute(2, 0, 1), regions)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
-        return cast(Tensor, self.proj(mixed.transpose(2, 3).flatten(3)))
+        bias = self.relative_position_bias_table[index].permute(2, 0, 1)
+        return cast(Tensor, self.proj(attend(q, k, v, bias, regions)))
 
 
 class _CosineAttention(nn.Module):
@@ -308,10 +311,8 @@ class _CosineAttention(nn.Module):
         q = functional.normalize(q, dim=-1) * self.logit_scale.clamp(max=STEEPEST).exp()
         table = 16 * self.cpb_mlp(log_distances(window).to(x.device)).sigmoid()
         index = relative_positions(window, max(window)).to(x.device)
-        bias = within_regions(table[index].permute(2, 0, 1), regions)
-        k = functional.normalize(k, dim=-1)
-        mixed = functional.scaled_dot_product_attention(q.to(v.dtype), k, v, attn_mask=bias.to(v.dtype), scale=1.0)
-        return cast(Tensor, self.proj(mixed.transpose(2, 3).flatten(3)))
+        k, bias = functional.normalize(k, dim=-1), table[index].permute(2, 0, 1)
+        return cast(Tensor, self.proj(attend(q.to(v.dtype), k.to(v.dtype), v, bias, regions, scale=1.0)))
 
 
 class _PatchMerging(nn.Module):
@@ -329,6 +330,13 @@ class _PatchMerging(nn.Module):
         return merged
 
 
+def moved(x: Tensor, starts: tuple[int, ...]) -> Tensor:
+    """(B, rows, columns, dim) from a first row and column on; what lies before them comes behind the last ones."""
+    row, column = starts
+    x = torch.cat([x[:, row:], x[:, :row]], dim=1)
+    return torch.cat([x[:, :, column:], x[:, :, :column]], dim=2)
+
+
 def to_windows(x: Tensor, window: tuple[int, ...]) -> Tensor:
     """(B, rows, columns, dim) -> (B, windows, tokens of one, dim), windows and tokens in raster order."""
     batch, rows, columns, dim = x.shape
@@ -340,8 +348,8 @@ def to_windows(x: Tensor, window: tuple[int, ...]) -> Tensor:
 def from_windows(x: Tensor, window: tuple[int, ...], size: tuple[int, ...]) -> Tensor:
     """(B, windows, tokens of one, dim) -> (B, *size, dim)."""
     (rows, columns), (height, width) = size, window
-    x = x.reshape(len(x), rows // height, columns // width, height, width, -1).transpose(2, 3)
-    return x.reshape(len(x), rows, columns, -1)
+    x = x.reshape(x.shape[0], rows // height, columns // width, height, width, -1).transpose(2, 3)
+    return x.reshape(x.shape[0], rows, columns, -1)
 
 
 def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, device: torch.device) -> Tensor:
@@ -364,23 +372,30 @@ def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, d
 
 def split_heads(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """(B, windows, tokens, 3 dim) -> queries, keys and values, (B, windows, heads, tokens, dim / heads) each."""
-    q, k, v = x.unflatten(3, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5)
+    q, k, v = x.reshape(*x.shape[:3], 3, heads, -1).permute(3, 0, 1, 4, 2, 5)
     return q, k, v
 
 
-def within_regions(bias: Tensor, regions: Tensor | None) -> Tensor:
-    """Biases (heads, tokens, tokens) that also keep tokens of different regions apart.
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, regions: Tensor | None, scale: float | None = None) -> Tensor:
+    """Attention within windows; batches share their biases, and windows and heads lie on one axis as others expect.
 
     Args:
-        bias: of a window.
+        q, k, v: (B, windows, heads, tokens, channels).
+        bias: (heads, tokens, tokens).
         regions: (windows, tokens); None of windows that are whole.
+        scale: of the products; by default by the number of channels.
     Returns:
-        `bias`, or (windows, heads, tokens, tokens).
+        (B, windows, tokens, heads * channels).
     """
-    if regions is None:
-        return bias
-    apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
-    return bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+    batch, windows, heads, tokens, channels = q.shape
+    biases = bias[None].expand(windows, -1, -1, -1)  # (windows, heads, tokens, tokens)
+    if regions is not None:
+        apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
+        biases = bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+    mask = biases.reshape(1, windows * heads, tokens, tokens).to(q.dtype)
+    q, k, v = (x.reshape(batch, windows * heads, tokens, channels) for x in (q, k, v))
+    mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    return mixed.reshape(batch, windows, heads, tokens, channels).transpose(2, 3).flatten(3)
 
 
 def log_distances(window: tuple[int, ...]) -> Tensor:

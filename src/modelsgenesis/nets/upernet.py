@@ -42,8 +42,7 @@ class UperNet(nn.Module):
         finest, *features = features
         deepest = features[-1]
         pooled = [
-            _enlarged(part(functional.adaptive_avg_pool2d(deepest, side)), deepest)
-            for side, part in zip(POOLED, self.pooled, strict=True)
+            _enlarged(part(pooled_to(deepest, side)), deepest) for side, part in zip(POOLED, self.pooled, strict=True)
         ]
         x = self.bottleneck(torch.cat([deepest, *pooled], dim=1))
         levels = [x]
@@ -54,6 +53,22 @@ class UperNet(nn.Module):
         fused = self.fuse(torch.cat([_enlarged(x, smoothed[-1]) for x in reversed(smoothed)], dim=1))
         merged: Tensor = self.merge(torch.cat([finest, _enlarged(fused, finest)], dim=1))
         return merged
+
+
+def pooled_to(x: Tensor, side: int) -> Tensor:
+    """Means over side x side areas, as adaptive pooling has them, by products: these export for pictures of any size.
+
+    Args:
+        x: (B, C, X, Y).
+        side: areas along each axis; they overlap where the sides do not divide.
+    """
+    areas = torch.arange(side, device=x.device)[:, None]
+    shares = []
+    for length in x.shape[2:]:
+        places = torch.arange(length, device=x.device)
+        inside = (places >= areas * length // side) & (places < ((areas + 1) * length + side - 1) // side)
+        shares.append(inside.to(x.dtype) / inside.sum(1, keepdim=True).to(x.dtype))  # (side, length)
+    return shares[0] @ x @ shares[1].mT
 
 
 def _convolved(in_channels: int, out_channels: int, side: int) -> nn.Sequential:
