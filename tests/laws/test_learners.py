@@ -11,9 +11,17 @@ from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.stream import as_tensor, collate
 from modelsgenesis.methods.genesis import Genesis
+from modelsgenesis.methods.peac import PEAC
+from modelsgenesis.methods.popar import POPAR
 from modelsgenesis.nets import UNet3D
 
 ARMS = ("none", "non_linear", "local_shuffling", "out_painting", "in_painting", "without_non_linear")
+
+SIDES = {"popar": 16, "peac": 24}  # of images of methods that have to know them
+OF_CELLS: dict[str, dict[str, int]] = {
+    "popar": {"cell": 8},
+    "peac": {"cell": 8, "spare": 1, "expander": 8, "local_expander": 8},
+}
 
 
 def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> Callable[[], Learner]:
@@ -21,7 +29,8 @@ def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> C
 
     def made() -> Learner:
         network = UNet3D(in_channels=channels, out_channels=channels, width=2, axes=axes)
-        learner: Learner = find_class("methods", method, Learner)(network, **settings)
+        own = {"size": (SIDES[method],) * axes, **OF_CELLS[method]} if method in OF_CELLS else {}
+        learner: Learner = find_class("methods", method, Learner)(network, **own, **settings)
         return learner
 
     return made
@@ -53,7 +62,11 @@ def fresh(name: str) -> Learner:
 
 def sample(learner: Learner, index: int) -> dict[str, np.ndarray]:
     """A smooth random image, not the same from any two sides."""
-    size = (16,) * learner.backbone.axes if learner.restores else (32, 32, 16)[: learner.backbone.axes]
+    size = (
+        (24 if isinstance(learner, PEAC) else 16,) * learner.backbone.axes
+        if learner.restores
+        else (32, 32, 16)[: learner.backbone.axes]
+    )
     rng = generator_for(0, index, "ramp")
     ramps = np.meshgrid(*(np.linspace(0, 1, side, dtype=np.float32) for side in size), indexing="ij")
     image = sum(weight * ramp for weight, ramp in zip((0.55, 0.3, 0.15), ramps, strict=False))
@@ -118,11 +131,12 @@ def test_predictions_are_one_an_image(learner: Learner) -> None:
 
 @pytest.mark.parametrize("name", RESTORING)
 def test_restorations_have_the_shape_of_the_original(name: str) -> None:
-    """(B, C, *space), of a deformed image of that shape; the whole network is trained."""
+    """(B, C, *space), of a deformed image of that shape; the whole network is trained, or by cells the encoder."""
     learner = fresh(name)
     views = batch(learner, 2)
     assert learner.predict(views).shape == views["original"].shape == views["deformed"].shape
-    assert all(parameter.requires_grad for parameter in learner.backbone.parameters())
+    learning = [part for part, module in learner.backbone.parts() if all(p.requires_grad for p in module.parameters())]
+    assert set(learning) == ({"encoder"} if isinstance(learner, POPAR) else {"encoder", "decoder", "head"})
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)

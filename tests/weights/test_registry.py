@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import modelsgenesis as mg
+from modelsgenesis.commands.weights import fetch
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.weights import registry, save_network
@@ -24,7 +25,9 @@ def test_entry_says_all_that_a_user_must_know(entry: registry.Entry) -> None:
     assert entry.data
     assert entry.fits
     assert entry.format
-    assert not entry.url or entry.url.startswith(("https://huggingface.co/", "https://download.pytorch.org/models/"))
+    places = ("https://huggingface.co/", "https://download.pytorch.org/models/", "https://zenodo.org/records/")
+    assert not entry.url or (entry.url.startswith(places) and not entry.page)
+    assert not entry.page or entry.page.startswith("https://")
     assert entry.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     assert entry.size is None or entry.size > 1_000_000
 
@@ -45,13 +48,24 @@ def test_the_authors_weights_are_never_called_free() -> None:
     assert all("non-commercial" in entry.licence.allows for entry in official)
 
 
+def test_what_is_given_to_people_alone_is_never_fetched(tmp_path: Path) -> None:
+    """Gated files, those behind a page, and those without a licence: the address is shown, and nothing comes."""
+    by_hand = {entry.name: entry for entry in ENTRIES if entry.page}
+    assert by_hand.keys() == {"peac-swin", "ark5", "ark6", "ark-plus", "ace", "lamps"}
+    assert {name for name, entry in by_hand.items() if "no licence file" in entry.licence.allows} == {"ace", "lamps"}
+    for name, entry in by_hand.items():
+        words = f"{name} is given to people alone, at {entry.page}: nothing is downloaded here"
+        for attempt in (lambda: resolve(name), lambda: fetch(name, tmp_path, accept=True)):  # noqa: B023
+            with pytest.raises(WeightsError, match=words):
+                attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_name_offers_the_nearest() -> None:
     """A slip of the finger is named, nonsense gets the list."""
     with pytest.raises(WeightsError, match="no 'genesis-chest' in the registry; there are: genesis-chest-ct,"):
         find_entry("genesis-chest")
-    with pytest.raises(
-        WeightsError, match=r"genesis-small-ct, .*imagenet-convnext-tiny; genesis weights list shows all"
-    ):
+    with pytest.raises(WeightsError, match=r"genesis-small-ct, .*lamps; genesis weights list shows all"):
         find_entry("?")
 
 

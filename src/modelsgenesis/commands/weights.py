@@ -85,6 +85,8 @@ def fetch(name: str | Entry, into: str | Path, options: FetchOptions) -> Path:
         DataError: the disk is full or the folder cannot be written.
     """
     entry = name if isinstance(name, Entry) else registry.find_entry(name)
+    if entry.by_hand:
+        raise WeightsError(entry.by_hand)
     folder, console = Path(into), Console(stderr=True, quiet=options.quiet)
     if not is_accepted(entry, folder):
         console.print(_described(entry))
@@ -174,7 +176,7 @@ def _described(entry: Entry) -> Table:
         "licence": f"{entry.licence.name}: {entry.licence.allows}",
         "its text": entry.licence.url,
         "cite": entry.citation,
-        "address": entry.url or "in the package",
+        "address": entry.url or (f"{entry.page}, for people alone" if entry.page else "in the package"),
         "size": _megabytes(entry),
         "SHA-256": entry.sha256 or ("recorded on the first download, checked after" if entry.url else ""),
         "notes": entry.notes,

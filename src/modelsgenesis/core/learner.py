@@ -57,13 +57,14 @@ class Learner(nn.Module, ABC):
         return [Group(list(self.parameters()))]
 
     def check(self, size: tuple[int, ...]) -> None:
-        """Refuse images of a size that the method has no use for; by default none.
+        """Refuse images of a size that the network cannot take, or the method has no use for.
 
         Args:
             size: sides of the images in voxels, (X, Y[, Z]).
         Raises:
-            ShapeError: too small.
+            ShapeError: as said.
         """
+        self.backbone.check((1, self.backbone.in_channels, *size))
 
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:

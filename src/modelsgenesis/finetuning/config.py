@@ -171,7 +171,8 @@ def _of_pictures(
 ) -> tuple[tuple[int, ...], Reading]:
     """The size of what the network sees, which is a whole picture, and how pictures come to it.
 
-    Small pictures of one size stay as they are, padded to the network's stride; any others are shrunk or enlarged.
+    Small pictures of one size stay as they are, padded to the network's stride where that adds less than there is; any
+    others are shrunk or enlarged.
     """
     if task.target.dense and not isinstance(task.target, MaskTarget):
         what = task.target.kind
@@ -185,9 +186,11 @@ def _of_pictures(
     if len({axes_of(case.images[0]) for case in cases}) > 1:
         raise DataError(MIXED)
     stride = start.backbone.stride
-    own = _rounded_up(_image_sizes(cases[:1])[0].size, stride)
+    first = _image_sizes(cases[:1])[0].size
+    own = _rounded_up(first, stride)
     # The headers of all are read only where the first could stay: a large set has a hundred thousand.
     stay = math.prod(own) <= math.prod(PICTURE) and (size_given is None or tuple(size_given) == own)
+    stay = stay and all(padded < 2 * side for padded, side in zip(own, first, strict=True))  # else mostly border
     stay = stay and len({each.size for each in _image_sizes(cases)}) == 1
     size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
     known = start.reading or Reading()

@@ -33,6 +33,7 @@ from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
 from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
 from modelsgenesis.weights.files import describe_network, save_network
+from modelsgenesis.weights.registry import part_of
 from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
@@ -276,7 +277,8 @@ def _unchanged(sample: Any, rng: Any) -> Any:
 
 
 def _fingerprint_of(start: Initialization) -> str:
-    return fingerprint(start.place / BEST if start.place.is_dir() else start.place)
+    part = part_of(start.given)[1]
+    return fingerprint(start.place / BEST if start.place.is_dir() else start.place) + (f"#{part}" if part else "")
 
 
 def _hashed(text: str) -> str:

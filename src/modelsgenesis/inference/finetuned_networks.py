@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from modelsgenesis.core.backbone import check_divides
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.naming import rebuild
@@ -66,7 +65,8 @@ class FineTuned:
             wanted = (len(self.patch), self.channels, self.target.num_outputs, self.target.dense)
             if (network.axes, network.in_channels, outputs, not isinstance(network, Classifier)) != wanted:
                 raise WeightsError(f"{file}: the network is not the one that its notes describe; fine-tune again")
-            check_divides(self.patch, network.stride, type(network).__name__)
+            backbone = network.backbone if isinstance(network, Classifier) else network
+            backbone.check((1, self.channels, *self.patch))
         return networks
 
 

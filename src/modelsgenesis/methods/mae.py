@@ -47,8 +47,9 @@ class MaskedAutoEncoder(Restoration):
         """Refuse images of which no block, or every block, would be hidden.
 
         Raises:
-            ShapeError: they have too few blocks.
+            ShapeError: they have too few blocks, or the network cannot take them.
         """
+        super().check(size)
         blocks = math.prod(-(-side // self.block) for side in size)
         said = nouns(len(size))
         if not 0 < round(self.hidden * blocks) < blocks:

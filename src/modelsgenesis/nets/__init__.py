@@ -5,6 +5,7 @@ from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.nets.slice_wise import SliceWise
+from modelsgenesis.nets.swin import Swin
 from modelsgenesis.nets.unet3d import UNet3D
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "ResNet",
     "ResidualUNet",
     "SliceWise",
+    "Swin",
     "UNet3D",
 ]

@@ -14,7 +14,7 @@ from modelsgenesis.weights.files import arguments_of, network_file
 from modelsgenesis.weights.formats import LoadedWeights
 from modelsgenesis.weights.lifting import inflated, lifted
 from modelsgenesis.weights.loading import OURS, load_weights
-from modelsgenesis.weights.registry import resolve
+from modelsgenesis.weights.registry import part_of, resolve
 from modelsgenesis.weights.transfer import LoadingMap, transfer
 
 FROM_DATA = ("in_channels", "out_channels", "axes")  # arguments of a network that the store decides
@@ -36,7 +36,7 @@ class Start:
         if wrong := [*(["--plans"] if options.plans is not None else []), *options.network_flags()]:
             raise TrainingError(f"{', '.join(wrong)}: {self.given} decides the network; leave it out, or --from")
         self.place: Path = resolve(self.given)
-        opened = load_weights(self.place, trust=options.trust)
+        opened = load_weights(self.given, trust=options.trust)
         self.opened: LoadedWeights = inflated(opened, axes) if axes == 3 else lifted(opened, axes)
         if isinstance(self.opened.network, FlatOnVolumes):
             raise TrainingError(
@@ -60,7 +60,8 @@ class Start:
     @property
     def settings(self) -> dict[str, Any]:
         """What identifies the weights among the settings of a run."""
-        return {"started_from": sha256(network_file(self.place))}
+        part = part_of(self.given)[1]
+        return {"started_from": sha256(network_file(self.place)), **({"part": part} if part else {})}
 
     def to_json(self, loading: LoadingMap) -> dict[str, Any]:
         """The content of loading.json: the map to the learner's network, after that of another program's file."""

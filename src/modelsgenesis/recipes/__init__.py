@@ -7,9 +7,13 @@ from modelsgenesis.recipes.chest_ct import chest_ct
 from modelsgenesis.recipes.chest_ct_2d import chest_ct_2d
 from modelsgenesis.recipes.chest_ct_official import chest_ct_official
 from modelsgenesis.recipes.chest_xray import chest_xray
+from modelsgenesis.recipes.peac import peac
+from modelsgenesis.recipes.popar import popar
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.recipes.small import small
 from modelsgenesis.recipes.small_2d import small_2d
+from modelsgenesis.recipes.small_peac import small_peac
+from modelsgenesis.recipes.small_popar import small_popar
 
 __all__ = [
     "Recipe",
@@ -19,8 +23,12 @@ __all__ = [
     "chest_ct_official",
     "chest_xray",
     "find_recipe",
+    "peac",
+    "popar",
     "small",
     "small_2d",
+    "small_peac",
+    "small_popar",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from modelsgenesis.core.backbone import Backbone, check_divides
+from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import find_class
@@ -139,7 +139,6 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = kind(**arguments)
-        check_divides(recipe.cubes.size, backbone.stride, kind.__name__)
         learner = make_learner(recipe, backbone)
     learner.check(recipe.cubes.size)
     return learner
@@ -162,12 +161,15 @@ def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
     """
     kind = find_class("methods", recipe.method, Learner)
     takes = inspect.signature(kind)
+    arguments = dict(recipe.method_args)
+    if "size" in takes.parameters:  # a method whose views are smaller than the cubes has to know them
+        arguments.setdefault("size", recipe.cubes.size)
     try:
-        takes.bind(backbone, **recipe.method_args)
+        takes.bind(backbone, **arguments)
     except TypeError as error:
-        known = ", ".join(list(takes.parameters)[1:]) or "none"
+        known = ", ".join(name for name in list(takes.parameters)[1:] if name != "size") or "none"
         raise GenesisError(f"the method {recipe.method}: {error}; its settings are: {known}") from error
-    learner: Learner = kind(backbone, **recipe.method_args)
+    learner: Learner = kind(backbone, **arguments)
     return learner
 
 

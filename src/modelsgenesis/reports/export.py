@@ -16,7 +16,7 @@ from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, fingerprint, read_provenance, write_provenance
 from modelsgenesis.reports.model_card import ModelCard
 from modelsgenesis.weights.exporters import find_exporter, read_given
-from modelsgenesis.weights.registry import resolve
+from modelsgenesis.weights.registry import part_of, resolve
 
 Format = Literal["safetensors", "torch", "onnx", "monai-bundle", "nnunet"]
 
@@ -43,20 +43,21 @@ class ExportOptions:
 
 def export(run: str | Path, into: Path, options: ExportOptions, *, command: CommandLine) -> Path:
     """Export a network; `commands.export` describes the arguments, and `command` spells command lines."""
-    source = resolve(run)
+    source, part = resolve(run), part_of(run)[1]
     arguments: dict[str, Any] = {"to": options.to, "licence": options.licence, "data": options.data}
     console = Console(stderr=True, quiet=options.quiet)
-    if _is_done(into, source, arguments):
+    settings = {**arguments, "part": part} if part else arguments
+    if _is_done(into, source, settings):
         console.print(f"{into}: exported already", highlight=False)
         return into
     exporter = find_exporter(options.to)
-    given = read_given(source)
+    given = read_given(Path(run))
     with _folder_aside(into) as aside:
-        exporter.export(source, aside)
+        exporter.export(Path(run), aside)
         card = ModelCard(given, source, usage=exporter.USAGE, command=command, **arguments)
         with written_aside(aside / "README.md") as page:
             page.write_text(card.text(), encoding="utf-8")
-        write_provenance(aside, "export", arguments, inputs=[source])
+        write_provenance(aside, "export", settings, inputs=[source])
     console.print(f"export: {options.to} in {into}; README.md is its model card", soft_wrap=True, highlight=False)
     return into
 

@@ -65,7 +65,7 @@ def record_beside(path: Path) -> Record | None:
 def is_accepted(entry: Entry, folder: Path) -> bool:
     """Whether the licence needs no confirmation: accepted for this folder before, or of weights in the package."""
     record = record_of(entry, folder)
-    return not entry.url or (record is not None and record.licence == entry.licence.name)
+    return (not entry.url and not entry.page) or (record is not None and record.licence == entry.licence.name)
 
 
 def fetch(

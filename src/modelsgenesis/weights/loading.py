@@ -20,7 +20,9 @@ from modelsgenesis.weights.files import (
     rebuild_network,
 )
 from modelsgenesis.weights.formats import LoadedWeights, adapters
+from modelsgenesis.weights.formats.filling import plain_values
 from modelsgenesis.weights.hdf5 import is_hdf5, read_hdf5
+from modelsgenesis.weights.registry import part_of
 from modelsgenesis.weights.transfer import whole
 
 __all__ = ["LoadedWeights", "load", "load_backbone", "load_weights", "read_checkpoint"]
@@ -36,7 +38,8 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
     """Load the network of a run, of a .safetensors file, or of another program's file, in evaluation mode.
 
     Args:
-        source: a run's folder (its best network is taken), a file, or what `genesis export --to torch` wrote.
+        source: a run's folder (its best network is taken), a file, or what `genesis export --to torch` wrote; FILE#KEY
+            for what lies in a file of another program under a key, such as "teacher".
         trust: unpickle another program's file that needs more than tensors and plain values, in a process of its own.
             It can do there whatever its author wanted; the names that it asks for are shown first.
     Returns:
@@ -50,7 +53,7 @@ def load(source: str | Path, *, trust: bool = False) -> Network:
     """
     path = network_file(source)
     own = _own(path, _kind(path))
-    return own[0] if own else _adapted(path, trust=trust).network
+    return own[0] if own else _adapted(path, part_of(source)[1], trust=trust).network
 
 
 def load_backbone(source: str | Path, *, trust: bool = False) -> Backbone:
@@ -67,7 +70,7 @@ def load_weights(source: str | Path, *, trust: bool = False) -> LoadedWeights:
     """Open a run or a file of any known format, and report what became of each tensor.
 
     Args:
-        source: a run's folder, or a file.
+        source: a run's folder, or a file, as of `load`.
         trust: as of `load`.
     Returns:
         The backbone, the report, the format's name and what the file says of itself.
@@ -80,7 +83,7 @@ def load_weights(source: str | Path, *, trust: bool = False) -> LoadedWeights:
         network, notes = own
         backbone = network.backbone if isinstance(network, Classifier) else network
         return LoadedWeights(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes)
-    return _adapted(path, trust=trust)
+    return _adapted(path, part_of(source)[1], trust=trust)
 
 
 def _own(path: Path, kind: Kind) -> tuple[Network, dict[str, Any]] | None:
@@ -92,10 +95,12 @@ def _own(path: Path, kind: Kind) -> tuple[Network, dict[str, Any]] | None:
     return None
 
 
-def _adapted(path: Path, *, trust: bool) -> LoadedWeights:
-    """The network of another program's file, by the first adapter that knows its layout."""
+def _adapted(path: Path, part: str, *, trust: bool) -> LoadedWeights:
+    """The network of another program's file or of a part of it, by the first adapter that knows its layout."""
     kind = _kind(path)
     content = _read(path, kind, trust=trust)
+    if part:
+        content = _inside(content, part, path)
     for adapter in adapters("hdf5" if kind == "hdf5" else "torch"):
         if adapter.recognises(content):
             try:
@@ -133,6 +138,18 @@ def _read(path: Path, kind: Kind, *, trust: bool) -> Mapping[str, Any]:
         return dict(sorted(read_tensors(path.read_bytes()).items()))
     except SafetensorError as error:
         raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
+
+
+def _inside(content: Mapping[str, Any], part: str, path: Path) -> Mapping[str, Any]:
+    """What lies in a file under a key, with the plain values beside it.
+
+    Raises:
+        WeightsError: no mapping lies there.
+    """
+    parts = [str(key) for key, inner in content.items() if isinstance(inner, Mapping)]
+    if part not in parts:
+        raise WeightsError(f"{path}: holds nothing to load under {part!r}; its parts are: {', '.join(parts) or 'none'}")
+    return {**plain_values(content), **content[part]}
 
 
 def _glimpse(content: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         name: what it is called here, and, with the suffix of `url`, on disk.
         title: what it is.
-        url: of the file; empty for one in the package.
+        url: of the file; empty for one in the package, and for one that no program may fetch.
         format: of the file.
         fits: which networks start from it.
         licence: that its user accepts.
@@ -41,6 +41,7 @@ class Entry:
         size: bytes, where its publisher states them.
         sha256: where its publisher states it; else it is recorded on the first download and checked after.
         notes: what else one should know.
+        page: of a file that no program may fetch: where its publisher gives it to people, or would.
     """
 
     name: str
@@ -54,6 +55,15 @@ class Entry:
     size: int | None = None
     sha256: str | None = None
     notes: str = ""
+    page: str = ""
+
+    @property
+    def by_hand(self) -> str:
+        """What its user must do himself; empty where a program may fetch it."""
+        here = (
+            "nothing is downloaded here; get it there in a browser, if its licence lets you, and give the file's path"
+        )
+        return f"{self.name} is given to people alone, at {self.page}: {here}" if self.page else ""
 
     @property
     def file(self) -> str:
@@ -67,6 +77,16 @@ ASU = Licence(
     "use needs a written agreement with the university, which also holds a patent on the method.",
     "https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE",
 )
+POPAR = Licence(
+    "Non-commercial, of ASU (M23-029L)",
+    ASU.allows.replace("also holds a patent on the method", "says that patents are pending"),
+    "https://github.com/jlianglab/POPAR/blob/main/POPAR_DART2022/LICENSE",
+)
+PEAC = Licence("Non-commercial, of ASU", POPAR.allows, "https://github.com/jlianglab/PEAC/blob/master/LICENSE.txt")
+ARK = Licence(
+    "Non-commercial, of ASU", POPAR.allows, "https://github.com/jlianglab/Ark/blob/main/Ark_MICCAI2023/LICENSE"
+)
+NO_LICENCE = "There is no licence file, so all rights are reserved: ask the authors before you use it at all."
 SUPREM = Licence(
     "CC BY-NC-ND 4.0",
     "Non-commercial use with attribution; adapted material, such as fine-tuned weights, may not be shared.",
@@ -101,6 +121,13 @@ _OPENMIND = "Wald et al., An OpenMind for 3D medical vision self-supervised lear
 _MED3D = "Chen, Ma, Zheng, Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv:1904.00625, 2019"
 _RESNET = "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, arXiv:1512.03385"
 _CONVNEXT = "Liu, Mao, Wu, Feichtenhofer, Darrell, Xie, A ConvNet for the 2020s, CVPR 2022, arXiv:2201.03545"
+_POPAR = "Pang et al., POPAR, Medical Image Analysis, 2025, and at DART 2022"
+_PEAC = (
+    "Zhou, Luo et al., Learning Anatomically Consistent Embedding for Chest Radiography, BMVC 2023, arXiv:2312.00335"
+)
+_ARK = "Ma, Pang, Gotway, Liang, Foundation Ark, MICCAI 2023, arXiv:2310.09507"
+_ACE = "Zhou, Luo et al., ACE: Anatomically Consistent Embeddings in Composition and Decomposition, WACV 2025"
+_NIH = "86,524 chest X-rays of ChestX-ray14, without labels"
 _LUNA = "623 chest CT scans of LUNA16 (LIDC-IDRI)"
 _HUB = "https://huggingface.co"
 _TAG = "The hub's page carries the tag apache-2.0; the licence in the authors' repository, shown here, is stricter."
@@ -150,6 +177,50 @@ def _imagenet(kind: str, size: str, begins: str) -> Entry:
         citation=_RESNET if residual else _CONVNEXT,
         data="1.3 million photographs of ImageNet, with labels (IMAGENET1K_V1)",
         notes=f"An encoder alone. Its file's SHA-256 begins with {begins}, says its publisher.",
+    )
+
+
+def _popar(name: str, file: str, fits: str, data: str, *, notes: str = "An encoder alone.") -> Entry:
+    return Entry(
+        name=f"popar-{name}",
+        title=f"POPAR's {fits.removeprefix('2D ')}, which restores and orders cells",
+        url=f"https://zenodo.org/records/{file}?download=1",
+        format="Swin Transformer (torch)",
+        fits=fits,
+        licence=POPAR,
+        citation=_POPAR,
+        data=data,
+        notes=notes,
+    )
+
+
+def _ark(name: str, title: str, fits: str, data: str, citation: str = _ARK) -> Entry:
+    return Entry(
+        name=name,
+        title=title,
+        url="",
+        page="https://github.com/jlianglab/Ark",
+        format="Swin Transformer (torch)",
+        fits=fits,
+        licence=ARK,
+        citation=citation,
+        data=data,
+        notes="An encoder alone, the teacher; its heads are named in its notes. Its authors give it on request.",
+    )
+
+
+def _unlicensed(name: str, title: str, repository: str, fits: str) -> Entry:
+    page = f"https://github.com/jlianglab/{repository}"
+    return Entry(
+        name=name,
+        title=title,
+        url="",
+        page=page,
+        format="not tried here",
+        fits=fits,
+        licence=Licence("None", NO_LICENCE, page),
+        citation=_ACE,
+        data="chest X-rays, without labels",
     )
 
 
@@ -244,6 +315,53 @@ ENTRIES = (
     _imagenet("ResNet", "34", "b627a593"),
     _imagenet("ResNet", "50", "0676ba61"),
     _imagenet("ConvNeXt", "Tiny", "983f1562"),
+    _popar("swin-nih", "17356352/files/popar_swin_nih14_448.pth", "2D Swin-B, 448 pixels, windows of 7", _NIH),
+    _popar(
+        "swin-xrays",
+        "17356352/files/popar_swin_allxrays_448.pth",
+        "2D Swin-B, 448 pixels, windows of 7",
+        "811,000 chest X-rays of 16 sets, without labels",
+    ),
+    _popar(
+        "swin-dart",
+        "7102247/files/POPAR_Swin_448.pth",
+        "2D Swin-B, 448 pixels, windows of 7",
+        _NIH,
+        notes="An encoder alone, that of the first paper. In 64 bits, as its code trains it.",
+    ),
+    Entry(
+        name="peac-swin",
+        title="PEAC's Swin-B, whose views of one chest agree cell by cell",
+        url="",
+        page="https://github.com/jlianglab/PEAC",
+        format="Swin Transformer (torch)",
+        fits="2D Swin-B, 448 pixels, windows of 7",
+        licence=PEAC,
+        citation=_PEAC,
+        data=_NIH,
+        notes="An encoder alone, the student; FILE#teacher takes the teacher. It lies on Google Drive.",
+    ),
+    _ark(
+        "ark5",
+        "Ark-5's Swin-B, taught by five sets of labels",
+        "2D Swin-B, 224 pixels, windows of 7",
+        "335,484 chest X-rays of CheXpert, ChestX-ray14, RSNA, VinDr-CXR and Shenzhen, with labels",
+    ),
+    _ark(
+        "ark6",
+        "Ark-6's Swin-B, taught by six sets of labels",
+        "2D Swin-B, 224 pixels, windows of 7",
+        "704,363 chest X-rays: Ark-5's, and MIMIC-CXR, with labels",
+    ),
+    _ark(
+        "ark-plus",
+        "Ark+'s Swin-L, taught by six sets of labels",
+        "2D Swin-L, 768 pixels, windows of 12",
+        "704,363 chest X-rays, those of Ark-6, with labels",
+        "Ma, Pang et al., A fully open AI foundation model applied to chest radiography, Nature, 2025",
+    ),
+    _unlicensed("ace", "ACE's and ACE-v2's networks: no licence file", "ACE", "2D Swin-B and SwinV2-B"),
+    _unlicensed("lamps", "Lamps' network: no licence file", "Lamps", "2D Swin-B"),
 )
 
 
@@ -265,16 +383,18 @@ def resolve(name_or_path: str | Path) -> Path:
     """Turn what a user called a network into a path: a path that exists wins, then a network of the package.
 
     Args:
-        name_or_path: a path, or the name of an entry.
+        name_or_path: a path, one with the part of the file that is meant behind a #, or the name of an entry.
     Returns:
-        The path; one that is neither is given back as it is, for its reader to refuse.
+        The path, without its part; one that is neither is given back as it is, for its reader to refuse.
     Raises:
         WeightsError: it is the name of weights that must be fetched first, or that this installation lacks.
     """
-    path = Path(name_or_path)
+    path = Path(part_of(name_or_path)[0])
     entry = next((entry for entry in ENTRIES if entry.name == str(name_or_path)), None)
     if entry is None or path.exists():
         return path
+    if entry.by_hand:
+        raise WeightsError(entry.by_hand)
     if entry.url:
         raise WeightsError(
             f"{entry.name} is in the registry, not here; run genesis weights fetch {entry.name} weights/ and give "
@@ -284,3 +404,9 @@ def resolve(name_or_path: str | Path) -> Path:
     if not boxed.is_file():
         raise WeightsError(f"{entry.name}: this installation lacks {boxed.name}; install modelsgenesis again")
     return boxed
+
+
+def part_of(name_or_path: str | Path) -> tuple[str, str]:
+    """The path, and the part of the file that is meant, of FILE#PART; no part of a path that exists as it is."""
+    path, mark, part = str(name_or_path).rpartition("#")
+    return (path, part) if mark and not Path(name_or_path).exists() else (str(name_or_path), "")

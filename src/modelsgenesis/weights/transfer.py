@@ -13,6 +13,7 @@ from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.swin import TABLE, stretched_table, window_of
 from modelsgenesis.weights.files import arguments_of, distinct
 
 ChannelAdaptation = Literal["mean", "first", "random"]
@@ -202,7 +203,7 @@ def transfer(
         if reason is None and module in left:
             reason = "its weights are random"
         fit = (
-            _fit(tensor, given.get(name), adapt_channels if tensor is first else None)
+            _fit(name, tensor, given.get(name), adapt_channels if tensor is first else None)
             if reason is None
             else _random(reason)
         )
@@ -224,13 +225,16 @@ def transfer(
 Fit = tuple[How, str, Tensor | None]
 
 
-def _fit(tensor: Tensor, value: Tensor | None, adapt_channels: ChannelAdaptation | None) -> Fit:
+def _fit(name: str, tensor: Tensor, value: Tensor | None, adapt_channels: ChannelAdaptation | None) -> Fit:
     """Fit a pre-trained tensor to a new one; `adapt_channels` is for the first convolution alone."""
     if value is None:
         return _random("not in the pre-trained network")
     if value.shape == tensor.shape:
         return "taken", "", value
     old, new = tuple(value.shape), tuple(tensor.shape)
+    if name.endswith(TABLE) and old[1:] == new[1:]:
+        was, window = window_of(value), window_of(tensor)
+        return "adapted", f"biases of windows of {was} stretched to {window}", stretched_table(value, window)
     if adapt_channels is None or old[:1] + old[2:] != new[:1] + new[2:]:
         return _random(f"{new} here, {old} in the pre-trained network")
     what = f"from {old[1]} to {new[1]} input channels"

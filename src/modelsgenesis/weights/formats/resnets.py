@@ -58,7 +58,7 @@ def fill_encoder(
     own = {name.removeprefix(ENCODER) for name in network.state_dict() if name.startswith(ENCODER)}
     found = {ENCODER + name: tensor for name, tensor in tensors.items() if name in own}
     unused = (*(prefix + name for name in tensors if name not in own), *others)
-    left = dict.fromkeys(("finest.", "rise.", "merge.", "last."), fresh)
+    left = dict.fromkeys(("finest.", "rise.", "merge.", "decoder.", "last."), fresh)
     return network, fill_from(network, found, left=left, unused=unused)
 
 

@@ -94,8 +94,8 @@ def read_given(run: Path) -> Given:
         WeightsError: there is no network there, or the file is broken.
     """
     file = network_file(run)
-    loaded = load_weights(file)
-    network = load(file) if loaded.format == OURS else loaded.network  # a classifier of ours with its head
+    loaded = load_weights(run)
+    network = load(run) if loaded.format == OURS else loaded.network  # a classifier of ours with its head
     return Given(network, _without_places(describe(loaded.notes)), file, loaded.format)
 
 

@@ -1,0 +1,465 @@
+"""The Swin Transformer as an encoder, under the names of its published weights, with a decoder of our own."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import numpy as np
+import torch
+import torch.utils.checkpoint
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.unet3d import Activation
+from modelsgenesis.nets.upernet import UperNet
+
+PATCH = 4  # pixels of a side that become one token
+EPS = 1e-5
+TABLE, TABLE_STD = "relative_position_bias_table", 0.02
+HIDDEN = 512  # of the network that gives the second version's biases
+STEEPEST = math.log(100.0)  # of the second version's attention, as a logarithm
+
+Version = Literal[1, 2]
+
+
+class Swin(Backbone):
+    """Attention within windows that are shifted in every other block, and a UperNet decoder.
+
+    The encoder's tensors have the names and shapes of the published ones, so that their files fit it whole. Biases by
+    relative position belong to a window, not to a picture: any size will do whose sides, at every stage, divide by the
+    window or are smaller than it.
+
+    Args:
+        in_channels: of the image.
+        out_channels: of the prediction.
+        embed: channels of the first stage; they double from stage to stage.
+        depths: blocks of each stage.
+        heads: of the attention of each stage.
+        window: tokens along a side of a window.
+        drop_path: the rate at which the last block is left out in training; it rises from 0 over the blocks.
+        width: channels of the decoder.
+        activation: after the last convolution; "identity" leaves the logits.
+        units: (scale, shift), from our [0, 1] to the units of the encoder's weights: it sees image * scale + shift.
+        version: 2 normalises what blocks add in place of what they take, compares tokens by their angle, and computes
+            biases from distances by a small network, so that they fit any window.
+        checkpointing: activations of the blocks are computed again in the backward pass, in place of being kept.
+        axes: of space; 2 alone.
+    Raises:
+        ShapeError: stages of different numbers, or channels that do not divide among the heads.
+    Source: Liu et al. 2021, Swin Transformer, and 2022, Swin Transformer V2; the names are those of its authors'
+    release, and of timm before 0.9.
+    Example: >>> Swin(embed=16, depths=(1, 1), heads=(1, 2), window=2)(torch.rand(1, 1, 32, 32)).shape
+    torch.Size([1, 1, 32, 32])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        embed: int = 128,
+        depths: Sequence[int] = (2, 2, 18, 2),
+        heads: Sequence[int] = (4, 8, 16, 32),
+        window: int = 7,
+        drop_path: float = 0.0,
+        width: int = 128,
+        activation: Activation = "sigmoid",
+        units: Sequence[float] = (1.0, 0.0),
+        version: Version = 1,
+        checkpointing: bool = False,
+        axes: int = 2,
+    ) -> None:
+        super().__init__()
+        if axes != 2:
+            raise ShapeError(f"a Swin Transformer takes pictures, of two axes, got {axes}; take unet3d for volumes")
+        if version not in (1, 2):
+            raise ShapeError(f"there are versions 1 and 2 of Swin Transformers, got {version}")
+        if len(depths) != len(heads) or not depths or min(*depths, *heads, embed, window) < 1:
+            raise ShapeError(f"every stage needs blocks and heads, 1 or more; got depths {depths}, heads {heads}")
+        if any(embed * 2**stage % some for stage, some in enumerate(heads)):
+            raise ShapeError(f"the channels, {embed} and twice as many from stage to stage, must divide by {heads}")
+        self.in_channels, self.out_channels, self.axes = in_channels, out_channels, axes
+        self.embed, self.depths, self.heads, self.window = embed, tuple(depths), tuple(heads), window
+        self.drop_path, self.width, self.activation, self.checkpointing = drop_path, width, activation, checkpointing
+        self.version = version
+        self.units = (float(units[0]), float(units[1]))
+        self.stride = (PATCH * 2 ** (len(depths) - 1) * window,) * axes
+        stages = tuple(embed * 2**stage for stage in range(len(depths)))
+        self.encoder = SwinEncoder(in_channels, embed, depths, heads, window, drop_path, version, checkpointing)
+        self.decoder = UperNet(in_channels, stages, width, PATCH)
+        self.channels = (self.decoder.finest_channels, *stages)
+        self.last = nn.Conv2d(self.channels[0], out_channels, 1)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a batch whose sides do not divide into windows; a stage smaller than a window is one.
+
+        Args:
+            shape: (B, C, X, Y).
+        Raises:
+            ShapeError: as said.
+        """
+        if len(shape) == self.axes + 2 and shape[1] == self.in_channels and self._fits(shape[2:]):
+            return
+        super().check(shape)
+
+    def _fits(self, size: tuple[int, ...]) -> bool:
+        steps = [PATCH * 2**stage for stage in range(len(self.depths))]
+        if any(side % steps[-1] for side in size):
+            return False
+        sides = [side // step for side in size for step in steps]
+        return all(side % self.window == 0 or side < self.window for side in sides)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """(B, C, X, Y) -> features at 1, 1/4, 1/8, ... of the size."""
+        features = self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1])
+        return [self.decoder.finest(x), *features]
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Features -> (B, channels[0], X, Y)."""
+        decoded: Tensor = self.decoder(features)
+        return decoded
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, channels[0], X, Y) -> (B, out_channels, X, Y)."""
+        x = self.last(x)
+        return x.sigmoid() if self.activation == "sigmoid" else x
+
+    def parts(self) -> list[tuple[Part, nn.Module]]:
+        """The patches, the stages, the last norm, the decoder, and the last convolution."""
+        encoder = self.encoder
+        return [
+            *(("encoder", module) for module in (encoder.patch_embed, *encoder.layers, encoder.norm)),
+            ("decoder", self.decoder),
+            ("head", self.last),
+        ]
+
+
+class SwinEncoder(nn.Module):
+    """The stages, from a picture to tokens, under their published names."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed: int,
+        depths: Sequence[int],
+        heads: Sequence[int],
+        window: int,
+        drop_path: float,
+        version: Version,
+        checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        rates = np.linspace(0, drop_path, sum(depths)).tolist()
+        self.patch_embed = _PatchEmbed(in_channels, embed)
+        self.layers = nn.ModuleList()
+        for stage, (depth, some) in enumerate(zip(depths, heads, strict=True)):
+            own, rates = rates[:depth], rates[depth:]
+            more = stage < len(depths) - 1
+            self.layers.append(_Stage(embed * 2**stage, some, window, own, more, version, checkpointing))
+        self.norm = nn.LayerNorm(embed * 2 ** (len(depths) - 1), eps=EPS)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=TABLE_STD)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if version == 2 and isinstance(module, _Block):  # which adds nothing at first
+                nn.init.zeros_(module.norm1.weight)
+                nn.init.zeros_(module.norm2.weight)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, C, X, Y) -> the stages' features, (B, channels, X / step, Y / step), finest first; the last normed.
+
+        The published networks see pictures of (rows, columns), ours are (X, Y), X along the rows: they are turned.
+        """
+        x = self.patch_embed(x.mT)
+        features = []
+        for layer in self.layers:
+            x, whole = layer(x)
+            features.append(whole)
+        features[-1] = self.norm(features[-1])
+        return [feature.permute(0, 3, 2, 1) for feature in features]
+
+
+class _PatchEmbed(nn.Module):
+    def __init__(self, in_channels: int, embed: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, embed, PATCH, stride=PATCH)
+        self.norm = nn.LayerNorm(embed, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, rows, columns) -> tokens, (B, rows / 4, columns / 4, embed)."""
+        tokens: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return tokens
+
+
+class _Stage(nn.Module):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        window: int,
+        rates: Sequence[float],
+        more: bool,
+        version: Version,
+        checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        shifts = itertools.cycle((0, window // 2))
+        self.blocks = nn.ModuleList(
+            _Block(dim, heads, window, shift, rate, version) for rate, shift in zip(rates, shifts, strict=False)
+        )
+        self.downsample = _PatchMerging(dim, version) if more else None
+        self.checkpointing = checkpointing
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, rows, columns, dim) -> those of the next stage, and this one's."""
+        for block in self.blocks:
+            if self.checkpointing and self.training:
+                x = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return (self.downsample(x) if self.downsample is not None else x), x
+
+
+class _Block(nn.Module):
+    def __init__(self, dim: int, heads: int, window: int, shift: int, rate: float, version: Version) -> None:
+        super().__init__()
+        self.window, self.shift, self.rate, self.version = window, shift, rate, version
+        self.norm1 = nn.LayerNorm(dim, eps=EPS)
+        self.attn = _WindowAttention(dim, heads, window) if version == 1 else _CosineAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.mlp = _MLP(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, rows, columns, dim) -> the same."""
+        if self.version == 2:
+            x = x + self._dropped(self.norm1(self._attended(x)))
+            return x + self._dropped(self.norm2(self.mlp(x)))
+        x = x + self._dropped(self._attended(self.norm1(x)))
+        return x + self._dropped(self.mlp(self.norm2(x)))
+
+    def _attended(self, x: Tensor) -> Tensor:
+        """Attention within windows, shifted where there are several along both sides.
+
+        The shift is a number, not a branch, so that one exported graph serves pictures of all sizes.
+        """
+        size = x.shape[1:3]
+        window = tuple(self.window if side >= self.window else int(side) for side in size)
+        if not self.shift:
+            return from_windows(self.attn(to_windows(x, window), window, None), window, tuple(size))
+        down, right = (1 - 1 // (side // length) for side, length in zip(size, window, strict=True))  # 0 of one window
+        shift = self.shift * down * right
+        regions = window_regions(tuple(size), window, shift, x.device)
+        x = self.attn(to_windows(moved(x, (shift, shift)), window), window, regions)
+        return moved(from_windows(x, window, tuple(size)), tuple(side - shift for side in size))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        """In training leave the branch out for some samples, and scale it up for the others (stochastic depth)."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class _MLP(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.gelu(self.fc1(x))
+        return cast(Tensor, self.fc2(x))
+
+
+class _WindowAttention(nn.Module):
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=TABLE_STD)
+
+    def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            x: (B, windows, tokens, dim).
+            window: its sides in tokens; a small stage's are smaller than those that the biases were made for.
+            regions: the number of the region of each token, (windows, tokens); only tokens of one attend to each other.
+        """
+        q, k, v = split_heads(self.qkv(x), self.heads)
+        index = relative_positions(window, self.window).to(x.device)
+        bias = self.relative_position_bias_table[index].permute(2, 0, 1)
+        return cast(Tensor, self.proj(attend(q, k, v, bias, regions)))
+
+
+class _CosineAttention(nn.Module):
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(dim, 3 * dim, bias=False), nn.Linear(dim, dim)
+        self.q_bias, self.v_bias = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        self.logit_scale = nn.Parameter(torch.full((heads, 1, 1), math.log(10.0)))
+        self.cpb_mlp = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, heads, bias=False))
+
+    def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
+        """As of `_WindowAttention`; tokens are compared by their angle, and biases follow from their distance."""
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        q, k, v = split_heads(functional.linear(x, self.qkv.weight, bias), self.heads)
+        q = functional.normalize(q, dim=-1) * self.logit_scale.clamp(max=STEEPEST).exp()
+        table = 16 * self.cpb_mlp(log_distances(window).to(x.device)).sigmoid()
+        index = relative_positions(window, max(window)).to(x.device)
+        k, bias = functional.normalize(k, dim=-1), table[index].permute(2, 0, 1)
+        return cast(Tensor, self.proj(attend(q.to(v.dtype), k.to(v.dtype), v, bias, regions, scale=1.0)))
+
+
+class _PatchMerging(nn.Module):
+    def __init__(self, dim: int, version: Version) -> None:
+        super().__init__()
+        self.version = version
+        self.norm = nn.LayerNorm(4 * dim if version == 1 else 2 * dim, eps=EPS)
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, rows, columns, dim) -> (B, rows / 2, columns / 2, 2 dim)."""
+        corners = ((0, 0), (1, 0), (0, 1), (1, 1))  # (row, column): the order in which they are published
+        x = torch.cat([x[:, i::2, j::2] for i, j in corners], dim=3)
+        merged: Tensor = self.reduction(self.norm(x)) if self.version == 1 else self.norm(self.reduction(x))
+        return merged
+
+
+def moved(x: Tensor, starts: tuple[int, ...]) -> Tensor:
+    """(B, rows, columns, dim) from a first row and column on; what lies before them comes behind the last ones."""
+    row, column = starts
+    x = torch.cat([x[:, row:], x[:, :row]], dim=1)
+    return torch.cat([x[:, :, column:], x[:, :, :column]], dim=2)
+
+
+def to_windows(x: Tensor, window: tuple[int, ...]) -> Tensor:
+    """(B, rows, columns, dim) -> (B, windows, tokens of one, dim), windows and tokens in raster order."""
+    batch, rows, columns, dim = x.shape
+    height, width = window
+    x = x.reshape(batch, rows // height, height, columns // width, width, dim).transpose(2, 3)
+    return x.reshape(batch, -1, height * width, dim)
+
+
+def from_windows(x: Tensor, window: tuple[int, ...], size: tuple[int, ...]) -> Tensor:
+    """(B, windows, tokens of one, dim) -> (B, *size, dim)."""
+    (rows, columns), (height, width) = size, window
+    x = x.reshape(x.shape[0], rows // height, columns // width, height, width, -1).transpose(2, 3)
+    return x.reshape(x.shape[0], rows, columns, -1)
+
+
+def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, device: torch.device) -> Tensor:
+    """The region of each token after a shift, (windows, tokens): what the shift brought around is none of the rest's.
+
+    Args:
+        size: rows and columns of tokens.
+        window: its sides.
+        shift: of the tokens, to the front.
+        device: of the result.
+    """
+    bands = [
+        (torch.arange(side, device=device) >= side - length).long()
+        + (torch.arange(side, device=device) >= side - shift).long()
+        for side, length in zip(size, window, strict=True)
+    ]
+    regions = 3 * bands[0][:, None] + bands[1][None, :]
+    return to_windows(regions[None, :, :, None], window)[0, :, :, 0]
+
+
+def split_heads(x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, windows, tokens, 3 dim) -> queries, keys and values, (B, windows, heads, tokens, dim / heads) each."""
+    q, k, v = x.reshape(*x.shape[:3], 3, heads, -1).permute(3, 0, 1, 4, 2, 5)
+    return q, k, v
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, regions: Tensor | None, scale: float | None = None) -> Tensor:
+    """Attention within windows; batches share their biases, and windows and heads lie on one axis as others expect.
+
+    Args:
+        q, k, v: (B, windows, heads, tokens, channels).
+        bias: (heads, tokens, tokens).
+        regions: (windows, tokens); None of windows that are whole.
+        scale: of the products; by default by the number of channels.
+    Returns:
+        (B, windows, tokens, heads * channels).
+    """
+    batch, windows, heads, tokens, channels = q.shape
+    biases = bias[None].expand(windows, -1, -1, -1)  # (windows, heads, tokens, tokens)
+    if regions is not None:
+        apart = regions[:, None, :, None] != regions[:, None, None, :]  # (windows, 1, tokens, tokens)
+        biases = bias + torch.zeros_like(apart, dtype=bias.dtype).masked_fill(apart, -100.0)
+    mask = biases.reshape(1, windows * heads, tokens, tokens).to(q.dtype)
+    q, k, v = (x.reshape(batch, windows * heads, tokens, channels) for x in (q, k, v))
+    mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    return mixed.reshape(batch, windows, heads, tokens, channels).transpose(2, 3).flatten(3)
+
+
+def log_distances(window: tuple[int, ...]) -> Tensor:
+    """How far tokens of a window can be apart, on a logarithmic scale, (offsets, 2), in the order of a bias table.
+
+    Args:
+        window: its sides; along each, the farthest tokens are 8 apart before the logarithm.
+    """
+    offsets = torch.arange(1 - max(window), max(window), dtype=torch.float32)
+    scaled = (8 * offsets / max(1, side - 1) for side in window)
+    logged = [far.sign() * (far.abs() + 1).log2() / 3 for far in scaled]
+    return torch.stack(torch.meshgrid(*logged, indexing="ij"), dim=-1).flatten(0, 1)
+
+
+def relative_positions(window: tuple[int, ...], tabled: int) -> Tensor:
+    """The row of the bias table for each pair of tokens of a window, (tokens, tokens).
+
+    Args:
+        window: its sides, none above `tabled`.
+        tabled: the side of the window that the table is made for.
+    """
+    rows, columns = (axis.flatten() for axis in torch.meshgrid(*map(torch.arange, window), indexing="ij"))
+    down, right = rows[:, None] - rows[None, :], columns[:, None] - columns[None, :]
+    return (down + tabled - 1) * (2 * tabled - 1) + right + tabled - 1
+
+
+def window_of(table: Tensor) -> int:
+    """The side of the window that a table of biases is made for, (rows, heads).
+
+    Raises:
+        ShapeError: the table is of no window.
+    """
+    side = math.isqrt(table.shape[0]) if table.dim() == 2 else 0
+    if side % 2 == 0 or side**2 != table.shape[0]:
+        raise ShapeError(f"a table of biases has (2 window - 1)^2 rows and a column a head, got {tuple(table.shape)}")
+    return (side + 1) // 2
+
+
+def padded_table(table: Tensor, window: int) -> Tensor:
+    """A table of biases for a larger window: each offset keeps its bias, those beyond get that of the border.
+
+    Args:
+        table: (rows, heads).
+        window: no smaller than the table's.
+    """
+    beyond = window - window_of(table)
+    return _as_table(functional.pad(_as_picture(table), (beyond,) * 4, mode="replicate"))
+
+
+def stretched_table(table: Tensor, window: int) -> Tensor:
+    """A table of biases for a window that covers the same, in more tokens or fewer; bicubic.
+
+    Args:
+        table: (rows, heads).
+        window: the new one.
+    """
+    size = (2 * window - 1,) * 2
+    return _as_table(functional.interpolate(_as_picture(table), size=size, mode="bicubic", align_corners=False))
+
+
+def _as_picture(table: Tensor) -> Tensor:
+    side = 2 * window_of(table) - 1
+    return table.float().T.reshape(1, -1, side, side)
+
+
+def _as_table(picture: Tensor) -> Tensor:
+    return picture[0].flatten(1).T
