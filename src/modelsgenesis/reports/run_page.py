@@ -52,7 +52,7 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     with tempfile.TemporaryDirectory() as folder:
         if not metrics.classifies:
             shown = sheet(run, settings, chain, sample, Path(folder))
-            page.section("What the network sees, and what it restores", *shown)
+            page.section("What the network sees, and what it makes of it", *shown)
         curves = picture(
             draw_curves(log, Path(folder) / "curves.png", said.cube), "errors, learning rate, speed", narrow=True
         )
@@ -74,6 +74,7 @@ def is_tuned(run: Path) -> bool:
     return any(run.glob(f"fold-*/{SETTINGS}"))
 
 
+BY_CELLS = {"popar": "", "peac": ", and to find one place alike in two views of it, as a whole and cell by cell"}
 CURVES = (
     "Validation is on patients the network never trained on, with the same {cube}s, deformed or turned in the same "
     "way every time."
@@ -93,7 +94,7 @@ def use(run: Path, settings: dict[str, Any], metrics: RunMetrics) -> str:
     """The lines of Python that load the network."""
     size = settings["recipe"]["cubes"]["size"]
     axes = ", ".join(("C", *"XYZ"[: len(size)]))
-    lines = USE + ("" if metrics.classifies else RESTORED)
+    lines = USE + ("" if metrics.classifies or settings["recipe"]["method"] in BY_CELLS else RESTORED)
     return lines.format(run=run, cube=nouns(len(size)).cube, axes=axes)
 
 
@@ -111,6 +112,12 @@ def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> st
             f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut, and its encoder learned "
             f"to predict what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; "
             "the decoder was not trained."
+        )
+    if more := BY_CELLS.get(recipe["method"]):
+        return (
+            f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were deformed, or their cells put out "
+            f"of order, and its encoder learned to restore them and to tell the order{more} (recipe {recipe['name']}). "
+            "It can now start a task that has few labels; the decoder was not trained."
         )
     return (
         f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut and deformed, and it learned "

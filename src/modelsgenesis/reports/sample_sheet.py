@@ -37,7 +37,13 @@ WORDS = {
     "genesis": "Models Genesis, all together",
 }
 GENESIS = "genesis"
-METHODS = {"mae": "Masked auto-encoder", "rubiks_cube": "Rubik's cube", "denoising": "De-noising"}
+METHODS = {
+    "mae": "Masked auto-encoder",
+    "rubiks_cube": "Rubik's cube",
+    "denoising": "De-noising",
+    "popar": "POPAR",
+    "peac": "PEAC",
+}
 FLIPPED = "flips undone"
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
 
