@@ -56,7 +56,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("method", RIVALS)
 def test_run_says_what_it_trained_and_how_well(runs: dict[str, Path], method: str) -> None:
-    """Whole networks by restoring, with sheets; the encoder by classifying, with accuracy beside chance, or by cells."""
+    """Whole networks by restoring, with sheets; the encoder by cells, or by classifying with accuracy beside chance."""
     run = runs[method]
     notes = read_notes(run / "model.safetensors")
     assert notes["taught"] == (["encoder"] if method in ENCODING else ["encoder", "decoder", "head"])
