@@ -90,7 +90,7 @@ def draw_correspondence(
         rows = errors(embedded, cell)
         write_table(into.with_suffix(".csv"), list(rows[0]), rows)
         measured = "\n" + in_words(rows, said.voxel)
-    pictures = marked(embedded[: 1 + OTHERS], cell, sample=sample)
+    pictures = marked(embedded[: 1 + OTHERS], cell)
     title = f"One place in {many(len(pictures), 'patient')}, found by the nearest cell: {recipe.method}, {recipe.name}"
     foot = f"cells of {cell} {said.voxel}s; alike is the cosine of two cells' vectors, less the mean of all"
     crosses = "; crosses are the landmarks" * bool(landmarks)
@@ -157,7 +157,7 @@ def spread_cells(one: Embedded) -> list[Array]:
     return [np.floor(sides * np.array([*share, 0.5][: len(sides)])).astype(int) for share in shares]
 
 
-def marked(embedded: Sequence[Embedded], cell: int, *, sample: int) -> list[Marked]:
+def marked(embedded: Sequence[Embedded], cell: int) -> list[Marked]:
     """The image that is asked about, with its cells, and the others with the cell found for each."""
     asked = embedded[0]
     names = list(asked.points)[:MOST_LANDMARKS]
@@ -172,9 +172,8 @@ def marked(embedded: Sequence[Embedded], cell: int, *, sample: int) -> list[Mark
         known = [(*one.points[name].tolist(), colour) for name, colour in zip(names, colours, strict=False)
                  if name in one.points]  # fmt: skip
         at = [np.array([int(middle_of(one, found[0][0], cell)[2])])] if len(one.first) == 3 else []
-        title = f"asked: held-out {nouns(len(one.first)).scan} {sample}" if one is asked else "found"
-        said = " ".join(f"{number}: {alike:.2f}" for number, (_, alike) in enumerate(found, 1))
-        note = f"{one.scan.id[:12]}" + ("" if one is asked else f"   alike {said}")
+        title = f"{'asked: held-out' if one is asked else 'found in'} {nouns(len(one.first)).scan} {one.scan.id[:12]}"
+        note = "" if one is asked else "alike " + ", ".join(f"{alike:.2f}" for _, alike in found)
         pictures.append(Marked(title, section(one.image, one.scan.spacing_mm, at), boxes, note, known))
     return pictures
 
