@@ -44,7 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(values).save(folder / "pictures" / f"{number}.png")
         rows.append(f"pictures/{number}.png,{x},{y}")
     (folder / "points.csv").write_text("\n".join(rows) + "\n")
-    mg.prepare(folder / "pictures", folder / "store", longest_side=160 // FACTOR, folds=2, workers=0, quiet=True)
+    mg.prepare(
+        folder / "pictures", folder / "store", longest_side=160 // FACTOR, folds=2, salt="discs", workers=0, quiet=True
+    )
     return folder
 
 
