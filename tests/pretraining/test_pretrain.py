@@ -31,6 +31,7 @@ from modelsgenesis.weights.files import read_notes
 
 FAST = {"steps": 12, "batch_size": 4, "size": (16, 16, 16), "width": 2, "validate_every": 4, "val_cubes": 4}
 FLAGS = "--steps 12 --batch-size 4 --size 16 16 16 --width 2 --validate-every 4 --val-cubes 4"
+PEAC = ("--method", "peac", "--cell", "8", "--spare", "1", "--size", "24", "24", "24")
 
 
 GENESIS = (sys.executable, "-m", "modelsgenesis")
@@ -113,12 +114,32 @@ def test_folder_of_another_run_is_refused(finished: Path, small_store: Path) -> 
     assert "recipe.plan.lr is 0.002 there, 0.5 now" in other.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_run_goes_on_to_the_same_weights(finished: Path, small_store: Path, tmp_path: Path, number: int) -> None:
+@pytest.fixture(scope="module")
+def agreeing(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run with a teacher that was never stopped."""
+    into = tmp_path_factory.mktemp("agreeing") / "run"
+    assert run(command(small_store, into, *PEAC)).status == 0
+    return into
+
+
+@pytest.mark.parametrize(
+    ("uninterrupted", "number", "more"),
+    [("finished", signal.SIGKILL, ()), ("finished", signal.SIGTERM, ()), ("agreeing", signal.SIGKILL, PEAC)],
+    ids=["killed", "asked-to-end", "with-a-teacher"],
+)
+def test_killed_run_goes_on_to_the_same_weights(
+    uninterrupted: str,
+    number: int,
+    more: tuple[str, ...],
+    small_store: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
     """Killed after its first checkpoint, the same command ends bit for bit where the uninterrupted run did."""
+    finished: Path = request.getfixturevalue(uninterrupted)
     into = tmp_path / "run"
     process = subprocess.Popen(
-        [*GENESIS, *command(small_store, into)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*GENESIS, *command(small_store, into, *more)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     waited_until = time.monotonic() + 120
     while not (into / "resume.pt").exists() and time.monotonic() < waited_until:
@@ -127,7 +148,7 @@ def test_killed_run_goes_on_to_the_same_weights(finished: Path, small_store: Pat
     os.kill(process.pid, number)
     process.wait(timeout=60)
     assert not (into / "made.json").exists()
-    done = run(command(small_store, into))
+    done = run(command(small_store, into, *more))
     assert done.status == 0, done.stderr
     for name in ("last.safetensors", "model.safetensors"):
         assert (into / name).read_bytes() == (finished / name).read_bytes()

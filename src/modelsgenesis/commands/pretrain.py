@@ -17,7 +17,7 @@ def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options:
 
     Args:
         recipe: The recipe: chest-ct, chest-ct-official, small, any; of pictures and slices chest-xray, chest-ct-2d,
-            small-2d; package.module:function, or a Recipe.
+            small-2d, popar, peac, small-popar, small-peac; package.module:function, or a Recipe.
         store: The store, made by prepare.
         into: The run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, if the
             method restores, sheets/, and with --from, loading.json.

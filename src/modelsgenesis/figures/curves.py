@@ -25,6 +25,7 @@ EARLIER = {  # names of earlier versions; a run that goes on under a later one h
 }
 RENAMED = EARLIER | {f"val_{name}": f"val_{now}" for name, now in EARLIER.items()}
 VALIDATION = ("val_total", "val_loss")
+ERROR = ("val_restoration", *VALIDATION)  # of methods that do more than restore, this part of the loss
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ def draw_errors(axes: Axes, log: Log, noun: str = "cube") -> None:
     """
     unchanged = log.points(IDENTITY_BASELINE)
     dress(axes, "mean squared error" if len(unchanged[1]) else "loss")
-    steps, values = log.points(("loss",))
+    steps, values = log.points(("restoration", "loss"))
     axes.plot(steps, values, color=BLUE, alpha=0.25, lw=0.8)
     axes.plot(steps, smooth(values), color=BLUE, lw=1.4, label="training")
-    steps, values = log.points(VALIDATION)
+    steps, values = log.points(ERROR)
     axes.plot(steps, values, color=RUST, lw=1.6, marker="o", ms=3.5, label="held-out patients")
     steps, values = unchanged
     label = f"deformed {noun} left as it is" if len(values) else None

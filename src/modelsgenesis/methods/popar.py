@@ -1,5 +1,7 @@
 """POPAR: the network restores a view and tells the order of its cells."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ class POPAR(Learner):
     Args:
         backbone: whose encoder is trained.
         size: of the images in voxels; a recipe gives that of its cubes.
-        cell: side of a cell in voxels.
+        cell: side of a cell in voxels; by default that of one position of the network's deepest feature.
         spare: how many cells longer the images are than the views, which are cut at random within them.
         p_shuffled: how often the cells are put out of order, rather than deformed.
         p_local_shuffling: how often a deformed view's pixels are shuffled.
@@ -40,7 +42,7 @@ class POPAR(Learner):
         backbone: Backbone,
         *,
         size: tuple[int, ...],
-        cell: int = 32,
+        cell: int | None = None,
         spare: int = 0,
         p_shuffled: float = 0.5,
         p_local_shuffling: float = 1.0,
@@ -50,6 +52,7 @@ class POPAR(Learner):
         super().__init__()
         if not 0 <= p_shuffled <= 1:
             raise GenesisError(f"p_shuffled is a probability in [0, 1], got {p_shuffled}")
+        cell = deepest_step(backbone) if cell is None else cell
         self.backbone, self.grid, self.p_shuffled = backbone, CellGrid(tuple(size), cell, spare), p_shuffled
         self.weight_order, self.weight_restoration = weight_order, weight_restoration
         self.deformation = genesis(p_local_shuffling=p_local_shuffling)
@@ -64,10 +67,7 @@ class POPAR(Learner):
         Raises:
             ShapeError: as said.
         """
-        view = (1, self.backbone.in_channels, *self.grid.view_size)
-        self.backbone.check(view)
-        with torch.no_grad():
-            positions = tuple(self.backbone.encode(torch.zeros(view))[-1].shape[2:])
+        positions = deepest_size(self.backbone, self.grid.view_size)
         if any(there % number for there, number in zip(positions, self.grid.cells, strict=True)):
             raise ShapeError(
                 f"a view of {self.grid.view_size} has {self.grid.cells} cells, but the network's deepest feature has "
@@ -141,6 +141,33 @@ class POPAR(Learner):
             order += [1 + axis, axes + 2 + axis]
         view: Tensor = x.permute(order).reshape(len(tokens), self.backbone.in_channels, *self.grid.view_size)
         return view
+
+
+def deepest_size(backbone: Backbone, size: tuple[int, ...]) -> tuple[int, ...]:
+    """How many positions the deepest feature has along each axis.
+
+    Args:
+        backbone: whose encoder is asked; its running statistics stay.
+        size: of an image in voxels.
+    Raises:
+        ShapeError: the network cannot take such an image.
+    """
+    shape, learning = (1, backbone.in_channels, *size), backbone.training
+    backbone.check(shape)
+    with torch.no_grad():
+        deepest = backbone.eval().encode(torch.zeros(shape))[-1]
+    backbone.train(learning)
+    return tuple(deepest.shape[2:])
+
+
+def deepest_step(backbone: Backbone) -> int:
+    """The side in voxels of the smallest cell that holds whole positions of the deepest feature along every axis.
+
+    Args:
+        backbone: whose encoder is asked.
+    """
+    positions = deepest_size(backbone, backbone.stride)
+    return math.lcm(*(side // number for side, number in zip(backbone.stride, positions, strict=True)))
 
 
 def cell_means(backbone: Backbone, views: Tensor, cells: tuple[int, ...]) -> Tensor:

@@ -32,12 +32,15 @@ class PretrainOptions:
         blocks: How many blocks each layer of resnet or convnext has: 3 4 6 3 is the encoder of a ResNet-34.
         bottleneck: The blocks of resnet have three convolutions: with 3 4 6 3, a ResNet-50.
         norm: The norm of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
-        method: What is learned: genesis, or a rival: mae, context-restoration, denoising, rubiks-cube, rotation,
-            relative-position, or package.module:Class.
+        method: What is learned: genesis, or a rival: mae, popar, peac, context-restoration, denoising,
+            rubiks-cube, rotation, relative-position, or package.module:Class.
         arm: With the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
             its name (painting is one) all others.
         drop_skips: With the method genesis: how often each skip of the network is shut while it learns, 0 to 1.
         block: With the method mae: the side of what is hidden, in voxels; 8 suits cubes of 32 and more.
+        cell: With the methods popar and peac: the side of a cell in voxels; by default what the network shrinks to one
+            position.
+        spare: With popar and peac: how many cells longer a cube is than the views that are cut within it.
         steps: How many updates the optimiser makes; of fewer than the recipe's, the warm-up and the steps between
             validations shrink alike.
         batch_size: How many cubes there are a step, over all processes.
@@ -79,6 +82,8 @@ class PretrainOptions:
     arm: str | None = None
     drop_skips: float | None = None
     block: int | None = None
+    cell: int | None = None
+    spare: int | None = None
     steps: int | None = None
     batch_size: int | None = None
     accumulate: int | None = None
@@ -135,6 +140,8 @@ class PretrainOptions:
                 "arm": self.arm and self.arm.replace("-", "_"),
                 "drop_skips": self.drop_skips,
                 "block": self.block,
+                "cell": self.cell,
+                "spare": self.spare,
             },
             folds={"train_folds": self.train_folds, "val_folds": self.val_folds},
         )

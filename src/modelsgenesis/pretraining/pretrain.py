@@ -180,7 +180,8 @@ class _Work:
 
 def worse_than_grey(metrics: Mapping[str, float], noun: str = "cube") -> str:
     """A warning for a network whose best error on held-out samples is above that of one grey value; otherwise empty."""
-    error, grey = metrics.get("val_total", math.nan), metrics.get("val_mean_baseline", math.nan)
+    error = metrics.get("val_restoration", metrics.get("val_total", math.nan))
+    grey = metrics.get("val_mean_baseline", math.nan)
     if not error > grey:
         return ""
     return (

@@ -9,8 +9,8 @@ from modelsgenesis.recipes.recipe import Recipe
 def peac() -> Recipe:
     """PEAC with a Swin-B: views of 14 x 14 cells of 32 pixels out of 18 x 18; it needs a GPU.
 
-    Prepare with --longest-side 608 or so. The expander of whole views is the published one; 2048 channels do in place
-    of 8192 where memory is short.
+    Pictures need 576 pixels along both sides: prepare with --longest-side 768 or so. The expander of whole views is the
+    published one; 2048 channels do in place of 8192 where memory is short.
 
     Source: Zhou et al. 2023; batch and rate are ours, for AdamW.
     """

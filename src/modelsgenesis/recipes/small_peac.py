@@ -7,7 +7,7 @@ from modelsgenesis.recipes.small_popar import PLAN, SMALL_SWIN
 
 
 def small_peac() -> Recipe:
-    """PEAC for two cores: views of 8 x 8 cells of 16 pixels out of 10 x 10; prepare with 192 pixels."""
+    """PEAC for two cores: views of 8 x 8 cells of 16 pixels out of 10 x 10, of pictures of 160 or more."""
     return Recipe(
         name="small-peac",
         cubes=CubeSpec(size=(160, 160), intensity=Percentiles(0.5, 99.5), rule="anywhere"),

@@ -11,7 +11,7 @@ PLAN = Plan(steps=3000, batch_size=16, lr=1e-3, weight_decay=0.05, warmup_steps=
 
 
 def small_popar() -> Recipe:
-    """POPAR for two cores: 8 x 8 cells of 16 pixels, a Swin of half a million parameters; prepare with 160 pixels."""
+    """POPAR for two cores: 8 x 8 cells of 16 pixels, a Swin of 0.7 million parameters, of pictures of 128 or more."""
     return Recipe(
         name="small-popar",
         cubes=CubeSpec(size=(128, 128), intensity=Percentiles(0.5, 99.5), rule="anywhere"),

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from modelsgenesis.core.words import duration
-from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log
+from modelsgenesis.figures.curves import ERROR, IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log
 from modelsgenesis.figures.page import Headline
 from modelsgenesis.weights.loading import load
 
 HALF = 0.5  # of the error of the better way to know nothing: a network below it has learned to restore
-ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
+ACCURACY, CHANCE = ("val_accuracy", "val_order_accuracy"), ("val_chance", "chance")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class RunMetrics:
         identity_baseline: the same of the deformed cubes left as they are.
         mean_baseline: the same of predicting each cube's own mean everywhere; NaN where the log does not hold it.
         best_step: when that was.
-        accuracy: of a pretext task that classifies, the share of right predictions then; otherwise NaN.
+        accuracy: of a pretext task that classifies, or that tells the order of cells, the share of right predictions
+            then; otherwise NaN.
         chance: the share that guessing gets right.
+        restores: whether the pretext task is to restore a cube, whatever else it is.
     """
 
     parameters: int
@@ -41,11 +43,12 @@ class RunMetrics:
     best_step: int
     accuracy: float = float("nan")
     chance: float = float("nan")
+    restores: bool = True
 
     @property
     def classifies(self) -> bool:
         """Whether the pretext task is to classify what was done to a cube, not to restore it."""
-        return bool(np.isfinite(self.chance))
+        return not self.restores
 
     @property
     def unchanged_is_better(self) -> bool:
@@ -65,10 +68,11 @@ class RunMetrics:
 
 def measure(run: Path, log: Log) -> RunMetrics:
     """Read the results of a run from its log and its network."""
-    step, error = log.points(VALIDATION)
+    step, loss = log.points(VALIDATION)
+    error = log.points(ERROR)[1]
     identity, mean = log.points(IDENTITY_BASELINE)[1], log.points(MEAN_BASELINE)[1]
     accuracy, chance = log.points(ACCURACY)[1], log.points(CHANCE)[1]
-    best = int(np.argmin(error)) if len(error) else -1
+    best = int(np.argmin(loss)) if len(error) else -1
     missing = float("nan")
     speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
     has_network = (run / "model.safetensors").is_file()
@@ -83,6 +87,7 @@ def measure(run: Path, log: Log) -> RunMetrics:
         best_step=int(step[best]) if len(error) else 0,
         accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
         chance=float(chance[-1]) if len(chance) else missing,
+        restores=not len(chance) or bool(len(identity)),
     )
 
 
@@ -105,11 +110,14 @@ def restored(metrics: RunMetrics, noun: str) -> list[Headline]:
         f"leaving the deformed {noun}s as they are" if metrics.unchanged_is_better else "one grey value everywhere"
     )
     baseline = (f"{metrics.mean_baseline:.4f}", f"the same for each {noun}'s own mean grey everywhere", "")
+    guessed = f"of the cells put out of order are told their place; guessing gets {100 * metrics.chance:.1f} %"
+    order = (f"{100 * metrics.accuracy:.0f} %", guessed, "bad" if metrics.accuracy <= metrics.chance else "")
     return [
         (f"{100 * metrics.ratio:.0f} %", f"of the error of {nothing} is left", mood),
         (f"{metrics.error:.4f}", f"mean squared error on held-out patients, best at step {metrics.best_step:,}", ""),
         (f"{metrics.identity_baseline:.4f}", f"the same for the deformed {noun}s, left as they are", ""),
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),
+        *([order] if np.isfinite(metrics.accuracy) else []),
     ]
 
 

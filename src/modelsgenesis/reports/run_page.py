@@ -52,7 +52,7 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     with tempfile.TemporaryDirectory() as folder:
         if not metrics.classifies:
             shown = sheet(run, settings, chain, sample, Path(folder))
-            page.section("What the network sees, and what it restores", *shown)
+            page.section("What the network sees, and what it makes of it", *shown)
         curves = picture(
             draw_curves(log, Path(folder) / "curves.png", said.cube), "errors, learning rate, speed", narrow=True
         )
@@ -74,6 +74,7 @@ def is_tuned(run: Path) -> bool:
     return any(run.glob(f"fold-*/{SETTINGS}"))
 
 
+BY_CELLS = {"popar": "", "peac": ", and to find one place alike in two views of it, as a whole and cell by cell"}
 CURVES = (
     "Validation is on patients the network never trained on, with the same {cube}s, deformed or turned in the same "
     "way every time."
@@ -93,7 +94,7 @@ def use(run: Path, settings: dict[str, Any], metrics: RunMetrics) -> str:
     """The lines of Python that load the network."""
     size = settings["recipe"]["cubes"]["size"]
     axes = ", ".join(("C", *"XYZ"[: len(size)]))
-    lines = USE + ("" if metrics.classifies else RESTORED)
+    lines = USE + ("" if metrics.classifies or settings["recipe"]["method"] in BY_CELLS else RESTORED)
     return lines.format(run=run, cube=nouns(len(size)).cube, axes=axes)
 
 
@@ -112,6 +113,12 @@ def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> st
             f"to predict what was done to them (recipe {recipe['name']}). It can now start a task that has few labels; "
             "the decoder was not trained."
         )
+    if more := BY_CELLS.get(recipe["method"]):
+        return (
+            f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were deformed, or their cells put "
+            f"out of order, and its encoder learned to restore them and to tell the order{more} "
+            f"(recipe {recipe['name']}). It can now start a task that has few labels; the decoder was not trained."
+        )
     return (
         f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut and deformed, and it learned "
         f"to restore them (recipe {recipe['name']}). Its encoder and decoder can now start a task that has few labels."
@@ -127,6 +134,8 @@ def sheet(
         where = "no longer where the run found it" if places(settings, chain) else "not named by this unfinished run"
         return [Paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
     network = run if (run / "model.safetensors").is_file() else None
+    if settings["recipe"]["method"] == "peac":
+        return views_of(run, settings, store, sample or 0, folder, network)
     try:
         recipe = recipe_of(run)
         number = clearest_sample(recipe, store.path, run=run) if sample is None else sample
@@ -147,6 +156,27 @@ def sheet(
         Paragraph(words, "caption"),
         picture(drawn, "original, deformations, restoration and error" + " in three planes" * (store.axes == 3)),
     ]
+
+
+def views_of(
+    run: Path, settings: dict[str, Any], store: Store, sample: int, folder: Path, network: Path | None
+) -> list[Part]:
+    """The two views of a sample of training, and places of a held-out patient that the network finds in others."""
+    parts: list[Part] = []
+    for name, of, words in (
+        ("views", None, "Both views of one sample of training: what bears one number must get one vector."),
+        ("places", network, "Places of a patient the network never trained on, found again in others."),
+    ):
+        if name == "places" and network is None:
+            continue
+        options = ShowOptions(run=of, sample=sample, seed=settings["seed"])
+        try:
+            drawn = show(recipe_of(run), store.path, folder / f"{name}.png", options)
+        except GenesisError as error:
+            parts.append(Paragraph(f"Not drawn: {error}", "caption"))
+            continue
+        parts += [Paragraph(words, "caption"), picture(drawn, words)]
+    return parts
 
 
 def so_far(metrics: RunMetrics, steps: int) -> str:

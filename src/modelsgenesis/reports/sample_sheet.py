@@ -13,6 +13,8 @@ import numpy as np
 from modelsgenesis import deformations
 from modelsgenesis.core.deformation import Deformation
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.words import nouns
 from modelsgenesis.data.intensity import Window
@@ -24,9 +26,12 @@ from modelsgenesis.figures.locator import Locator
 from modelsgenesis.figures.planes import Array, channel_in_words, middle_channel
 from modelsgenesis.figures.sheet import Panel, draw_sheet
 from modelsgenesis.figures.windows import WINDOWS_HU, ct_display, ct_window
+from modelsgenesis.methods.peac import PEAC
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes.recipe import split
+from modelsgenesis.reports.correspondence import draw_correspondence
 from modelsgenesis.reports.replay import STREAM, Sample, replay, settings
+from modelsgenesis.reports.view_sheet import draw_views
 
 Law = Literal["local_shuffling", "non_linear", "out_painting", "in_painting"]
 ALONE: tuple[Law, ...] = get_args(Law)
@@ -37,7 +42,13 @@ WORDS = {
     "genesis": "Models Genesis, all together",
 }
 GENESIS = "genesis"
-METHODS = {"mae": "Masked auto-encoder", "rubiks_cube": "Rubik's cube", "denoising": "De-noising"}
+METHODS = {
+    "mae": "Masked auto-encoder",
+    "rubiks_cube": "Rubik's cube",
+    "denoising": "De-noising",
+    "popar": "POPAR",
+    "peac": "PEAC",
+}
 FLIPPED = "flips undone"
 DROWNED = 0.3  # share of the voxels pushed out of the display from which a panel is shown over the full range
 
@@ -54,6 +65,8 @@ class ShowOptions:
         rule: The crop rule says where cubes may lie, in place of the recipe's.
         window: The window, lung or soft-tissue, for CT; by default what suits the cube.
         list: All deformations there are are drawn on one whole slice instead.
+        landmarks: With peac and a run: a table of places that are known, image, NAME_x, NAME_y; how far off the cells
+            found for them lie is said under the picture, and in a table beside it.
     """
 
     run: str | Path | None = None
@@ -63,6 +76,7 @@ class ShowOptions:
     rule: str | None = None
     window: str | None = None
     list: bool = False
+    landmarks: str | Path | None = None
 
 
 def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) -> Path:
@@ -75,6 +89,16 @@ def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) ->
     sample, window = options.sample, options.window
     if options.list:
         return draw_list(scans, recipe, sampler, into, sample=sample, seed=seed, window=window)
+    if issubclass(find_class("methods", recipe.method, Learner), PEAC):
+        image = sampler.sample(generator_for(seed, sample, STREAM)).image
+        display = display_of(recipe, image[middle_channel(image)], window)[0]
+        if options.run is not None:
+            landmarks = None if options.landmarks is None else Path(options.landmarks)
+            run = Path(options.run)
+            return draw_correspondence(
+                scans, recipe, into, run=run, sample=sample, display=display, landmarks=landmarks
+            )
+        return draw_views(scans, recipe, sampler, into, sample=sample, seed=seed, display=display)
     seen = replay(scans, recipe, sampler, sample=sample, seed=seed, run=options.run)
     return draw_sample(scans, recipe, seen, into, sample=sample, seed=seed, window=window)
 

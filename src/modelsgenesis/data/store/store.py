@@ -14,6 +14,7 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
+from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
 
@@ -123,12 +124,12 @@ class Store:
 
     def source_of(self, id_: str) -> str:
         """The words " (of FILE)" for a message that names a scan by its id; "" where the file is not known."""
-        path = self._sources.get(id_)
-        return f" (of {path})" if path else ""
+        source = self.sources.get(id_)
+        return f" (of {source.path})" if source else ""
 
     @functools.cached_property
-    def _sources(self) -> dict[str, Path]:
-        """The files of the scans by id, found again by the salt; none once it is gone, or the sources have moved."""
+    def sources(self) -> dict[str, Source]:
+        """The sources of the scans by id, found again by the salt; none once it is gone, or the files have moved."""
         from modelsgenesis.data.store.preparing import Settings, name_scan, sources_in  # here: it imports this file
 
         try:
@@ -137,7 +138,7 @@ class Store:
             sources = [source for place in places for source in sources_in(place, self.path)[0]]
         except (DataError, OSError):
             return {}
-        return {name_scan(source, settings).id: source.path for source in sources}
+        return {name_scan(source, settings).id: source for source in sources}
 
     @contextlib.contextmanager
     def _naming(self, scan: Scan) -> Iterator[None]:
