@@ -55,7 +55,9 @@ class Start:
     def begin(self, learner: Learner) -> LoadingMap:
         """Copy the weights into a learner's network; the head too, if these are weights of a pre-training of ours."""
         restored = self.opened.format == OURS and "recipe" in self.opened.notes
-        return transfer(self.opened.network, learner.backbone, loading=self.opened.report, heads=restored)
+        loading = transfer(self.opened.network, learner.backbone, loading=self.opened.report, heads=restored)
+        learner.begin_again()
+        return loading
 
     @property
     def settings(self) -> dict[str, Any]:
