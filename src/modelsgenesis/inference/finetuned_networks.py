@@ -115,16 +115,16 @@ def _files_of(run: Path) -> list[Path]:
 
 
 def _has_heads(file: Path) -> bool:
-    return file.is_file() and "heads" in read_notes(file)
+    return file.is_file() and "targets" in read_notes(file)
 
 
 def _described(file: Path, head: str | None) -> FineTuned:
     notes = read_notes(file)
-    if heads := notes.get("heads", {}):
+    if heads := notes.get("targets", {}):
         if head not in heads:
             named = f"has no head {head!r}" if head else "has a head for each set that it learned from"
             raise WeightsError(f"{file}: {named}; choose one with --head: {', '.join(heads)}")
-        notes = {**notes, **heads[head]}
+        notes = {**notes, "target": notes["targets"][head]}
     elif head:
         raise WeightsError(f"{file}: was trained for one task and has no heads by name; leave --head out")
     if missing := [name for name in REQUIRED_NOTES if name not in notes]:
@@ -145,6 +145,6 @@ def _described(file: Path, head: str | None) -> FineTuned:
 
 def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:
     """The axes along which patches were mirrored; as data, since MONAI's transforms take seconds to import."""
-    usual = () if "heads" in notes else (0, 1, 2)  # no view of a run on labelled sets is mirrored
+    usual = () if "targets" in notes else (0, 1, 2)  # no view of a run on labelled sets is mirrored
     axes = notes.get("approach", {}).get("augmentation", {}).get("mirror", usual)
     return tuple(int(axis) for axis in axes)

@@ -73,7 +73,7 @@ class Ark(Learner):
     ) -> None:
         super().__init__()
         self.passes = tuple(passes) or (1,) * len(heads)
-        if len(self.passes) != len(heads) or min(self.passes) < 1 or steps < 1:
+        if len(self.passes) != len(heads) or min(self.passes, default=1) < 1 or steps < 1:
             raise GenesisError(f"{len(heads)} sets need as many passes of 1 step or more, got {self.passes}")
         if not (0 <= consistency <= 1 and 0 <= p_photometric <= 1):
             raise GenesisError(f"shares are in [0, 1], got consistency {consistency} and {p_photometric}")

@@ -1,6 +1,6 @@
 """An encoder with a projector and a head for each labelled set that it learned from, each by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,38 @@ class NamedHeads(nn.Module):
         if self.mlp:
             classifier.head[0] = self.project[0]
         return classifier.train(self.training)
+
+    def go_on_from(
+        self, other: "NamedHeads", own_labels: Mapping[str, Sequence[str]], labels: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Take another's projector, and of each head of the same name the outputs of the labels that both have.
+
+        Args:
+            other: of the same encoder and projector.
+            own_labels: of each head here, in the order of its outputs.
+            labels: likewise of each head there.
+        Returns:
+            The labels taken of each head here; none of a head that the other lacks, which stays as it was drawn.
+        Raises:
+            WeightsError: the projectors differ.
+        """
+        if (self.projector, self.mlp) != (other.projector, other.mlp):
+            raise WeightsError(
+                f"the projector has {self.projector} channels, two layers: {self.mlp}, and that to go on from "
+                f"{other.projector}, {other.mlp}; make them alike"
+            )
+        self.project.load_state_dict(other.project.state_dict())
+        theirs = dict(zip(other.heads, other.outputs, strict=True))
+        taken: dict[str, list[str]] = {}
+        for name, head in zip(self.heads, self.outputs, strict=True):
+            known = list(labels.get(name, ()))
+            both = [label for label in own_labels[name] if label in known]
+            to, of = ([some.index(label) for label in both] for some in (list(own_labels[name]), known))
+            with torch.no_grad():
+                for part in ("weight", "bias") if both else ():
+                    head.get_parameter(part)[to] = theirs[name].get_parameter(part)[of]
+            taken[name] = both
+        return taken
 
     def parts(self) -> list[tuple[Part, nn.Module]]:
         """The backbone's encoder, step by step, the projector and the heads."""

@@ -145,11 +145,12 @@ class SetWork:
         """The notes in the header of a weights file: how it was made, and what each head predicts and needs."""
         size = self.recipe.cubes.size
         reading = describe(Reading(self.recipe.cubes.intensity, fit=size))
-        heads = {one.name: {"target": describe(one.task.target)} for one in self.sets}
+        targets = {one.name: describe(one.task.target) for one in self.sets}
+        heads = {name: list(labels) for name, labels in self.labels.items()}
         channels = self.learner.backbone.in_channels
         return {
             "recipe": describe(self.recipe), "taught": ["encoder"], "seed": self.seed, "step": step, "figures": metrics,
-            "heads": heads, "reading": reading, "patch": list(size), "channels": channels,
+            "heads": heads, "targets": targets, "reading": reading, "patch": list(size), "channels": channels,
         }  # fmt: skip
 
 

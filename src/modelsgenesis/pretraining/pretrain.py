@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, get_args
 
 import numpy as np
@@ -56,6 +57,10 @@ class Work(Protocol):
     @property
     def learner(self) -> Learner:
         """What is trained."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """The labels of each head, if the learner has heads by name."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -127,7 +132,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
     """Pre-train by the recipe."""
     console = Console(stderr=True)
     recipe, learner = work.recipe, work.learner
-    loading = start.begin(learner) if start else None
+    loading = start.begin(learner, work.labels) if start else None
     settings = {**work.settings, **(start.settings if start else {})}
     if not dry_run and is_done(into, "pretrain", settings, may_grow=LENGTH):
         console.print(f"{into}: this run is done already")
@@ -148,7 +153,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         remember(into, settings, work.place)
         if start and loading:
             write_json(into / LOADING, start.to_json(loading))
-            console.print(loading.table(f"Tensors from {start.given}"))
+            console.print(loading.table(f"Tensors from {start.given}"), start.heads_in_words(), sep="\n")
         console.print(work.begin(), highlight=False, markup=False, soft_wrap=True)
     outcome = run.run()
     if fabric.is_global_zero and outcome.stopped:
@@ -183,6 +188,8 @@ class StoreWork:
         self.learner = build_learner(self.recipe, self.store, seed)
         slicing = slicing_of(self.store)
         self.of_slices = {SLICING: describe(slicing)} if slicing else {}
+
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from safetensors.torch import load as read_tensors
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
 from modelsgenesis.weights.files import (
@@ -78,7 +79,8 @@ def load_weights(source: str | Path, *, trust: bool = False) -> LoadedWeights:
     if own := _own(path, _kind(path)):
         network, notes = own
         backbone = backbone_of(network)
-        return LoadedWeights(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes)
+        heads = network if isinstance(network, NamedHeads) else None
+        return LoadedWeights(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes, heads=heads)
     return _adapted(path, trust=trust)
 
 

@@ -85,7 +85,8 @@ def _sampled(image: Array, place: Array, size: tuple[int, ...], mode: str, paddi
     found: Tensor = functional.grid_sample(
         torch.from_numpy(np.ascontiguousarray(image))[None], grid, mode=mode, padding_mode=padding, align_corners=False
     )
-    return found[0].numpy()
+    view: Array = found[0].numpy()
+    return view
 
 
 def photometric(image: Array, rng: np.random.Generator) -> Array:
