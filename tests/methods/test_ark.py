@@ -41,14 +41,8 @@ def batch(learner: Ark, number: int) -> dict[str, torch.Tensor]:
 def test_each_round_is_one_shuffled_pass_over_each_set_in_order() -> None:
     """Every case is seen in each pass, in an order of its own; the last step of a pass is filled from its beginning."""
     assert CYCLE.steps == (3, 2)
-    assert [pass_of(step, CYCLE.steps) for step in (0, 2, 3, 4, 5, 9)] == [
-        (0, 0),
-        (0, 2),
-        (1, 0),
-        (1, 1),
-        (2, 0),
-        (3, 1),
-    ]
+    passes = [(0, 0), (0, 2), (1, 0), (1, 1), (2, 0), (3, 1)]
+    assert [pass_of(step, CYCLE.steps) for step in (0, 2, 3, 4, 5, 9)] == passes
     rounds = [[CYCLE.case(index, seed=4) for index in range(10 * turn, 10 * turn + 10)] for turn in range(3)]
     for one in rounds:
         assert [number for number, _ in one] == [0] * 6 + [1] * 4
@@ -109,7 +103,7 @@ def test_momentum_0_copies_and_1_freezes(momentum: float, same_as: str) -> None:
 
 
 def test_the_loss_is_that_of_the_labels_and_of_the_distance_to_the_teacher() -> None:
-    """(1 - c) L + c MSE; softmax for classes; sigmoid for labels, unknown ones adding nothing, soft ones as they are."""
+    """(1 - c) L + c MSE; softmax for classes; sigmoid for labels, of which unknown ones add nothing."""
     learner = tiny()
     for number, name in enumerate(("a", "b")):
         views = batch(learner, number)

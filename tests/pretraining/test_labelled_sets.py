@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import write_blobs
 from tests.radiographs import radiograph, write_picture
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.leakage_audit import audit
 from modelsgenesis.core.errors import DataError, TrainingError, WeightsError
 from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.recipes import Recipe, small_ark
@@ -36,7 +38,7 @@ def write_set(root: Path, name: str, rows: Sequence[Mapping[str, object]]) -> Pa
     for number, row in enumerate(rows):
         place = root / name / f"{number}.png"
         if not place.is_file():
-            write_picture(place, radiograph(number + 100 * len(name), ill=bool(row["ill"]), size=(40, 36)))
+            write_picture(place, radiograph(number + 100 * (ord(name[0]) - 96), ill=bool(row["ill"]), size=(40, 36)))
         cells.append({"image": f"{name}/{number}.png", **{key: value for key, value in row.items() if key != "ill"}})
     return write_csv(root / f"{name}.csv", cells)
 
@@ -262,3 +264,30 @@ def test_a_run_shorter_than_a_round_is_refused(sets: Path, tmp_path: Path) -> No
         mg.pretrain("small-ark", sets.parent, tmp_path / "run")
     with pytest.raises(DataError, match="is no store"):
         mg.pretrain("small-popar", sets, tmp_path / "run")
+
+
+def test_the_audit_finds_whom_a_set_trained_or_validated_on(run: Path, sets: Path) -> None:
+    """By file and by patient, in each of the sets; the test cases of a set's makers were not seen."""
+    task = mg.tasks.folder(sets.parent / "two.csv")
+    hits = audit("ark", run, task.cases)
+    assert {hit.case for hit in hits} == {case.id for case in task.cases if case.split != "test"}
+    assert all("the file is among the cases of" in hit.why for hit in hits)
+
+
+def test_volumes_are_learned_by_the_same_words(tmp_path: Path) -> None:
+    """3D: a U-Net's encoder, two sets of small volumes, a prediction by head."""
+    rows: dict[str, list[dict[str, object]]] = {"one": [], "two": []}
+    for number in range(16):
+        write_blobs(tmp_path / f"{number}.nii.gz", number, size=(20, 18, 16))
+        label = {"image": f"{number}.nii.gz", "label": ("low", "high")[number // 2 % 2]}
+        rows[("one", "two")[number % 2]].append(label)
+    for name, some in rows.items():
+        write_csv(tmp_path / f"{name}.csv", some)
+    table = write_csv(tmp_path / "sets.csv", [{"name": name, "data": f"{name}.csv"} for name in rows])
+    recipe = small_ark().but(cubes={"size": (16, 16, 16)}, backbone="unet3d", backbone_args={"width": 2}, plan=PLAN)
+    run = mg.pretrain(recipe.but(method_args={"projector": 8}), table, tmp_path / "run", steps=8)
+    out = mg.predict(run, tmp_path / "two.csv", tmp_path / "out", head="two", precision="32-true")
+    with open(out / "predictions.csv", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    tuned = mg.finetune(tmp_path / "one.csv", tmp_path / "tuned", from_=str(run), steps=2, batch_size=2)
+    assert json.loads((tuned / "loading.json").read_text())["shares"]["encoder"] == 1

@@ -1,15 +1,17 @@
 """What a pre-training achieved, read off its log: the numbers on top of its page."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from modelsgenesis.core.words import duration
+from modelsgenesis.core.words import duration, many
 from modelsgenesis.figures.curves import IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log
 from modelsgenesis.figures.page import Headline
 from modelsgenesis.weights.loading import load
 
+OF_SET = "val_loss "  # before the name of a set, of the column of its loss
 HALF = 0.5  # of the error of the better way to know nothing: a network below it has learned to restore
 ACCURACY, CHANCE = ("val_accuracy",), ("val_chance", "chance")
 
@@ -29,6 +31,7 @@ class RunMetrics:
         best_step: when that was.
         accuracy: of a pretext task that classifies, the share of right predictions then; otherwise NaN.
         chance: the share that guessing gets right.
+        losses: of a run on labelled sets, the loss of each then.
     """
 
     parameters: int
@@ -41,6 +44,12 @@ class RunMetrics:
     best_step: int
     accuracy: float = float("nan")
     chance: float = float("nan")
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def restores(self) -> bool:
+        """Whether what was done to a cube is undone, rather than named, or labels learned."""
+        return not self.classifies and not self.losses
 
     @property
     def classifies(self) -> bool:
@@ -71,6 +80,8 @@ def measure(run: Path, log: Log) -> RunMetrics:
     best = int(np.argmin(error)) if len(error) else -1
     missing = float("nan")
     speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
+    of_sets = [name for name in log.columns if name.startswith(OF_SET)]
+    at_best = {name.removeprefix(OF_SET): log.points((name,))[1] for name in of_sets}
     has_network = (run / "model.safetensors").is_file()
     return RunMetrics(
         parameters=sum(p.numel() for p in load(run).parameters()) if has_network else 0,
@@ -83,6 +94,7 @@ def measure(run: Path, log: Log) -> RunMetrics:
         best_step=int(step[best]) if len(error) else 0,
         accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
         chance=float(chance[-1]) if len(chance) else missing,
+        losses={name: float(found[best]) for name, found in at_best.items() if len(found) > best >= 0},
     )
 
 
@@ -91,7 +103,7 @@ def headline(metrics: RunMetrics, noun: str = "cube") -> list[Headline]:
     if not np.isfinite(metrics.error):
         return [(f"{metrics.steps:,}", "steps, no validation yet", "")]
     return [
-        *(predicted(metrics, noun) if metrics.classifies else restored(metrics, noun)),
+        *(restored if metrics.restores else predicted if metrics.classifies else labelled)(metrics, noun),
         (f"{metrics.parameters / 1e6:.1f} M", "parameters", ""),
         (duration(metrics.time_s), f"of training, {metrics.steps:,} steps", ""),
         (f"{metrics.cubes_per_s:.0f}", f"{noun}s a second, median", ""),
@@ -111,6 +123,12 @@ def restored(metrics: RunMetrics, noun: str) -> list[Headline]:
         (f"{metrics.identity_baseline:.4f}", f"the same for the deformed {noun}s, left as they are", ""),
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),
     ]
+
+
+def labelled(metrics: RunMetrics, noun: str) -> list[Headline]:
+    """The large numbers of a method that learns the labels of several sets."""
+    best = f"mean loss of {many(len(metrics.losses), 'set')} on held-out patients, best at step {metrics.best_step:,}"
+    return [(f"{metrics.error:.4f}", best, ""), *((f"{loss:.4f}", name, "") for name, loss in metrics.losses.items())]
 
 
 def predicted(metrics: RunMetrics, noun: str) -> list[Headline]:

@@ -93,7 +93,8 @@ def photometric(image: Array, rng: np.random.Generator) -> Array:
     """Make an image in [0, 1] brighter or darker and its contrast another, or bend its greys by a gamma."""
     if rng.random() < 0.5:
         contrast, brightness = 1 + rng.uniform(-LIGHT, LIGHT), rng.uniform(-LIGHT, LIGHT)
-        changed = (image - image.mean()) * np.float32(contrast) + image.mean() + np.float32(brightness)
+        changed: Array = (image - image.mean()) * np.float32(contrast) + image.mean() + np.float32(brightness)
     else:
         changed = np.clip(image, 0, 1) ** np.float32(rng.uniform(*GAMMA))
-    return np.clip(changed, 0, 1).astype(np.float32)
+    lit: Array = np.clip(changed, 0, 1).astype(np.float32)
+    return lit
