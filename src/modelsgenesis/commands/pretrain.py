@@ -13,7 +13,8 @@ def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options:
     """Pre-train a network, by restoring deformed cubes, by a rival method, or on labelled sets.
 
     Run again, it goes on where it stopped. Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes
-    it, and its weights will be, bit for bit, those of a run that was never stopped. A finished run goes on where it ended if more --steps are asked for.
+    it, and its weights will be, bit for bit, those of a run that was never stopped. A finished run goes on where it
+    ended if more --steps are asked for.
 
     Args:
         recipe: The recipe: chest-ct, chest-ct-official, small, any; of pictures and slices chest-xray, chest-ct-2d,
