@@ -17,6 +17,7 @@ from modelsgenesis.nets import UNet3D
 
 ARMS = ("none", "non_linear", "local_shuffling", "out_painting", "in_painting", "without_non_linear")
 
+OF_SETS = {"heads": {"one": 3, "other.set": 2}, "exclusive": ["other.set"], "projector": 16}
 SIDES = {"popar": 16, "peac": 24}  # of images of methods that have to know them
 OF_CELLS: dict[str, dict[str, int]] = {
     "popar": {"cell": 8},
@@ -29,7 +30,9 @@ def make(method: str, axes: int = 3, channels: int = 1, **settings: object) -> C
 
     def made() -> Learner:
         network = UNet3D(in_channels=channels, out_channels=channels, width=2, axes=axes)
-        own = {"size": (SIDES[method],) * axes, **OF_CELLS[method]} if method in OF_CELLS else {}
+        own: dict[str, object] = {"size": (SIDES[method],) * axes, **OF_CELLS[method]} if method in OF_CELLS else {}
+        if method == "ark":
+            own = {"size": (16,) * axes, **OF_SETS}
         learner: Learner = find_class("methods", method, Learner)(network, **own, **settings)
         return learner
 
@@ -45,7 +48,7 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     "mae-everywhere": make("mae", hidden_only=False),
 }
 RESTORING = [name for name, make_it in LEARNERS.items() if make_it().restores]
-CLASSIFYING = [name for name in LEARNERS if name not in RESTORING]
+CLASSIFYING = [name for name, make_it in LEARNERS.items() if name not in RESTORING and not make_it().labelled]
 
 
 @pytest.fixture(params=LEARNERS)
@@ -71,7 +74,11 @@ def sample(learner: Learner, index: int) -> dict[str, np.ndarray]:
     ramps = np.meshgrid(*(np.linspace(0, 1, side, dtype=np.float32) for side in size), indexing="ij")
     image = sum(weight * ramp for weight, ramp in zip((0.55, 0.3, 0.15), ramps, strict=False))
     scales = 0.5 + 0.5 * rng.random((learner.backbone.in_channels, *(1,) * len(size)), dtype=np.float32)
-    return {"image": np.ascontiguousarray(image * scales, dtype=np.float32)}
+    made = {"image": np.ascontiguousarray(image * scales, dtype=np.float32)}
+    if not learner.labelled:
+        return made
+    values = [index // 2 % 2, 0, 0] if index % 2 else [1, index // 2 % 2, 0]
+    return {**made, "values": np.array(values, np.float32), "set": np.array(index % 2, np.int64)}
 
 
 def batch(learner: Learner, num: int = 4, *, finished: bool = False) -> Batch:

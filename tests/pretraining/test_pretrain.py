@@ -211,7 +211,7 @@ def test_cubes_that_do_not_fit_the_network_are_refused(small_store: Path, tmp_pa
 
 def test_unknown_recipe_or_arm_is_refused(small_store: Path, tmp_path: Path) -> None:
     """The error lists what there is."""
-    with pytest.raises(GenesisError, match="no recipe 'smal'; there are: any, chest-ct, chest-ct-2d"):
+    with pytest.raises(GenesisError, match="no recipe 'smal'; there are: any, ark, chest-ct, chest-ct-2d"):
         mg.pretrain("smal", small_store, tmp_path / "run")
     with pytest.raises(GenesisError, match="no arm 'blur'"):
         mg.pretrain("small", small_store, tmp_path / "run", arm="blur")

@@ -19,6 +19,7 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import SALT, Store
 from modelsgenesis.finetuning.run import BEST, LAST
+from modelsgenesis.pretraining.labelled_sets import SETS
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
 from modelsgenesis.weights.files import EXPORTED, OWN
@@ -120,9 +121,10 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         if home in looked:
             continue
         looked.add(home)
-        waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made).items()]
-        if made.verb in ("prepare", "finetune"):
-            trained_on = _scans_of(home) if made.verb == "prepare" else _cases_of(home)
+        sets = sorted(path.parent for path in home.glob(f"{SETS}/*/{CASES}")) if made.verb == "pretrain" else []
+        waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made, bool(sets)).items()]
+        of_cases = [home] if made.verb == "finetune" else sets
+        for trained_on in [_scans_of(home)] if made.verb == "prepare" else map(_cases_of, of_cases):
             hits += [Hit(arm, case.id, case.patient, why) for case, why in trained_on.search(cases)]
             doubts += trained_on.lost
     hits += [Hit(arm, "", "", f"{why}, so nobody can know whether it saw the test cases") for why in doubts]
@@ -161,9 +163,9 @@ def _provenance_of(place: Path) -> Provenance | None:
     return made if own else None
 
 
-def _origins(made: Provenance) -> dict[str, str]:
-    """The inputs that a network was trained on before; of a fine-tuning not its cases, which its folder lists."""
-    skipped = {"prepare": None, "finetune": 1}.get(made.verb, 0)
+def _origins(made: Provenance, labelled: bool) -> dict[str, str]:
+    """The inputs that a network was trained on before; not the labelled cases, which the run's folder lists."""
+    skipped = {"prepare": None, "finetune": 1}.get(made.verb, int(labelled))
     return {} if skipped is None else dict(list(made.inputs.items())[skipped:])
 
 

@@ -10,17 +10,20 @@ from modelsgenesis.recipes import Recipe
 
 @verb(PretrainOptions)
 def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options: PretrainOptions) -> Path:
-    """Pre-train a network, by restoring deformed cubes or by a rival method; run again, it goes on where it stopped.
+    """Pre-train a network, by restoring deformed cubes, by a rival method, or on labelled sets.
 
-    Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes it, and its weights will be, bit for bit,
-    those of a run that was never stopped. A finished run goes on where it ended if more --steps are asked for.
+    Run again, it goes on where it stopped. Ctrl-C, SIGTERM and SIGUSR1 save and end the run; the same command resumes
+    it, and its weights will be, bit for bit, those of a run that was never stopped. A finished run goes on where it
+    ended if more --steps are asked for.
 
     Args:
         recipe: The recipe: chest-ct, chest-ct-official, small, any; of pictures and slices chest-xray, chest-ct-2d,
-            small-2d, popar, peac, small-popar, small-peac; package.module:function, or a Recipe.
-        store: The store, made by prepare.
+            small-2d, popar, peac, small-popar, small-peac; on labelled sets ark, small-ark; package.module:function, or
+            a Recipe.
+        store: The store, made by prepare; for ark a CSV of labelled sets, with the columns name and data and what
+            finetune takes.
         into: The run's folder: model.safetensors (best), last.safetensors, resume.pt, log.csv, tensorboard/, if the
-            method restores, sheets/, and with --from, loading.json.
+            method restores, sheets/; with --from, loading.json; of labelled sets, sets/, who of each was used for what.
     Returns:
         The run's folder.
     Raises:

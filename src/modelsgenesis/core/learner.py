@@ -42,10 +42,12 @@ class Learner(nn.Module, ABC):
         backbone: what is trained, or a part of it.
         restores: whether `predict` restores the view "original" from the view "deformed", so that there is something to
             picture.
+        labelled: whether it learns from labelled sets rather than from a store.
     """
 
     backbone: Backbone
     restores: bool = False
+    labelled: bool = False
 
     @property
     def network(self) -> nn.Module:
@@ -102,6 +104,9 @@ class Learner(nn.Module, ABC):
     def selection_score(self, metrics: dict[str, float]) -> float:
         """The number that decides which validated network is kept, the least being best; by default the total loss."""
         return metrics["total"]
+
+    def begin_again(self) -> None:
+        """Act when weights from elsewhere have become the network's; a teacher copies its student here."""
 
     def after_step(self, progress: float) -> None:
         """Act after an optimiser step; a teacher follows its student here."""

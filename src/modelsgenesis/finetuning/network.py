@@ -13,7 +13,7 @@ from modelsgenesis.data.intensity import intensity_in_words
 from modelsgenesis.data.store.case_cache import CachedCase
 from modelsgenesis.finetuning.config import FineTuneConfig
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization
-from modelsgenesis.nets.classifier import Network
+from modelsgenesis.weights.files import kept_network
 from modelsgenesis.weights.transfer import LoadingMap, network_for, transfer
 
 
@@ -49,17 +49,6 @@ def make_learner(
 def _transferred(start: Initialization, network: nn.Module, config: FineTuneConfig) -> LoadingMap:
     report = start.loaded.report if start.loaded else None
     return transfer(start.backbone, kept_network(network), adapt_channels=config.widen, loading=report)
-
-
-def kept_network(network: nn.Module) -> Network:
-    """The network of a learner in the form that a weights file holds.
-
-    Raises:
-        TypeError: it is none that can be kept.
-    """
-    if not isinstance(network, Network):
-        raise TypeError(f"a learner's network is kept, and {type(network).__name__} is none")
-    return network
 
 
 def intensity_report(start: Initialization, config: FineTuneConfig) -> dict[str, str]:

@@ -23,16 +23,16 @@ from modelsgenesis.data.store.case_cache import CachedCase, CaseCache
 from modelsgenesis.finetuning.config import FineTuneConfig
 from modelsgenesis.finetuning.greeting import greeting, warnings_of
 from modelsgenesis.finetuning.initialization import Initialization
-from modelsgenesis.finetuning.network import kept_network, loading_report, make_learner
-from modelsgenesis.finetuning.reading import middle_spacing_mm, read_cases
+from modelsgenesis.finetuning.network import loading_report, make_learner
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import write_cases, write_held_out
+from modelsgenesis.tasks.reading import middle_spacing_mm, read_cases
 from modelsgenesis.tasks.splitting import CaseSplit
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
 from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
-from modelsgenesis.weights.files import describe_network, save_network
+from modelsgenesis.weights.files import describe_network, kept_network, save_network
 from modelsgenesis.weights.registry import part_of
 from modelsgenesis.weights.transfer import LoadingMap
 

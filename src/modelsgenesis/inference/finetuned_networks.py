@@ -11,7 +11,9 @@ from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.nets.named_heads import NamedHeads
+from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
@@ -37,6 +39,7 @@ class FineTuned:
         mirror: axes along which the training patches of all of them were mirrored.
         training_spacing_mm: the middle spacing of the first one's training cases along X, Y and Z, if that is known.
         modality: that the user gave for training images which declared none, and so of those to predict.
+        head: of a run on labelled sets, the name of the set whose labels are predicted.
     """
 
     files: tuple[Path, ...]
@@ -47,6 +50,7 @@ class FineTuned:
     mirror: tuple[int, ...] = (0, 1, 2)
     training_spacing_mm: tuple[float, ...] | None = None
     modality: str = ""
+    head: str | None = None
 
     def fingerprints(self) -> list[str]:
         """The SHA-256 of each file."""
@@ -59,28 +63,32 @@ class FineTuned:
             WeightsError: one is broken, or not what its notes describe.
             ShapeError: the patch does not divide as a network needs.
         """
-        networks = [load_network(file) for file in self.files]
+        loaded = [load_network(file) for file in self.files]
+        networks = [
+            network.classifier(self.head) if self.head and isinstance(network, NamedHeads) else network
+            for network in loaded
+        ]
         for file, network in zip(self.files, networks, strict=True):
             outputs = network.out_features if isinstance(network, Classifier) else getattr(network, "out_channels", 0)
             wanted = (len(self.patch), self.channels, self.target.num_outputs, self.target.dense)
             if (network.axes, network.in_channels, outputs, not isinstance(network, Classifier)) != wanted:
                 raise WeightsError(f"{file}: the network is not the one that its notes describe; fine-tune again")
-            backbone = network.backbone if isinstance(network, Classifier) else network
-            backbone.check((1, self.channels, *self.patch))
+            backbone_of(network).check((1, self.channels, *self.patch))
         return networks
 
 
-def find_fine_tuned(runs: Sequence[Path]) -> FineTuned:
+def find_fine_tuned(runs: Sequence[Path], head: str | None = None) -> FineTuned:
     """Find the networks of runs: the best of each run, or that of each of its folds.
 
     Args:
-        runs: folders made by `genesis finetune`, or weights files of such.
+        runs: folders made by `genesis finetune`, or by `pretrain` on labelled sets, or weights files of such.
+        head: of a run on labelled sets, the name of the set whose labels are predicted.
     Raises:
         DataError: a folder is unfinished, or of another stage.
         WeightsError: there is no network, one was not fine-tuned, or their targets, readings or patches differ.
     """
     files = [file for run in runs for file in _files_of(run)]
-    found = [_described(file) for file in files]
+    found = [_described(file, head) for file in files]
     for other in found[1:]:
         if vars(other) | OWN != vars(found[0]) | OWN:
             raise WeightsError(
@@ -96,7 +104,7 @@ def _files_of(run: Path) -> list[Path]:
         return [run]
     if not run.is_dir():
         raise WeightsError(f"{run}: no such run; is it spelled right?")
-    read_provenance(run, "finetune")
+    read_provenance(run, "pretrain" if _has_heads(run / WEIGHTS) else "finetune")
     if (run / WEIGHTS).is_file():
         return [run / WEIGHTS]
     folds = sorted(run.glob(f"fold-*/{WEIGHTS}"), key=lambda path: (len(path.parent.name), path.parent.name))
@@ -105,8 +113,19 @@ def _files_of(run: Path) -> list[Path]:
     return folds
 
 
-def _described(file: Path) -> FineTuned:
+def _has_heads(file: Path) -> bool:
+    return file.is_file() and "targets" in read_notes(file)
+
+
+def _described(file: Path, head: str | None) -> FineTuned:
     notes = read_notes(file)
+    if heads := notes.get("targets", {}):
+        if head not in heads:
+            named = f"has no head {head!r}" if head else "has a head for each set that it learned from"
+            raise WeightsError(f"{file}: {named}; choose one with --head: {', '.join(heads)}")
+        notes = {**notes, "target": notes["targets"][head]}
+    elif head:
+        raise WeightsError(f"{file}: was trained for one task and has no heads by name; leave --head out")
     if missing := [name for name in REQUIRED_NOTES if name not in notes]:
         raise WeightsError(
             f"{file}: was not fine-tuned (its notes lack {', '.join(missing)}); give a run of genesis finetune"
@@ -119,11 +138,12 @@ def _described(file: Path) -> FineTuned:
     training_spacing_mm = tuple(float(step) for step in steps) if steps else None
     return FineTuned(
         (file,), target, reading, patch, int(notes["channels"]), _mirrored(notes), training_spacing_mm,
-        str(notes.get("modality", "")),
+        str(notes.get("modality", "")), head,
     )  # fmt: skip
 
 
 def _mirrored(notes: dict[str, Any]) -> tuple[int, ...]:
     """The axes along which patches were mirrored; as data, since MONAI's transforms take seconds to import."""
-    axes = notes.get("approach", {}).get("augmentation", {}).get("mirror", (0, 1, 2))
+    usual = () if "targets" in notes else (0, 1, 2)  # no view of a run on labelled sets is mirrored
+    axes = notes.get("approach", {}).get("augmentation", {}).get("mirror", usual)
     return tuple(int(axis) for axis in axes)

@@ -15,6 +15,7 @@ class PredictOptions:
 
     Args:
         also: More runs, whose probabilities are averaged with those of the first.
+        head: Of a run on labelled sets, whose labels are predicted: the name of a set.
         overlap: The share of a window that the next one sees again; 0.5, or 0.25 where a scan has one prediction.
         mirror: Predictions are averaged over windows mirrored as the networks were trained, too; along all axes this is
             eight times the work.
@@ -33,6 +34,7 @@ class PredictOptions:
     """
 
     also: tuple[Path, ...] = ()
+    head: str | None = None
     overlap: float | None = None
     mirror: bool = False
     views: Views = "whole"

@@ -49,7 +49,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=mirror)
     settings = {
         "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
-        "views": options.views,
+        "views": options.views, **({"head": options.head} if options.head else {}),
     }  # fmt: skip
     _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
@@ -83,7 +83,7 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
     """
     if options.batch_size is not None and options.batch_size < 1:
         raise DataError(f"batch_size must be 1 or more, got {options.batch_size}; leave it out for a sensible one")
-    tuned = find_fine_tuned(runs)
+    tuned = find_fine_tuned(runs, options.head)
     overlap = tuned.target.overlap if options.overlap is None else options.overlap
     if not 0 <= overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {overlap:g}; 0.5 is usual")
@@ -127,11 +127,11 @@ def _begin(into: Path, settings: dict[str, Any]) -> None:
             raise DataError(f"{into} is there already and holds no predictions; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
     before = {"views": "whole", **read_json(into / SETTINGS)}  # the only ones at first
-    changed = [name for name in settings if before.get(name) != settings[name]]
+    changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if "networks" in changed:
         raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")
     if changed:
-        changes = "; ".join(f"{name} is {before.get(name)} there, {settings[name]} now" for name in changed)
+        changes = "; ".join(f"{name} is {before.get(name)} there, {settings.get(name)} now" for name in changed)
         raise DataError(f"{into} holds other predictions: {changes}. Use those, or another folder")
 
 

@@ -71,9 +71,7 @@ class PEAC(POPAR):
         self.local_reduce, self.swap_axes = local_reduce, swap_axes
         width = backbone.channels[-1]
         self.whole, self.local = expander_of(width, expander), expander_of(width, local_expander)
-        self.teacher = Teacher(
-            nn.ModuleDict({"backbone": backbone, "whole": self.whole, "local": self.local}), momentum
-        )
+        self.teacher = Teacher(self._student(), momentum)
 
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """{"image"} -> POPAR's view, and another of the same image.
@@ -137,9 +135,16 @@ class PEAC(POPAR):
         far = distance(first, second) * counted
         return far.sum() / (counted.sum().clamp_min(1) if self.local_reduce == "mean" else len(far))
 
+    def begin_again(self) -> None:
+        """The teacher is the student's copy once more."""
+        self.teacher.network.load_state_dict(self._student().state_dict())
+
+    def _student(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"backbone": self.backbone, "whole": self.whole, "local": self.local})
+
     def after_step(self, progress: float) -> None:
         """The teacher follows."""
-        self.teacher.follow(nn.ModuleList([self.backbone, self.whole, self.local]), progress)
+        self.teacher.follow(self._student(), progress)
 
 
 def expander_of(width: int, hidden: int) -> nn.Sequential:

@@ -1,6 +1,8 @@
 from modelsgenesis.nets.centre_planes import CentrePlanes
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.nets.convnext import ConvNeXt
+from modelsgenesis.nets.named_heads import NamedHeads
+from modelsgenesis.nets.network import Network
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
@@ -12,6 +14,7 @@ __all__ = [
     "CentrePlanes",
     "Classifier",
     "ConvNeXt",
+    "NamedHeads",
     "Network",
     "PlannedUNet",
     "ResNet",

@@ -69,6 +69,3 @@ class Classifier(nn.Module):
     def parts(self) -> list[tuple[Part, nn.Module]]:
         """The backbone's encoder, step by step, and the dense head."""
         return [*(step for step in self.backbone.parts() if step[0] == "encoder"), ("head", self.head)]
-
-
-Network = Backbone | Classifier  # what a weights file may hold

@@ -33,7 +33,7 @@ class PretrainOptions:
         bottleneck: The blocks of resnet have three convolutions: with 3 4 6 3, a ResNet-50.
         norm: The norm of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
         method: What is learned: genesis, or a rival: mae, popar, peac, context-restoration, denoising,
-            rubiks-cube, rotation, relative-position, or package.module:Class.
+            rubiks-cube, rotation, relative-position, ark on labelled sets, or package.module:Class.
         arm: With the method genesis: all (Models Genesis), none (auto-encoder), one deformation alone, or without_ and
             its name (painting is one) all others.
         drop_skips: With the method genesis: how often each skip of the network is shut while it learns, 0 to 1.

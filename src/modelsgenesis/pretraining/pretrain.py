@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
-from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Batch, Learner
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import describe, find_class
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import fingerprint, write_provenance
 from modelsgenesis.core.words import many, nouns
@@ -25,6 +26,7 @@ from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.slicing import slicing_of
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
+from modelsgenesis.pretraining.labelled_sets import SetWork
 from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.pretraining.start import Start
 from modelsgenesis.recipes import Recipe, find_recipe
@@ -32,18 +34,55 @@ from modelsgenesis.recipes.nnunet_plans import follow_plans
 from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
-from modelsgenesis.training.loop import Materials, Training
+from modelsgenesis.training.loop import Training
 from modelsgenesis.training.run_folder import is_done, remember
-from modelsgenesis.weights.files import read_notes, save_network
+from modelsgenesis.weights.files import kept_network, read_notes, save_network
 from modelsgenesis.weights.lifting import SLICING
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
-BEST = "model.safetensors"
+BEST, LAST = "model.safetensors", "last.safetensors"
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 LOADING = "loading.json"
 # A finished run goes on where it ended if nothing else is changed but these, and there are more steps.
 LENGTH = ("recipe.plan.steps", "recipe.plan.warmup_steps", "recipe.plan.validate_every")
+
+
+class Work(Protocol):
+    """What the training loop works on, of a store or of labelled sets, and the files of a run."""
+
+    recipe: Recipe
+    place: Path
+
+    @property
+    def learner(self) -> Learner:
+        """What is trained."""
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """The labels of each head, if the learner has heads by name."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the weights."""
+
+    def samples(self, fabric: Processes, console: Console) -> RunSamples:
+        """Open what is trained on; the processes are launched."""
+
+    def begin(self) -> str:
+        """Write what describes the data, before the first step; describe them for the user."""
+
+    def draw(self, step: int) -> None:
+        """Picture the network after a validation."""
+
+    def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
+        """The notes in the header of a weights file: how it was made."""
+
+    def warning(self, figures: Mapping[str, float]) -> str:
+        """What the user should know of the best network; otherwise empty."""
+
+    def finish(self) -> None:
+        """Delete what only the training needed."""
 
 
 def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOptions) -> Path:
@@ -57,7 +96,29 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
     fabric = make_fabric(
         changed.plan.precision, accelerator=options.accelerator, devices=options.devices, nodes=options.nodes
     )
-    return _follow(changed, store, into, options.seed, fabric, start, dry_run=options.dry_run)
+    if _is_labelled(changed, store):
+        work: Work = SetWork(changed, store, into, options.seed)
+    else:
+        work = StoreWork(changed, store, into, options.seed)
+    return _follow(work, into, options.seed, fabric, start, dry_run=options.dry_run)
+
+
+def _is_labelled(recipe: Recipe, place: Path) -> bool:
+    """Whether the recipe's method learns from labelled sets.
+
+    Raises:
+        DataError: it does and there is a store, or it does not and there is no store.
+    """
+    kind: type[Learner] = find_class("methods", recipe.method, Learner)
+    labelled = kind.labelled
+    if labelled and not place.is_file():
+        raise DataError(
+            f"{place}: is no table of labelled sets, which {recipe.method} learns from; give a CSV with a row for "
+            "each: name, data"
+        )
+    if place.is_file() and not labelled:
+        raise DataError(f"{place}: is no store, which {recipe.method} learns from; make one by genesis prepare")
+    return labelled
 
 
 def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions) -> Recipe:
@@ -67,76 +128,93 @@ def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions)
     return follow_plans(recipe, read_planned(plans, options.configuration), Store.open(store))
 
 
-def _follow(
-    recipe: Recipe, store: Path, into: Path, seed: int, fabric: Processes, start: Start | None, *, dry_run: bool
-) -> Path:
+def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start | None, *, dry_run: bool) -> Path:
     """Pre-train by the recipe."""
     console = Console(stderr=True)
-    opened = Store.open(store)
-    training, held_out = split(opened, recipe)
-    recipe = _with_epoch(recipe, len(training))
-    learner = build_learner(recipe, opened, seed)
-    loading = start.begin(learner) if start else None
-    settings = {**_settings(recipe, store, seed), **(start.settings if start else {})}
+    recipe, learner = work.recipe, work.learner
+    loading = start.begin(learner, work.labels) if start else None
+    settings = {**work.settings, **(start.settings if start else {})}
     if not dry_run and is_done(into, "pretrain", settings, may_grow=LENGTH):
         console.print(f"{into}: this run is done already")
         return into
     fabric.launch()
-    work = _Work(opened, recipe, learner, training, held_out, into, fabric, seed)
+    samples = work.samples(fabric, console)
+
+    def keep_best(step: int, metrics: dict[str, float]) -> None:
+        figures = {f"val_{name}": value for name, value in metrics.items()}
+        save_network(into / BEST, kept_network(learner.network), work.notes(step, figures))
+
+    materials = samples.materials(recipe.plan, fabric, keep_best=keep_best, after_validation=work.draw)
     if dry_run:
-        report_dry_run(learner, recipe.plan, work.materials(), fabric=fabric, console=console)
+        report_dry_run(learner, recipe.plan, materials, fabric=fabric, console=console)
         return into
-    run = Training(learner, recipe.plan, work.materials(), into, fabric=fabric, seed=seed, console=console)
+    run = Training(learner, recipe.plan, materials, into, fabric=fabric, seed=seed, console=console)
     if fabric.is_global_zero:
-        remember(into, settings, store)
+        remember(into, settings, work.place)
         if start and loading:
             write_json(into / LOADING, start.to_json(loading))
-            console.print(loading.table(f"Tensors from {start.given}"))
-        console.print(_greeting(recipe, training, held_out, work.samplers), highlight=False)
+            console.print(loading.table(f"Tensors from {start.given}"), start.heads_in_words(), sep="\n")
+        console.print(work.begin(), highlight=False, markup=False, soft_wrap=True)
     outcome = run.run()
     if fabric.is_global_zero and outcome.stopped:
         step = f"step {outcome.state.step} of {recipe.plan.steps}"
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
-        save_network(into / "last.safetensors", learner.backbone, work.notes(outcome.state.step, {}))
-        figures = read_notes(into / BEST).get("figures", {})
-        if warning := worse_than_grey(figures, nouns(len(recipe.cubes.size)).cube):
+        save_network(into / LAST, kept_network(learner.network), work.notes(outcome.state.step, {}))
+        if warning := work.warning(read_notes(into / BEST).get("figures", {})):
             console.print(warning, highlight=False, soft_wrap=True)
         arguments = {**settings, "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
-        write_provenance(into, "pretrain", arguments, inputs=[store, *([start.place] if start else [])], seed=seed)
+        write_provenance(into, "pretrain", arguments, inputs=[work.place, *([start.place] if start else [])], seed=seed)
+        work.finish()
     fabric.barrier()
     return into
 
 
-class _Work:
-    """What the training loop works on: the cubes of a store, seen through a learner, and the files of a run."""
+class StoreWork:
+    """The cubes of a store, seen through a learner, and the files of a run.
 
-    def __init__(
-        self,
-        store: Store,
-        recipe: Recipe,
-        learner: Learner,
-        training: list[Scan],
-        held_out: list[Scan],
-        into: Path,
-        fabric: Processes,
-        seed: int,
-    ) -> None:
-        self.recipe, self.learner, self.into, self.fabric, self.seed = recipe, learner, into, fabric, seed
-        slicing = slicing_of(store)
+    Args:
+        recipe: of the run.
+        store: of the scans.
+        into: the run's folder.
+        seed: of everything random.
+    """
+
+    def __init__(self, recipe: Recipe, store: Path, into: Path, seed: int) -> None:
+        self.place, self.into, self.seed = store, into, seed
+        self.store = Store.open(store)
+        self.training, self.held_out = split(self.store, recipe)
+        self.recipe = _with_epoch(recipe, len(self.training))
+        self.learner = build_learner(self.recipe, self.store, seed)
+        slicing = slicing_of(self.store)
         self.of_slices = {SLICING: describe(slicing)} if slicing else {}
-        self.samplers = [CubeSampler(store, recipe.cubes, scans) for scans in (training, held_out)]
-        made = learner.draws if recipe.plan.views == "device" else learner.views
-        self.streams = [
-            CubeStream(self.samplers[0], made, seed=seed, name="train"),
-            CubeStream(self.samplers[1], learner.views, seed=seed, name="validation"),
-        ]
 
-    def materials(self) -> Materials:
-        """Put together the batches and the callbacks of the training loop."""
-        noun = nouns(len(self.recipe.cubes.size)).cube
-        samples = RunSamples(self.streams[0], self.streams[1], self.recipe.plan.val_cubes, noun)
-        return samples.materials(self.recipe.plan, self.fabric, keep_best=self._keep_best, after_validation=self._draw)
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that decide the weights."""
+        return _settings(self.recipe, self.place, self.seed)
+
+    def samples(self, fabric: Processes, console: Console) -> RunSamples:
+        """The cubes that are trained on and held out."""
+        recipe, learner, self.fabric = self.recipe, self.learner, fabric
+        self.samplers = [CubeSampler(self.store, recipe.cubes, scans) for scans in (self.training, self.held_out)]
+        made = learner.draws if recipe.plan.views == "device" else learner.views
+        training = CubeStream(self.samplers[0], made, seed=self.seed, name="train")
+        self.validation = CubeStream(self.samplers[1], learner.views, seed=self.seed, name="validation")
+        return RunSamples(training, self.validation, recipe.plan.val_cubes, nouns(len(recipe.cubes.size)).cube)
+
+    def begin(self) -> str:
+        """Describe the scans."""
+        return _greeting(self.recipe, self.training, self.held_out, self.samplers)
+
+    def finish(self) -> None:
+        """Nothing: the store stays."""
+
+    def warning(self, figures: Mapping[str, float]) -> str:
+        """Warn of a network that restores worse than one grey value."""
+        return worse_than_grey(figures, nouns(len(self.recipe.cubes.size)).cube)
 
     def notes(self, step: int, metrics: dict[str, float]) -> dict[str, Any]:
         """The notes in the header of a weights file: how it was made."""
@@ -144,18 +222,14 @@ class _Work:
         made = {"recipe": describe(self.recipe), "taught": trained, "seed": self.seed, "step": step, "figures": metrics}
         return {**made, **self.of_slices}
 
-    def _keep_best(self, step: int, metrics: dict[str, float]) -> None:
-        validation = {f"val_{name}": value for name, value in metrics.items()}
-        save_network(self.into / BEST, self.learner.backbone, self.notes(step, validation))
-
     @torch.no_grad()
-    def _draw(self, step: int) -> None:
+    def draw(self, step: int) -> None:
         """Draw held-out cubes, deformed and restored, turned back to how the patient lies: always the same ones."""
         if not self.learner.restores:
             return
         from modelsgenesis.figures.restoration import restoration_sheet  # here, for the first step not to wait for it
 
-        cubes, views = zip(*(self.streams[1].sample(index) for index in range(EXAMPLES)), strict=True)
+        cubes, views = zip(*(self.validation.sample(index) for index in range(EXAMPLES)), strict=True)
         batch = collate(list(views))
         self.learner.eval()
         on_device: Batch = self.fabric.to_device(batch)

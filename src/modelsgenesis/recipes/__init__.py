@@ -3,6 +3,7 @@
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import load_module, members
 from modelsgenesis.recipes.any import any
+from modelsgenesis.recipes.ark import ark
 from modelsgenesis.recipes.chest_ct import chest_ct
 from modelsgenesis.recipes.chest_ct_2d import chest_ct_2d
 from modelsgenesis.recipes.chest_ct_official import chest_ct_official
@@ -12,12 +13,14 @@ from modelsgenesis.recipes.popar import popar
 from modelsgenesis.recipes.recipe import Recipe
 from modelsgenesis.recipes.small import small
 from modelsgenesis.recipes.small_2d import small_2d
+from modelsgenesis.recipes.small_ark import small_ark
 from modelsgenesis.recipes.small_peac import small_peac
 from modelsgenesis.recipes.small_popar import small_popar
 
 __all__ = [
     "Recipe",
     "any",
+    "ark",
     "chest_ct",
     "chest_ct_2d",
     "chest_ct_official",
@@ -27,6 +30,7 @@ __all__ = [
     "popar",
     "small",
     "small_2d",
+    "small_ark",
     "small_peac",
     "small_popar",
 ]

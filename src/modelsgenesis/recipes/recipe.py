@@ -134,12 +134,27 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
     channels = {scan.shape[0] for scan in store.scans}
     if len(channels) > 1:
         raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
+    return learner_of(recipe, channels.pop(), seed)
+
+
+def learner_of(recipe: Recipe, channels: int, seed: int, known: Settings = MappingProxyType({})) -> Learner:
+    """Make the network for images of so many channels, and the learner that trains it, drawn from the seed.
+
+    Args:
+        recipe: of both.
+        channels: of the images.
+        seed: of the weights.
+        known: what else the data decide of the learner.
+    Raises:
+        ShapeError: the recipe's cubes do not fit the network, or are too small for the method.
+        GenesisError: no network or method of that name, or a setting that it has not.
+    """
     kind = find_class("nets", recipe.backbone, Backbone)
-    arguments = _arguments(kind, {"in_channels": channels.pop(), "axes": len(recipe.cubes.size)}, recipe)
+    arguments = _arguments(kind, {"in_channels": channels, "axes": len(recipe.cubes.size)}, recipe)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = kind(**arguments)
-        learner = make_learner(recipe, backbone)
+        learner = make_learner(recipe, backbone, known)
     learner.check(recipe.cubes.size)
     return learner
 
@@ -153,22 +168,26 @@ def check_backbone_args(kind: type, recipe: Recipe) -> None:
         )
 
 
-def make_learner(recipe: Recipe, backbone: Backbone) -> Learner:
+def make_learner(recipe: Recipe, backbone: Backbone, known: Settings = MappingProxyType({})) -> Learner:
     """Make the recipe's learner for a network.
 
+    Args:
+        recipe: whose method learns.
+        backbone: the network.
+        known: arguments that the data decide.
     Raises:
         GenesisError: no method of that name, or a setting that it has not.
     """
     kind = find_class("methods", recipe.method, Learner)
     takes = inspect.signature(kind)
-    arguments = dict(recipe.method_args)
+    arguments = {**recipe.method_args, **known}
     if "size" in takes.parameters:  # a method whose views are smaller than the cubes has to know them
         arguments.setdefault("size", recipe.cubes.size)
     try:
         takes.bind(backbone, **arguments)
     except TypeError as error:
-        known = ", ".join(name for name in list(takes.parameters)[1:] if name != "size") or "none"
-        raise GenesisError(f"the method {recipe.method}: {error}; its settings are: {known}") from error
+        theirs = ", ".join(name for name in list(takes.parameters)[1:] if name not in ("size", *known)) or "none"
+        raise GenesisError(f"the method {recipe.method}: {error}; its settings are: {theirs}") from error
     learner: Learner = kind(backbone, **arguments)
     return learner
 

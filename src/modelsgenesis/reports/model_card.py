@@ -128,6 +128,12 @@ class ModelCard:
         return "\n\n".join(lines)
 
     def _predicts(self, target: Target | None) -> str:
+        if heads := self.given.notes.get("targets"):
+            return (
+                f"It was pre-trained on the labels of {many(len(heads), 'set')}, each with a head of its own: "
+                f"{', '.join(heads)}. Its encoder starts a task that has few labels; "
+                "`genesis predict --head` takes a head."
+            )
         if target is None:
             return (
                 "It was pre-trained without labels, to restore deformed images, and starts a task that has few labels. "

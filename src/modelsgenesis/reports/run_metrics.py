@@ -1,15 +1,17 @@
 """What a pre-training achieved, read off its log: the numbers on top of its page."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from modelsgenesis.core.words import duration
+from modelsgenesis.core.words import duration, many
 from modelsgenesis.figures.curves import ERROR, IDENTITY_BASELINE, MEAN_BASELINE, VALIDATION, Log
 from modelsgenesis.figures.page import Headline
 from modelsgenesis.weights.loading import load
 
+OF_SET = "val_loss "  # before the name of a set, of the column of its loss
 HALF = 0.5  # of the error of the better way to know nothing: a network below it has learned to restore
 ACCURACY, CHANCE = ("val_accuracy", "val_order_accuracy"), ("val_chance", "chance")
 
@@ -31,6 +33,7 @@ class RunMetrics:
             then; otherwise NaN.
         chance: the share that guessing gets right.
         restores: whether the pretext task is to restore a cube, whatever else it is.
+        losses: of a run on labelled sets, the loss of each then.
     """
 
     parameters: int
@@ -44,6 +47,7 @@ class RunMetrics:
     accuracy: float = float("nan")
     chance: float = float("nan")
     restores: bool = True
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def classifies(self) -> bool:
@@ -75,6 +79,8 @@ def measure(run: Path, log: Log) -> RunMetrics:
     best = int(np.argmin(loss)) if len(error) else -1
     missing = float("nan")
     speed, time_s = log.points(("cubes_per_s",))[1], log.points(("time_s",))[1]
+    of_sets = [name for name in log.columns if name.startswith(OF_SET)]
+    at_best = {name.removeprefix(OF_SET): log.points((name,))[1] for name in of_sets}
     has_network = (run / "model.safetensors").is_file()
     return RunMetrics(
         parameters=sum(p.numel() for p in load(run).parameters()) if has_network else 0,
@@ -87,7 +93,8 @@ def measure(run: Path, log: Log) -> RunMetrics:
         best_step=int(step[best]) if len(error) else 0,
         accuracy=float(accuracy[min(best, len(accuracy) - 1)]) if len(error) and len(accuracy) else missing,
         chance=float(chance[-1]) if len(chance) else missing,
-        restores=not len(chance) or bool(len(identity)),
+        restores=not of_sets and (not len(chance) or bool(len(identity))),
+        losses={name: float(found[best]) for name, found in at_best.items() if len(found) > best >= 0},
     )
 
 
@@ -96,7 +103,7 @@ def headline(metrics: RunMetrics, noun: str = "cube") -> list[Headline]:
     if not np.isfinite(metrics.error):
         return [(f"{metrics.steps:,}", "steps, no validation yet", "")]
     return [
-        *(predicted(metrics, noun) if metrics.classifies else restored(metrics, noun)),
+        *(restored if metrics.restores else predicted if metrics.classifies else labelled)(metrics, noun),
         (f"{metrics.parameters / 1e6:.1f} M", "parameters", ""),
         (duration(metrics.time_s), f"of training, {metrics.steps:,} steps", ""),
         (f"{metrics.cubes_per_s:.0f}", f"{noun}s a second, median", ""),
@@ -119,6 +126,12 @@ def restored(metrics: RunMetrics, noun: str) -> list[Headline]:
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),
         *([order] if np.isfinite(metrics.accuracy) else []),
     ]
+
+
+def labelled(metrics: RunMetrics, noun: str) -> list[Headline]:
+    """The large numbers of a method that learns the labels of several sets."""
+    best = f"mean loss of {many(len(metrics.losses), 'set')} on held-out patients, best at step {metrics.best_step:,}"
+    return [(f"{metrics.error:.4f}", best, ""), *((f"{loss:.4f}", name, "") for name, loss in metrics.losses.items())]
 
 
 def predicted(metrics: RunMetrics, noun: str) -> list[Headline]:

@@ -44,21 +44,24 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     chain = lineage(run)
     metrics = measure(run, log)
     method, said = settings["recipe"]["method"], nouns(len(settings["recipe"]["cubes"]["size"]))
-    title = f"{method_words(method)}, pre-trained on unlabelled {said.scan}s"
-    page = Page(title, lead(settings["recipe"], store_of(run, settings, chain), classifies=metrics.classifies))
+    known = "labelled" if metrics.losses else "unlabelled"
+    title = f"{method_words(method)}, pre-trained on {known} {said.scan}s"
+    words = of_sets(settings) if metrics.losses else ""
+    words = words or lead(settings["recipe"], store_of(run, settings, chain), classifies=metrics.classifies)
+    page = Page(title, words)
     if not (run / PROVENANCE).is_file():
         page.section("This run is not finished", Paragraph(so_far(metrics, settings["recipe"]["plan"]["steps"])))
     page.headline(headline(metrics, said.cube))
     with tempfile.TemporaryDirectory() as folder:
-        if not metrics.classifies:
+        if metrics.restores:
             shown = sheet(run, settings, chain, sample, Path(folder))
             page.section("What the network sees, and what it makes of it", *shown)
         curves = picture(
             draw_curves(log, Path(folder) / "curves.png", said.cube), "errors, learning rate, speed", narrow=True
         )
-        words = (CURVES + ("" if metrics.classifies else KNOWING_NOTHING)).format(cube=said.cube)
+        words = (CURVES + (KNOWING_NOTHING if metrics.restores else "")).format(cube=said.cube)
         page.section("How it learned", Paragraph(words, "caption"), curves)
-    if not metrics.classifies:
+    if metrics.restores:
         page.section(f"Restorations of held-out {said.cube}s over time", *restorations(run, said))
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
@@ -94,8 +97,20 @@ def use(run: Path, settings: dict[str, Any], metrics: RunMetrics) -> str:
     """The lines of Python that load the network."""
     size = settings["recipe"]["cubes"]["size"]
     axes = ", ".join(("C", *"XYZ"[: len(size)]))
-    lines = USE + ("" if metrics.classifies or settings["recipe"]["method"] in BY_CELLS else RESTORED)
+    called = USE.replace("mg.load(", "mg.weights.load_backbone(") if metrics.losses else USE
+    lines = called + (RESTORED if metrics.restores and settings["recipe"]["method"] not in BY_CELLS else "")
     return lines.format(run=run, cube=nouns(len(size)).cube, axes=axes)
+
+
+def of_sets(settings: dict[str, Any]) -> str:
+    """Describe a run on labelled sets in two sentences."""
+    sets, axes = settings["sets"], len(settings["recipe"]["cubes"]["size"])
+    named = ", ".join(f"{name} ({many(one['train'], 'case')})" for name, one in sets.items())
+    return (
+        f"A {axes}D network pre-trained on the labels of {many(len(sets), 'set')} in turn, with a head for each: "
+        f"{named} (recipe {settings['recipe']['name']}). Its encoder can now start a task that has few labels, and "
+        "each head predicts by itself; the decoder was not trained."
+    )
 
 
 def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> str:
@@ -245,6 +260,8 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
             "loss on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
             "accuracy on them": f"{metrics.accuracy:.3f}, where guessing gets {metrics.chance:.3f}",
         }
+    if metrics.losses:
+        achieved = {f"loss of {name}": f"{loss:.5f}" for name, loss in metrics.losses.items()}
     facts = {
         **achieved,
         "parameters": f"{metrics.parameters:,}",

@@ -1,6 +1,5 @@
 """Classification into labels that do not exclude each other: an image has any number of them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +50,8 @@ class MultilabelClassification(Classes):
         return tuple(f"label_{name}" for name in self.names)
 
     def label_entries(self, values: Sequence[float]) -> tuple[str, ...]:
-        """Write 0 or 1 for each label, or nothing."""
-        return tuple("" if math.isnan(value) else f"{value:g}" for value in values)
+        """Write 0 or 1 for each label, or nothing: a soft label is no truth to score against."""
+        return tuple(f"{value:g}" if value in (0, 1) else "" for value in values)
 
     def row(self, values: NDArray[Any]) -> dict[str, str]:
         """Write the labels above a half, and the probabilities with six digits."""

@@ -37,8 +37,8 @@ def chexpert(folder: Path | str, *, uncertain: Uncertain = "ones") -> Task:
 
     Args:
         folder: `CheXpert-v1.0-small`, `CheXpert-v1.0`, or the folder that holds one of them or the four batches.
-        uncertain: what an uncertain label counts as: ones, since Ark takes it for 0.55 to 0.85; zeros; or ignore, which
-            learns nothing of it.
+        uncertain: what an uncertain label counts as: ones; zeros; ignore, which learns nothing of it; or soft, a number
+            between 0.55 and 0.85, as Ark has it.
     Raises:
         DataError: no table is there, or no image that they name.
     Source: Irvin et al. 2019, CheXpert, on the policies; Ma et al. 2023, Ark, for the views that are kept.
@@ -55,7 +55,7 @@ def chexpert(folder: Path | str, *, uncertain: Uncertain = "ones") -> Task:
         if patient is None:
             raise UnreadableError("its path names no patient", "correct its row")
         name = inside.with_suffix("").as_posix()
-        return Listed(name, values_in(row, FINDINGS, uncertain), patient[0], TABLES[row["table"]])
+        return Listed(name, values_in(row, FINDINGS, uncertain, row["Path"]), patient[0], TABLES[row["table"]])
 
     problems: list[Problem] = []
     remedy = "unpack the other archives beside, or nothing, if a part is meant"

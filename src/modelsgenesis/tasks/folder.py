@@ -8,6 +8,7 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import load_module, members
 from modelsgenesis.core.target import Kind, find_target
 from modelsgenesis.tasks import datasets
+from modelsgenesis.tasks.chexpert_labels import Uncertain
 from modelsgenesis.tasks.datasets import dataset
 from modelsgenesis.tasks.medmnist import medmnist
 from modelsgenesis.tasks.pairs import IMAGES, find_pair, pairs
@@ -27,6 +28,7 @@ def folder(
     label: str | None = None,
     classes: Mapping[str, str] | None = None,
     columns: Mapping[str, str] | None = None,
+    uncertain: Uncertain | None = None,
 ) -> Task:
     """Read a target task from a folder, a table or a file, whatever its layout.
 
@@ -39,6 +41,8 @@ def folder(
         classes: {class: values}, to name the values of a column or to cut it: {"benign": "<3", "malignant": ">3"}
             leaves out 3.
         columns: {what: column of a table}, where columns are called otherwise: {"image": "Path", "patient": "ID"}.
+        uncertain: what -1 counts as in a table, or a published set, whose labels are 1, 0, -1 or nothing: ones, zeros,
+            ignore or soft.
     Raises:
         DataError: it is none of these, or holds no case.
     Example: >>> folder("nodules/", label="malignancy", classes={"benign": "<3", "malignant": ">3"})
@@ -46,7 +50,7 @@ def folder(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such folder or file; is it spelled right?")
-    options = LabelOptions(kind, label, classes, columns)
+    options = LabelOptions(kind, label, classes, columns, uncertain)
     if path.suffix.lower() == ".csv":
         return table(path, options)
     if path.suffix.lower() == ".npz":
@@ -64,8 +68,12 @@ def _in_folder(path: Path, options: LabelOptions) -> Task:
             return dataset(path)
         if find_pair(path):
             return pairs(path)
-    if options == LabelOptions() and (name := published_set(path)):
-        task: Task = getattr(load_module(f"{__package__}.{name}"), name)(path)
+    if options in (LabelOptions(), LabelOptions(uncertain=options.uncertain)) and (name := published_set(path)):
+        settings = {"uncertain": options.uncertain} if options.uncertain else {}
+        try:
+            task: Task = getattr(load_module(f"{__package__}.{name}"), name)(path, **settings)
+        except TypeError as error:
+            raise DataError(f"{path}: the labels of {name} are never uncertain; leave the policy out") from error
         return task
     found = _only_one(path, ".csv")
     if found:

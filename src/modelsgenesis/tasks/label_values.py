@@ -16,7 +16,8 @@ from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.entries import CONTOURS
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.formats.gif_mask import TIMES
-from modelsgenesis.data.problems import Problem
+from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.tasks.chexpert_labels import Uncertain, check_policy, values_in
 
 MISSING = ("", "nan", "na", "n/a")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
@@ -69,6 +70,7 @@ def read_label_values(
     *,
     kind: Kind | None = None,
     classes: Mapping[str, str] | None = None,
+    uncertain: Uncertain | None = None,
 ) -> LabelValues:
     """Find the target and the values in the label columns of a table.
 
@@ -80,9 +82,12 @@ def read_label_values(
         path: of the table, for messages.
         kind: if it is known.
         classes: {class: the entries it takes}; the rows that none takes are left out.
+        uncertain: what -1 counts as, of labels as CheXpert writes them: any number of 1, 0, -1 and nothing, which is 0.
     Raises:
         DataError: they cannot be understood as one of these.
     """
+    if uncertain:
+        return _with_uncertain(rows, columns, path, uncertain)
     plain = (tuple(WHOLE.sub(r"\1", entry) for entry in row) for row in rows)
     labelled = [None if any(entry.casefold() in MISSING for entry in row) else row for row in plain]
     some = [row for row in labelled if row is not None]
@@ -108,6 +113,19 @@ def read_label_values(
         problems.append(Problem(path, what, "nothing to do, if that is meant", "warning"))
     unlabelled = tuple(number for number, row in enumerate(labelled) if row is None)
     return LabelValues(target, tuple(values), unlabelled, tuple(problems))
+
+
+def _with_uncertain(rows: Sequence[Row], columns: Sequence[str], path: Path, uncertain: Uncertain) -> LabelValues:
+    """Labels that do not exclude each other, some of them uncertain; no row is without."""
+    check_policy(uncertain)
+    values = []
+    for number, row in enumerate(rows, 2):  # as a spreadsheet counts, below the head
+        try:
+            values.append(values_in(dict(zip(columns, row, strict=True)), columns, uncertain, str(number)))
+        except UnreadableError as error:
+            raise DataError(f"{path}: in row {number} {error.problem}; {error.remedy}") from error
+    labels = tuple(Label(name.removeprefix("label_")) for name in columns)
+    return LabelValues(make_target("multilabel_classification", labels), tuple(values), (), ())
 
 
 def without_label(count: int, num_rows: int, path: Path) -> Iterator[Problem]:

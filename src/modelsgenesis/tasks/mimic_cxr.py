@@ -38,7 +38,8 @@ def mimic_cxr(
 
     Args:
         folder: with `files/p10/p10000032/s50414267/....jpg` and the tables beside, gzipped or not.
-        uncertain: what an uncertain label counts as: ones, as Ark has it; zeros; or ignore, which learns nothing of it.
+        uncertain: what an uncertain label counts as: ones, as Ark has it; zeros; ignore, which learns nothing of it; or
+            soft, a number between 0.55 and 0.85.
         labels: whose they are: chexpert or negbio.
         by_hand: the test cases are those that radiologists labelled, with their labels, and no others.
     Raises:
@@ -61,7 +62,12 @@ def mimic_cxr(
         study = (tests if row["split"] == "test" else studies).get(row["study_id"])
         if study is None:
             raise UnreadableError("its study has no labels", "nothing to do: it is left out")
-        return Listed(row["dicom_id"], values_in(study, FINDINGS, uncertain), row["subject_id"], SPLITS[row["split"]])
+        return Listed(
+            row["dicom_id"],
+            values_in(study, FINDINGS, uncertain, row["study_id"]),
+            row["subject_id"],
+            SPLITS[row["split"]],
+        )
 
     problems: list[Problem] = []
     remedy = "fetch the other files, or nothing, if a part is meant"

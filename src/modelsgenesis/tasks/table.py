@@ -26,6 +26,7 @@ from modelsgenesis.tasks.case_finder import (
     patient_of,
     with_modality,
 )
+from modelsgenesis.tasks.chexpert_labels import Uncertain
 from modelsgenesis.tasks.label_values import looks_like_masks, read_label_values, without_label
 from modelsgenesis.tasks.labels import read_labels
 from modelsgenesis.tasks.pairs import labels_of
@@ -49,12 +50,14 @@ class LabelOptions:
         label: the column, or several with commas between; None takes `label`, or all columns `label_...`.
         classes: {class: the values it takes}: ">3", "<=2" or the text itself; None takes each text for a class.
         columns: {what: the name of the column that says it}, such as {"image": "Path", "patient": "Patient ID"}.
+        uncertain: what -1 counts as where labels are written as CheXpert writes them: ones, zeros, ignore or soft.
     """
 
     kind: Kind | None = None
     label: str | None = None
     classes: Mapping[str, str] | None = None
     columns: Mapping[str, str] | None = None
+    uncertain: Uncertain | None = None
 
 
 def table(path: Path, options: LabelOptions | None = None, *, images: Path | None = None) -> Task:
@@ -92,7 +95,9 @@ def table(path: Path, options: LabelOptions | None = None, *, images: Path | Non
     elif kind and issubclass(kind, MaskTarget):
         raise DataError(f"{path}: column {labels[0]} names no masks; write the path of a mask in each row")
     else:
-        found = read_label_values(entries, labels, path, kind=options.kind, classes=options.classes)
+        found = read_label_values(
+            entries, labels, path, kind=options.kind, classes=options.classes, uncertain=options.uncertain
+        )
         target, problems = found.target, [*problems, *found.problems]
         unlabelled = [cases[number] for number in found.unlabelled]
         both = zip(cases, found.values, strict=True)

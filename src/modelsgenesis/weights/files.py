@@ -18,7 +18,9 @@ from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import read_json, written_aside
 from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.words import many
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.nets.named_heads import NamedHeads
+from modelsgenesis.nets.network import Network
 from modelsgenesis.weights.registry import resolve
 
 KEY = "modelsgenesis"  # of our description in the header; one key, since safetensors writes several in any order
@@ -44,6 +46,17 @@ def save_network(path: Path, network: Network, notes: dict[str, Any] | None = No
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in distinct(network).items()}
     with written_aside(path) as aside:
         aside.write_bytes(save(state, metadata=header))
+
+
+def kept_network(network: nn.Module) -> Network:
+    """The network of a learner in the form that a weights file holds.
+
+    Raises:
+        TypeError: it is none that can be kept.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"a learner's network is kept, and {type(network).__name__} is none")
+    return network
 
 
 def network_file(source: str | Path) -> Path:
@@ -171,7 +184,7 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
 
 def _build(described: dict[str, Any], num_bytes: int) -> Network:
     """Make a network, if the file can hold its weights; first on the meta device, which takes no memory."""
-    base = Classifier if described["name"] == "classifier" else Backbone
+    base = {"classifier": Classifier, "named_heads": NamedHeads}.get(described["name"], Backbone)
     with torch.device("meta"):
         num_parameters = sum(parameter.numel() for parameter in _make(described, base).parameters())
     if num_parameters > num_bytes:

@@ -9,7 +9,8 @@ from safetensors.torch import load as read_tensors
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.named_heads import NamedHeads
+from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
 from modelsgenesis.weights.files import (
     load_network,
@@ -62,8 +63,7 @@ def load_backbone(source: str | Path, *, trust: bool = False) -> Backbone:
     Raises:
         WeightsError: there is no network there, or the file is broken, hostile or of an unknown format.
     """
-    network = load(source, trust=trust)
-    return network.backbone if isinstance(network, Classifier) else network
+    return backbone_of(load(source, trust=trust))
 
 
 def load_weights(source: str | Path, *, trust: bool = False) -> LoadedWeights:
@@ -81,8 +81,9 @@ def load_weights(source: str | Path, *, trust: bool = False) -> LoadedWeights:
     path = network_file(source)
     if own := _own(path, _kind(path)):
         network, notes = own
-        backbone = network.backbone if isinstance(network, Classifier) else network
-        return LoadedWeights(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes)
+        backbone = backbone_of(network)
+        heads = network if isinstance(network, NamedHeads) else None
+        return LoadedWeights(backbone, whole(backbone, notes.get("taught")), OURS, notes=notes, heads=heads)
     return _adapted(path, part_of(source)[1], trust=trust)
 
 

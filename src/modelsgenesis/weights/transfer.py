@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.nets.swin import TABLE, stretched_table, window_of
 from modelsgenesis.weights.files import arguments_of, distinct
 
@@ -190,7 +190,7 @@ def transfer(
     """
     if adapt_channels not in get_args(ChannelAdaptation):
         raise ValueError(f"adapt_channels must be {', '.join(get_args(ChannelAdaptation))}, got {adapt_channels!r}")
-    prefix = "backbone." if isinstance(network, Classifier) else ""
+    prefix = "" if isinstance(network, Backbone) else "backbone."
     given = {prefix + name: tensor.detach() for name, tensor in distinct(pretrained).items()}
     absent = {prefix + row.tensor: row.why for row in (loading.rows if loading else ()) if row.how == "random"}
     own, places, first = distinct(network), _places(network), _first_convolution(network)
@@ -254,7 +254,7 @@ def _random(why: str) -> Fit:
 
 def _places(network: Network) -> dict[int, Part]:
     """The part of the network that each tensor is in, by the tensor's id."""
-    backbone = network.backbone if isinstance(network, Classifier) else network
+    backbone = backbone_of(network)
     return {
         id(tensor): part
         for part, module in (*backbone.parts(), *network.parts())

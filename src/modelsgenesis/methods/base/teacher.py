@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Self
 
 import torch
 from torch import nn
@@ -24,6 +25,14 @@ class Teacher(nn.Module):
         if not 0 <= momentum <= 1:
             raise GenesisError(f"a momentum is in [0, 1], got {momentum}")
         self.network, self.momentum = copy.deepcopy(student).requires_grad_(False), momentum
+
+    def train(self, mode: bool = True) -> Self:
+        """Batch norms follow the images as the student's do; nothing else of a teacher is left to chance."""
+        super().train(mode)
+        for module in self.network.modules():
+            if not isinstance(module, nn.modules.batchnorm._NormBase):
+                module.training = False
+        return self
 
     def momentum_at(self, progress: float) -> float:
         """What stays of the teacher in a step, from `momentum` to 1.

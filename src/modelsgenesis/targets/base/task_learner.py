@@ -12,7 +12,8 @@ from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.learner import Group, Learner, Sample
 from modelsgenesis.core.target import LearnerSettings, Target
 from modelsgenesis.core.words import many
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.classifier import Classifier
+from modelsgenesis.nets.network import Network
 
 
 class TaskLearner(Learner, ABC):

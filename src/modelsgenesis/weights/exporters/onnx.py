@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
 from modelsgenesis.core.files import write_json, written_aside
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.exporters.base.given import Given, read_given
 
@@ -119,7 +119,7 @@ def _names(module: nn.Module, network: Network) -> list[str]:
     """The names of the outputs."""
     if module is network:
         return ["answer"]
-    backbone = network.backbone if isinstance(network, Classifier) else network
+    backbone = backbone_of(network)
     return [f"feature_{level}" for level in range(len(backbone.channels))]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from modelsgenesis.core.files import write_json, written_aside
-from modelsgenesis.nets.classifier import Network
+from modelsgenesis.nets.network import Network
 from modelsgenesis.weights.exporters.base.given import read_given
 from modelsgenesis.weights.files import DESCRIPTION, EXPORTED
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, cast
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.data.images import Reading
+from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.weights.transfer import LoadingMap
 
 Content = Mapping[str, Any]
@@ -37,6 +38,8 @@ class LoadedWeights:
         reading: how the images were read that it was trained on, if that is known.
         size: of the cubes that it was trained on, in voxels, if that is known.
         notes: what the file says of itself, and where its tensors were found; anything JSON holds.
+        heads: the network with its projector and heads, where it learned from labelled sets; the notes have the labels
+            of each as "heads".
     """
 
     network: Backbone
@@ -45,6 +48,7 @@ class LoadedWeights:
     reading: Reading | None = None
     size: tuple[int, ...] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    heads: NamedHeads | None = None
 
 
 class Adapter(Protocol):

@@ -9,7 +9,7 @@ from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Intensity
-from modelsgenesis.nets.classifier import Classifier, Network
+from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.files import describe_network, network_file
 from modelsgenesis.weights.loading import OURS, load, load_weights
 
@@ -33,7 +33,7 @@ class Given:
     @property
     def backbone(self) -> Backbone:
         """The network itself, or the backbone of a classifier."""
-        return self.network.backbone if isinstance(self.network, Classifier) else self.network
+        return backbone_of(self.network)
 
     @property
     def target(self) -> Target | None:
@@ -65,7 +65,7 @@ class Given:
     @property
     def activation(self) -> str:
         """The activation of its output: "sigmoid" after pre-training, "identity" for logits and numbers."""
-        return "identity" if isinstance(self.network, Classifier) else str(getattr(self.network, "activation", ""))
+        return "identity" if not isinstance(self.network, Backbone) else str(getattr(self.network, "activation", ""))
 
     def config(self) -> dict[str, Any]:
         """All that another program must know to build and feed the network, as JSON holds it."""

@@ -1,4 +1,4 @@
-"""The cases of a fine-tuning, read once into a cache."""
+"""The cases that a network learns from, read once into a cache."""
 
 import functools
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.store.case_cache import cache_case, find_current_case
-from modelsgenesis.tasks import Task
+from modelsgenesis.tasks.task import Task
 
 WORTH_PROCESSES = 20  # cases
 MOST_NAMED = 5  # problems in an error
