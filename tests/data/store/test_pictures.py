@@ -178,6 +178,24 @@ def test_slices_keep_the_salt_of_their_patients(volumes: Path, tmp_path: Path) -
         assert not (shared / "salt").exists()
 
 
+def test_who_is_left_out_of_the_volumes_leaves_the_slices(volumes: Path, tmp_path: Path) -> None:
+    """Slices take no table of their own, and say so; made again, they lose what the volumes lost, file and row."""
+    table = tmp_path / "test.csv"
+    table.write_text(f"image\n{tmp_path / 'volumes' / '1.nii.gz'}\n")
+    slices = mg.prepare(volumes, tmp_path / "slices", slices="axial", quiet=True)
+    with pytest.raises(DataError, match="--leave-out cannot be given with --slices"):
+        mg.prepare(volumes, slices, slices="axial", leave_out=(table,), quiet=True)
+    volumes = mg.prepare(tmp_path / "volumes", tmp_path / "v", modality="CT", leave_out=(), workers=0, quiet=True)
+    slices = mg.prepare(volumes, tmp_path / "fewer", slices="axial", quiet=True)
+    lost = next(scan for scan in mg.Store.open(volumes).scans if scan.size[2] == 13)
+    (volumes / "scans" / f"{lost.id}.b2nd").unlink()
+    (tmp_path / "volumes" / "1.nii.gz").unlink()
+    mg.prepare(tmp_path / "volumes", volumes, modality="CT", workers=0, quiet=True)
+    mg.prepare(volumes, slices, slices="axial", quiet=True)
+    assert lost.id not in {scan.id for scan in mg.Store.open(slices).scans}
+    assert {path.stem for path in (slices / "scans").iterdir()} == {scan.id for scan in mg.Store.open(volumes).scans}
+
+
 def test_only_volumes_are_sliced(pictures: Path, tmp_path: Path) -> None:
     """A folder of scans is prepared first; pictures are slices already."""
     with pytest.raises(DataError, match="prepare"):

@@ -1,12 +1,14 @@
 """What one may choose of a store: the options of `genesis prepare`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.store.slicing import Direction, OrthogonalSlicing, Slicing
+
+OF_SLICES = ("slices", "every", "side", "neighbours", "workers", "quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,15 @@ class PrepareOptions:
         """How slices of a direction are made.
 
         Raises:
-            DataError: an option of the other kind of slices is given, or the side of the squares is not.
+            DataError: an option of the other kind of slices or of scans is given, or the side of the squares is not.
         """
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        of_scans = [f"--{name.replace('_', '-')}" for name in given if name not in OF_SLICES]
+        if of_scans:
+            raise DataError(
+                f"{', '.join(of_scans)} cannot be given with --slices, of scans as they were prepared; prepare the "
+                "store of volumes with it, then slice that again"
+            )
         if direction != "orthogonal":
             if self.side is not None:
                 raise DataError(

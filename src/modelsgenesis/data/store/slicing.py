@@ -25,6 +25,7 @@ from modelsgenesis.data.store.writer import (
     find_done,
     has_provenance,
     remove_leftovers,
+    stored_ids,
     write_manifest,
     write_problems,
 )
@@ -174,6 +175,8 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
         write_problems(into, [_too_small(volumes, scan) for scan in volumes.scans if scan not in fit])
         if not fit:
             raise DataError(f"no scan of {source} has room for a square in all three planes; give a smaller --side")
+        for gone in set(stored_ids(into)) - {scan.id for scan in fit}:  # left out of the volumes since
+            (into / SCANS / f"{gone}.b2nd").unlink()
         scans = [_slice_scan(volumes, scan, into, slicing) for scan in fit]
         write_manifest(into, scans)
         arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
