@@ -134,6 +134,27 @@ def test_file_of_every_layout_predicts_as_published(name: str, tmp_path: Path) -
     assert {parameter.dtype for parameter in loaded.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("prefix", ["swin_model.", "module.swin_model.", "module.backbone."])
+def test_second_version_is_read_whole(prefix: str, tmp_path: Path) -> None:
+    """POPAR's SwinV2: what can be computed is left, and the features are those of the network it was written from."""
+    torch.manual_seed(0)
+    network = Swin(in_channels=3, embed=4, depths=(2, 1), heads=(1, 2), window=8, version=2).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    state = dict(network.encoder.state_dict())
+    computed = {"layers.0.blocks.0.attn.relative_coords_table": torch.zeros(1, 15, 15, 2)}
+    masks = {"layers.0.blocks.1.attn_mask": torch.zeros(256, 64, 64)}
+    loaded = opened(under(prefix, {**state, **computed, **masks}), tmp_path)
+    picture = torch.rand(1, 3, 64, 64)
+    mean, deviation = CHEST if "swin_model" in prefix else IMAGENET
+    with torch.no_grad():
+        ours, theirs = loaded.network.encode(picture)[-1], network.encode((picture - mean) / deviation)[-1]
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert (loaded.size, loaded.report.shares["encoder"]) == ((512, 512), 1)
+    assert loaded.report.unused == ()
+
+
 def test_sizes_are_those_of_the_training(tmp_path: Path) -> None:
     """By the masks where a file has them, else by the family and the window."""
     sizes = {"flat": 224, "popar-flat": 448, "peac": 448, "ark6": 224}
@@ -230,7 +251,7 @@ def test_grey_pictures_give_what_three_equal_colours_give(tmp_path: Path) -> Non
         ({"layers.0.blocks.0.attn.relative_position_bias_table": torch.rand(169)}, r"a table of biases .*\(169,\)"),
         ({"norm.weight": torch.full((8,), float("nan"))}, "not finite"),
         ({"absolute_pos_embed": torch.rand(1, 9, 4)}, "holds absolute_pos_embed too"),
-        ({"layers.0.blocks.0.attn.logit_scale": torch.rand(1)}, "logit_scale too"),
+        ({"layers.0.blocks.0.attn.gate": torch.rand(1)}, "attn.gate too"),
     ],
 )
 def test_file_that_does_not_fit_whole_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
