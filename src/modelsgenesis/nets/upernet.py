@@ -80,6 +80,4 @@ def _convolved(in_channels: int, out_channels: int, side: int) -> nn.Sequential:
 
 
 def _enlarged(x: Tensor, like: Tensor) -> Tensor:
-    if x.shape[2:] == like.shape[2:]:
-        return x
     return functional.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

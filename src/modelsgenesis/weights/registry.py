@@ -329,6 +329,13 @@ ENTRIES = (
         _NIH,
         notes="An encoder alone, that of the first paper. In 64 bits, as its code trains it.",
     ),
+    _popar("swinv2-nih", "17356352/files/popar_swinv2_nih14_448.pth", "2D SwinV2-B, 512 pixels, windows of 16", _NIH),
+    _popar(
+        "swinv2-xrays",
+        "17356352/files/popar_swinv2_allxrays_512.pth",
+        "2D SwinV2-B, 512 pixels, windows of 16",
+        "811,000 chest X-rays of 16 sets, without labels",
+    ),
     Entry(
         name="peac-swin",
         title="PEAC's Swin-B, whose views of one chest agree cell by cell",

@@ -4,6 +4,7 @@ Layouts, and where each is known from:
 - ImageNet's: a flat state dict, or one under "model", with a dense layer "head" (the authors' release, timm 0.5).
   Later timm keeps "downsample" with the stage that it leads to, and calls the dense layer "head.fc" (timm 1.0, run).
 - POPAR: flat, or under "model" in 64 bits, names under "module.swin_model." or with less before them (its code).
+  Its second version has "logit_scale" in the attention, and compares tokens by their angle.
 - PEAC: {"student", "teacher", "optimizer", "epoch"}, names under "module.swin_model."; beside the encoder the expanders
   "mlp" and "mlp_local", the "head" that tells the order of cells, and the restoring "decoder" (its code).
 - Ark-5 and Ark-6: the teacher's flat state dict; Ark+: {"state_dict", "teacher", ...}, names under "module."; beside
@@ -33,7 +34,8 @@ READS = "torch"
 
 Family = Literal["ImageNet", "POPAR", "PEAC", "Ark"]
 
-STEM, FIRST = "patch_embed.proj.weight", f"layers.0.blocks.0.attn.{TABLE}"
+STEM, FIRST = "patch_embed.proj.weight", "layers.0.blocks.0.attn.proj.weight"
+SCALE = "logit_scale"  # in the attention of the second version, which has no tables
 COMPUTED = ("relative_position_index", "relative_coords_table", "attn_mask")
 OF_ENCODER = ("patch_embed.", "layers.", "norm.", "absolute_pos_embed")
 CHEST_UNITS = (1 / 0.252, -0.5056 / 0.252)  # POPAR and PEAC take (picture - 0.5056) / 0.252
@@ -42,7 +44,7 @@ FRESH = "a published Swin Transformer has an encoder alone"
 
 
 def recognises(content: Content) -> bool:
-    """Recognise a table of biases by relative position, which later Swin Transformers lack."""
+    """Recognise attention in numbered blocks of numbered layers."""
     return bool(networks_in(content, FIRST))
 
 
@@ -57,14 +59,21 @@ def adapt(content: Content) -> LoadedWeights:
     prefix = prefix_of(networks[key], FIRST) or ""
     inside, outside = without_prefix(networks[key], prefix)
     family, size = _family_of(inside, outside, prefix), _size_of(inside)
+    is_second = FIRST.replace("proj.weight", SCALE) in inside
+    window = _window_by_distances(inside) if is_second else _window_of(inside)
     inside = _earlier_names({name: value for name, value in inside.items() if not name.endswith(COMPUTED)})
-    window = _window_of(inside)
     encoder = {name: padded_table(value, window) if name.endswith(TABLE) else value for name, value in inside.items()}
     units = CHEST_UNITS if family in ("POPAR", "PEAC") else UNITS
-    make = functools.partial(Swin, **_shape_of(inside), window=window, drop_path=DROP_PATH, units=units)
+    make = functools.partial(
+        Swin, **_shape_of(inside), window=window, version=2 if is_second else 1, drop_path=DROP_PATH, units=units
+    )
     network, report = fill_encoder(make, encoder, prefix, outside, FRESH)
     check_whole(report.unused, prefix, OF_ENCODER)
-    known = size or {"Ark": 224 if window == 7 else 64 * window, "ImageNet": 32 * window}.get(family, 448)
+    known = (
+        size or 32 * window
+        if is_second
+        else size or {"Ark": 224 if window == 7 else 64 * window, "ImageNet": 32 * window}.get(family, 448)
+    )
     notes = {
         "key": key, "prefix": prefix, "family": family, **described_heads(networks[key]), **plain_values(content)
     }  # fmt: skip
@@ -145,9 +154,15 @@ def _window_of(tensors: Mapping[str, Tensor]) -> int:
         WeightsError: a table is of no window.
     """
     try:
-        return max(window_of(value) for name, value in tensors.items() if name.endswith(TABLE))
+        return max((window_of(value) for name, value in tensors.items() if name.endswith(TABLE)), default=1)
     except ShapeError as error:
         raise WeightsError(str(error)) from error
+
+
+def _window_by_distances(tensors: Mapping[str, Tensor]) -> int:
+    """The side of the second version's windows by the distances that older programs keep; else that of POPAR's."""
+    table = tensors.get("layers.0.blocks.0.attn.relative_coords_table")
+    return (table.shape[1] + 1) // 2 if table is not None and table.dim() == 4 else 16
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -160,8 +175,9 @@ def _shape_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     if stem is None or tuple(stem.shape[2:]) != (PATCH, PATCH):
         raise WeightsError(f"{STEM} must be there, of side {PATCH}, got {None if stem is None else tuple(stem.shape)}")
     depths = [count_blocks(tensors, f"layers.{stage}.blocks.") for stage in range(count_blocks(tensors, "layers."))]
-    tables = [tensors.get(f"layers.{stage}.blocks.0.attn.{TABLE}") for stage in range(len(depths))]
-    heads = [table.shape[1] for table in tables if table is not None]
+    names = [f"layers.{stage}.blocks.0.attn." for stage in range(len(depths))]
+    tables = [tensors.get(name + TABLE, tensors.get(name + SCALE)) for name in names]
+    heads = [table.shape[1] if table.dim() == 2 else table.numel() for table in tables if table is not None]
     if len(heads) < len(depths):
-        raise WeightsError(f"{len(depths)} stages were found, and tables of biases in {len(heads)}")
+        raise WeightsError(f"{len(depths)} stages were found, and tables of biases or scales in {len(heads)}")
     return {"in_channels": stem.shape[1], "embed": stem.shape[0], "depths": depths, "heads": heads}
