@@ -150,6 +150,12 @@ def test_show_draws_both_pictures(folder: Path, recipe: Recipe, tmp_path: Path) 
     page = mg.report(run, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Both views of one sample" in page
     assert "found again" in page
+    popar = recipe.but(method="popar", method_args={"cell": CELL, "spare": 1})
+    other = mg.pretrain(popar, store, tmp_path / "popar")
+    found = mg.show(popar, store, tmp_path / "popar.png", run=other, landmarks=folder / "points.csv")
+    assert found.with_suffix(".csv").is_file()  # no restoration by layers that the run does not keep
+    with pytest.raises(DataError, match="give such a run with --run"):
+        mg.show(recipe, store, tmp_path / "none.png", landmarks=folder / "points.csv")
 
 
 def test_views_of_volumes_are_drawn(small_store: Path, tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ def show(recipe: Recipe | str, store: str | Path, into: str | Path, options: Sho
     With a run also what its network restores, and the error. The planes are hung as a radiologist expects: the
     patient's right on the picture's left, front or head on top, true to the patient's proportions.
 
-    Of peac, both views with their cells are drawn, one number one place; with a run, places of one held-out patient
-    and where their nearest cells lie in others.
+    Of peac, both views with their cells are drawn, one number one place; of popar and peac with a run, places of one
+    held-out patient and where their nearest cells lie in others.
 
     Args:
         recipe: The recipe: chest-ct, small, any, ..., package.module:function, or a Recipe. When the run was made with

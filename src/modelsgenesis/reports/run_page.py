@@ -78,6 +78,10 @@ def is_tuned(run: Path) -> bool:
 
 
 BY_CELLS = {"popar": "", "peac": ", and to find one place alike in two views of it, as a whole and cell by cell"}
+VIEWS = {
+    "popar": "One sample of training: a view and what the network was given.",
+    "peac": "Both views of one sample of training: what bears one number must get one vector.",
+}
 CURVES = (
     "Validation is on patients the network never trained on, with the same {cube}s, deformed or turned in the same "
     "way every time."
@@ -149,7 +153,7 @@ def sheet(
         where = "no longer where the run found it" if places(settings, chain) else "not named by this unfinished run"
         return [Paragraph(f"The store is {where}, so no sample can be drawn.", "caption")]
     network = run if (run / "model.safetensors").is_file() else None
-    if settings["recipe"]["method"] == "peac":
+    if settings["recipe"]["method"] in BY_CELLS:
         return views_of(run, settings, store, sample or 0, folder, network)
     try:
         recipe = recipe_of(run)
@@ -179,7 +183,7 @@ def views_of(
     """The two views of a sample of training, and places of a held-out patient that the network finds in others."""
     parts: list[Part] = []
     for name, of, words in (
-        ("views", None, "Both views of one sample of training: what bears one number must get one vector."),
+        ("views", None, VIEWS[settings["recipe"]["method"]]),
         ("places", network, "Places of a patient the network never trained on, found again in others."),
     ):
         if name == "places" and network is None:

@@ -27,6 +27,7 @@ from modelsgenesis.figures.planes import Array, channel_in_words, middle_channel
 from modelsgenesis.figures.sheet import Panel, draw_sheet
 from modelsgenesis.figures.windows import WINDOWS_HU, ct_display, ct_window
 from modelsgenesis.methods.peac import PEAC
+from modelsgenesis.methods.popar import POPAR
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.recipes.recipe import split
 from modelsgenesis.reports.correspondence import draw_correspondence
@@ -65,7 +66,7 @@ class ShowOptions:
         rule: The crop rule says where cubes may lie, in place of the recipe's.
         window: The window, lung or soft-tissue, for CT; by default what suits the cube.
         list: All deformations there are are drawn on one whole slice instead.
-        landmarks: With peac and a run: a table of places that are known, image, NAME_x, NAME_y; how far off the cells
+        landmarks: With popar or peac and a run: a table of known places, image, NAME_x, NAME_y; how far off the cells
             found for them lie is said under the picture, and in a table beside it.
     """
 
@@ -89,10 +90,13 @@ def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) ->
     sample, window = options.sample, options.window
     if options.list:
         return draw_list(scans, recipe, sampler, into, sample=sample, seed=seed, window=window)
-    if issubclass(find_class("methods", recipe.method, Learner), PEAC):
+    kind = find_class("methods", recipe.method, Learner)
+    if options.landmarks is not None and (options.run is None or not issubclass(kind, POPAR)):
+        raise DataError("--landmarks measures what a run of popar or peac finds; give such a run with --run")
+    if issubclass(kind, PEAC) or (issubclass(kind, POPAR) and options.run is not None):
         image = sampler.sample(generator_for(seed, sample, STREAM)).image
         display = display_of(recipe, image[middle_channel(image)], window)[0]
-        if options.run is not None:
+        if options.run is not None:  # a run keeps the encoder, not what restores cells
             landmarks = None if options.landmarks is None else Path(options.landmarks)
             run = Path(options.run)
             return draw_correspondence(
@@ -130,7 +134,7 @@ def draw_sample(
     differences = "difference = deformed − original" + (
         ", error = restoration − original" if seen.restored is not None else ""
     )
-    notes = [where + millimetres(scan), shown, FLIPPED * bool(recipe.method_args.get("flip_rate", 1)), differences]
+    notes = [where + millimetres(scan), shown, FLIPPED * flips(recipe), differences]
     draw = functools.partial(draw_gallery, columns=5, panel_inches=2.6) if store.axes == 2 else draw_sheet
     return draw(
         panels,
@@ -174,6 +178,12 @@ def gallery() -> dict[str, Deformation]:
     """Every deformation by name: the paper's four and their recipe, then the others."""
     there = deformations.gallery()
     return {name: there[name] for name in (*ALONE, "genesis")} | there
+
+
+def flips(recipe: Recipe) -> bool:
+    """Whether the recipe's method flips what it sees; those of cells never do."""
+    kind = find_class("methods", recipe.method, Learner)
+    return not issubclass(kind, POPAR) and bool(recipe.method_args.get("flip_rate", 1))
 
 
 def locate(store: Store, recipe: Recipe, cube: Cube) -> Locator | None:
