@@ -78,7 +78,9 @@ def ark(state: State, heads: tuple[int, ...] = ARK6, *, mlp: bool = False, prefi
     """Ark's: a head of ImageNet that nobody uses, a projector, and a head for each data set."""
     layers = ("projector.0", "projector.2") if mlp else ("projector",)
     projector = {f"{layer}.weight": torch.rand(5, 2 * EMBED if k == 0 else 5) for k, layer in enumerate(layers)}
+    projector |= {f"{layer}.bias": torch.rand(5) for layer in layers}
     omni = {f"omni_heads.{k}.weight": torch.rand(classes, 5) for k, classes in enumerate(heads)}
+    omni |= {f"omni_heads.{k}.bias": torch.rand(classes) for k, classes in enumerate(heads)}
     return under(prefix, {**state, "head.weight": torch.rand(1000, 2 * EMBED), **projector, **omni})
 
 
@@ -191,6 +193,28 @@ def test_heads_keep_their_names_and_columns(tmp_path: Path) -> None:
     assert (six["projector"], five["projector"]) == ("mlp", "linear")
     assert list(opened(ark(A, (*ARK6, 3)), tmp_path).notes["heads"])[-1] == "COVIDx"
     assert opened(ark(A, (2, 5)), tmp_path).notes["heads"] == {"head-0": [], "head-1": []}
+
+
+@pytest.mark.parametrize("mlp", [False, True])
+def test_heads_answer_as_the_files_tensors_do(mlp: bool, tmp_path: Path) -> None:
+    """The mean of the tokens through the projector and each head; a file that lacks a bias is refused."""
+    content = ark(A, mlp=mlp, prefix="module.")
+    loaded = opened({"teacher": content}, tmp_path)
+    assert loaded.heads is not None
+    assert all(parameter.requires_grad for parameter in loaded.network.parameters())
+    picture = torch.rand(2, 3, 56, 56)
+    with torch.no_grad():
+        x, answers = loaded.network.encode(picture)[-1].mean(dim=(2, 3)), loaded.heads.eval()(picture)
+        for number, layer in enumerate(("projector.0", "projector.2") if mlp else ("projector",)):
+            x = torch.relu(x) if number else x
+            x = x @ content[f"module.{layer}.weight"].T + content[f"module.{layer}.bias"]
+        for number, answer in enumerate(answers.values()):
+            head = f"module.omni_heads.{number}"
+            torch.testing.assert_close(answer, x @ content[f"{head}.weight"].T + content[f"{head}.bias"])
+    assert list(answers) == list(loaded.notes["heads"])
+    del content["module.omni_heads.3.bias"]
+    with pytest.raises(WeightsError, match=r"lacks what is outputs\.3\.bias"):
+        opened({"teacher": content}, tmp_path)
 
 
 def test_table_of_a_stage_smaller_than_a_window_keeps_its_biases(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from modelsgenesis.core.errors import ShapeError, WeightsError
 from modelsgenesis.nets.swin import PATCH, TABLE, Swin, padded_table, window_of
 from modelsgenesis.weights.formats import Content, LoadedWeights
-from modelsgenesis.weights.formats.ark_heads import described_heads
+from modelsgenesis.weights.formats.ark_heads import described_heads, heads_of
 from modelsgenesis.weights.formats.filling import plain_values, prefix_of, without_prefix
 from modelsgenesis.weights.formats.resnets import count_blocks, fill_encoder
 from modelsgenesis.weights.formats.torchvision_resnet import UNITS
@@ -77,7 +77,8 @@ def adapt(content: Content) -> LoadedWeights:
     notes = {
         "key": key, "prefix": prefix, "family": family, **described_heads(networks[key]), **plain_values(content)
     }  # fmt: skip
-    return LoadedWeights(network, report, f"{family}'s {FORMAT}", size=(known, known), notes=notes)
+    heads = heads_of(networks[key], network, notes["heads"]) if notes.get("projector") in ("linear", "mlp") else None
+    return LoadedWeights(network, report, f"{family}'s {FORMAT}", size=(known, known), notes=notes, heads=heads)
 
 
 def networks_in(content: Content, first: str) -> dict[str, dict[str, Tensor]]:
