@@ -76,7 +76,7 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
 
 
 def test_radiographs_in_dicom_are_scored_in_mm(tmp_path: Path) -> None:
-    """Masks in PNG and DICOM-SEG; pixels count as 1 mm where one picture has no spacing."""
+    """Masks in PNG and DICOM-SEG; pixels count as 1 mm where one picture has none."""
     bright = radiograph(0, ill=True).astype(int) - radiograph(0, ill=False) > 40
     for number in range(4):
         write_radiograph(
@@ -92,9 +92,12 @@ def test_radiographs_in_dicom_are_scored_in_mm(tmp_path: Path) -> None:
     out = mg.predict(run, images, tmp_path / "out", quiet=True)
     seg, png = out / "1.dcm", np.asarray(Image.open(out / "1.png"))
     assert set(np.unique(png)) == {0, 7}
-    np.testing.assert_array_equal(pydicom.dcmread(seg).pixel_array.reshape(png.shape), png > 0)
-    read, _ = read_label_map(one_source(seg, out))
+    frames = pydicom.dcmread(seg)  # without the spacing: highdicom would write it, and then not read its own file
+    np.testing.assert_array_equal(frames.pixel_array.reshape(png.shape), png > 0)
+    assert "PixelMeasuresSequence" not in frames.SharedFunctionalGroupsSequence[0]
+    read, geometry = read_label_map(one_source(seg, out))
     np.testing.assert_array_equal(read.T, png > 0)
+    assert not geometry.spaced
     pixels = agreement(np.roll(bright, 5, axis=0), bright, spacing_mm=(1, 1), tolerance_mm=1, empty="perfect")
     distance = pixels.hd95_mm
     for truth, spacing_mm in ((tmp_path / "task", 0.4), (masks, 1)):
