@@ -141,7 +141,7 @@ def test_views_of_one_image_agree_when_they_are_one_view(axes: int) -> None:
 @pytest.mark.parametrize(("reduce", "normalize"), [("mean", True), ("sum", True), ("mean", False)])
 def test_distances_are_those_of_a_loop(reduce: str, normalize: bool) -> None:
     """Sample by sample and cell by cell, with the teacher moved away from the student."""
-    learner = tiny(local_reduce=reduce, normalize_local=normalize).eval()
+    learner = tiny(local_reduce=reduce, normalize_local=normalize, centred=False).eval()
     for parameter in learner.teacher.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))
     batch = batch_of(learner, num=6)
@@ -171,6 +171,23 @@ def test_distances_are_those_of_a_loop(reduce: str, normalize: bool) -> None:
     assert float(losses["local"]) == pytest.approx(sum(near) / (len(near) if reduce == "mean" else 6), rel=1e-4)
     total = losses["order"] + losses["restoration"] + 12.2 * losses["global"] + losses["local"]
     assert float(losses["total"]) == pytest.approx(float(total), rel=1e-5)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_centred_vectors_do_not_become_one(centred: bool) -> None:
+    """Updates towards agreement alone bring all images to one vector; without the batch's mean they move apart."""
+    learner = tiny(centred=centred, weight_order=0.0, weight_restoration=0.0, momentum=0.9)
+    optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 3e-3)
+    batch, spreads = batch_of(learner, num=8), []
+    for step in range(40):
+        losses = learner(batch, step / 40)
+        losses["total"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        learner.after_step(step / 40)
+        spreads.append(losses["spread"].item())
+    assert (spreads[-1] > 2 * spreads[0]) == centred
+    assert (losses["told_apart"].item() == 1) or not centred
 
 
 def test_a_batch_of_shuffled_views_has_no_local_distance() -> None:

@@ -35,6 +35,8 @@ class PEAC(POPAR):
         expander: channels of the three layers that whole views pass before they are compared.
         local_expander: likewise of cells.
         momentum: what stays of the teacher at the first step; it rises to 1.
+        centred: vectors are compared without the mean of the batch's. As published they keep it; then one vector for
+            all images agrees best, and small networks end there.
         swap_axes: pairs cells by offsets of which the axes are exchanged, as the released code does; 2D alone.
     Raises:
         GenesisError, ShapeError: as of POPAR.
@@ -59,6 +61,7 @@ class PEAC(POPAR):
         expander: int = 2048,
         local_expander: int = 512,
         momentum: float = 0.999,
+        centred: bool = True,
         swap_axes: bool = False,
     ) -> None:
         cell = deepest_step(backbone) if cell is None else cell
@@ -68,7 +71,7 @@ class PEAC(POPAR):
             weight_order=weight_order, weight_restoration=weight_restoration,
         )  # fmt: skip
         self.weight_global, self.weight_local, self.normalize_local = weight_global, weight_local, normalize_local
-        self.local_reduce, self.swap_axes = local_reduce, swap_axes
+        self.local_reduce, self.swap_axes, self.centred = local_reduce, swap_axes, centred
         width = backbone.channels[-1]
         self.whole, self.local = expander_of(width, expander), expander_of(width, local_expander)
         self.teacher = Teacher(self._student(), momentum)
@@ -95,16 +98,18 @@ class PEAC(POPAR):
 
         Returns:
             POPAR's, "total" being of all four losses; "global" and "local", mean squared distances; "spread", how far
-            apart the teacher's vectors of whole views lie: near 0 they have collapsed to one.
+            apart the teacher's vectors of whole views lie: near 0 they are almost one; "told_apart", the share of the
+            views whose nearest among the batch's other views is that of the same image: by chance 1 / B.
         """
         first, second = self.tokens(batch["deformed"]), self.tokens(batch["second"])
         teacher = cast(nn.ModuleDict, self.teacher.network)
         of_teacher = cast(Backbone, teacher["backbone"])
         with torch.no_grad():
             taught = [cell_means(of_teacher, batch[name], self.grid.cells) for name in ("deformed", "second")]
-            taught_whole = [unit(teacher["whole"](tokens.mean(dim=1))) for tokens in taught]
+            taught_whole = [self._directed(teacher["whole"](tokens.mean(dim=1))) for tokens in taught]
+            answers = unit(teacher["whole"](taught[1].mean(dim=1)))
             taught_cells = [self._cells(teacher["local"], tokens) for tokens in taught]
-        wholes = [unit(self.whole(tokens.mean(dim=1))) for tokens in (first, second)]
+        wholes = [self._directed(self.whole(tokens.mean(dim=1))) for tokens in (first, second)]
         cells = [self._cells(self.local, tokens) for tokens in (first, second)]
         apart = distance(wholes[0], taught_whole[1]) + distance(wholes[1], taught_whole[0])
         there = batch["match"].clamp_min(0)[..., None].expand_as(cells[0])
@@ -115,14 +120,27 @@ class PEAC(POPAR):
         )
         marked = self._marked(first, batch)
         total = marked["total"] + self.weight_global * apart.mean() + self.weight_local * near
-        spread = taught_whole[1] - taught_whole[1].mean(dim=0)
-        parts = {"global": apart.mean().detach(), "local": near.detach(), "spread": spread.square().sum(dim=1).mean()}
+        spread = answers - answers.mean(dim=0)
+        nearest = (wholes[0].detach() @ taught_whole[1].T).argmax(dim=1)
+        parts = {
+            "global": apart.mean().detach(),
+            "local": near.detach(),
+            "spread": spread.square().sum(dim=1).mean(),
+            "told_apart": (nearest == torch.arange(len(nearest), device=nearest.device)).float().mean(),
+        }
         return {**marked, **parts, "total": total}
 
     def _cells(self, expander: nn.Module, tokens: Tensor) -> Tensor:
         """The cells' vectors that are compared, (B, cells, channels)."""
         vectors: Tensor = expander(tokens)
-        return unit(vectors) if self.normalize_local else vectors.float()
+        return self._directed(vectors) if self.normalize_local else vectors.float()
+
+    def _directed(self, vectors: Tensor) -> Tensor:
+        """Vectors of length 1, of which the mean over all others is taken off before, if it is to be."""
+        vectors = vectors.float()
+        if self.centred:
+            vectors = vectors - vectors.flatten(0, -2).mean(dim=0)
+        return unit(vectors)
 
     def _between(self, first: Tensor, second: Tensor, counted: Tensor) -> Tensor:
         """The squared distances of matched cells, by `local_reduce`; 0 where there are none.
