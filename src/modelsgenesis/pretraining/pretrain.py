@@ -26,7 +26,6 @@ from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.slicing import slicing_of
 from modelsgenesis.data.store.store import Scan, Store
 from modelsgenesis.deformations.flip import flipped_axes
-from modelsgenesis.pretraining.labelled_sets import SetWork
 from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.pretraining.start import Start
 from modelsgenesis.recipes import Recipe, find_recipe
@@ -97,6 +96,8 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
         changed.plan.precision, accelerator=options.accelerator, devices=options.devices, nodes=options.nodes
     )
     if _is_labelled(changed, store):
+        from modelsgenesis.pretraining.labelled_sets import SetWork  # here: a store needs no reader of files
+
         work: Work = SetWork(changed, store, into, options.seed)
     else:
         work = StoreWork(changed, store, into, options.seed)

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
-from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
 from modelsgenesis.data.store.scan import Scan
+
+if TYPE_CHECKING:  # what reads the files of scans takes long to import, and a store needs none of it
+    from modelsgenesis.data.sources import Source
 
 __all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
 
@@ -37,6 +40,11 @@ class Store:
         self._open = OpenFiles(_open)
         self._paths: dict[str, Path] = {}  # of what was read, by id: joining one takes longer than to find it open
         self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was read, which another process reads anew."""
+        kept = {name: value for name, value in vars(self).items() if name != "sources"}
+        return {**kept, "_paths": {}, "_masked": {}}
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -128,7 +136,7 @@ class Store:
         return f" (of {source.path})" if source else ""
 
     @functools.cached_property
-    def sources(self) -> dict[str, Source]:
+    def sources(self) -> "dict[str, Source]":
         """The sources of the scans by id, found again by the salt; none once it is gone, or the files have moved."""
         from modelsgenesis.data.store.preparing import Settings, name_scan, sources_in  # here: it imports this file
 
