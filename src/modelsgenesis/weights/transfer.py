@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
+from modelsgenesis.nets.base.window_attention import TABLE, stretched_table, window_of
 from modelsgenesis.nets.network import Network, backbone_of
-from modelsgenesis.nets.swin import TABLE, stretched_table, window_of
 from modelsgenesis.weights.files import arguments_of, distinct
 
 ChannelAdaptation = Literal["mean", "first", "random"]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.nets.swin import Swin, padded_table, stretched_table
+from modelsgenesis.nets.base.window_attention import padded_table, stretched_table
+from modelsgenesis.nets.swin import Swin
 from modelsgenesis.weights import load_weights
 from modelsgenesis.weights.formats import LoadedWeights
 from modelsgenesis.weights.transfer import network_for, network_with, transfer

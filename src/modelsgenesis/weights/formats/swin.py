@@ -22,7 +22,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from modelsgenesis.core.errors import ShapeError, WeightsError
-from modelsgenesis.nets.swin import PATCH, TABLE, Swin, padded_table, window_of
+from modelsgenesis.nets.base.window_attention import TABLE, padded_table, window_of
+from modelsgenesis.nets.swin import PATCH, Swin
 from modelsgenesis.weights.formats import Content, LoadedWeights
 from modelsgenesis.weights.formats.ark_heads import described_heads, heads_of
 from modelsgenesis.weights.formats.filling import plain_values, prefix_of, without_prefix
