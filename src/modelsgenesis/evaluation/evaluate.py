@@ -66,7 +66,8 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     origin = Origin(
         predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
     )
-    lines, target = _compare(into, cases, task.target, of_network, table, origin, options)
+    pixels = of_pictures(cases) and in_pixels(cases)
+    lines, target = _compare(into, cases, task.target, of_network, table, origin, options, pixels=pixels)
     arguments = {
         "tolerance_mm": options.tolerance, "empty": options.empty, "kind": options.kind, "label": options.label,
         "classes": options.classes, "columns": options.columns, "split": options.split,
@@ -76,7 +77,6 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     arguments |= {"positive": options.positive} if options.positive else {}
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
-    pixels = of_pictures(cases) and in_pixels(cases)
     write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": pixels, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
     console = Console(stderr=True, quiet=options.quiet)
@@ -95,6 +95,8 @@ def _compare(
     table: PredictionTable | None,
     origin: Origin,
     options: EvaluateOptions,
+    *,
+    pixels: bool,
 ) -> tuple[list[Line], Target]:
     """Compare masks with masks or a table with a table; return the scores, and the target whose labels they are of.
 
@@ -104,9 +106,7 @@ def _compare(
     if isinstance(target, MaskTarget):
         if options.positive:
             raise DataError("--positive names one of two classes, and masks have none; leave it out")
-        rules = Rules(
-            target, options.tolerance, options.empty, of_pictures(cases), of_pictures(cases) and in_pixels(cases)
-        )
+        rules = Rules(target, options.tolerance, options.empty, of_pictures(cases), pixels)
         return _masks(into, cases, rules, origin, options.workers), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
