@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.base.stepped_decoder import SteppedDecoder
 from modelsgenesis.nets.resnet import FINEST, convolved
 from modelsgenesis.nets.unet3d import Activation
 
@@ -14,7 +14,7 @@ EPS = 1e-6  # of the layer norms
 SCALE = 1e-6  # of a block's part in its sum, at the start
 
 
-class ConvNeXt(Backbone):
+class ConvNeXt(SteppedDecoder):
     """Four stages of blocks at a 4th to a 32nd of a picture's size, and a decoder with a skip at each size.
 
     The decoder makes a feature at the size of the picture by one convolution of it, as that of `ResNet` does. Blocks
@@ -34,6 +34,8 @@ class ConvNeXt(Backbone):
     Example: >>> ConvNeXt(width=8, blocks=(1, 1, 1, 1))(torch.rand(1, 1, 64, 64)).shape
     torch.Size([1, 1, 64, 64])
     """
+
+    encoder: "_Encoder"
 
     def __init__(
         self,
@@ -66,31 +68,9 @@ class ConvNeXt(Backbone):
         self.merge = nn.ModuleList(convolved(2 * fine, fine, axes) for fine in self.channels[-2::-1])
         self.last = nn.Conv2d(FINEST, out_channels, 1)
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, X, Y) -> features at 1, 1/4, 1/8, 1/16 and 1/32 of the size."""
-        features = self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1])
-        return [self.finest(x), *features]
-
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Features -> (B, channels[0], X, Y)."""
-        x = features[-1]
-        for rise, merge, skip in zip(self.rise, self.merge, features[-2::-1], strict=True):
-            x = merge(torch.cat([rise(x), skip], dim=1))
-        return x
-
-    def head(self, x: Tensor) -> Tensor:
-        """(B, channels[0], X, Y) -> (B, out_channels, X, Y)."""
-        x = self.last(x)
-        return x.sigmoid() if self.activation == "sigmoid" else x
-
-    def parts(self) -> list[tuple[Part, nn.Module]]:
-        """The stem and stages with what shrinks before them, the skip at full size, the steps up, the last one."""
-        up = [nn.ModuleList(pair) for pair in zip(self.rise, self.merge, strict=True)]
-        return [
-            *(("encoder", module) for module in self.encoder.features),
-            *(("decoder", module) for module in (self.finest, *up)),
-            ("head", self.last),
-        ]
+    def down(self) -> list[nn.Module]:
+        """The stem and the stages, with what shrinks before them."""
+        return list(self.encoder.features)
 
 
 class _Encoder(nn.Module):

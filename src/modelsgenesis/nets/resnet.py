@@ -4,11 +4,10 @@ import functools
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.base.stepped_decoder import SteppedDecoder
 from modelsgenesis.nets.norms import make_norm
 from modelsgenesis.nets.unet3d import Activation
 
@@ -19,7 +18,7 @@ DILATED = (1, 2, 1, 1), (1, 1, 2, 4)  # strides and dilations where the last two
 FINEST = 32  # channels of the decoder at the size of the image
 
 
-class ResNet(Backbone):
+class ResNet(SteppedDecoder):
     """Four layers of residual blocks down to a 32nd or an eighth of the size, and a decoder with a skip at each size.
 
     Such networks have no feature at the size of the image; the decoder makes one, by one convolution of the image.
@@ -46,6 +45,8 @@ class ResNet(Backbone):
     Example: >>> ResNet(width=8, axes=2, dilated=False)(torch.rand(1, 1, 64, 64)).shape
     torch.Size([1, 1, 64, 64])
     """
+
+    encoder: "_Encoder"
 
     def __init__(
         self,
@@ -86,34 +87,11 @@ class ResNet(Backbone):
         self.merge = nn.ModuleList(convolved(2 * fine, fine, axes) for fine in self.channels[-2::-1])
         self.last = _kind(axes)(FINEST, out_channels, 1)
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, *space) -> features at 1, 1/2, 1/4 and 1/8 of the size, and undilated at 1/16 and 1/32."""
-        features = self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1])
-        return [self.finest(x), *features]
-
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Features -> (B, channels[0], *space)."""
-        x = features[-1]
-        for rise, merge, skip in zip(self.rise, self.merge, features[-2::-1], strict=True):
-            x = merge(torch.cat([rise(x), skip], dim=1))
-        return x
-
-    def head(self, x: Tensor) -> Tensor:
-        """(B, channels[0], *space) -> (B, out_channels, *space)."""
-        x = self.last(x)
-        return x.sigmoid() if self.activation == "sigmoid" else x
-
-    def parts(self) -> list[tuple[Part, nn.Module]]:
-        """The first convolution, four layers, the skip at full size, the steps up, and the last convolution."""
+    def down(self) -> list[nn.Module]:
+        """The first convolution and the four layers."""
         encoder = self.encoder
         stem = nn.ModuleList([encoder.conv1, encoder.bn1])
-        down: list[nn.Module] = [stem, encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4]
-        up = [nn.ModuleList(pair) for pair in zip(self.rise, self.merge, strict=True)]
-        return [
-            *(("encoder", module) for module in down),
-            *(("decoder", module) for module in (self.finest, *up)),
-            ("head", self.last),
-        ]
+        return [stem, encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4]
 
 
 class _Encoder(nn.Module):
