@@ -3,8 +3,8 @@
 Run: python benchmarks/peac.py [--recipe small-peac] [--batch 16] [--steps 5] [--theirs CLONE]
 Views of made-up pictures are made beforehand and timed apart, then each variant takes its steps in a process of its
 own: as built, with activation checkpointing, with bf16, with both. Memory is the process's peak, less what it held
-before the first step. With --theirs, a folder with a clone of the authors' PEAC, also a step of the published losses
-around the clone's own SwinTransformer, of our recipe's sizes; nothing of it is copied.
+before there was a network. With --theirs, a folder with a clone of the authors' PEAC (it imports timm and einops), also
+a step of the clone's own loop and model, which has the sizes of the recipe `peac` alone; nothing of it is copied.
 """
 
 import argparse
@@ -18,18 +18,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
-from torch.nn import functional
 
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.stream import as_tensor, collate
-from modelsgenesis.methods.base.teacher import Teacher
-from modelsgenesis.methods.peac import PEAC, expander_of, unit
+from modelsgenesis.methods.peac import PEAC
 from modelsgenesis.nets.swin import Swin
 from modelsgenesis.recipes import Recipe, find_recipe
 from modelsgenesis.recipes.recipe import make_learner
@@ -78,65 +78,64 @@ def ours(learner: PEAC, batch: Batch, *, bf16: bool) -> Callable[[], None]:
     return step
 
 
-def theirs(recipe: Recipe, learner: PEAC, batch: Batch, clone: Path) -> Callable[[], None]:
-    """A step around the clone's encoder: four passes, both tasks of POPAR, and the local loss sample by sample."""
+def theirs(batch: Batch, clone: Path) -> Callable[[], None]:
+    """A step of the clone's own training loop with its own model, of which only the loading is left out.
+
+    The loop is made for CUDA; here what it moves there stays where it is. What it imports and a step does not need is
+    left empty.
+    """
     sys.path.insert(0, str(clone))
-    kind = importlib.import_module("swin_transformer").SwinTransformer
-    grid, own = learner.grid, recipe.backbone_args
-    sizes = {"embed_dim": own["embed"], "depths": list(own["depths"]), "num_heads": list(own["heads"])}
-    encoder = kind(img_size=grid.view_size[0], patch_size=4, in_chans=3, window_size=own["window"], **sizes)
-    tokens_of: dict[int, list[torch.Tensor]] = {}
-
-    def keep(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        tokens_of.setdefault(id(module), []).append(output)
-
-    width, cells = learner.backbone.channels[-1], int(np.prod(grid.cells))
-    names = recipe.method_args
-    student = nn.ModuleDict({
-        "encoder": encoder, "order": nn.Linear(width, cells), "paint": nn.Linear(width, 3 * grid.cell**2),
-        "whole": expander_of(width, names["expander"]), "local": expander_of(width, names.get("local_expander", 512)),
-    })  # fmt: skip
-    teacher = Teacher(student, 0.999)
-    for network in (student, teacher.network):
-        network["encoder"].norm.register_forward_hook(keep)  # type: ignore[index]
+    for name in ("config", "datasets", "timm.utils", "torch.utils.tensorboard", "utils.build_loader_global_local",
+                 "utils.config", "utils.utils_pec"):  # fmt: skip
+        sys.modules[name] = MagicMock()
+    sys.modules["utils.utils_pec"].AverageMeter = Meter  # type: ignore[attr-defined]
+    script = importlib.import_module("global_local_popar_swin")
+    torch.Tensor.cuda = lambda tensor, **_: tensor  # type: ignore[assignment, method-assign, misc]
+    torch.cuda.synchronize = lambda *_: None  # type: ignore[assignment]
+    sizes = SimpleNamespace(MODEL=SimpleNamespace(MLP="8192-8192-8192", MLPLOCAL="512-512-512"))
+    student, teacher = nn.DataParallel(script.PEC_Model(sizes)), script.PEC_Model(sizes).requires_grad_(False)
     optimizer = torch.optim.SGD(student.parameters(), lr=1e-4, momentum=0.9)
-    views = [batch[name].expand(-1, 3, -1, -1) for name in ("deformed", "second")]
+    pictures = [batch[name].expand(-1, 3, -1, -1).contiguous() for name in ("deformed", "second", "original")]
+    rows = torch.arange(batch["match"].shape[1]).expand(len(batch["match"]), -1)
+    here = batch["match"] >= 0
+    there = torch.zeros_like(here)
+    there[here.nonzero()[:, 0], batch["match"][here]] = True
+    views = (*pictures, rows, rows, here, there, torch.zeros(len(rows), dtype=torch.long))
 
-    def encode(network: nn.Module, view: torch.Tensor) -> torch.Tensor:
-        tokens_of.clear()
-        network["encoder"](view)  # type: ignore[index]
-        return next(iter(tokens_of.values()))[0]
+    def update(loss: torch.Tensor, optimizer: torch.optim.Optimizer, **_: object) -> None:
+        loss.backward()
+        optimizer.step()
 
     def step() -> None:
-        first, second = (encode(student, view) for view in views)
-        with torch.no_grad():
-            taught = [encode(teacher.network, view) for view in views]
-            wholes = [unit(teacher.network["whole"](t.mean(1))) for t in taught]  # type: ignore[index]
-            locals_ = [teacher.network["local"](t) for t in taught]  # type: ignore[index]
-        total = functional.cross_entropy(student["order"](first).flatten(0, 1), batch["order"].flatten())
-        total = total + student["paint"](first).square().mean()
-        for seen, other in ((first, wholes[1]), (second, wholes[0])):
-            total = total + 12.2 * (unit(student["whole"](seen.mean(1))) - other).square().sum(1).mean()
-        for number, match in enumerate(batch["match"]):
-            ones = torch.nonzero(match >= 0)[:, 0]
-            near = student["local"](first[number])[ones] - locals_[1][number][match[ones]]
-            far = student["local"](second[number])[match[ones]] - locals_[0][number][ones]
-            total = total + 0.5 * (near.square().mean() + far.square().mean()) / len(first)
-        total.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        teacher.follow(student, 0.5)
+        # the loop makes new pictures of these, hence the copies
+        loader = [tuple(view.clone() for view in views)]
+        script.train(loader, student, teacher, [0.999], optimizer, 0, update, sizes, MagicMock(), MagicMock())
 
     return step
+
+
+class Meter:
+    """The mean of what a loop reports, as the authors' loop asks for it."""
+
+    def __init__(self) -> None:
+        self.val = self.avg = 0.0
+
+    def update(self, value: float, num: int = 1) -> None:
+        """Only the last value is kept: there is one step."""
+        self.val = self.avg = value
 
 
 def measure(variant: str, recipe: Recipe, batch_size: int, steps: int, clone: Path | None) -> dict[str, float]:
     """Processor seconds a step, the median, and MiB at the peak beyond those before."""
     checkpointing, bf16 = VARIANTS.get(variant, (False, False))
+    before, seconds = peak_mib(), []
     learner = learner_of(recipe, checkpointing=checkpointing)
     batch, viewing = batch_of(learner, batch_size)
-    step = theirs(recipe, learner, batch, clone) if variant == THEIRS and clone else ours(learner, batch, bf16=bf16)
-    before, seconds = peak_mib(), []
+    if variant == THEIRS and clone:
+        del learner
+        step = theirs(batch, clone)
+    else:
+        step = ours(learner, batch, bf16=bf16)
     for _ in range(steps + 1):
         begun = time.process_time()
         step()

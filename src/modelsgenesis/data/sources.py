@@ -60,6 +60,12 @@ class Source:
         """The size of all files in bytes."""
         return sum(file.stat().st_size for file in self.files)
 
+    @property
+    def last_changed(self) -> int:
+        """When the last of the files was written, moved or copied here, in nanoseconds."""
+        times = [file.stat() for file in self.files]
+        return max(max(one.st_mtime_ns, one.st_ctime_ns) for one in times)
+
     def within(self, box: Box) -> "Source":
         """A box of this scan, as a source of its own name."""
         return replace(self, box=box, series=f"{self.series}{box}")

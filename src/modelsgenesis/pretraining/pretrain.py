@@ -25,6 +25,7 @@ from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
 from modelsgenesis.data.store.slicing import slicing_of
 from modelsgenesis.data.store.store import Scan, Store
+from modelsgenesis.data.store.verifying import BackgroundCheck
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.pretraining.start import Start
@@ -70,6 +71,9 @@ class Work(Protocol):
 
     def begin(self) -> str:
         """Write what describes the data, before the first step; describe them for the user."""
+
+    def check_data(self, *, wait: bool = False) -> None:
+        """Raise what a look at the data beside the training has found; wait until all of it is looked at."""
 
     def draw(self, step: int) -> None:
         """Picture the network after a validation."""
@@ -142,6 +146,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
     samples = work.samples(fabric, console)
 
     def keep_best(step: int, metrics: dict[str, float]) -> None:
+        work.check_data()
         figures = {f"val_{name}": value for name, value in metrics.items()}
         save_network(into / BEST, kept_network(learner.network), work.notes(step, figures))
 
@@ -161,6 +166,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         step = f"step {outcome.state.step} of {recipe.plan.steps}"
         console.print(f"stopped by {outcome.stopped} at {step}; the same command goes on from there")
     elif fabric.is_global_zero:
+        work.check_data(wait=True)
         save_network(into / LAST, kept_network(learner.network), work.notes(outcome.state.step, {}))
         if warning := work.warning(read_notes(into / BEST).get("figures", {})):
             console.print(warning, highlight=False, soft_wrap=True)
@@ -207,8 +213,15 @@ class StoreWork:
         return RunSamples(training, self.validation, recipe.plan.val_cubes, nouns(len(recipe.cubes.size)).cube)
 
     def begin(self) -> str:
-        """Describe the scans."""
-        return _greeting(self.recipe, self.training, self.held_out, self.samplers)
+        """Describe the scans, whose files are compared with their checksums from here on."""
+        scans = [*self.training, *self.held_out]
+        self.check = BackgroundCheck(self.store, scans)
+        said = [_greeting(self.recipe, self.training, self.held_out, self.samplers), self.check.in_words(len(scans))]
+        return "\n".join(filter(None, said))
+
+    def check_data(self, *, wait: bool = False) -> None:
+        """Raise what is damaged among the scans' files."""
+        self.check.raise_if_damaged(wait=wait)
 
     def finish(self) -> None:
         """Nothing: the store stays."""

@@ -14,6 +14,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Kind
 from modelsgenesis.core.words import many
+from modelsgenesis.data.store.store import Store
 from modelsgenesis.figures.overlay import overlay_picture
 from modelsgenesis.figures.page import Folded, Page, Paragraph, Picture, Table
 from modelsgenesis.reports.inspection_tables import (
@@ -28,9 +29,12 @@ from modelsgenesis.reports.inspection_tables import (
     problem_rows,
     summary,
 )
+from modelsgenesis.reports.store_inspection import is_store, store_rows, verified_row
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
+
+Titled = tuple[Sequence[Row], Row, str]  # the rows of a table, its head, its title
 
 WIDTH, NARROWEST = 120, 80  # of the text, in letters: where there is no terminal, and at least
 PICTURES = (
@@ -51,6 +55,7 @@ class InspectOptions:
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3"; other rows are left out.
         columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         cases: How many cases are listed one by one in the text; the page lists all.
+        verify: Every file of a store is compared with its checksum.
         workers: How many processes read; by default one a core where there is much to read, 0 works in this process.
         quiet: No progress is shown.
     """
@@ -62,18 +67,23 @@ class InspectOptions:
     classes: dict[str, str] | None = field(default=None, hash=False)
     columns: dict[str, str] | None = field(default=None, hash=False)
     cases: int = 20
+    verify: bool = False
     workers: int | None = None
     quiet: bool = False
 
 
 def inspect(data: Path, options: InspectOptions) -> Path | str:
-    """Inspect labelled cases; `commands.inspect` describes the arguments and errors."""
+    """Inspect labelled cases or a store; `commands.inspect` describes the arguments and errors."""
     into, cases, workers = options.into, options.cases, options.workers
     if into is not None and Path(into).suffix.lower() != ".html":
         raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
     if cases < 0 or (workers is not None and workers < 0):
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
     console = Console(stderr=True, quiet=options.quiet)
+    if is_store(data):
+        return _of_store(data, options, console)
+    if options.verify:
+        raise DataError(f"{data} is no store, and only a store has checksums; leave --verify out")
     try:
         labelled = read(
             data, task=options.task, kind=options.kind, label=options.label, classes=options.classes,
@@ -86,10 +96,27 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
             console.print(_table(rows, PROBLEM_HEAD, "problems"), markup=False, highlight=False)
         raise
     text = as_text(labelled, checked, most=cases)
-    if into is None:
-        return text
+    return _told(text, as_page(labelled, checked), options, console) if into else text
+
+
+def _told(text: str, page: Page, options: InspectOptions, console: Console) -> Path:
+    """Show the text, and write the page."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
-    return as_page(labelled, checked).write(Path(into), f"Made by genesis inspect, modelsgenesis {package_version()}.")
+    return page.write(Path(options.into or ""), f"Made by genesis inspect, modelsgenesis {package_version()}.")
+
+
+def _of_store(place: Path, options: InspectOptions, console: Console) -> Path | str:
+    """Inspect a store."""
+    store = Store.open(place)
+    rows = store_rows(store)
+    if options.verify:
+        rows.append(verified_row(store, options.workers, console))
+    text = _as_text([(rows, (), place.name)])
+    if options.into is None:
+        return text
+    page = Page(place.name, "A store, as genesis inspect found it.")
+    page.section("What there is", Table(rows))
+    return _told(text, page, options, console)
 
 
 def _checked(task: Task, workers: int | None, console: Console) -> Checked:
@@ -111,19 +138,26 @@ def as_text(task: Task, checked: Checked, *, most: int) -> str:
         checked: what was found.
         most: cases listed one by one.
     """
-    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
-    written = io.StringIO()
-    console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
-    console.print(_table(summary(task, checked), (), task.name))
     head, rows = task.target.labels_table(checked.kept)
-    console.print(_table(rows, head, "labels"))
+    tables: list[Titled] = [(summary(task, checked), (), task.name), (rows, head, "labels")]
     if most:
         rows = case_rows(task, checked)
         title = "cases" if len(rows) <= most else f"the first {most} of {many(len(rows), 'case')}"
-        console.print(_table(rows[:most], case_head(task), title))
+        tables.append((rows[:most], case_head(task), title))
     if checked.problems:
-        console.print(_table(problem_rows(task.place, checked.problems), PROBLEM_HEAD, "problems"))
-    console.print(last_line(checked), soft_wrap=True)
+        tables.append((problem_rows(task.place, checked.problems), PROBLEM_HEAD, "problems"))
+    return _as_text(tables, last_line(checked))
+
+
+def _as_text(tables: Sequence[Titled], last: str = "") -> str:
+    """Write tables one below the other, and a last line."""
+    width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    written = io.StringIO()
+    console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
+    for rows, head, title in tables:
+        console.print(_table(rows, head, title))
+    if last:
+        console.print(last, soft_wrap=True)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 

@@ -35,8 +35,8 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         ("cases", f"{len(cases)} labelled, {len(checked.usable)} usable, {len(task.unlabelled)} without a label"),
         ("patients", str(len({case.patient for case in cases}))),
         ("channels", ", ".join(task.channels)),
-        ("modality", _counted(finding.modality for finding in found)),
-        (f"size in {voxel}s", _span([finding.size for finding in found], "{:.0f}")),
+        ("modality", counted(finding.modality for finding in found)),
+        (f"size in {voxel}s", span([finding.size for finding in found], "{:.0f}")),
         ("spacing in mm", _spacing(found)),
     ]
     for number, name in enumerate(task.channels):
@@ -45,11 +45,12 @@ def summary(task: Task, checked: Checked) -> list[Row]:
         rows.append((what, f"from {ends[:, 0].min():.4g} to {ends[:, 1].max():.4g}" if len(ends) else ""))
     for what, given in (("folds", [case.fold for case in cases]), ("splits", [case.split for case in cases])):
         if any(each not in (None, "") for each in given):
-            rows.append((what, _counted("none" if each in (None, "") else str(each) for each in given)))
+            rows.append((what, counted("none" if each in (None, "") else str(each) for each in given)))
     return rows
 
 
-def _counted(names: Iterable[str]) -> str:
+def counted(names: Iterable[str]) -> str:
+    """Names, each with how often it occurs."""
     return ", ".join(f"{name or 'unknown'} ({count})" for name, count in sorted(Counter(names).items()))
 
 
@@ -62,10 +63,10 @@ def _spacing(found: Sequence[Finding]) -> str:
     """Write the spacing in mm, where it is known; of volumes 1 mm is assumed otherwise."""
     known = [finding.spacing_mm for finding in found if finding.spaced or len(finding.size) == 3]
     unknown = f"unknown ({len(found) - len(known)})" if known else "unknown"
-    return "; ".join(([_span(known, "{:.3g}")] if known else []) + ([unknown] if len(known) < len(found) else []))
+    return "; ".join(([span(known, "{:.3g}")] if known else []) + ([unknown] if len(known) < len(found) else []))
 
 
-def _span(triples: Sequence[tuple[float, ...]], form: str) -> str:
+def span(triples: Sequence[tuple[float, ...]], form: str) -> str:
     """One triple if all are equal; otherwise their median and the ends along each axis."""
     if not triples:
         return ""

@@ -15,7 +15,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.preparing import Settings, name_scan
 from modelsgenesis.data.store.scan import Scan, hashed
-from modelsgenesis.data.store.store import SCANS
+from modelsgenesis.data.store.store import scan_file
 from modelsgenesis.data.store.writer import find_done, stored_ids
 
 IMAGE = re.compile(r"image(_\d+)?")  # columns that name images
@@ -108,7 +108,7 @@ def keep_out(into: Path, left_out: LeftOut, sources: Sequence[Source], settings:
     ]
     write_json(into / LEFT_OUT, sorted({*before, *gone, *(id_ for id_, left in ids.items() if left)}))
     for id_ in gone:
-        (into / SCANS / f"{id_}.b2nd").unlink()
+        scan_file(into, id_).unlink()
     return len(gone)
 
 

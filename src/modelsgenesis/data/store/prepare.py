@@ -25,7 +25,7 @@ from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
 from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, sources_in, wanted_of
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SCANS
+from modelsgenesis.data.store.store import MANIFEST, SCANS, scan_file
 from modelsgenesis.data.store.writer import (
     PROBLEMS,
     SETTINGS,
@@ -192,8 +192,8 @@ def _each(
     """Yield each source with its scan, from the store where it is there already, or with its problem."""
     undone = []
     for source in sources:
-        scan = find_done(into, name_scan(source, settings).id)
-        if scan is not None and is_current(scan, wanted_of(source, settings)):
+        scan = _find_current(source, into, settings)
+        if scan is not None and source.last_changed <= scan_file(into, scan.id).stat().st_mtime_ns:
             yield source, scan
         else:
             undone.append(source)
@@ -202,9 +202,19 @@ def _each(
         yield source, died if result is None else result
 
 
+def _find_current(source: Source, into: Path, settings: Settings) -> Scan | None:
+    """The scan of a source in the store, unless the source has another size, patient, fold or modality now."""
+    scan = find_done(into, name_scan(source, settings).id)
+    return scan if scan is not None and is_current(scan, wanted_of(source, settings)) else None
+
+
 def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
     try:
-        return prepare_scan(source, into, settings, root)
+        if (scan := _find_current(source, into, settings)) and source.format.content_hash(source) == scan.sha256:
+            scan_file(into, scan.id).touch()  # as new as its source: the source is not hashed again
+            return scan
+        scan = prepare_scan(source, into, settings, root)
+        return replace(scan, stored_sha256=sha256(scan_file(into, scan.id)))  # here, in a process of its own
     except UnreadableError as error:
         return error.at(source.path)
     except MemoryError:
@@ -250,7 +260,7 @@ def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]
             scans.append(scan)
             what = "a scan in the store whose source is gone or cannot be prepared any more"
             remedy = "keep it, or delete this file and run again"
-            problems.append(Problem(into / SCANS / f"{id_}.b2nd", what, remedy, "warning"))
+            problems.append(Problem(scan_file(into, id_), what, remedy, "warning"))
     return scans
 
 

@@ -26,7 +26,7 @@ from modelsgenesis.data.source_table import read_table
 from modelsgenesis.data.sources import Source, find_of_one_kind
 from modelsgenesis.data.store.arrays import ValuesAt, write_array
 from modelsgenesis.data.store.scan import Scan, choose_encoding, fold_of, hashed
-from modelsgenesis.data.store.store import SCANS
+from modelsgenesis.data.store.store import scan_file
 from modelsgenesis.data.volume import Volume
 
 SAMPLED_CUBES = 256
@@ -188,4 +188,4 @@ def _prepare_stack(source: Source, into: Path, settings: Settings) -> Scan:
 def _write(scan: Scan, into: Path, values_at: ValuesAt, extra: dict[str, bytes]) -> None:
     record = json.dumps(scan.to_json()).encode()
     shape = (scan.num_cubes, *scan.shape)
-    write_array(into / SCANS / f"{scan.id}.b2nd", shape, scan.dtype, values_at, lambda: {"scan": record, **extra})
+    write_array(scan_file(into, scan.id), shape, scan.dtype, values_at, lambda: {"scan": record, **extra})

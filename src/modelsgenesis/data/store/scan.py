@@ -49,6 +49,7 @@ class Scan:
         zeros: the share of them that is 0 and that nothing else encloses.
         fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
         levels: the values of black and white by a picture's bit depth; None where its header does not say.
+        stored_sha256: of the file in `scans/`, which cannot hold it itself; "" in stores from before it was taken.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Scan:
     zeros: float = 0.0
     fingerprint: str = ""
     levels: tuple[float, float] | None = None
+    stored_sha256: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -87,8 +89,9 @@ class Scan:
         return self.num_cubes if len(self.size) == 2 else 1
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """The record as its file holds it."""
         data = dataclasses.asdict(self)
+        del data["stored_sha256"]
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
         data["print"] = data.pop("fingerprint")
         if self.levels is None:  # of volumes
@@ -112,7 +115,7 @@ class Scan:
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
-        row["print"] = self.fingerprint
+        row["print"], row["stored_sha256"] = self.fingerprint, self.stored_sha256
         row["levels"] = " ".join(map(repr, self.levels or ()))
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
@@ -134,6 +137,7 @@ class Scan:
                 notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
                 fingerprint=row.get("print", ""),
                 levels=_levels(row.get("levels", "")),
+                stored_sha256=row.get("stored_sha256", ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
@@ -162,7 +166,7 @@ COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
-    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "print", "levels", "notes"),
+    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "stored_sha256", "print", "levels", "notes"),
 )
 
 

@@ -18,7 +18,7 @@ from modelsgenesis.data.intensity_statistics import ForegroundMap, make_foregrou
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store, scan_file
 from modelsgenesis.data.store.writer import (
     SETTINGS,
     begin_store,
@@ -176,7 +176,7 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
         if not fit:
             raise DataError(f"no scan of {source} has room for a square in all three planes; give a smaller --side")
         for gone in set(stored_ids(into)) - {scan.id for scan in fit}:  # left out of the volumes since
-            (into / SCANS / f"{gone}.b2nd").unlink()
+            scan_file(into, gone).unlink()
         scans = [_slice_scan(volumes, scan, into, slicing) for scan in fit]
         write_manifest(into, scans)
         arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
@@ -191,7 +191,7 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
 
 def _too_small(volumes: Store, scan: Scan) -> Problem:
     what = f"its {' x '.join(map(str, scan.size))} voxels have no room for a square in all three planes"
-    return Problem(volumes.path / SCANS / f"{scan.id}.b2nd", what, "give a smaller --side")
+    return Problem(scan_file(volumes.path, scan.id), what, "give a smaller --side")
 
 
 def _upright(planes: NDArray[np.float32], across: int) -> NDArray[np.float32]:
@@ -208,6 +208,7 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | Ortho
         spacing_mm=slicing.spacing_mm(scan),
         num_cubes=len(places),
         cubes_per_scan=len(places),
+        stored_sha256="",  # the volume's is of another file
     )
     done = find_done(into, scan.id)
     if done is not None and is_current(done, {"sha256": scan.sha256, "shape": sliced.shape}):
@@ -227,6 +228,6 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | Ortho
     def extra() -> dict[str, bytes]:
         return {"scan": json.dumps(sliced.to_json()).encode(), **stack_maps(coarse).to_extras()}
 
-    path = into / SCANS / f"{scan.id}.b2nd"
+    path = scan_file(into, scan.id)
     write_array(path, (len(places), *sliced.shape), scan.dtype, values_at, extra)
     return sliced

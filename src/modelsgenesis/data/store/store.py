@@ -158,13 +158,18 @@ class Store:
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         if scan.id not in self._paths:
-            self._paths[scan.id] = self.path / SCANS / f"{scan.id}.b2nd"
+            self._paths[scan.id] = scan_file(self.path, scan.id)
         return self._open[self._paths[scan.id]]
 
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
     """Open a scan's array, and make room for its coarse maps."""
     return StoredArray(path), {}
+
+
+def scan_file(store: Path, id_: str) -> Path:
+    """The file of a scan."""
+    return store / SCANS / f"{id_}.b2nd"
 
 
 def read_manifest(path: Path) -> list[Scan]:

@@ -3,11 +3,12 @@
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, write_json, written_aside
+from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -15,7 +16,7 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store import scan as scan_room
 from modelsgenesis.data.store.arrays import find_record
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, read_manifest, scan_file
 
 SETTINGS = "settings.json"
 PROBLEMS = "problems.csv"
@@ -73,7 +74,7 @@ def _read_salt(into: Path, salt: str | None) -> str:
 
 def find_done(into: Path, id_: str) -> Scan | None:
     """Find the record of a scan that is complete in the store; None otherwise."""
-    return find_record(into / SCANS / f"{id_}.b2nd", "scan", Scan.from_json)
+    return find_record(scan_file(into, id_), "scan", Scan.from_json)
 
 
 def stored_ids(into: Path) -> list[str]:
@@ -89,12 +90,25 @@ def remove_leftovers(into: Path) -> None:
 
 
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
-    """Write the manifest, in the order of ids."""
-    ordered = sorted(scans, key=lambda scan: scan.id)
+    """Write the manifest, in the order of ids, with the checksums of all files.
+
+    A checksum that stands in the manifest of before stays, so that what has changed since is found out.
+    """
+    known = {scan.id: scan for scan in (read_manifest(into / MANIFEST) if (into / MANIFEST).is_file() else [])}
+    ordered = [_summed(scan, known.get(scan.id), into) for scan in sorted(scans, key=lambda scan: scan.id)]
     unused = set() if any(scan.levels for scan in ordered) else {"levels"}
     columns = [name for name in scan_room.COLUMNS if name not in unused]
     rows = [scan.to_row() for scan in ordered]
     write_table(into / MANIFEST, columns, [{name: row[name] for name in columns} for row in rows])
+
+
+def _summed(scan: Scan, before: Scan | None, into: Path) -> Scan:
+    """A scan with the checksum of its file."""
+    if scan.stored_sha256:
+        return scan
+    if before is not None and before.stored_sha256 and replace(before, stored_sha256="") == scan:
+        return before
+    return replace(scan, stored_sha256=sha256(scan_file(into, scan.id)))
 
 
 def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:

@@ -1,0 +1,57 @@
+"""What a store holds, and whether its files are as they were written: `genesis inspect STORE`."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.words import many, nouns
+from modelsgenesis.data.store.store import MANIFEST, SCANS, Store, scan_file
+from modelsgenesis.data.store.verifying import find_damage
+from modelsgenesis.reports.inspection_tables import Row, counted, span
+
+MOST_NOTES = 5
+WHOLE = "every byte is as it was written"
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a store rather than labelled cases."""
+    return (folder / MANIFEST).is_file() and (folder / SCANS).is_dir()
+
+
+def store_rows(store: Store) -> list[Row]:
+    """Summarise a store in a few lines of (what, value)."""
+    scans, said = store.scans, nouns(store.axes)
+    num_bytes = sum(file.stat().st_size for scan in scans if (file := scan_file(store.path, scan.id)).is_file())
+    noted = Counter(note for scan in scans for note in scan.notes).most_common(MOST_NOTES)
+    return [
+        (f"{said.scan}s", str(sum(scan.num_images for scan in scans))),
+        ("patients", str(len({scan.patient for scan in scans}))),
+        ("folds", str(len(store.folds))),
+        ("modality", counted(scan.modality for scan in scans)),
+        (f"size in {said.voxel}s", span([scan.size for scan in scans], "{:.0f}")),
+        ("spacing in mm", span([scan.spacing_mm for scan in scans], "{:.3g}")),
+        ("on the disk", f"{num_bytes / 2**20:,.0f} MiB"),
+        *((f"noted of {many(num, said.scan)}", note) for note, num in noted),
+    ]
+
+
+def verified_row(store: Store, workers: int | None, console: Console) -> Row:
+    """Compare every file of a store with its checksum, and say how that went.
+
+    Raises:
+        DataError: a file is not as it was written; it names all of them.
+    """
+    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = console.quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+        bar = progress.add_task("comparing", total=len(store.scans))
+        damage = find_damage(store, workers=workers, progress=lambda done: progress.update(bar, completed=done))
+    if damage:
+        raise DataError("\n".join(damage))
+    without = sum(not scan.stored_sha256 for scan in store.scans)
+    if without:
+        return "checksums", f"{many(without, 'file')} without one: run genesis prepare again, then compare"
+    return "checksums", f"{many(len(store.scans), 'file')}: {WHOLE}"
