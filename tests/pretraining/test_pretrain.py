@@ -3,10 +3,12 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +106,47 @@ def test_finished_run_is_not_run_again(finished: Path, small_store: Path) -> Non
     again = run(command(small_store, finished))
     assert "done already" in again.stderr
     assert (finished / "last.safetensors").stat().st_mtime_ns == before
+
+
+def test_finished_run_is_known_by_its_weights(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    """Each is named with its SHA-256; the last is written again from the checkpoint, the best cannot be."""
+    into = tmp_path / "run"
+    shutil.copytree(finished, into)
+    written = {name: (into / name).read_bytes() for name in ("model.safetensors", "last.safetensors")}
+    made = json.loads((into / "made.json").read_text(encoding="utf-8"))
+    assert made["outputs"] == {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
+    (into / "last.safetensors").unlink()
+    assert run(command(small_store, into)).status == 0
+    assert {name: (into / name).read_bytes() for name in written} == written
+    (into / "model.safetensors").write_bytes(written["model.safetensors"][:-1] + b"?")
+    done = run(command(small_store, into))
+    assert done.status == 1
+    assert "model.safetensors is gone, or not what this run wrote; put it back from a copy" in done.stderr
+
+
+def test_number_of_workers_is_in_no_weights_file(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    """It changes nothing in them."""
+    assert run(command(small_store, tmp_path / "run", "--workers", "1")).status == 0
+    for name in ("model.safetensors", "last.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_store_made_anew_is_the_same_store(tmp_path: Path) -> None:
+    """A stopped run goes on with it; one with another salt is another."""
+    (tmp_path / "scans").mkdir()
+    for seed in range(4):
+        write_blobs(tmp_path / "scans" / f"{seed}.nii.gz", seed)
+    store, into = tmp_path / "store", tmp_path / "run"
+    mg.prepare(tmp_path / "scans", store, workers=0, quiet=True, salt="one", folds=2)
+    assert run(command(store, into)).status == 0
+    (into / "made.json").unlink()  # as if it had been stopped before its end
+    shutil.rmtree(store)
+    mg.prepare(tmp_path / "scans", store, workers=0, quiet=True, salt="one", folds=2)
+    assert run(command(store, into)).status == 0
+    (into / "made.json").unlink()
+    shutil.rmtree(store)
+    mg.prepare(tmp_path / "scans", store, workers=0, quiet=True, salt="two", folds=2)
+    assert "holds a run with other settings: store is" in run(command(store, into)).stderr
 
 
 def test_folder_of_another_run_is_refused(finished: Path, small_store: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.provenance import Provenance, fingerprint, lineage
+from modelsgenesis.core.provenance import Provenance, is_unchanged, lineage
 from modelsgenesis.core.tables import read_rows, read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
@@ -18,10 +18,10 @@ from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.store import SALT, Store
-from modelsgenesis.finetuning.run import BEST, LAST
 from modelsgenesis.pretraining.labelled_sets import SETS
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
+from modelsgenesis.training.run_folder import BEST, LAST
 from modelsgenesis.weights.files import EXPORTED, OWN
 from modelsgenesis.weights.registry import BOX
 
@@ -116,7 +116,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
             unknown = f"no provenance says what {place if used_by else 'it'} was pre-trained on"
             doubts.append(f"its store {place} is no longer there" if used_by == "pretrain" else unknown)
             continue
-        if used_by and was != fingerprint(place):
+        if used_by and not is_unchanged(place, was):
             doubts.append(f"{place} was made anew after genesis {used_by} had used it")
         if home in looked:
             continue

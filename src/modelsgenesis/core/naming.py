@@ -77,11 +77,13 @@ def members(room: str) -> list[str]:
 def describe(thing: Any) -> Any:
     """Turn a value into what JSON can hold; dataclasses become {"class": "module:Name", their fields}.
 
-    A field with the metadata `only_if_set` is left out at its default, so that what earlier versions wrote stays equal.
+    A field with the metadata `only_if_set` is left out at its default, so that what earlier versions wrote stays equal;
+    one with `no_result`, which changes no result, always.
     """
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         values = {f: getattr(thing, f.name) for f in dataclasses.fields(thing)}
         told = (f for f in values if not (f.metadata.get("only_if_set") and values[f] == f.default))
+        told = (f for f in told if not f.metadata.get("no_result"))
         fields = {f.name: describe(values[f]) for f in told}
         return {"class": f"{type(thing).__module__}:{type(thing).__qualname__}", **fields}
     if isinstance(thing, dict):

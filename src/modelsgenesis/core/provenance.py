@@ -2,8 +2,8 @@
 
 import datetime
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,36 @@ class Provenance:
 
     verb: str
     arguments: dict[str, Any]
-    inputs: dict[str, str]  # folder as given -> SHA-256 of its made.json, or of the file itself
+    inputs: dict[str, str]  # folder as given -> its fingerprint
     version: str
     commit: str | None
     seed: int | None
     finished: str  # UTC, ISO 8601
+    outputs: dict[str, str] = field(default_factory=dict)  # file in the folder -> SHA-256; none in earlier versions
 
 
 CommandLine = Callable[[str, Provenance], str]  # a folder and its provenance -> the command that makes it anew
 
 
 def write_provenance(
-    into: Path, verb: str, arguments: dict[str, Any], *, inputs: list[Path], seed: int | None = None
+    into: Path,
+    verb: str,
+    arguments: dict[str, Any],
+    *,
+    inputs: list[Path],
+    seed: int | None = None,
+    outputs: Sequence[str] = (),
 ) -> None:
-    """Write the provenance of a finished folder; its presence says that the folder is whole."""
+    """Write the provenance of a finished folder; its presence says that the folder is whole.
+
+    Args:
+        into: the folder.
+        verb: of the stage.
+        arguments: that decide what came of it.
+        inputs: folders and files.
+        seed: of everything random.
+        outputs: files in the folder that are what was wanted.
+    """
     made = Provenance(
         verb=verb,
         arguments=arguments,
@@ -42,6 +58,7 @@ def write_provenance(
         commit=package_commit(),
         seed=seed,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        outputs={name: sha256(into / name) for name in outputs},
     )
     write_json(into / FILE, vars(made))
 
@@ -87,10 +104,19 @@ def _read(folder: Path) -> Provenance:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a folder's made.json, or of a file; empty for a folder without one."""
-    if path.is_dir():
-        path = path / FILE
-    return sha256(path) if path.is_file() else ""
+    """SHA-256 of a store's manifest, of another folder's made.json, or of a file; empty for a folder without one.
+
+    So a store that is made anew from the same scans, with the same salt, is the same store.
+    """
+    made = path / FILE if path.is_dir() else path
+    if path.is_dir() and made.is_file() and (manifest := _read(path).arguments.get("manifest_sha256")):
+        return str(manifest)
+    return sha256(made) if made.is_file() else ""
+
+
+def is_unchanged(path: Path, was: str) -> bool:
+    """Whether a folder or file still has a fingerprint; earlier versions took that of a store's made.json."""
+    return was == fingerprint(path) or (path.is_dir() and (path / FILE).is_file() and was == sha256(path / FILE))
 
 
 def package_version() -> str:

@@ -31,14 +31,13 @@ from modelsgenesis.tasks.splitting import CaseSplit
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
-from modelsgenesis.training.run_folder import SETTINGS, check_own, clear, is_done, remember
+from modelsgenesis.training.run_folder import BEST, LAST, SETTINGS, check_own, clear, is_done, remember
 from modelsgenesis.weights.files import describe_network, kept_network, save_network
 from modelsgenesis.weights.registry import part_of
 from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
 LOADING = "loading.json"
-BEST, LAST = "model.safetensors", "last.safetensors"
 
 
 class Tuning:
@@ -141,7 +140,6 @@ class Tuning:
     def settings(self, split: CaseSplit) -> dict[str, Any]:
         """The settings that decide the weights."""
         config = describe(self.config)
-        config["plan"].pop("workers")
         backbone = self.start.backbone
         network = {"network": type(backbone).__name__, "arguments": describe_network(backbone)["arguments"]}
         sliced = {"slices": self.start.slices} if self.start.slices else {}
@@ -155,7 +153,8 @@ class Tuning:
         """Write the provenance: the options, what came of them, and on what it was computed."""
         arguments = {GIVEN_OPTIONS: self.options, **self.settings(split), MACHINE: describe_machine(self.fabric)}
         inputs = [self.task.place, *([self.start.place] if self.start.pretrained else [])]
-        write_provenance(into, "finetune", arguments, inputs=inputs, seed=self.seed)
+        outputs = [name for name in (BEST, LAST) if (into / name).is_file()]  # not of a folder of folds
+        write_provenance(into, "finetune", arguments, inputs=inputs, seed=self.seed, outputs=outputs)
 
     def announce(self, text: str) -> None:
         """Print a line for the user, once for all processes."""

@@ -78,7 +78,6 @@ class SetWork:
     def settings(self) -> dict[str, Any]:
         """The settings that decide the weights."""
         settings: dict[str, Any] = {"recipe": describe(self.recipe), "seed": self.seed, "sets": {}}
-        settings["recipe"]["plan"].pop("workers")
         for one in self.sets:
             roles = "\n".join(f"{role} {case.id} {case.values}" for role, case in one.split.roles())
             counts = {role: sum(each == role for each, _ in one.split.roles()) for role in ("train", "val")}

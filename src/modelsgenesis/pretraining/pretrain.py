@@ -35,12 +35,11 @@ from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Training
-from modelsgenesis.training.run_folder import is_done, remember
+from modelsgenesis.training.run_folder import BEST, LAST, is_done, remember
 from modelsgenesis.weights.files import kept_network, read_notes, save_network
 from modelsgenesis.weights.lifting import SLICING
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
-BEST, LAST = "model.safetensors", "last.safetensors"
 MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 LOADING = "loading.json"
@@ -171,7 +170,8 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         if warning := work.warning(read_notes(into / BEST).get("figures", {})):
             console.print(warning, highlight=False, soft_wrap=True)
         arguments = {**settings, "recipe": describe(recipe), MACHINE: describe_machine(fabric)}
-        write_provenance(into, "pretrain", arguments, inputs=[work.place, *([start.place] if start else [])], seed=seed)
+        inputs = [work.place, *([start.place] if start else [])]
+        write_provenance(into, "pretrain", arguments, inputs=inputs, seed=seed, outputs=[BEST, LAST])
         work.finish()
     fabric.barrier()
     return into
@@ -295,7 +295,6 @@ def _with_epoch(recipe: Recipe, num_scans: int) -> Recipe:
 def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
     """The settings that decide the weights."""
     settings: dict[str, Any] = {"recipe": describe(recipe), "store": fingerprint(store), "seed": seed}
-    settings["recipe"]["plan"].pop("workers")
     if recipe.plans is not None:
         settings["recipe"]["plans"].pop("file")  # their content is here; where they lie makes no difference
     return settings

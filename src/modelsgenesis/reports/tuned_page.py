@@ -33,7 +33,7 @@ from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.overlay import Overlay, overlay_picture
 from modelsgenesis.figures.page import Code, Folded, Headline, Page, Paragraph, Part, Table, pairs, picture
 from modelsgenesis.finetuning.initialization import SCRATCH
-from modelsgenesis.finetuning.run import BEST, LOADING
+from modelsgenesis.finetuning.run import LOADING
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.volume_prediction import predict_numbers, segment
@@ -44,7 +44,7 @@ from modelsgenesis.reports.model_card import reading_in_words
 from modelsgenesis.reports.run_page import origins
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_tables import CASES
-from modelsgenesis.training.run_folder import SETTINGS
+from modelsgenesis.training.run_folder import BEST, SETTINGS
 from modelsgenesis.weights.files import read_notes
 from modelsgenesis.weights.loading import load
 from modelsgenesis.weights.transfer import LoadingMap, Row

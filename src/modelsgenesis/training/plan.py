@@ -1,7 +1,7 @@
 """How to train, as data."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from modelsgenesis.core.device import Precision
@@ -56,7 +56,7 @@ class Plan:
     patience: int | None = None
     precision: Precision = "auto"
     compile: bool = False
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata={"no_result": True})
     views: Where = "workers"
 
     def __post_init__(self) -> None:

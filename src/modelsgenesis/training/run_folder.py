@@ -2,18 +2,19 @@
 
 import fnmatch
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError, TrainingError
-from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.naming import updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.training.checkpoint import FILE as RESUME
 
 SETTINGS = "recipe.json"
+BEST, LAST = "model.safetensors", "last.safetensors"
 FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
 
 
@@ -61,12 +62,20 @@ def is_done(into: Path, verb: str, settings: dict[str, Any], *, may_grow: Sequen
         may_grow: settings whose first is a number: a finished run with a smaller one is prolonged, if nothing else
             differs than these; it is unfinished then.
     Raises:
-        TrainingError: it holds a run with other settings.
+        TrainingError: it holds a run with other settings, or finished, but without its weights.
         DataError: another stage made it.
     """
-    if (into / PROVENANCE).exists():
-        read_provenance(into, verb)
     finished = (into / PROVENANCE).is_file()
+    if finished:
+        changed = _changed_outputs(into, read_provenance(into, verb).outputs)
+        if changed == [LAST] and (into / RESUME).is_file():
+            (into / PROVENANCE).unlink()  # the checkpoint is of the last step: it is written again
+            finished = False
+        elif changed:
+            raise TrainingError(
+                f"{into / changed[0]} is gone, or not what this run wrote; put it back from a copy, or delete {into} "
+                "and run the same command again"
+            )
     if finished and may_grow and _has_grown(into, settings, may_grow):
         if not (into / RESUME).is_file():
             raise TrainingError(f"{into} has no {RESUME} to go on with; start a new run with --from {into}")
@@ -75,6 +84,11 @@ def is_done(into: Path, verb: str, settings: dict[str, Any], *, may_grow: Sequen
     if finished or (into / RESUME).is_file():
         check_settings(into, settings)
     return finished
+
+
+def _changed_outputs(into: Path, outputs: Mapping[str, str]) -> list[str]:
+    """The files of a finished run that are gone, or not what it wrote."""
+    return [name for name, written in outputs.items() if not (into / name).is_file() or sha256(into / name) != written]
 
 
 def _has_grown(into: Path, settings: dict[str, Any], may_grow: Sequence[str]) -> bool:
