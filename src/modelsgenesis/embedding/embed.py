@@ -1,6 +1,5 @@
 """A vector a scan, from what a network knows without labels: `genesis embed NETWORK SCANS OUT`."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import BitDepth, Window
@@ -88,7 +88,9 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     if not 0 <= options.overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {options.overlap:g}; 0.25 is usual")
     refuse_run(scans, "the order is genesis embed NETWORK SCANS OUT")
-    work = _baseline(network, scans, into, options) if network in BASELINES else _by_network(network, scans, into, options)
+    work = (
+        _baseline(network, scans, into, options) if network in BASELINES else _by_network(network, scans, into, options)
+    )
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
     console = Console(stderr=True, quiet=options.quiet)
     with held(into / SETTINGS, "embed"):
@@ -235,8 +237,7 @@ def _write(case: Case, names: Sequence[str], vectors: Vectors, into: Path) -> di
     """Write a case's vectors, then its record, which says that they are whole."""
     with written_aside(into / VECTORS / f"{case.id}.npy") as aside, open(aside, "wb") as file:
         np.save(file, vectors if len(names) > 1 or names[0] else vectors[0])
-    image = os.path.abspath(case.images[0].path)
-    record = {"id": case.id, "image": image, "regions": list(names), "source": fingerprint(case)}
+    record = {"id": case.id, "image": spell(case.images[0]), "regions": list(names), "source": fingerprint(case)}
     write_json(into / RECORDS / f"{case.id}.json", record)
     return record
 

@@ -144,9 +144,7 @@ class Encoder:
         return [each.float() for each in (found[-1:] if self.features == "deepest" else found)]
 
 
-def make_encoder(
-    opened: Opened, axes: int, channels: int, machine: Machine, options: EmbedOptions
-) -> Encoder:
+def make_encoder(opened: Opened, axes: int, channels: int, machine: Machine, options: EmbedOptions) -> Encoder:
     """Make the encoder for images of so many axes and channels.
 
     Raises:

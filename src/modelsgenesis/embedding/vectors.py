@@ -1,4 +1,4 @@
-"""From a scan to its vectors: the mean of the network's features over foreground or regions, and two honest baselines."""
+"""From a scan to its vectors: the mean of the network's features over its foreground or regions, and two baselines."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,119 @@
+"""The report of a probe: the benchmark's own tables and figures, and the metric within groups of the test cases."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from modelsgenesis.benchmarking.probe import GROUPS, Probed
+from modelsgenesis.benchmarking.run_tables import RUNS
+from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.provenance import CommandLine, package_version
+from modelsgenesis.core.tables import read_rows
+from modelsgenesis.core.words import many, mean_sd
+from modelsgenesis.figures.page import Headline, Page
+from modelsgenesis.reports.benchmark_files import write_tables
+from modelsgenesis.reports.benchmark_page import (
+    AUDIT_HEAD,
+    CLEAN,
+    FIGURES,
+    MARKDOWN,
+    PAGE,
+    Commands,
+    Section,
+    Tabled,
+    as_html,
+    as_text,
+    audit_rows,
+    commands,
+    plots,
+)
+from modelsgenesis.reports.benchmark_tables import COMPARISON_HEAD, comparison_rows, saving_table, score_table
+from modelsgenesis.reports.benchmark_words import SEEDS_ONLY, few_words, flat_words, lead, saved_words, seeds_words
+
+TITLE = "What frozen vectors say"
+GROUPS_HEAD = ("column", "group", "test cases", "arm", "mean ± sd over the seeds")
+HOW = (
+    "Every arm learns from the same cases, drawn by the seed, and is scored on the same test patients, who were used "
+    "for no choice: the strength of a linear model is chosen within the training cases. All cases are one draw, and so "
+    "one run. Differences are paired by seed, with Student's 95 % interval over seeds, for these test cases only; "
+    "`over patients too` is for other patients as well; `bootstrap` is the plain percentile interval over seeds. The "
+    "paired t-test is corrected by Holm over all lines of the table; the sign-flip test is paired. Draws overlap where "
+    "the budget is a large part of all cases: the spread over seeds is then too small."
+)
+
+
+def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) -> Path:
+    """Write the page and the tables of a probe.
+
+    Args:
+        folder: of the probe.
+        probed: what it found.
+        command: What spells the command that made a folder.
+    Returns:
+        The page's path.
+    """
+    (folder / FIGURES).mkdir(exist_ok=True)
+    found = [probed.findings]
+    write_tables(folder, found)
+    parts = _sections(folder, probed, command)
+    said = lead(found).replace("by pre-training", "by better vectors")
+    with written_aside(folder / MARKDOWN) as aside:
+        aside.write_text(as_text(said, parts, folder, TITLE), encoding="utf-8")
+    page = Page(TITLE, said)
+    page.headline(_headline(probed))
+    for heading, contents in parts:
+        page.section(heading, *(shown for part in contents for shown in as_html(part)))
+    return page.write(folder / PAGE, f"Made by genesis probe, modelsgenesis {package_version()}.")
+
+
+def _headline(probed: Probed) -> list[Headline]:
+    table = probed.findings.table
+    patients = len({case.patient or case.id for case in probed.test})
+    return [
+        (str(len(probed.runs)), "runs", ""),
+        (str(len(table.arms)), "arms", ""),
+        (str(len(table.budgets)), "numbers of labelled cases", ""),
+        (str(len(table.seeds)), "seeds", ""),
+        (str(len(probed.test)), f"test cases of {many(patients, 'patient')}", ""),
+    ]
+
+
+def _sections(folder: Path, probed: Probed, command: CommandLine) -> list[Section]:
+    found = probed.findings
+    named = f"{found.table.task}, {found.title}"
+    sections: list[Section] = [
+        (f"Learning curves: {named}", plots(folder, found, "")),
+        (f"Scores: {named}, mean ± sd over {seeds_words(found)}", [Tabled(*score_table(found))]),
+    ]
+    if found.comparisons:
+        alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
+        saved = [saved_words(found), *alone, *flat_words(found), Tabled(*saving_table(found))]
+        compared = [HOW, *few_words(found), *alone, Tabled(comparison_rows(found), COMPARISON_HEAD)]
+        sections += [
+            (f"Savings of labels: {named}", saved),
+            (f"Each arm against {found.reference}: {named}", compared),
+        ]
+    if probed.groups:
+        words = f"With the most labelled cases; every run is in {GROUPS}. Small groups differ by chance alone."
+        sections.append((f"Within groups: {named}", [words, Tabled(_group_rows(probed), GROUPS_HEAD)]))
+    audit, rows = audit_rows(folder), read_rows(folder / RUNS)
+    return [
+        *sections,
+        ("Every run", [Tabled([tuple(row.values()) for row in rows], tuple(rows[0]), RUNS)]),
+        ("What the audit found", [Tabled(audit, AUDIT_HEAD) if audit else CLEAN]),
+        ("How it came to be", [Commands(commands(folder, command))]),
+    ]
+
+
+def _group_rows(probed: Probed) -> list[tuple[str, ...]]:
+    """A row a group and arm, of the runs with the most labelled cases."""
+    most = max(row["cases"] for row in probed.groups)
+    values: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
+    for row in probed.groups:
+        if row["cases"] == most:
+            key = (row["column"], row["group"], str(row["n"]), row["arm"])
+            values[key] += [float(row["value"])] if row["value"] else []
+    rows = []
+    for key, some in values.items():
+        mean, sd = mean_sd(some)
+        rows.append((*key, "undefined" if not some else f"{mean:.3f}" + (f" ± {sd:.3f}" if len(some) > 1 else "")))
+    return rows
