@@ -164,7 +164,7 @@ def test_network_of_pictures_works_on_volumes_slice_by_slice(tmp_path: Path) -> 
         tmp_path / "flat.safetensors", tmp_path / "scans", tmp_path / "v", foreground=False, size=(SIDE, SIDE, 5)
     )
     each = [encoded(network, (values[..., k] / 255).astype(np.float32))[-1].flatten(1).mean(1) for k in range(5)]
-    np.testing.assert_allclose(np.load(out / "vectors" / "volume.npy"), torch.stack(each).mean(0).numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.load(out / "vectors" / "volume.npy"), torch.stack(each).mean(0).numpy(), atol=1e-5)
 
 
 def test_networks_at_random_are_those_of_the_seed(tmp_path: Path) -> None:

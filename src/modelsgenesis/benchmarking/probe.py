@@ -36,7 +36,7 @@ from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
 from modelsgenesis.embedding.encoder import LIKE
 from modelsgenesis.embedding.table import Embeddings, is_embeddings, read_embeddings
-from modelsgenesis.evaluation.table_predictions import TablePrediction, case_rows, score_predictions
+from modelsgenesis.evaluation.table_predictions import BY_PATIENT, TablePrediction, case_rows, score_predictions
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.metrics.summary import MEAN
 from modelsgenesis.tasks import Task
@@ -72,13 +72,15 @@ class Probed:
     """What a probe found.
 
     Attributes:
-        findings: of the runs, compared.
+        findings: of the runs whose cases were drawn, compared: one run with all cases has no spread over seeds.
+        table: of all runs.
         runs: the rows of runs.csv.
         groups: the rows of groups.csv.
         test: the cases that were tested on.
     """
 
     findings: Findings
+    table: Table
     runs: list[Row]
     groups: list[Row]
     test: tuple[Case, ...]
@@ -261,7 +263,11 @@ def _probe_all(
                 rows.append({**named, "value": f"{value:.6g}"})
                 predicted[key] = _case_rows(p, truth, whole.test, target)
                 of_groups += _group_rows(named, p, truth, whole.test, target, groups)
-    return Probed(_findings(arms, rows, predicted, options), rows, of_groups, whole.test)
+    reference = _reference(arms, options)
+    runs = [Run(*(row[name] for name in (*KEY, "metric")), float(row["value"])) for row in rows]
+    runs = sorted(runs, key=lambda run: run.arm != reference)
+    findings = _findings([run for run in runs if run.cases < num] or runs, predicted)
+    return Probed(findings, tabulate(runs)[0], rows, of_groups, whole.test)
 
 
 def _predicted(
@@ -276,10 +282,13 @@ def _predicted(
 
 def _score(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget, metric: str) -> float:
     """The metric over all test cases, as a benchmark reads it off its scores."""
-    patients = [case.patient or case.id for case in test]
-    lines = score_predictions(p, truth, patients, target, missing=0, resamples=1, seed=0)
-    own = [line for line in lines if line.metric == metric]
-    return next((line.value for line in own if line.label == MEAN), own[0].value)
+    if metric == BY_PATIENT:
+        patients = [case.patient or case.id for case in test]
+        lines = score_predictions(p, truth, patients, target, missing=0, resamples=1, seed=0)
+        return next(line.value for line in lines if line.metric == metric)
+    scores = target.scores(p, truth)
+    every = [label for label, of_label in scores.items() if metric in of_label]
+    return scores[MEAN if MEAN in every else every[0]][metric]
 
 
 def _case_rows(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget) -> Rows:
@@ -308,13 +317,8 @@ def _group_rows(
     return rows
 
 
-def _findings(
-    arms: Sequence[ProbeArm], rows: Sequence[Row], predicted: Mapping[tuple[str, int, int], Rows], options: ProbeOptions
-) -> Findings:
-    """Compare the arms by the benchmark's statistics."""
-    reference = _reference(arms, options)
-    runs = [Run(*(row[name] for name in (*KEY, "metric")), float(row["value"])) for row in rows]
-    table = tabulate(sorted(runs, key=lambda run: run.arm != reference))[0]
+def _findings(runs: Sequence[Run], predicted: Mapping[tuple[str, int, int], Rows]) -> Findings:
+    """Compare the arms with the first by the benchmark's statistics."""
 
     def bootstrap(table: Table) -> tuple[BootstrapScores | None, str]:
         try:
@@ -322,7 +326,7 @@ def _findings(
         except DataError as error:
             return None, str(error)
 
-    return compare(table, bootstrap)
+    return compare(tabulate(runs)[0], bootstrap)
 
 
 def _reference(arms: Sequence[ProbeArm], options: ProbeOptions) -> str:

@@ -1,5 +1,6 @@
 """What is learned on fixed vectors: a linear model, the nearest neighbours, the nearest class mean."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ Numbers = NDArray[np.float64]
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # one over the L2 penalty of standardised features
 USUAL = 1e-2  # where there are too few cases to choose
 FOLDS = 5
+FEW = 200  # features, up to which steps with second derivatives are the faster ones
 NEIGHBOURS = 20
 TEMPERATURE = 0.07  # of cosine similarities, as in DINO's nearest neighbours
 LEAST_P = 1e-12
@@ -97,14 +99,16 @@ def _linear(train: Numbers, classes: NDArray[Any], patients: NDArray[Any], test:
         p = model.predict_proba(x)[np.arange(len(truth)), np.searchsorted(model.classes_, truth)]
         return float(-np.log(np.maximum(p, LEAST_P)).mean())
 
-    strength = _chosen(_logistic, loss, train, classes, _folds(classes, patients))
-    return np.asarray(_logistic(strength).fit(train, classes).predict_proba(test))
+    few = len(np.unique(classes)) == 2 and train.shape[1] <= FEW
+    make = functools.partial(_logistic, solver="newton-cholesky" if few else "lbfgs")
+    strength = _chosen(make, loss, train, classes, _folds(classes, patients))
+    return np.asarray(make(strength).fit(train, classes).predict_proba(test))
 
 
-def _logistic(strength: float) -> Any:
+def _logistic(strength: float, solver: str) -> Any:
     from sklearn.linear_model import LogisticRegression  # here, since it takes a second
 
-    return LogisticRegression(C=strength, max_iter=5000)
+    return LogisticRegression(C=strength, solver=solver, max_iter=5000)
 
 
 def _ridge(strength: float) -> Any:

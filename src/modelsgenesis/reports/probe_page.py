@@ -1,6 +1,7 @@
 """The report of a probe: the benchmark's own tables and figures, and the metric within groups of the test cases."""
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.benchmarking.probe import GROUPS, Probed
@@ -33,11 +34,11 @@ TITLE = "What frozen vectors say"
 GROUPS_HEAD = ("column", "group", "test cases", "arm", "mean ± sd over the seeds")
 HOW = (
     "Every arm learns from the same cases, drawn by the seed, and is scored on the same test patients, who were used "
-    "for no choice: the strength of a linear model is chosen within the training cases. All cases are one draw, and so "
-    "one run. Differences are paired by seed, with Student's 95 % interval over seeds, for these test cases only; "
-    "`over patients too` is for other patients as well; `bootstrap` is the plain percentile interval over seeds. The "
-    "paired t-test is corrected by Holm over all lines of the table; the sign-flip test is paired. Draws overlap where "
-    "the budget is a large part of all cases: the spread over seeds is then too small."
+    "for no choice: the strength of a linear model is chosen within the training cases. All cases together are one "
+    "draw, and so one run, in no comparison. Differences are paired by seed, with Student's 95 % interval over seeds, "
+    "for these test cases only; `over patients too` is for other patients as well; `bootstrap` is the plain percentile "
+    "interval over seeds. The paired t-test is corrected by Holm over all lines of the table; the sign-flip test is "
+    "paired. Draws overlap where the budget is a large part of all cases: the spread over seeds is then too small."
 )
 
 
@@ -52,10 +53,9 @@ def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) ->
         The page's path.
     """
     (folder / FIGURES).mkdir(exist_ok=True)
-    found = [probed.findings]
-    write_tables(folder, found)
+    write_tables(folder, [replace(probed.findings, table=probed.table)])
     parts = _sections(folder, probed, command)
-    said = lead(found).replace("by pre-training", "by better vectors")
+    said = lead([probed.findings]).replace("by pre-training", "by better vectors")
     with written_aside(folder / MARKDOWN) as aside:
         aside.write_text(as_text(said, parts, folder, TITLE), encoding="utf-8")
     page = Page(TITLE, said)
@@ -66,7 +66,7 @@ def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) ->
 
 
 def _headline(probed: Probed) -> list[Headline]:
-    table = probed.findings.table
+    table = probed.table
     patients = len({case.patient or case.id for case in probed.test})
     return [
         (str(len(probed.runs)), "runs", ""),
@@ -78,11 +78,11 @@ def _headline(probed: Probed) -> list[Headline]:
 
 
 def _sections(folder: Path, probed: Probed, command: CommandLine) -> list[Section]:
-    found = probed.findings
+    found, every = probed.findings, replace(probed.findings, table=probed.table)
     named = f"{found.table.task}, {found.title}"
     sections: list[Section] = [
-        (f"Learning curves: {named}", plots(folder, found, "")),
-        (f"Scores: {named}, mean ± sd over {seeds_words(found)}", [Tabled(*score_table(found))]),
+        (f"Learning curves: {named}", plots(folder, every, "")),
+        (f"Scores: {named}, mean ± sd over {seeds_words(found)}", [Tabled(*score_table(every))]),
     ]
     if found.comparisons:
         alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
