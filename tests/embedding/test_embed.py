@@ -13,6 +13,7 @@ from tests.radiographs import write_picture
 from torch.nn import functional
 
 import modelsgenesis as mg
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.naming import describe
@@ -96,6 +97,8 @@ def test_windows_of_a_larger_scan_count_alike(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.array(row["vector"], np.float32), vector)
     made = read_provenance(out, "embed")
     assert made.arguments["networks"] == [sha256(tmp_path / "net.safetensors")]
+    words = f"genesis embed {tmp_path}/net.safetensors {tmp_path}/scans out --no-foreground --overlap 0"
+    assert command("out", made) == f"{words} --accelerator cpu --precision 32-true"
 
 
 def test_masks_give_a_vector_for_each_label(tmp_path: Path) -> None:

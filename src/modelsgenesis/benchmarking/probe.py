@@ -134,10 +134,10 @@ def _opened(first: Path, options: ProbeOptions) -> dict[str, Embeddings]:
         if not equals or name in named:
             raise DataError(f"--with {word}: write NAME=EMBEDDINGS, each name once; {', '.join(named)} is taken")
         named[name] = Path(place)
-    for place in named.values():
-        if not place.is_dir():
-            raise DataError(f"{place}: no such folder; the order is genesis probe EMBEDDINGS LABELS OUT")
-    return {name: read_embeddings(place, options.region) for name, place in named.items()}
+    for folder in named.values():
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; the order is genesis probe EMBEDDINGS LABELS OUT")
+    return {name: read_embeddings(folder, options.region) for name, folder in named.items()}
 
 
 def _read_labels(labels: Path, into: Path, opened: Mapping[str, Embeddings], options: ProbeOptions) -> Task:
@@ -264,7 +264,7 @@ def _probe_all(
                 predicted[key] = _case_rows(p, truth, whole.test, target)
                 of_groups += _group_rows(named, p, truth, whole.test, target, groups)
     reference = _reference(arms, options)
-    runs = [Run(*(row[name] for name in (*KEY, "metric")), float(row["value"])) for row in rows]
+    runs = [Run(row["task"], row["arm"], row["cases"], row["seed"], row["metric"], float(row["value"])) for row in rows]
     runs = sorted(runs, key=lambda run: run.arm != reference)
     findings = _findings([run for run in runs if run.cases < num] or runs, predicted)
     return Probed(findings, tabulate(runs)[0], rows, of_groups, whole.test)

@@ -100,7 +100,11 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         if not records:
             raise DataError(nothing_done(scans, into, work.problems, "embedded"))
         write_embeddings(into, records)
-        arguments = {GIVEN_OPTIONS: given_options(options), **work.settings, "cases": len(records)}
+        arguments = {
+            GIVEN_OPTIONS: given_options(replace(options, quiet=False)),
+            **work.settings,
+            "cases": len(records),
+        }
         if not has_provenance(into, "embed", arguments):
             write_provenance(into, "embed", arguments, inputs=[work.place, scans], seed=options.seed or None)
     console.print(last_line("embed", into, len(records), work.problems), soft_wrap=True, highlight=False)

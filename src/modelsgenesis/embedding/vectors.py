@@ -34,7 +34,8 @@ def foreground_of(image: Image, modality: str) -> Regions:
     """
     sample = sample_of(image.values)
     above = summarise(image.values, sample, modality or guess_modality(sample)).foreground
-    return (image.values.max(axis=0) > above)[np.newaxis]
+    region: Regions = (image.values.max(axis=0) > above)[np.newaxis]
+    return region
 
 
 def embed_image(
@@ -87,17 +88,21 @@ def _cut_regions(regions: Regions, windows: Windows, place: Place) -> Regions:
 
 def _weighed(features: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
     """Sum features over regions; (B, C, *coarse) and (B, R, *space) -> (R, C) sums and (R, 1) weights, in 64 bits."""
-    pool = functional.adaptive_avg_pool2d if regions.ndim == 4 else functional.adaptive_avg_pool3d
-    weights = pool(regions, features.shape[2:]).double().flatten(2)
+    weights = _pooled(regions, tuple(features.shape[2:])).double().flatten(2)
     return torch.einsum("brs,bcs->rc", weights, features.double().flatten(2)), weights.sum(dim=(0, 2))[:, None]
+
+
+def _pooled(values: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The means of the cells of a grid of that size, (..., *space) -> (..., *size)."""
+    pool: Callable[..., Tensor] = functional.adaptive_avg_pool2d if len(size) == 2 else functional.adaptive_avg_pool3d
+    return pool(values, size)
 
 
 def raw_vector(image: Image) -> Vectors:
     """Shrink a scan to a small grid, each cell the mean of its grey values: what needs no network. (1, length)."""
     axes = len(image.size)
-    pool = functional.adaptive_avg_pool2d if axes == 2 else functional.adaptive_avg_pool3d
-    small = pool(torch.from_numpy(image.scaled()), (RAW_SIDE[axes],) * axes)
-    return small.flatten()[None].numpy()
+    small: Vectors = _pooled(torch.from_numpy(image.scaled()), (RAW_SIDE[axes],) * axes).flatten()[None].numpy()
+    return small
 
 
 def size_vector(image: Image) -> Vectors:

@@ -19,6 +19,7 @@ from modelsgenesis.reports.benchmark_page import (
     MARKDOWN,
     PAGE,
     Commands,
+    Content,
     Section,
     Tabled,
     as_html,
@@ -86,8 +87,8 @@ def _sections(folder: Path, probed: Probed, command: CommandLine) -> list[Sectio
     ]
     if found.comparisons:
         alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
-        saved = [saved_words(found), *alone, *flat_words(found), Tabled(*saving_table(found))]
-        compared = [HOW, *few_words(found), *alone, Tabled(comparison_rows(found), COMPARISON_HEAD)]
+        saved: list[Content] = [saved_words(found), *alone, *flat_words(found), Tabled(*saving_table(found))]
+        compared: list[Content] = [HOW, *few_words(found), *alone, Tabled(comparison_rows(found), COMPARISON_HEAD)]
         sections += [
             (f"Savings of labels: {named}", saved),
             (f"Each arm against {found.reference}: {named}", compared),
@@ -112,7 +113,7 @@ def _group_rows(probed: Probed) -> list[tuple[str, ...]]:
         if row["cases"] == most:
             key = (row["column"], row["group"], str(row["n"]), row["arm"])
             values[key] += [float(row["value"])] if row["value"] else []
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, some in values.items():
         mean, sd = mean_sd(some)
         rows.append((*key, "undefined" if not some else f"{mean:.3f}" + (f" ± {sd:.3f}" if len(some) > 1 else "")))
