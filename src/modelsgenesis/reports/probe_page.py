@@ -42,6 +42,12 @@ HOW = (
     "paired. Draws overlap where the budget is a large part of all cases: the spread over seeds is then too small."
 )
 
+TRAINED = {  # what a benchmark says of trainings, and a probe of vectors
+    "by pre-training": "by better vectors",
+    "in so few updates more labels are of no use to it": "more labels are of little use to it",
+    "says that an arm learns faster, and little of how many labels a longer training would need": "says little",
+}
+
 
 def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) -> Path:
     """Write the page and the tables of a probe.
@@ -56,7 +62,7 @@ def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) ->
     (folder / FIGURES).mkdir(exist_ok=True)
     write_tables(folder, [replace(probed.findings, table=probed.table)])
     parts = _sections(folder, probed, command)
-    said = lead([probed.findings]).replace("by pre-training", "by better vectors")
+    said = _of_vectors(lead([probed.findings]))
     with written_aside(folder / MARKDOWN) as aside:
         aside.write_text(as_text(said, parts, folder, TITLE), encoding="utf-8")
     page = Page(TITLE, said)
@@ -64,6 +70,13 @@ def write_probe_report(folder: Path, probed: Probed, *, command: CommandLine) ->
     for heading, contents in parts:
         page.section(heading, *(shown for part in contents for shown in as_html(part)))
     return page.write(folder / PAGE, f"Made by genesis probe, modelsgenesis {package_version()}.")
+
+
+def _of_vectors(text: str) -> str:
+    """What a benchmark says of trainings, said of vectors."""
+    for trained, of_vectors in TRAINED.items():
+        text = text.replace(trained, of_vectors)
+    return text
 
 
 def _headline(probed: Probed) -> list[Headline]:
@@ -87,7 +100,12 @@ def _sections(folder: Path, probed: Probed, command: CommandLine) -> list[Sectio
     ]
     if found.comparisons:
         alone = [] if found.over_patients else [SEEDS_ONLY.format(metric=found.title, why=found.why)]
-        saved: list[Content] = [saved_words(found), *alone, *flat_words(found), Tabled(*saving_table(found))]
+        saved: list[Content] = [
+            saved_words(found),
+            *alone,
+            *map(_of_vectors, flat_words(found)),
+            Tabled(*saving_table(found)),
+        ]
         compared: list[Content] = [HOW, *few_words(found), *alone, Tabled(comparison_rows(found), COMPARISON_HEAD)]
         sections += [
             (f"Savings of labels: {named}", saved),
