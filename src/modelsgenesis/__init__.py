@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from modelsgenesis import deformations, recipes, tasks
     from modelsgenesis.commands.benchmark import benchmark
     from modelsgenesis.commands.demo import demo
+    from modelsgenesis.commands.embed import embed
     from modelsgenesis.commands.evaluate import evaluate
     from modelsgenesis.commands.export import export
     from modelsgenesis.commands.finetune import finetune
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from modelsgenesis.commands.predict import predict
     from modelsgenesis.commands.prepare import prepare
     from modelsgenesis.commands.pretrain import pretrain
+    from modelsgenesis.commands.probe import probe
     from modelsgenesis.commands.report import report
     from modelsgenesis.commands.show import show
     from modelsgenesis.data.store.store import Store
@@ -30,6 +32,7 @@ __all__ = [
     "benchmark",
     "deformations",
     "demo",
+    "embed",
     "evaluate",
     "export",
     "finetune",
@@ -38,6 +41,7 @@ __all__ = [
     "predict",
     "prepare",
     "pretrain",
+    "probe",
     "recipes",
     "report",
     "show",
@@ -50,6 +54,7 @@ _HOMES = {
     "UNet3D": "nets",
     "benchmark": "commands.benchmark",
     "demo": "commands.demo",
+    "embed": "commands.embed",
     "evaluate": "commands.evaluate",
     "export": "commands.export",
     "finetune": "commands.finetune",
@@ -58,6 +63,7 @@ _HOMES = {
     "predict": "commands.predict",
     "prepare": "commands.prepare",
     "pretrain": "commands.pretrain",
+    "probe": "commands.probe",
     "report": "commands.report",
     "show": "commands.show",
 }

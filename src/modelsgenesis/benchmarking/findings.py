@@ -1,7 +1,7 @@
 """The findings of a benchmark: its tables read again, and the arms compared."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,17 +82,32 @@ def read_findings(folder: Path) -> list[Findings]:
     scores = [_score_of(row) for row in read_rows(folder / CASES)] if (folder / CASES).is_file() else []
     found = []
     for each in tabulate(sorted(runs, key=lambda run: _standing(run.arm)), scores):
-        reference = each.arms[0]
-        higher = more_is_better(each.metric)
-        several = len(each.arms) > 1
-        resampled, why = _bootstrap(folder, each) if several else (None, "")
-        compared = compare_arms(each, reference, bootstrap=resampled) if several else []
-        saved = label_savings(each, reference, higher_is_better=higher, bootstrap=resampled) if several else []
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
-        published = _published(folder, each.metric)
+        compared = compare(each, lambda table: _bootstrap(folder, table), own)
         in_pixels = any(_in_pixels(folder, run) for run in runs if run.task == each.task)
-        found.append(Findings(each, reference, compared, saved, own, published, why, in_pixels))
+        found.append(replace(compared, published=_published(folder, each.metric), in_pixels=in_pixels))
     return found
+
+
+Bootstrap = Callable[[Table], tuple[BootstrapScores | None, str]]  # the scores on resampled patients, or why not
+
+
+def compare(table: Table, bootstrap: Bootstrap, by_case: tuple[CaseScore, ...] = ()) -> Findings:
+    """Hold the arms of a table against its first.
+
+    Args:
+        table: of one task and metric.
+        bootstrap: scores the runs on resampled patients; asked where there is more than one arm.
+        by_case: the score of each run on each test case, if the metric is a mean over cases.
+    """
+    reference = table.arms[0]
+    if len(table.arms) == 1:
+        return Findings(table, reference, [], [], by_case)
+    resampled, why = bootstrap(table)
+    compared = compare_arms(table, reference, bootstrap=resampled)
+    higher = more_is_better(table.metric)
+    saved = label_savings(table, reference, higher_is_better=higher, bootstrap=resampled)
+    return Findings(table, reference, compared, saved, by_case, why=why)
 
 
 def _in_pixels(folder: Path, run: Run) -> bool:

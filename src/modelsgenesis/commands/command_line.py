@@ -36,9 +36,10 @@ def command(folder: str, made: Provenance) -> str:
     elif isinstance(recipe, Mapping):
         options = recipe_options(recipe)
     else:
-        options = arguments.get(GIVEN_OPTIONS) or stage_options(made.verb, arguments)
+        given = arguments.get(GIVEN_OPTIONS)  # none, where all were the defaults
+        options = stage_options(made.verb, arguments) if given is None else dict(given)
     spelled = set(_words_of(options.values()))
-    words += [*(given for given in made.inputs if given not in spelled), folder]
+    words += [*(place for place in made.inputs if place not in spelled), folder]
     if made.seed:
         options["seed"] = made.seed
     for name, value in options.items():

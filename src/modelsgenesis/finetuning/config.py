@@ -187,12 +187,12 @@ def _of_pictures(
         raise DataError(MIXED)
     stride = start.backbone.stride
     first = _image_sizes(cases[:1])[0].size
-    own = _rounded_up(first, stride)
+    own = rounded_up(first, stride)
     # The headers of all are read only where the first could stay: a large set has a hundred thousand.
     stay = math.prod(own) <= math.prod(PICTURE) and (size_given is None or tuple(size_given) == own)
     stay = stay and all(padded < 2 * side for padded, side in zip(own, first, strict=True))  # else mostly border
     stay = stay and len({each.size for each in _image_sizes(cases)}) == 1
-    size = tuple(size_given or (own if stay else start.size or _rounded_up(PICTURE, stride)))
+    size = tuple(size_given or (own if stay else start.size or rounded_up(PICTURE, stride)))
     known = start.reading or Reading()
     known = Reading(BitDepth()) if isinstance(known.intensity, Window) else known
     intensity, voi = given.get("intensity", known.intensity), given.get("voi", known.voi)
@@ -203,15 +203,16 @@ def _size(target: Target, start: Initialization, image_sizes: ImageSizes, readin
     """The start's cubes, no longer than the cases are; the whole of a small case that has one prediction."""
     sizes = sizes_at(image_sizes(), reading.spacing_mm)
     stride = start.backbone.stride
-    largest = _rounded_up(sizes.max(axis=0), stride)
+    largest = rounded_up(sizes.max(axis=0), stride)
     if not target.dense and math.prod(largest) <= WHOLE:
         size = largest
     else:
-        size = tuple(map(min, start.size or CubeSpec().size, _rounded_up(np.median(sizes, axis=0), stride)))
+        size = tuple(map(min, start.size or CubeSpec().size, rounded_up(np.median(sizes, axis=0), stride)))
     return (max(size),) * 3 if isinstance(start.backbone, CentrePlanes) else size
 
 
-def _rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:
+def rounded_up(size: Any, stride: Sequence[int]) -> tuple[int, ...]:
+    """The least sides, no smaller than these, that divide by a network's stride."""
     return tuple(math.ceil(side / step) * step for side, step in zip(size, stride, strict=True))
 
 

@@ -93,22 +93,26 @@ def choose_initialization(
         WeightsError: there are no such weights, or they do not fit the images.
         GenesisError: options that contradict each other, or an unknown network.
     """
+    axes = axes_of(task.cases[0].images[0])
     network_options = {"--backbone": backbone, "--width": width, "--norm": norm}
     if str(given) != SCRATCH:
         options = {"--like": like, **network_options}
         if wrong := [option for option, value in options.items() if value is not None]:
             raise GenesisError(f"{', '.join(wrong)}: {given} decides the network; this is for --from scratch")
-        return _load(Path(given), task, slices, neighbours, pretrained=True, trust=trust)
+        return start_of(load_weights(given, trust=trust), given, axes, slices, neighbours, pretrained=True)
     if like is not None and resolve(like).exists():
         if wrong := [option for option, value in network_options.items() if value is not None]:
             raise GenesisError(f"{like} decides the network; leave {', '.join(wrong)} out, or --like")
-        return _load(Path(like), task, slices, neighbours, pretrained=False, trust=trust)
+        return start_of(load_weights(like, trust=trust), like, axes, slices, neighbours, pretrained=False)
     recipe = find_recipe(str(like) if like is not None else "chest-ct" if task.modality == "CT" else "any")
     recipe = recipe.but(backbone=backbone, backbone_args={"width": width, "norm": norm})
-    return _from_recipe(recipe, axes_of(task.cases[0].images[0]), slices, neighbours)
+    return start_from_recipe(recipe, axes, slices, neighbours)
 
 
-def _from_recipe(recipe: Recipe, axes: int, slices: Slices | None, neighbours: int | None) -> Initialization:
+def start_from_recipe(
+    recipe: Recipe, axes: int, slices: Slices | None = None, neighbours: int | None = None
+) -> Initialization:
+    """Make the kind of network that a recipe trains, for images of so many axes; its weights mean nothing yet."""
     kind, own_axes = find_class("nets", recipe.backbone, Backbone), len(recipe.cubes.size)
     check_backbone_args(kind, recipe)
     if axes == 2:
@@ -136,11 +140,26 @@ def _from_recipe(recipe: Recipe, axes: int, slices: Slices | None, neighbours: i
     return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
 
 
-def _load(
-    path: Path, task: Task, slices: Slices | None, neighbours: int | None, *, pretrained: bool, trust: bool
+def start_of(
+    opened: LoadedWeights,
+    given: str | Path,
+    axes: int,
+    slices: Slices | None = None,
+    neighbours: int | None = None,
+    *,
+    pretrained: bool,
 ) -> Initialization:
-    opened = load_weights(path, trust=trust)
-    loaded = lifted(opened, axes_of(task.cases[0].images[0]), slices, neighbours)
+    """Make a start of opened weights, with what is known of how its images were read.
+
+    Args:
+        opened: of a run or file.
+        given: what the user called it.
+        axes: of the images.
+        slices: as of `choose_initialization`.
+        neighbours: likewise.
+        pretrained: whether its weights are taken.
+    """
+    loaded = lifted(opened, axes, slices, neighbours)
     ours = loaded.format == OURS
     complete = all(row.how == "taken" for row in loaded.report.rows)
     notes = loaded.notes if ours else {}
@@ -154,4 +173,4 @@ def _load(
         size, known = None, known if SLICING in opened.notes else None
     if not pretrained:
         return Initialization(loaded.network, False, size, known, SCRATCH)
-    return Initialization(loaded.network, True, size, known, str(path), None if ours and complete else loaded)
+    return Initialization(loaded.network, True, size, known, str(Path(given)), None if ours and complete else loaded)

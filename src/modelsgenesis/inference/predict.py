@@ -51,10 +51,10 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
         "views": options.views, **({"head": options.head} if options.head else {}),
     }  # fmt: skip
-    _begin(into, {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
+    begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
     with held(into / SETTINGS, "predict"):
-        _clear(into)
+        clear_unfinished(into)
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
@@ -63,14 +63,14 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), [row for row in rows if row])
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
-            raise DataError(_nothing(scans, into, problems))
+            raise DataError(nothing_done(scans, into, problems, "predicted"))
         extras = {"probabilities": options.probabilities, "seg": options.seg, "pictures": options.pictures}
         arguments = {"target": describe(tuned.target), **settings, **extras, "cases": done}
-        if not _has_provenance(into, arguments):
+        if not has_provenance(into, "predict", arguments):
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
     if options.probabilities and not isinstance(tuned.target, MaskTarget):
         console.print(f"predict: --probabilities is of masks; those of a {tuned.target.kind} are in {PREDICTIONS}")
-    console.print(_last_line(into, done, problems), soft_wrap=True, highlight=False)
+    console.print(last_line("predict", into, done, problems), soft_wrap=True, highlight=False)
     return into
 
 
@@ -109,33 +109,43 @@ def _check_ten_crop(tuned: FineTuned) -> None:
         raise DataError("--views ten-crop mirrors pictures, and the networks were trained without; leave it out")
 
 
-def _last_line(into: Path, done: int, problems: Sequence[Problem]) -> str:
-    """Say how many cases were predicted, how many were not, and where that is told."""
+def last_line(verb: str, into: Path, done: int, problems: Sequence[Problem]) -> str:
+    """Say how many cases were done, how many were not, and where that is told."""
     left, warned = (len({one.path for one in problems if one.severity == what}) for what in ("error", "warning"))
-    line = f"predict: {many(done, 'case')} in {into}"
+    line = f"{verb}: {many(done, 'case')} in {into}"
     line += f", {left} not" if left else ""
     line += f", {warned} with warnings" if warned else ""
     return line + (f": {into / FAILURES}" if left or warned else "")
 
 
-def _begin(into: Path, settings: dict[str, Any]) -> None:
-    """Make the folder, or check that it was begun for the same scans, with the same networks and settings."""
+def begin(into: Path, verb: str, holds: str, settings: dict[str, Any]) -> None:
+    """Make the folder, or check that it was begun for the same scans, with the same networks and settings.
+
+    Args:
+        into: the folder.
+        verb: that fills it.
+        holds: what it holds then, in the plural.
+        settings: that decide on all of it.
+    Raises:
+        DataError: there is something else.
+    """
     if (into / PROVENANCE).exists():
-        read_provenance(into, "predict")
+        read_provenance(into, verb)
     if not (into / SETTINGS).is_file():
         if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
-            raise DataError(f"{into} is there already and holds no predictions; choose a new folder or an empty one")
+            raise DataError(f"{into} is there already and holds no {holds}; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
-    before = {"views": "whole", **read_json(into / SETTINGS)}  # the only ones at first
+    before = read_json(into / SETTINGS)
+    before = {"views": "whole", **before} if "views" in settings else before  # the only ones at first
     changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if "networks" in changed:
-        raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")
+        raise DataError(f"{into} holds {holds} of other networks, or of other weights; choose another folder")
     if changed:
         changes = "; ".join(f"{name} is {before.get(name)} there, {settings.get(name)} now" for name in changed)
-        raise DataError(f"{into} holds other predictions: {changes}. Use those, or another folder")
+        raise DataError(f"{into} holds other {holds}: {changes}. Use those, or another folder")
 
 
-def _clear(into: Path) -> None:
+def clear_unfinished(into: Path) -> None:
     """Delete files that a killed process left unfinished."""
     for path in [*into.glob(".*.part"), *into.glob("*/.*.part")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -152,7 +162,7 @@ def _predict_each(
 ) -> list[dict[str, str]]:
     """Predict what is not there yet; the rows of the table, in the order of the cases."""
     rows = []
-    with _progress(len(cases), console) as (tick, count):
+    with progress("predict", "predicted", len(cases), console) as (tick, count):
         for case in cases:
             record = _recorded(case, wanted, into)
             if record is None:
@@ -194,22 +204,26 @@ def fingerprint(case: Case) -> str:
     return digest.hexdigest()
 
 
-def _has_provenance(into: Path, arguments: dict[str, Any]) -> bool:
+def has_provenance(into: Path, verb: str, arguments: dict[str, Any]) -> bool:
+    """Whether the folder was finished with these arguments already."""
     try:
-        return bool(updated(read_provenance(into, "predict").arguments) == arguments)
+        return bool(updated(read_provenance(into, verb).arguments) == arguments)
     except DataError:  # none, or damaged: to be made again
         return False
 
 
-def _nothing(scans: Path, into: Path, problems: Sequence[Problem]) -> str:
+def nothing_done(scans: Path, into: Path, problems: Sequence[Problem], done: str) -> str:
+    """Say why nothing was done, in words for an error."""
     if not problems:
         kinds = "NIfTI, NRRD, MetaImage, DICOM and .npy files, or PNG and JPEG for networks of pictures"
         return f"no scan in {scans}; it takes {kinds}, or a CSV that names them"
-    return f"none of the scans in {scans} could be predicted; {into / FAILURES} says why"
+    return f"none of the scans in {scans} could be {done}; {into / FAILURES} says why"
 
 
 @contextlib.contextmanager
-def _progress(total: int, console: Console) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[bool], None]]]:
+def progress(
+    verb: str, what: str, total: int, console: Console
+) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[bool], None]]]:
     """Show which case is under way and how far; on a terminal a bar, elsewhere a line now and then."""
     columns = (
         TextColumn("{task.fields[number]} of {task.fields[total_cases]}: {task.description}"),
@@ -227,8 +241,8 @@ def _progress(total: int, console: Console) -> Iterator[tuple[Callable[[str, int
         def count(well: bool) -> None:
             nonlocal done, failed
             done, failed = done + 1, failed + (not well)
-            bars.update(bar, wrong=f"{failed} not predicted" if failed else "")
+            bars.update(bar, wrong=f"{failed} not {what}" if failed else "")
             if not console.is_terminal and done % LINE_EVERY == 0:
-                console.print(f"predict: {done} of {many(total, 'case')}, {failed} not predicted", highlight=False)
+                console.print(f"{verb}: {done} of {many(total, 'case')}, {failed} not {what}", highlight=False)
 
         yield tick, count

@@ -169,9 +169,9 @@ def as_html(part: Content) -> list[Part]:
     return [Folded(f"{many(len(part.rows), 'row')} of {part.file}", [made]) if part.file else made]
 
 
-def as_text(lead: str, sections: Sequence[Section], folder: Path) -> str:
+def as_text(lead: str, sections: Sequence[Section], folder: Path, title: str = TITLE) -> str:
     """Write the sections as Markdown, with links to the figures."""
-    parts = [f"# {TITLE}", lead]
+    parts = [f"# {title}", lead]
     for heading, contents in sections:
         parts.append(f"## {heading}")
         for part in contents:

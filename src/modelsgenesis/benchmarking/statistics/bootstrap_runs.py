@@ -26,21 +26,39 @@ def bootstrap_runs(folder: Path, table: Table) -> BootstrapScores:
     Raises:
         DataError: it has another metric; or a run's predictions are missing, of other cases, or of another score.
     """
+
+    def rows_of(arm: str, cases: int, seed: int) -> tuple[str, Rows]:
+        place = place_of(folder, arm, cases, seed)
+        return str(place.relative_to(folder)), _predictions(place, folder)
+
+    return bootstrap_rows(table, rows_of)
+
+
+def bootstrap_rows(table: Table, rows_of: Callable[[str, int, int], tuple[str, Rows]]) -> BootstrapScores:
+    """Do the same for predictions that are in memory.
+
+    Args:
+        table: of a metric of `STATISTICS`.
+        rows_of: gives the name of the run of an arm, number of cases and seed, and its predictions, sorted by case.
+    Raises:
+        DataError: as `bootstrap_runs`.
+    """
     statistic = STATISTICS.get(table.metric)
     if statistic is None:
         raise DataError("the scores of the test cases are not here")
-    at = [(int(a), int(b), int(s)) for a, b, s in np.argwhere(np.isfinite(table.values))]
-    places = [place_of(folder, table.arms[a], table.budgets[b], table.seeds[s]) for a, b, s in at]
-    patients = _patients(_predictions(places[0], folder))
-    weights = resample_patients(list(patients.values()), RESAMPLES, 0)
+    patients: dict[str, str] = {}
     whole, values = np.full(table.values.shape, np.nan), np.full((*table.values.shape, RESAMPLES), np.nan)
-    for run, place in zip(at, places, strict=True):
-        rows = _predictions(place, folder)
+    for a, b, s in np.argwhere(np.isfinite(table.values)):
+        run = int(a), int(b), int(s)
+        name, rows = rows_of(table.arms[a], table.budgets[b], table.seeds[s])
+        if not patients:
+            patients = _patients(rows)
+            weights = resample_patients(list(patients.values()), RESAMPLES, 0)
         if _patients(rows) != patients:
-            raise DataError(f"{place.relative_to(folder)} predicted other cases than the other runs")
+            raise DataError(f"{name} predicted other cases than the other runs")
         whole[run], values[run] = statistic(rows, np.ones((1, len(rows)), np.int64))[0], statistic(rows, weights)
         if not abs(whole[run] - table.values[run]) <= ROUNDING * max(1.0, abs(table.values[run])):
-            raise DataError(f"the predictions in {place.relative_to(folder)} have another score than the run")
+            raise DataError(f"the predictions in {name} have another score than the run")
     defined = np.isfinite(values[np.isfinite(whole)]).all(0)
     if defined.mean() < 1 - MOST_UNDEFINED:
         raise DataError("too many draws of so few patients have no case of a kind")

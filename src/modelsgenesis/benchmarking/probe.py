@@ -1,0 +1,342 @@
+"""What frozen vectors say of labels: small models on embeddings, with few and many cases, again and again."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from modelsgenesis.benchmarking.arms import budgets_of, metric_of
+from modelsgenesis.benchmarking.findings import Findings, compare
+from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
+from modelsgenesis.benchmarking.probe_heads import Head
+from modelsgenesis.benchmarking.probe_heads import probe as learn
+from modelsgenesis.benchmarking.probe_options import BUDGETS, ProbeOptions
+from modelsgenesis.benchmarking.run_tables import KEY, RUNS
+from modelsgenesis.benchmarking.statistics.bootstrap_runs import Rows, bootstrap_rows
+from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
+from modelsgenesis.benchmarking.statistics.runs import Run, Table, tabulate
+from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
+from modelsgenesis.core.options import given_options
+from modelsgenesis.core.provenance import FILE as PROVENANCE
+from modelsgenesis.core.provenance import GIVEN_OPTIONS, read_provenance, write_provenance
+from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.tables import read_table, write_table
+from modelsgenesis.core.words import many
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import spell
+from modelsgenesis.data.problems import COLUMNS, Problem
+from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
+from modelsgenesis.embedding.encoder import LIKE
+from modelsgenesis.embedding.table import Embeddings, is_embeddings, read_embeddings
+from modelsgenesis.evaluation.table_predictions import BY_PATIENT, TablePrediction, case_rows, score_predictions
+from modelsgenesis.finetuning.finetune import read_task
+from modelsgenesis.metrics.summary import MEAN
+from modelsgenesis.tasks import Task
+from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.splitting import CaseSplit, split_cases
+
+GROUPS, FAILURES, LABELLED = "groups.csv", "failures.csv", "labels.csv"
+RUN_COLUMNS = [*KEY, "metric", "value"]
+
+Numbers = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ProbeArm:
+    """The vectors of one network and the head that learns on them.
+
+    Attributes:
+        name: in tables.
+        embeddings: the vectors.
+        head: that learns.
+        vectors: by the id of the case.
+    """
+
+    name: str
+    embeddings: Embeddings
+    head: Head
+    vectors: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe found.
+
+    Attributes:
+        findings: of the runs whose cases were drawn, compared: one run with all cases has no spread over seeds.
+        table: of all runs.
+        runs: the rows of runs.csv.
+        groups: the rows of groups.csv.
+        test: the cases that were tested on.
+    """
+
+    findings: Findings
+    table: Table
+    runs: list[Row]
+    groups: list[Row]
+    test: tuple[Case, ...]
+
+
+WriteReport = Callable[[Path, Probed], Path]
+
+
+def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, write_report: WriteReport) -> Path:
+    """Probe embeddings on labels, and report by `write_report`; `commands.probe` describes the rest."""
+    begun = time.monotonic()
+    _check(into, options)
+    opened = _opened(embeddings, options)
+    task = _read_labels(labels, into, opened, options)
+    arms, task, problems = _matched(opened, task, options)
+    if not isinstance(task.target, TableTarget):
+        raise DataError(f"{labels}: a probe learns classes, labels and numbers, and this is a {task.target.kind}")
+    whole = split_cases(task, test=options.test, val=0)
+    if not whole.test:
+        raise DataError("a probe needs test cases; give --test, such as 0.2, or declare them in the data")
+    _audit(opened, whole.test, into, options)
+    write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in problems])
+    probed = _probe_all(arms, task, task.target, whole, _groups_of(labels, task, options), options)
+    write_table(into / RUNS, RUN_COLUMNS, probed.runs)
+    if options.groups:
+        write_table(into / GROUPS, [*KEY, "metric", "value", "column", "group", "n"], probed.groups)
+    inputs = [*(each.folder for each in opened.values()), labels]
+    write_provenance(into, "probe", {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}, inputs=inputs)
+    write_report(into, probed)
+    console = Console(stderr=True)
+    line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s, {len(whole.test)} test cases"
+    line += f", {many(len(problems), 'problem')}: {into / FAILURES}" if problems else ""
+    console.print(line, highlight=False, soft_wrap=True)
+    return into
+
+
+def _check(into: Path, options: ProbeOptions) -> None:
+    if options.seeds < 1 or not options.head:
+        raise DataError(f"seeds must be 1 or more and a head named, got {options.seeds} and {options.head}")
+    if (into / PROVENANCE).is_file():
+        read_provenance(into, "probe")
+    elif into.exists() and (not into.is_dir() or any(into.iterdir())) and not (into / "audit.csv").is_file():
+        raise DataError(f"{into} is there already and holds no probe; choose a new folder or an empty one")
+
+
+def _opened(first: Path, options: ProbeOptions) -> dict[str, Embeddings]:
+    """The embeddings by the names of their arms, the first given first."""
+    named = {first.resolve().name: first}
+    for word in options.with_:
+        name, equals, place = word.partition("=")
+        if not equals or name in named:
+            raise DataError(f"--with {word}: write NAME=EMBEDDINGS, each name once; {', '.join(named)} is taken")
+        named[name] = Path(place)
+    for folder in named.values():
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; the order is genesis probe EMBEDDINGS LABELS OUT")
+    return {name: read_embeddings(folder, options.region) for name, folder in named.items()}
+
+
+def _read_labels(labels: Path, into: Path, opened: Mapping[str, Embeddings], options: ProbeOptions) -> Task:
+    """Read the labelled cases; a table that names scans by id alone gets their files from the embeddings."""
+    if labels.is_dir() and is_embeddings(labels):
+        raise DataError(f"{labels} holds embeddings, not labels; the order is genesis probe EMBEDDINGS LABELS OUT")
+    columns = dict(options.columns or {})
+    if options.task is None and labels.is_file() and labels.suffix.lower() == ".csv":
+        rows, head = read_table(labels)
+        has_image = any(name == "image" or name.startswith("image_") for name in (*head, *columns))
+        column = columns.get("id", "id")
+        if not has_image and column in head:
+            first = next(iter(opened.values()))
+            images = dict(zip(first.ids, first.images, strict=True))
+            known = [{**row, "image": images[fit(row[column])]} for row in rows if fit(row[column]) in images]
+            if not known:
+                raise DataError(f"{labels}: none of its ids is among the embeddings', such as {first.ids[0]}")
+            write_table(into / LABELLED, [*head, "image"], known)
+            return replace(read_task(into / LABELLED, options.of_the_task()), name=labels.stem)
+    return read_task(labels, options.of_the_task())
+
+
+def _matched(
+    opened: Mapping[str, Embeddings], task: Task, options: ProbeOptions
+) -> tuple[list[ProbeArm], Task, list[Problem]]:
+    """The arms, and the task without the cases that lack a vector in one of them."""
+    found = {name: _vectors_of(each, task.cases) for name, each in opened.items()}
+    lacking = {case.id: name for case in task.cases for name, vectors in found.items() if case.id not in vectors}
+    if len(lacking) == len(task.cases):
+        name = next(iter(lacking.values()))
+        raise DataError(
+            f"{opened[name].folder}: none of the {many(len(task.cases), 'labelled case')} has a vector in all arms; "
+            f"the first case is {task.cases[0].id}, the first vector {opened[name].ids[0]}"
+        )
+    problems = [
+        Problem(case.images[0].path, f"it has a label and no vector in {lacking[case.id]}", "embed it too", "warning")
+        for case in task.cases
+        if case.id in lacking
+    ]
+    kept = replace(task, cases=tuple(case for case in task.cases if case.id not in lacking))
+    several = len(options.head) > 1
+    arms = [
+        ProbeArm(f"{name}-{head}" if several else name, opened[name], head, vectors)
+        for name, vectors in found.items()
+        for head in options.head
+    ]
+    return arms, kept, [*task.problems, *problems]
+
+
+def _vectors_of(embeddings: Embeddings, cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
+    """The vector of each case: by its image's file, or else by its names."""
+    by_image = dict(zip(embeddings.images, embeddings.vectors, strict=True))
+    by_id = dict(zip(embeddings.ids, embeddings.vectors, strict=True))
+    found = {}
+    for case in cases:
+        vector = by_image.get(spell(case.images[0]))
+        if vector is None:
+            vector = next((by_id[name] for name in names_of(case) if name in by_id), None)
+        if vector is not None:
+            found[case.id] = vector
+    return found
+
+
+def _audit(opened: Mapping[str, Embeddings], test: Sequence[Case], into: Path, options: ProbeOptions) -> None:
+    """Look for the test cases among what the networks were trained on."""
+    hits: list[Hit] = []
+    for name, each in opened.items():
+        if each.network not in BASELINES and not each.network.startswith(LIKE):
+            hits += audit(name, Path(next(iter(each.made.inputs))), test)
+    stop_at(hits, into, arms=list(opened), allow=options.allow)
+
+
+def _groups_of(labels: Path, task: Task, options: ProbeOptions) -> dict[str, dict[str, str]]:
+    """The group of each case by each column: {column: {case: group}}."""
+    if not options.groups:
+        return {}
+    path = labels if labels.is_file() else next(iter(sorted(labels.glob("*.csv"))), labels)
+    rows, head = read_table(path)
+    if missing := [column for column in options.groups if column not in head]:
+        raise DataError(f"{path}: has no column {', '.join(missing)} for --groups; its columns are {', '.join(head)}")
+    naming = [
+        (options.columns or {}).get(name, name) for name in ("id", "image", "image_0", "file", "filename", "case")
+    ]
+    by_name: dict[str, dict[str, str]] = {}
+    for row in rows:
+        for entry in (row[column] for column in naming if row.get(column)):
+            by_name.setdefault(fit(entry), row)
+            by_name.setdefault(fit(Path(entry).name), row)
+    groups: dict[str, dict[str, str]] = {column: {} for column in options.groups}
+    for case in task.cases:
+        names = [*names_of(case), case.images[0].path.name]
+        row_of = next((by_name[name] for name in names if name in by_name), None)
+        for column in options.groups:
+            groups[column][case.id] = (row_of or {}).get(column, "") or "unknown"
+    return groups
+
+
+def _probe_all(
+    arms: Sequence[ProbeArm],
+    task: Task,
+    target: TableTarget,
+    whole: CaseSplit,
+    groups: Mapping[str, Mapping[str, str]],
+    options: ProbeOptions,
+) -> Probed:
+    """Do every run, and compare the arms."""
+    metric = metric_of(options.metric, task, [case.patient or case.id for case in whole.test])
+    num = len(whole.train)
+    words = [word for word in options.cases if options.cases != BUDGETS or word == ALL or int(word) < num]
+    rows: list[Row] = []
+    of_groups: list[Row] = []
+    predicted: dict[tuple[str, int, int], Rows] = {}
+    for budget in budgets_of(words, num):
+        for seed in range(options.seeds if budget else 1):  # all cases are the same whatever the seed
+            train = split_cases(task, cases=budget, test=options.test, val=0, seed=seed).train
+            for arm in arms:
+                key = (arm.name, budget or num, seed)
+                named = {"task": task.name, "arm": arm.name, "cases": budget or num, "seed": seed, "metric": metric}
+                p, truth = _predicted(arm, target, train, whole.test)
+                value = _score(p, truth, whole.test, target, metric)
+                if math.isnan(value):
+                    raise DataError(f"{metric} is undefined on these test cases; choose another --metric")
+                rows.append({**named, "value": f"{value:.6g}"})
+                predicted[key] = _case_rows(p, truth, whole.test, target)
+                of_groups += _group_rows(named, p, truth, whole.test, target, groups)
+    reference = _reference(arms, options)
+    runs = [Run(row["task"], row["arm"], row["cases"], row["seed"], row["metric"], float(row["value"])) for row in rows]
+    runs = sorted(runs, key=lambda run: run.arm != reference)
+    findings = _findings([run for run in runs if run.cases < num] or runs, predicted)
+    return Probed(findings, tabulate(runs)[0], rows, of_groups, whole.test)
+
+
+def _predicted(
+    arm: ProbeArm, target: TableTarget, train: Sequence[Case], test: Sequence[Case]
+) -> tuple[Numbers, Numbers]:
+    """What an arm predicts for the test cases, and what is true."""
+    own, others = (np.array([arm.vectors[case.id] for case in cases], np.float64) for cases in (train, test))
+    values, truth = (np.array([case.values for case in cases], np.float64) for cases in (train, test))
+    patients = [case.patient or case.id for case in train]
+    return learn(arm.head, own, values, patients, others, target), truth
+
+
+def _score(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget, metric: str) -> float:
+    """The metric over all test cases, as a benchmark reads it off its scores."""
+    if metric == BY_PATIENT:
+        patients = [case.patient or case.id for case in test]
+        lines = score_predictions(p, truth, patients, target, missing=0, resamples=1, seed=0)
+        return next(line.value for line in lines if line.metric == metric)
+    scores = target.scores(p, truth)
+    every = [label for label, of_label in scores.items() if metric in of_label]
+    return scores[MEAN if MEAN in every else every[0]][metric]
+
+
+def _case_rows(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget) -> Rows:
+    found = [TablePrediction(case, "compared", "", tuple(each)) for case, each in zip(test, p.tolist(), strict=True)]
+    values = [tuple(each) for each in truth.tolist()]
+    return sorted(case_rows(found, values, target), key=lambda row: row["id"])
+
+
+def _group_rows(
+    named: Row,
+    p: Numbers,
+    truth: Numbers,
+    test: Sequence[Case],
+    target: TableTarget,
+    groups: Mapping[str, Mapping[str, str]],
+) -> list[Row]:
+    """The metric within each group of the test cases; empty where it is undefined there."""
+    rows = []
+    for column, group_of in groups.items():
+        for group in sorted({group_of[case.id] for case in test}):
+            own = np.array([group_of[case.id] == group for case in test])
+            cases = [case for case, there in zip(test, own, strict=True) if there]
+            value = _score(p[own], truth[own], cases, target, named["metric"])
+            shown = "" if math.isnan(value) else f"{value:.6g}"
+            rows.append({**named, "value": shown, "column": column, "group": group, "n": len(cases)})
+    return rows
+
+
+def _findings(runs: Sequence[Run], predicted: Mapping[tuple[str, int, int], Rows]) -> Findings:
+    """Compare the arms with the first by the benchmark's statistics."""
+
+    def bootstrap(table: Table) -> tuple[BootstrapScores | None, str]:
+        try:
+            return bootstrap_rows(table, lambda *run: ("the run " + ", ".join(map(str, run)), predicted[run])), ""
+        except DataError as error:
+            return None, str(error)
+
+    return compare(tabulate(runs)[0], bootstrap)
+
+
+def _reference(arms: Sequence[ProbeArm], options: ProbeOptions) -> str:
+    """The arm that the others are held against."""
+    names = [arm.name for arm in arms]
+    if options.reference is not None:
+        if options.reference not in names:
+            raise DataError(f"--reference {options.reference}: no such arm; there are {', '.join(names)}")
+        return options.reference
+    kinds = [arm.embeddings.network for arm in arms]
+    at_random = [name for name, kind in zip(names, kinds, strict=True) if kind.startswith(LIKE)]
+    simple = [name for word in (RAW, SIZE) for name, kind in zip(names, kinds, strict=True) if kind == word]
+    return [*at_random, *simple, names[-1]][0]

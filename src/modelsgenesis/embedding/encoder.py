@@ -1,0 +1,196 @@
+"""The network whose features are the embedding: how it is opened, how it reads scans, and what it says of windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.device import Machine
+from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.naming import rebuild
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.images import Image, Reading
+from modelsgenesis.data.intensity import BitDepth, Window
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.sampling.cubes import CubeSpec
+from modelsgenesis.embedding.options import EmbedOptions, Features
+from modelsgenesis.finetuning.config import PICTURE, rounded_up
+from modelsgenesis.finetuning.initialization import Initialization, start_from_recipe, start_of
+from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
+from modelsgenesis.nets.centre_planes import CentrePlanes
+from modelsgenesis.nets.exact_layers import keep_exact
+from modelsgenesis.nets.memory_layout import choose_layout
+from modelsgenesis.recipes import Recipe, find_recipe
+from modelsgenesis.weights.formats import LoadedWeights
+from modelsgenesis.weights.lifting import SLICING
+from modelsgenesis.weights.loading import load_weights
+from modelsgenesis.weights.registry import resolve
+from modelsgenesis.weights.transfer import network_for, transfer
+
+LIKE = "like:"
+SLICES = 8  # of a window for a network of pictures on slices of volumes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network as it was given, before it is known what images it is to see.
+
+    Attributes:
+        given: what the user called it.
+        recipe: of a network at random by a recipe.
+        loaded: of a network from a file.
+    """
+
+    given: str
+    recipe: Recipe | None = None
+    loaded: LoadedWeights | None = None
+
+    @property
+    def at_random(self) -> bool:
+        """Whether only the kind of network is taken, as a baseline that has learned nothing."""
+        return self.given.startswith(LIKE)
+
+    @property
+    def axes(self) -> int:
+        """Of the images that it was made for."""
+        return self.loaded.network.axes if self.loaded else len(self.recipe.cubes.size) if self.recipe else 0
+
+    @property
+    def channels(self) -> int:
+        """Of the images that it was made for."""
+        return self.loaded.network.in_channels if self.loaded else 1
+
+    def start(self, axes: int, options: EmbedOptions) -> Initialization:
+        """Turn it into a network for images of so many axes."""
+        slices = options.slices
+        if slices is None and axes > self.axes and not (self.loaded and SLICING in self.loaded.notes):
+            slices = "axial"
+        if self.loaded:
+            return start_of(self.loaded, self.given, axes, slices, pretrained=not self.at_random)
+        return start_from_recipe(self.recipe or find_recipe("any"), axes, slices)
+
+
+def open_network(given: str, *, trust: bool = False) -> Opened:
+    """Open a run, a weights file of any known format, a network of the package, or like:RECIPE, one at random.
+
+    Raises:
+        WeightsError: there are no such weights.
+        GenesisError: there is no such recipe.
+    """
+    kind = given.removeprefix(LIKE)
+    if kind == given or resolve(kind).exists():
+        return Opened(given, loaded=load_weights(kind, trust=trust))
+    return Opened(given, recipe=find_recipe(kind))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network that says what it sees in windows, and how it reads the scans that they are cut from.
+
+    Attributes:
+        network: whose encoder is used.
+        size: of the windows.
+        reading: of the scans.
+        own_units: the intensities are those that it was taught a task in, whatever a scan is; otherwise scans that are
+            no CT are read by percentiles where a network was pre-trained on Hounsfield units.
+        features: the deepest, or those of all scales.
+        machine: to compute on.
+    """
+
+    network: Backbone
+    size: tuple[int, ...]
+    reading: Reading
+    own_units: bool
+    features: Features
+    machine: Machine
+
+    def read(self, case: Case) -> Image:
+        """Read the scan of a case as the network is to see it.
+
+        Raises:
+            UnreadableError: it cannot be read, or has other axes or channels than the network's.
+        """
+        reading, declared = self.reading, case.images[0].modality
+        if isinstance(reading.intensity, Window) and not self.own_units:
+            anything = replace(reading, intensity=find_recipe("any").cubes.intensity)
+            if declared not in ("", "CT"):
+                reading = anything
+            else:
+                try:
+                    return self._checked(read_image(case.images, reading))
+                except UnreadableError:  # it is no CT, or cannot be read, which is said then
+                    reading = anything
+        return self._checked(read_image(case.images, reading))
+
+    def _checked(self, image: Image) -> Image:
+        expected = self.network.axes, self.network.in_channels
+        if (len(image.size), len(image.values)) != expected:
+            raise UnreadableError(
+                f"it has {len(image.size)} axes and {len(image.values)} channels, but the network takes {expected}",
+                "embed pictures and volumes, and scans of other channels, apart",
+            )
+        return image
+
+    @torch.inference_mode()
+    def __call__(self, windows: Tensor) -> list[Tensor]:
+        """Encode windows, float32 (B, C, *space) in [0, 1] -> float32 (B, channels, *coarser) of each scale wanted."""
+        device = self.machine.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.machine.bf16):
+            found = self.network.encode(windows.to(device))
+        return [each.float() for each in (found[-1:] if self.features == "deepest" else found)]
+
+
+def make_encoder(opened: Opened, axes: int, channels: int, machine: Machine, options: EmbedOptions) -> Encoder:
+    """Make the encoder for images of so many axes and channels.
+
+    Raises:
+        WeightsError: the network cannot take them.
+        ShapeError: the windows do not divide as it needs.
+    """
+    start = opened.start(axes, options)
+    network = start.backbone
+    if opened.at_random or network.in_channels != channels:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            network = network_for(start.backbone, in_channels=channels, out_channels=1)
+        if not opened.at_random:
+            transfer(start.backbone, network, loading=start.loaded.report if start.loaded else None)
+    network = network.to(machine.device).eval()
+    choose_layout(network, machine.device)
+    if machine.device.type == "cpu":
+        keep_exact(network)
+    size = tuple(options.size or start.size or _usual_size(opened, network))
+    network.check((1, channels, *size))
+    reading = start.reading or Reading(BitDepth() if axes == 2 else find_recipe("chest-ct").cubes.intensity)
+    if isinstance(reading.intensity, Window) and axes == 2:
+        reading = replace(reading, intensity=BitDepth())
+    reading = replace(reading, fit=size, spacing_mm=None) if axes == 2 else replace(reading, fit=None)
+    if options.spacing:
+        if axes == 2:
+            raise GenesisError("pictures have no spacing; leave --spacing out: --size says how large they become")
+        reading = replace(reading, spacing_mm=options.spacing)
+    tuned = opened.loaded is not None and bool({"target", "targets"} & set(opened.loaded.notes))
+    return Encoder(network, size, reading, tuned, options.features, machine)
+
+
+def _usual_size(opened: Opened, network: Backbone) -> tuple[int, ...]:
+    """The size of windows where the network's own is not known, or is of images of other axes."""
+    recipe = opened.recipe or (rebuild(opened.loaded.notes.get("recipe")) if opened.loaded else None)
+    flat: Sequence[int] = recipe.cubes.size if isinstance(recipe, Recipe) else PICTURE
+    if network.axes == 2:
+        return rounded_up(flat if len(flat) == 2 else PICTURE, network.stride)
+    if isinstance(network, CentrePlanes):
+        return rounded_up((max(flat),) * 3, network.stride)
+    if isinstance(network, FlatOnVolumes) and len(flat) == 2:
+        across = network.stride.index(1) if 1 in network.stride else 2
+        return rounded_up((*flat[:across], SLICES, *flat[across:]), network.stride)
+    return rounded_up(CubeSpec().size, network.stride)
+
+
+def place_of_network(opened: Opened) -> Path:
+    """What provenance calls the network: its run or file, or the words that it was given by."""
+    return Path(opened.given) if opened.at_random else resolve(opened.given)
