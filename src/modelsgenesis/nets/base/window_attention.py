@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.base.transformer import INITIAL_STD
 
-TABLE, TABLE_STD = "relative_position_bias_table", 0.02
+TABLE = "relative_position_bias_table"
 HIDDEN = 512  # of the network that gives the second version's biases
 STEEPEST = math.log(100.0)  # of the second version's attention, as a logarithm
 
@@ -28,7 +29,7 @@ class WindowAttention(nn.Module):
         self.heads, self.window = heads, window
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=TABLE_STD)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=INITIAL_STD)
 
     def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
         """Attend within windows.
