@@ -16,6 +16,7 @@ from modelsgenesis.nets.base.window_attention import (
     WindowAttention,
     from_windows,
     moved,
+    shift_of,
     to_windows,
     window_regions,
 )
@@ -223,17 +224,17 @@ class _Block(nn.Module):
     def _attended(self, x: Tensor) -> Tensor:
         """Attention within windows, shifted where there are several along both sides.
 
-        The shift is a number, not a branch, so that one exported graph serves pictures of all sizes.
+        The shift is a number of the graph, not a branch and no size, so that an exported one serves pictures of all
+        sizes: symbols for sizes that are computed from sizes cost the exporter minutes.
         """
         size = x.shape[1:3]
         window = tuple(self.window if side >= self.window else int(side) for side in size)
         if not self.shift:
             return from_windows(self.attn(to_windows(x, window), window, None), window, tuple(size))
-        down, right = (1 - 1 // (side // length) for side, length in zip(size, window, strict=True))  # 0 of one window
-        shift = self.shift * down * right
-        regions = window_regions(tuple(size), window, shift, x.device)
-        x = self.attn(to_windows(moved(x, (shift, shift)), window), window, regions)
-        return moved(from_windows(x, window, tuple(size)), tuple(side - shift for side in size))
+        shift = shift_of(tuple(size), window, self.shift, x.device)
+        regions = window_regions(tuple(size), window, shift)
+        x = self.attn(to_windows(moved(x, shift), window), window, regions)
+        return moved(from_windows(x, window, tuple(size)), -shift)
 
 
 class _PatchMerging(nn.Module):
