@@ -247,7 +247,8 @@ def rotary_turns(size: tuple[int, int], channels: int, grid: int) -> Tensor:
         grid: patches along a side of the pictures that the weights are made for.
     """
     waves = SLOWEST ** -(torch.arange(channels // 4) / (channels // 4))
-    rows, columns = (torch.arange(side)[:, None] * (grid / side) * waves for side in size)
+    places = [torch.arange(side)[:, None] * grid for side in size]
+    rows, columns = (place / torch.full_like(place, side) * waves for place, side in zip(places, size, strict=True))
     angles = torch.cat(torch.broadcast_tensors(rows[:, None], columns[None, :]), dim=2)
     return angles.flatten(0, 1).repeat_interleave(2, dim=1)
 
