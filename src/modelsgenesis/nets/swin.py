@@ -59,6 +59,8 @@ class Swin(UperNetBackbone):
     torch.Size([1, 1, 32, 32])
     """
 
+    encoder: "SwinEncoder"
+
     def __init__(
         self,
         in_channels: int = 1,

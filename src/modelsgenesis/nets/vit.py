@@ -58,6 +58,8 @@ class ViT(UperNetBackbone):
     torch.Size([1, 1, 32, 48])
     """
 
+    encoder: "ViTEncoder"
+
     def __init__(
         self,
         in_channels: int = 1,
@@ -170,12 +172,12 @@ class ViTEncoder(nn.Module):
             if number in self.taken:
                 features.append(x if number < len(self.blocks) else self.norm(x))
         first = 0 if self.cls_token is None else 1
-        return [feature[:, first:].unflatten(1, size).permute(0, 3, 2, 1) for feature in features]
+        return [feature[:, first:].reshape(len(x), *size, -1).permute(0, 3, 2, 1) for feature in features]
 
     def _placed(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Patches (B, rows * columns, dim) -> tokens with their places, the class token first."""
         first = 0 if self.cls_token is None else 1
-        places = self.pos_embed[:, first:].unflatten(1, (self.grid, self.grid)).permute(0, 3, 1, 2)
+        places = self.pos_embed[:, first:].reshape(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
         places = functional.interpolate(places, size=size, mode="bicubic", align_corners=False)
         x = x + places.flatten(2).mT
         if self.cls_token is None:
@@ -249,13 +251,13 @@ def rotary_turns(size: tuple[int, int], channels: int, grid: int) -> Tensor:
     waves = SLOWEST ** -(torch.arange(channels // 4) / (channels // 4))
     places = [torch.arange(side)[:, None] * grid for side in size]
     rows, columns = (place / torch.full_like(place, side) * waves for place, side in zip(places, size, strict=True))
-    angles = torch.cat(torch.broadcast_tensors(rows[:, None], columns[None, :]), dim=2)
+    angles = torch.cat([rows[:, None].expand(-1, size[1], -1), columns[None, :].expand(size[0], -1, -1)], dim=2)
     return angles.flatten(0, 1).repeat_interleave(2, dim=1)
 
 
 def turned(x: Tensor, angles: Tensor) -> Tensor:
     """(..., tokens, channels) with every two channels turned by their angle."""
-    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+    first, second = x.reshape(*x.shape[:-1], -1, 2).unbind(-1)
     across = torch.stack([-second, first], dim=-1).flatten(-2)
     return (x * angles.cos() + across * angles.sin()).to(x.dtype)
 
