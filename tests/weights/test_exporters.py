@@ -143,7 +143,7 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
     return kinds[described["name"]](**arguments)
 
 
-FAST = ("pre-trained", "Swin")  # the rest are marked slow: tracing takes ten seconds a file
+FAST = ("pre-trained",)  # the rest are marked slow: tracing takes ten seconds a file
 
 
 @pytest.mark.parametrize(
