@@ -172,7 +172,7 @@ class ViTEncoder(nn.Module):
             if number in self.taken:
                 features.append(x if number < len(self.blocks) else self.norm(x))
         first = 0 if self.cls_token is None else 1
-        return [feature[:, first:].reshape(len(x), *size, -1).permute(0, 3, 2, 1) for feature in features]
+        return [feature[:, first:].reshape(x.shape[0], *size, -1).permute(0, 3, 2, 1) for feature in features]
 
     def _placed(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Patches (B, rows * columns, dim) -> tokens with their places, the class token first."""
@@ -182,7 +182,7 @@ class ViTEncoder(nn.Module):
         x = x + places.flatten(2).mT
         if self.cls_token is None:
             return x
-        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
+        return torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(x.shape[0], -1, -1), x], dim=1)
 
 
 class _PatchEmbed(nn.Module):
