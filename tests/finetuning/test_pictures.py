@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import torch
 from PIL import Image
 from pydicom.pixels.processing import apply_windowing
+from safetensors.torch import save_file
 from tests.balls import blob, write_image
 from tests.radiographs import radiograph, write_picture, write_radiograph
+from tests.weights.formats.test_vit import transformers_names
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError, TrainingError
@@ -19,6 +22,7 @@ from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.masks import read_label_map
 from modelsgenesis.metrics.segmentation import agreement
+from modelsgenesis.nets.vit import ViT
 from modelsgenesis.tasks.checks import check
 from modelsgenesis.weights.files import read_notes
 
@@ -73,6 +77,32 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")
     assert dice[1] == "dice"
     assert float(dice[5]) > 0.7
+
+
+def test_an_encoder_of_others_stays_as_it_is_under_a_probe(tmp_path: Path) -> None:
+    """A file with RAD-DINO's names, on pictures of another size: frozen, it outlines and tells ill from well."""
+    network = ViT(in_channels=3, embed=64, depth=2, heads=1, patch=8, grid=3, layer_scale=True)
+    state = transformers_names(dict(network.encoder.state_dict()))
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "rad-dino.safetensors")
+    rows = ["image,label"]
+    for number in range(8):
+        bright = radiograph(0, ill=True).astype(int) - radiograph(0, ill=False) > 40
+        path = write_picture(tmp_path / "task" / "images" / f"{number}.png", radiograph(number, ill=number % 2 == 0))
+        write_picture(tmp_path / "task" / "masks" / f"{number}.png", bright.astype(np.uint8) * 7)
+        rows.append(f"{path},{'ill' if number % 2 == 0 else 'well'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    for source in (tmp_path / "task", tmp_path / "labels.csv"):
+        run = mg.finetune(
+            source, tmp_path / f"run-{source.stem}", from_=tmp_path / "rad-dino.safetensors", tune="probe",
+            size=(48, 40), steps=4, batch_size=2, workers=0, precision="32-true", quiet=True,
+        )  # fmt: skip
+        tuned = mg.weights.load_backbone(run)
+        assert isinstance(tuned, ViT)
+        for name, tensor in tuned.encoder.state_dict().items():
+            if name != "patch_embed.proj.weight":  # grey pictures: the sum of the colours
+                assert torch.equal(tensor, network.encoder.state_dict()[name]), name
+        out = mg.predict(run, tmp_path / "task" / "images", tmp_path / f"out-{source.stem}", quiet=True)
+        assert any(out.glob("*.png")) == source.is_dir()
 
 
 def test_radiographs_in_dicom_are_scored_in_mm(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SliceWise, Swin, UNet3D
+from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SliceWise, Swin, UNet3D, ViT
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -58,6 +58,21 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "convnext": lambda: ConvNeXt(blocks=(1, 2, 1, 1), width=4, in_channels=3, units=(4.4, -2.0)),
     "swin": lambda: Swin(embed=8, depths=(2, 1), heads=(1, 2), window=2, width=8, units=(4.0, -2.0)),
     "swin-2": lambda: Swin(embed=8, depths=(2, 1), heads=(1, 2), window=2, width=8, version=2),
+    "vit": lambda: ViT(embed=8, depth=4, heads=2, patch=4, grid=3, width=8, units=(4.0, -2.0)),
+    "vit-rotary": lambda: ViT(
+        embed=8,
+        depth=2,
+        heads=2,
+        patch=4,
+        grid=3,
+        hidden=12,
+        width=8,
+        class_token=False,
+        layer_scale=True,
+        gated=True,
+        norm_hidden=True,
+        rotary=True,
+    ),
     "residual-deep": lambda: ResidualUNet(
         features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True
     ),

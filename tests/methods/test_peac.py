@@ -18,6 +18,7 @@ from modelsgenesis.methods.peac import PEAC
 from modelsgenesis.methods.popar import POPAR
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.swin import Swin
+from modelsgenesis.nets.vit import ViT
 
 GRIDS = [CellGrid((40, 32), 8, 2), CellGrid((32, 24, 16), 4, 1), CellGrid((24, 24), 4, 0)]
 
@@ -227,10 +228,13 @@ def test_exchanged_axes_pair_other_cells() -> None:
     assert 10 < differ < 40
 
 
-@pytest.mark.parametrize("axes", [2, 3])
-def test_it_learns(axes: int) -> None:
-    """Twenty updates of a small network lower the total on the images that it sees."""
-    learner = tiny(axes)
+@pytest.mark.parametrize("kind", [2, 3, "vit"])
+def test_it_learns(kind: int | str) -> None:
+    """Twenty updates of a small network, of patches as large as cells too, lower the total on the images it sees."""
+    learner = tiny(kind) if isinstance(kind, int) else tiny()
+    if kind == "vit":
+        network = ViT(embed=16, depth=2, heads=2, patch=8, grid=5, width=8)
+        learner = PEAC(network, size=(48, 40), cell=8, spare=1, expander=16, local_expander=8)
     optimizer = torch.optim.AdamW([p for p in learner.parameters() if p.requires_grad], 3e-3)
     batch = batch_of(learner)
     totals = []

@@ -228,7 +228,7 @@ def test_what_makes_no_network_is_refused() -> None:
 
 def test_decoder_gives_the_size_of_the_image() -> None:
     """UperNet fuses features of falling sizes, odd ones included, to its channels at the size of the finest."""
-    decoder = UperNet(1, (8, 16, 32), width=8, step=4)
+    decoder = UperNet(1, (8, 16, 32), width=8)
     sizes = ((40, 24), (10, 6), (5, 3), (3, 2))
     features = [torch.rand(2, some, *size) for some, size in zip((16, 8, 16, 32), sizes, strict=True)]
     assert decoder(features).shape == (2, decoder.finest_channels, 40, 24)

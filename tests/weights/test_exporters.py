@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import GenesisError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.nets import Classifier, Network, ResidualUNet, SliceWise, UNet3D
+from modelsgenesis.nets import Classifier, Network, ResidualUNet, SliceWise, Swin, UNet3D, ViT
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
@@ -36,6 +36,12 @@ NETWORKS = {
     "slice by slice": lambda: SliceWise(UNet3D(3, 2, width=2, axes=2), across=1, neighbours=1),
     "planned by nnU-Net": lambda: PlannedUNet(PLANNED, units=(3.0, -1.0)),
     "MedicalNet's": lambda: ResNet(width=2, blocks=(1, 1, 1, 1)),
+    "Swin": lambda: Swin(embed=8, depths=(2,), heads=(2,), window=2, width=8, activation="identity"),
+    "Swin, classifying": lambda: Classifier(Swin(embed=8, depths=(2, 2), heads=(1, 2), window=2, width=8), 3, hidden=4),
+    "ViT": lambda: ViT(embed=8, depth=2, heads=2, patch=4, grid=3, width=8, activation="identity"),
+    "EVA-X's, classifying": lambda: Classifier(
+        ViT(embed=8, depth=2, heads=1, patch=4, grid=3, hidden=12, width=8, gated=True, rotary=True), 3, hidden=4
+    ),
 }
 
 
@@ -133,7 +139,7 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
         for name, value in described["arguments"].items()
     }
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
-    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet, "slice_wise": SliceWise}
+    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet, "slice_wise": SliceWise, "swin": Swin, "vit": ViT}
     return kinds[described["name"]](**arguments)
 
 
@@ -154,7 +160,8 @@ def test_onnx_predicts_as_torch_does_at_any_size_and_batch(tmp_path: Path, name:
     whole, encoder = (onnxruntime.InferenceSession(str(out / f"{part}.onnx")) for part in ("model", "encoder"))
     backbone = network.backbone if isinstance(network, Classifier) else network
     assert [output.name for output in encoder.get_outputs()] == [f"feature_{k}" for k in range(len(backbone.channels))]
-    for batch, strides in ((1, (5, 2, 3)), (2, (2, 3, 2)), (3, (3, 4, 2))):
+    single = [(1, (1, 1, 1)), (2, (1, 3, 1))] if isinstance(backbone, Swin) else []  # single windows are not shifted
+    for batch, strides in ((1, (5, 2, 3)), (2, (2, 3, 2)), (3, (3, 4, 2)), *single):
         images = images_for(network, batch, *strides)
         with torch.no_grad():
             prediction, features = network(images), backbone.encode(images)

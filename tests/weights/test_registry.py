@@ -61,6 +61,15 @@ def test_what_is_given_to_people_alone_is_never_fetched(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_encoders_of_others_are_free_and_fetched() -> None:
+    """RAD-DINO's and EVA-X's files are on the hub, under MIT, and their licence allows any use."""
+    free = {entry.name: entry for entry in ENTRIES if entry.format.startswith("Vision Transformer")}
+    assert free.keys() == {"rad-dino", "eva-x-tiny", "eva-x-small", "eva-x-base"}
+    assert {entry.licence.name for entry in free.values()} == {"MIT"}
+    assert free["rad-dino"].file == "rad-dino.safetensors"
+    assert free["eva-x-base"].file == "eva-x-base.pt"
+
+
 def test_unknown_name_offers_the_nearest() -> None:
     """A slip of the finger is named, nonsense gets the list."""
     with pytest.raises(WeightsError, match="no 'genesis-chest' in the registry; there are: genesis-chest-ct,"):

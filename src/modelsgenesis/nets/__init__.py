@@ -9,6 +9,7 @@ from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.nets.slice_wise import SliceWise
 from modelsgenesis.nets.swin import Swin
 from modelsgenesis.nets.unet3d import UNet3D
+from modelsgenesis.nets.vit import ViT
 
 __all__ = [
     "CentrePlanes",
@@ -22,4 +23,5 @@ __all__ = [
     "SliceWise",
     "Swin",
     "UNet3D",
+    "ViT",
 ]

@@ -2,22 +2,21 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
-from torch.nn import functional
 
-from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.base.transformer import MLP, UperNetBackbone, begin, left_out
 from modelsgenesis.nets.base.window_attention import (
-    TABLE_STD,
     CosineAttention,
     WindowAttention,
     from_windows,
     moved,
+    shift_of,
     to_windows,
     window_regions,
 )
@@ -30,7 +29,7 @@ EPS = 1e-5
 Version = Literal[1, 2]
 
 
-class Swin(Backbone):
+class Swin(UperNetBackbone):
     """Attention within windows that are shifted in every other block, and a UperNet decoder.
 
     The encoder's tensors have the names and shapes of the published ones, so that their files fit it whole. Biases by
@@ -59,6 +58,8 @@ class Swin(Backbone):
     Example: >>> Swin(embed=16, depths=(1, 1), heads=(1, 2), window=2)(torch.rand(1, 1, 32, 32)).shape
     torch.Size([1, 1, 32, 32])
     """
+
+    encoder: "SwinEncoder"
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Swin(Backbone):
         self.stride = (PATCH * 2 ** (len(depths) - 1) * window,) * axes
         stages = tuple(embed * 2**stage for stage in range(len(depths)))
         self.encoder = SwinEncoder(in_channels, embed, depths, heads, window, drop_path, version, checkpointing)
-        self.decoder = UperNet(in_channels, stages, width, PATCH)
+        self.decoder = UperNet(in_channels, stages, width)
         self.channels = (self.decoder.finest_channels, *stages)
         self.last = nn.Conv2d(self.channels[0], out_channels, 1)
 
@@ -116,29 +117,9 @@ class Swin(Backbone):
         sides = [side // step for side in size for step in steps]
         return all(side % self.window == 0 or side < self.window for side in sides)
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """(B, C, X, Y) -> features at 1, 1/4, 1/8, ... of the size."""
-        features = self.encoder(x if self.units == (1.0, 0.0) else x * self.units[0] + self.units[1])
-        return [self.decoder.finest(x), *features]
-
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Features -> (B, channels[0], X, Y)."""
-        decoded: Tensor = self.decoder(features)
-        return decoded
-
-    def head(self, x: Tensor) -> Tensor:
-        """(B, channels[0], X, Y) -> (B, out_channels, X, Y)."""
-        x = self.last(x)
-        return x.sigmoid() if self.activation == "sigmoid" else x
-
-    def parts(self) -> list[tuple[Part, nn.Module]]:
-        """The patches, the stages, the last norm, the decoder, and the last convolution."""
-        encoder = self.encoder
-        return [
-            *(("encoder", module) for module in (encoder.patch_embed, *encoder.layers, encoder.norm)),
-            ("decoder", self.decoder),
-            ("head", self.last),
-        ]
+    def down(self) -> list[nn.Module]:
+        """The patches, the stages, and the last norm."""
+        return [self.encoder.patch_embed, *self.encoder.layers, self.encoder.norm]
 
 
 class SwinEncoder(nn.Module):
@@ -164,11 +145,8 @@ class SwinEncoder(nn.Module):
             more = stage < len(depths) - 1
             self.layers.append(_Stage(embed * 2**stage, some, window, own, more, version, checkpointing))
         self.norm = nn.LayerNorm(embed * 2 ** (len(depths) - 1), eps=EPS)
+        begin(self)
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=TABLE_STD)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
             if version == 2 and isinstance(module, _Block):  # which adds nothing at first
                 nn.init.zeros_(module.norm1.weight)
                 nn.init.zeros_(module.norm2.weight)
@@ -235,47 +213,30 @@ class _Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
         self.attn = WindowAttention(dim, heads, window) if version == 1 else CosineAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
-        self.mlp = _MLP(dim)
+        self.mlp = MLP(dim, 4 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, rows, columns, dim) -> the same."""
         if self.version == 2:
-            x = x + self._dropped(self.norm1(self._attended(x)))
-            return x + self._dropped(self.norm2(self.mlp(x)))
-        x = x + self._dropped(self._attended(self.norm1(x)))
-        return x + self._dropped(self.mlp(self.norm2(x)))
+            x = x + left_out(self.norm1(self._attended(x)), self.rate, self.training)
+            return x + left_out(self.norm2(self.mlp(x)), self.rate, self.training)
+        x = x + left_out(self._attended(self.norm1(x)), self.rate, self.training)
+        return x + left_out(self.mlp(self.norm2(x)), self.rate, self.training)
 
     def _attended(self, x: Tensor) -> Tensor:
         """Attention within windows, shifted where there are several along both sides.
 
-        The shift is a number, not a branch, so that one exported graph serves pictures of all sizes.
+        The shift is a number of the graph, not a branch and no size, so that an exported one serves pictures of all
+        sizes: symbols for sizes that are computed from sizes cost the exporter minutes.
         """
         size = x.shape[1:3]
         window = tuple(self.window if side >= self.window else int(side) for side in size)
         if not self.shift:
             return from_windows(self.attn(to_windows(x, window), window, None), window, tuple(size))
-        down, right = (1 - 1 // (side // length) for side, length in zip(size, window, strict=True))  # 0 of one window
-        shift = self.shift * down * right
-        regions = window_regions(tuple(size), window, shift, x.device)
-        x = self.attn(to_windows(moved(x, (shift, shift)), window), window, regions)
-        return moved(from_windows(x, window, tuple(size)), tuple(side - shift for side in size))
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        """In training leave the branch out for some samples, and scale it up for the others (stochastic depth)."""
-        if not self.training or self.rate == 0:
-            return x
-        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
-        return x * kept / (1 - self.rate)
-
-
-class _MLP(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = functional.gelu(self.fc1(x))
-        return cast(Tensor, self.fc2(x))
+        shift = shift_of(tuple(size), window, self.shift, x.device)
+        regions = window_regions(tuple(size), window, shift)
+        x = self.attn(to_windows(moved(x, shift), window), window, regions)
+        return moved(from_windows(x, window, tuple(size)), -shift)
 
 
 class _PatchMerging(nn.Module):

@@ -22,13 +22,12 @@ class UperNet(nn.Module):
         in_channels: of the image.
         channels: of the encoder's features, finest first.
         width: channels of every step.
-        step: how many times smaller than the image the finest feature is.
     Source: Xiao et al. 2018, Unified perceptual parsing for scene understanding.
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int], width: int, step: int) -> None:
+    def __init__(self, in_channels: int, channels: Sequence[int], width: int) -> None:
         super().__init__()
-        self.step, self.finest_channels = step, FINEST
+        self.finest_channels = FINEST
         self.finest = _convolved(in_channels, FINEST, 3)
         self.pooled = nn.ModuleList(_convolved(channels[-1], width, 1) for _ in POOLED)
         self.bottleneck = _convolved(channels[-1] + len(POOLED) * width, width, 3)

@@ -108,6 +108,8 @@ TORCHVISION = Licence(
     "were trained on, and ImageNet's are for non-commercial research and education.",
     "https://github.com/pytorch/vision/blob/main/LICENSE",
 )
+RAD_DINO = Licence("MIT", MEDICALNET.allows, "https://huggingface.co/microsoft/rad-dino/blob/main/LICENSE")
+EVA_X = Licence("MIT", MEDICALNET.allows, "https://github.com/hustvl/EVA-X/blob/main/LICENSE")
 OURS = Licence(
     "Apache-2.0",
     "Any use, commercial too, with the notice; its model card names the licences of the scans it learned from. The "
@@ -127,6 +129,11 @@ _PEAC = (
 )
 _ARK = "Ma, Pang, Gotway, Liang, Foundation Ark, MICCAI 2023, arXiv:2310.09507"
 _ACE = "Zhou, Luo et al., ACE: Anatomically Consistent Embeddings in Composition and Decomposition, WACV 2025"
+_RAD_DINO = (
+    "Perez-Garcia et al., Exploring scalable medical image encoders beyond text supervision, Nature Machine "
+    "Intelligence, 2025, arXiv:2401.10815"
+)
+_EVA_X = "Yao et al., EVA-X: A foundation model for general chest X-ray analysis, arXiv:2405.05237, 2024"
 _NIH = "86,524 chest X-rays of ChestX-ray14, without labels"
 _LUNA = "623 chest CT scans of LUNA16 (LIDC-IDRI)"
 _HUB = "https://huggingface.co"
@@ -206,6 +213,20 @@ def _ark(name: str, title: str, fits: str, data: str, citation: str = _ARK) -> E
         citation=citation,
         data=data,
         notes="An encoder alone, the teacher; its heads are named in its notes. Its authors give it on request.",
+    )
+
+
+def _eva_x(size: str) -> Entry:
+    return Entry(
+        name=f"eva-x-{size}",
+        title=f"EVA-X's ViT, {size}, which fills in masked features",
+        url=f"{_HUB}/MapleF/eva_x/resolve/main/eva_x_{size}_patch16_merged520k_mim.pt",
+        format="Vision Transformer (torch)",
+        fits="2D ViT, 224 pixels, patches of 16",
+        licence=EVA_X,
+        citation=_EVA_X,
+        data="520,000 chest X-rays, without labels",
+        notes="An encoder alone.",
     )
 
 
@@ -367,6 +388,18 @@ ENTRIES = (
         "704,363 chest X-rays, those of Ark-6, with labels",
         "Ma, Pang et al., A fully open AI foundation model applied to chest radiography, Nature, 2025",
     ),
+    Entry(
+        name="rad-dino",
+        title="RAD-DINO's ViT-B, which learned from chest X-rays alone",
+        url=f"{_HUB}/microsoft/rad-dino/resolve/main/model.safetensors",
+        format="Vision Transformer (safetensors)",
+        fits="2D ViT-B, 518 pixels, patches of 14",
+        licence=RAD_DINO,
+        citation=_RAD_DINO,
+        data="chest X-rays of BRAX, ChestX-ray14, CheXpert, MIMIC-CXR and PadChest, without labels; it began as DINOv2",
+        notes="An encoder alone. 346 MB. Its page asks to use it for research, not for clinical practice.",
+    ),
+    *(_eva_x(size) for size in ("tiny", "small", "base")),
     _unlicensed("ace", "ACE's and ACE-v2's networks: no licence file", "ACE", "2D Swin-B and SwinV2-B"),
     _unlicensed("lamps", "Lamps' network: no licence file", "Lamps", "2D Swin-B"),
 )

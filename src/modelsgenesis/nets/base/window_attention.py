@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.nets.base.transformer import INITIAL_STD
 
-TABLE, TABLE_STD = "relative_position_bias_table", 0.02
+TABLE = "relative_position_bias_table"
 HIDDEN = 512  # of the network that gives the second version's biases
 STEEPEST = math.log(100.0)  # of the second version's attention, as a logarithm
 
@@ -28,7 +29,7 @@ class WindowAttention(nn.Module):
         self.heads, self.window = heads, window
         self.qkv, self.proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=TABLE_STD)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=INITIAL_STD)
 
     def forward(self, x: Tensor, window: tuple[int, ...], regions: Tensor | None) -> Tensor:
         """Attend within windows.
@@ -71,11 +72,25 @@ class CosineAttention(nn.Module):
         return cast(Tensor, self.proj(attend(q.to(v.dtype), k.to(v.dtype), v, bias, regions, scale=1.0)))
 
 
-def moved(x: Tensor, starts: tuple[int, ...]) -> Tensor:
-    """(B, rows, columns, dim) from a first row and column on; what lies before them comes behind the last ones."""
-    row, column = starts
-    x = torch.cat([x[:, row:], x[:, :row]], dim=1)
-    return torch.cat([x[:, :, column:], x[:, :, :column]], dim=2)
+def moved(x: Tensor, shift: Tensor) -> Tensor:
+    """(B, rows, columns, dim) from the row and column of this number on; those before them come behind the last."""
+    for axis in (1, 2):
+        places = torch.arange(x.shape[axis], device=x.device)
+        x = x.index_select(axis, (places + shift) % torch.full_like(places, x.shape[axis]))
+    return x
+
+
+def shift_of(size: tuple[int, ...], window: tuple[int, ...], shift: int, device: torch.device) -> Tensor:
+    """The shift, a number; 0 where one window is as long as a side.
+
+    Args:
+        size: rows and columns of tokens.
+        window: its sides.
+        shift: where there are several windows.
+        device: of the result.
+    """
+    beyond = [torch.arange(side, device=device) >= length for side, length in zip(size, window, strict=True)]
+    return shift * (beyond[0].any() & beyond[1].any()).long()
 
 
 def to_windows(x: Tensor, window: tuple[int, ...]) -> Tensor:
@@ -93,19 +108,18 @@ def from_windows(x: Tensor, window: tuple[int, ...], size: tuple[int, ...]) -> T
     return x.reshape(x.shape[0], rows, columns, -1)
 
 
-def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: int, device: torch.device) -> Tensor:
+def window_regions(size: tuple[int, ...], window: tuple[int, ...], shift: Tensor) -> Tensor:
     """The region of each token after a shift, (windows, tokens): what the shift brought around is none of the rest's.
 
     Args:
         size: rows and columns of tokens.
         window: its sides.
-        shift: of the tokens, to the front.
-        device: of the result.
+        shift: of the tokens, to the front; a number.
     """
+    places = [torch.arange(side, device=shift.device) for side in size]
     bands = [
-        (torch.arange(side, device=device) >= side - length).long()
-        + (torch.arange(side, device=device) >= side - shift).long()
-        for side, length in zip(size, window, strict=True)
+        (place >= side - length).long() + (place >= side - shift).long()
+        for place, side, length in zip(places, size, window, strict=True)
     ]
     regions = 3 * bands[0][:, None] + bands[1][None, :]
     return to_windows(regions[None, :, :, None], window)[0, :, :, 0]
