@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, read_json, write_json
+from modelsgenesis.core.files import bytes_of, held, read_json, write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
@@ -188,7 +188,7 @@ def fingerprint(case: Case) -> str:
     """The identity of a case beside its id, without reading it: where its files lie, their sizes and times."""
     digest = hashlib.sha256()
     for source in case.images:
-        digest.update(f"{source.path}|{source.series}|{source.index}|{source.modality}".encode())
+        digest.update(bytes_of(f"{source.path}|{source.series}|{source.index}|{source.modality}"))
         for file in source.files:
             digest.update(f"|{file.stat().st_size}|{file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()

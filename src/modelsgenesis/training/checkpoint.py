@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from modelsgenesis.core.errors import DataError, TrainingError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.files import check_regular, written_aside
 
 FILE = "resume.pt"
 
@@ -55,7 +55,7 @@ def load_state(folder: Path) -> tuple[State, dict[str, Any], dict[str, Any]] | N
     if not (folder / FILE).is_file():
         return None
     try:
-        content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+        content = torch.load(check_regular(folder / FILE), map_location="cpu", weights_only=True)
         return State(**content["state"]), content["learner"], content["optimizer"]
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise TrainingError(

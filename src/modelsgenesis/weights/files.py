@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.core.files import read_json, written_aside
+from modelsgenesis.core.files import check_regular, open_regular, read_json, written_aside
 from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.words import many
 from modelsgenesis.nets.classifier import Classifier
@@ -86,7 +86,7 @@ def load_network(path: Path) -> Network:
         raise WeightsError(f"{path}: a safetensors file, but not one that this version of modelsgenesis wrote")
     try:
         network = _build(header["network"], path.stat().st_size)
-        fill(network, read_tensors(path.read_bytes()))
+        fill(network, read_tensors(check_regular(path).read_bytes()))
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
     return network.eval()
@@ -155,7 +155,7 @@ def read_header(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing or no safetensors file.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > 100_000_000:
                 raise WeightsError(f"{path}: no safetensors file (its header claims {length} bytes)")

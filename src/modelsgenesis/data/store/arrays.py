@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.files import name_in_utf8, written_aside
 
 T = TypeVar("T")
 ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
@@ -100,7 +100,7 @@ class StoredArray:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._array: Any = blosc2.open(str(path), mode="r", dparams=blosc2.DParams(nthreads=1))
+            self._array: Any = blosc2.open(name_in_utf8(path), mode="r", dparams=blosc2.DParams(nthreads=1))
         except (RuntimeError, OSError, ValueError) as error:
             raise DataError(f"{path}: missing or damaged; delete it and run genesis prepare again") from error
         self.path = path

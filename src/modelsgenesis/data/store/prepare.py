@@ -18,7 +18,7 @@ from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.archives import is_archive, unpack
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
@@ -193,7 +193,7 @@ def _each(
     undone = []
     for source in sources:
         scan = find_done(into, name_scan(source, settings).id)
-        if scan is not None and is_current(scan, wanted_of(source, settings)):
+        if scan is not None and _is_current(scan, source, settings):
             yield source, scan
         else:
             undone.append(source)
@@ -202,13 +202,19 @@ def _each(
         yield source, died if result is None else result
 
 
+def _is_current(scan: Scan, source: Source, settings: Settings) -> bool:
+    try:
+        return is_current(scan, wanted_of(source, settings))
+    except OSError:  # its file is gone or locked: that is told when it is read
+        return False
+
+
 def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
     try:
-        return prepare_scan(source, into, settings, root)
+        with costs_one_source():
+            return prepare_scan(source, into, settings, root)
     except UnreadableError as error:
         return error.at(source.path)
-    except MemoryError:
-        return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
 
 
 def _sorted_out(

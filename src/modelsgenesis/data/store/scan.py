@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.data.intensity_statistics import PERCENTILES
 
 MODALITIES = ("CT", "MR", "XR", "unknown")
@@ -239,7 +240,7 @@ def hashed(salt: str, kind: str, raw: str) -> str:
         kind: "patient", "series" or "scan": one raw text gives unrelated ids.
         raw: as the source has it.
     """
-    return hmac.new(salt.encode(), f"{kind}\0{raw}".encode(), "sha256").hexdigest()[:ID_LENGTH]
+    return hmac.new(salt.encode(), bytes_of(f"{kind}\0{raw}"), "sha256").hexdigest()[:ID_LENGTH]
 
 
 def fold_of(patient: str, folds: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, write_json, written_aside
+from modelsgenesis.core.files import read_json, read_text, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -59,7 +59,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
 
 def _read_salt(into: Path, salt: str | None) -> str:
     try:
-        kept = (into / SALT).read_text(encoding="utf-8")
+        kept = read_text(into / SALT)
     except OSError as error:
         if salt is None:
             raise DataError(
