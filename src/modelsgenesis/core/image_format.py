@@ -238,6 +238,8 @@ class ImageFormat(ABC):
         is_dicom: whether a DICOM segmentation can refer to its files.
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
+        may_die: whether a damaged file may end the process that reads it: ITK and GDCM decode it, not Python, NumPy,
+            zlib and Pillow.
     """
 
     endings: ClassVar[Mapping[str, str]] = {}
@@ -250,6 +252,7 @@ class ImageFormat(ABC):
     is_dicom: ClassVar[bool] = False
     is_stack: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
+    may_die: ClassVar[bool] = True
 
     @abstractmethod
     def recognise(self, head: bytes, path: Path) -> str:

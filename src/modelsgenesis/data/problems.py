@@ -9,6 +9,7 @@ from typing import Literal
 from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
+DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
 COLUMNS = ("path", "severity", "problem", "remedy")
 
 
@@ -31,6 +32,11 @@ class Problem:
     def to_row(self) -> dict[str, str]:
         """The problem as a row of the table."""
         return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
+
+
+def died(path: Path) -> Problem:
+    """The problem of a source whose reading ended the process: for want of memory, or by a fault of a decoder."""
+    return Problem(path, *DIED)
 
 
 class UnreadableError(DataError):

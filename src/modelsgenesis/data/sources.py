@@ -12,6 +12,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import ImageFormat, Mapper
+from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.base.dicom_stack import Series
@@ -177,6 +178,18 @@ def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
         fold=int(subset[1]) if subset else None,
     )
     return replace(source, **format_.declared(file))
+
+
+def reading_processes(sources: Iterable[Source], *, much: bool) -> int:
+    """How many processes read: one a core where there is much to read, which takes longer than to start them.
+
+    Otherwise one, where a damaged file may end it; none where no file can, so that this process reads.
+
+    Args:
+        sources: to read.
+        much: there is.
+    """
+    return usable_cores() if much else int(any(source.format.may_die for source in sources))
 
 
 def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]:

@@ -25,6 +25,7 @@ class GifMask(ImageFormat):
 
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:

@@ -37,6 +37,7 @@ class Mgh(ImageFormat):
     """MGH, read through nibabel."""
 
     endings: ClassVar = {".mgh": "MGH", ".mgz": "MGH"}
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the ending, version 1 and one of four types, for want of a magic."""

@@ -37,6 +37,7 @@ class NaturalImage(ImageFormat):
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magics of PNG, JPEG and TIFF."""

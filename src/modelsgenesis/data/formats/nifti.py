@@ -61,6 +61,7 @@ class Nifti(ImageFormat):
 
     endings: ClassVar = {".nii": "NIfTI", ".hdr": "NIfTI", ".nii.gz": "gzipped NIfTI"}
     mask_endings: ClassVar = {".nii": ".nii"}
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic of the header, which may be gzipped."""

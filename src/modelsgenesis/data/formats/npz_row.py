@@ -27,6 +27,7 @@ class NpzRow(ImageFormat):
     """One row of one array, which a table names as FILE#ARRAY:ROW."""
 
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:

@@ -18,7 +18,7 @@ from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.archives import is_archive, unpack
-from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source, died
 from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
@@ -198,8 +198,7 @@ def _each(
         else:
             undone.append(source)
     for source, result in work_through(do, undone, workers):
-        died = Problem(source.path, "the process that read it died", "is there enough memory? Try --workers 1")
-        yield source, died if result is None else result
+        yield source, died(source.path) if result is None else result
 
 
 def _is_current(scan: Scan, source: Source, settings: Settings) -> bool:
