@@ -91,6 +91,14 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}; run the same command again once this is mended"
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read JSON that is an object; DataError when it is missing, broken or something else."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: should hold a JSON object, and holds {str(data)[:40]!r}; is it the right file?")
+    return data
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write data as JSON, whole or not at all; what of a file's name is not UTF-8 is written as JSON's own escapes."""
     with written_aside(path) as aside:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import bytes_of, held, read_json, write_json
+from modelsgenesis.core.files import bytes_of, held, read_json, read_object, write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.process_pool import work_through
@@ -133,7 +133,7 @@ def _begin(into: Path, settings: dict[str, Any]) -> None:
         if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
             raise DataError(f"{into} is there already and holds no predictions; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
-    before = {"views": "whole", **read_json(into / SETTINGS)}  # the only ones at first
+    before = {"views": "whole", **read_object(into / SETTINGS)}  # the only ones at first
     changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if "networks" in changed:
         raise DataError(f"{into} holds predictions of other networks, or of other weights; choose another folder")
@@ -237,7 +237,7 @@ def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
         there = all((into / name).is_file() for name in record["files"])
         current = record["source"] == fingerprint(case) and set(wanted.extras(case)) <= set(record["extras"])
         return dict(record) if there and current else None
-    except (DataError, KeyError, TypeError, OSError):
+    except (DataError, KeyError, TypeError, AttributeError, ValueError, OSError):
         return None
 
 

@@ -132,7 +132,7 @@ def find_record(path: Path, name: str, make: Callable[[dict[str, Any]], T]) -> T
         return None
     try:
         return make(json.loads(StoredArray(path).extra(name)))
-    except (DataError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):  # any other shape
         return None
 
 

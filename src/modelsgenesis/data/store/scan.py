@@ -127,6 +127,8 @@ class Scan:
         try:
             plain = {name: kind(row[name]) for name, kind in _PLAIN.items()}
             plain |= {name: float(row.get(name, 0.0)) for name in _MOMENTS}
+            if min(plain["num_cubes"], plain["cubes_per_scan"]) < 1 or plain["fold"] < 0:
+                raise ValueError("a scan of no cube, or of a fold below 0")
             return cls(
                 **plain,
                 shape=tuple(int(side) for side in row["shape"].split()),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, read_text, write_json, written_aside
+from modelsgenesis.core.files import read_object, read_text, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -46,7 +46,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
             aside.touch(mode=0o600)
             aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
         write_json(into / SETTINGS, dict(settings))
-    before = read_json(into / SETTINGS)
+    before = read_object(into / SETTINGS)
     if before.get("leave_out"):
         before["leave_out"] = True  # earlier versions wrote the tables' paths
     for name, value in settings.items():
