@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,19 @@ def flip_bytes_inside(data: bytearray) -> None:
     """Damage the middle of a file."""
     middle = len(data) // 2
     data[middle : middle + 8] = bytes(8)
+
+
+SHAPE = "{'descr': '<i2', 'fortran_order': False, 'shape': (9, 9, 9)}"
+
+
+def npy_header(text: str) -> bytes:
+    """A .npy file of this header and no numbers."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+def with_sform(path: Path) -> Path:
+    """A CT whose place is told by its sform."""
+    return edit(write_ct(path), put("<2h", 252, 0, 1))
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -94,6 +108,20 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "scans.zip": (lambda p: p.write_bytes(b"PK"), "archive"),
     "old.mnc": (lambda p: p.write_bytes(b"\x89HDF"), "not read here"),
     "noise.mgz": (lambda p: p.write_bytes(b"\x1f\x8b"), "not a MGH"),
+    "nested.npy": (lambda p: p.write_bytes(npy_header("(" * 300 + ")" * 300)), "damaged"),
+    "open.npy": (lambda p: p.write_bytes(npy_header("{1")), "damaged"),
+    "digits.npy": (lambda p: p.write_bytes(npy_header(SHAPE.replace("9,", f"{'9' * 3000},"))), "damaged"),
+    "far.nii": (lambda p: edit(write_ct(p), put("<f", 108, 3e38)), "cut off"),
+    "sform_nan.nii": (lambda p: edit(with_sform(p), put("<f", 292, float("nan"))), "no numbers"),
+    "sform_all_nan.nii": (lambda p: edit(with_sform(p), put("<4f", 280, *[float("nan")] * 4)), "not a number"),
+    "coarse.nii": (lambda p: edit(write_ct(p), put("<f", 80, 1e30)), "which no scan has"),
+    "coarse.mha": (lambda p: replaced(write_ct(p), b"Spacing = 2 2 3", b"Spacing = 1e30 2 3"), "which no scan has"),
+    "coarse.nrrd": (lambda p: replaced(write_ct(p), b"(2,0,0)", b"(1e30,0,0)"), "which no scan has"),
+    "pipe": (os.mkfifo, "a named pipe"),
+    "pipe.nii": (os.mkfifo, "a named pipe"),
+    "endless": (lambda p: p.symlink_to("/dev/zero"), "a device"),
+    "door": (lambda p: socket.socket(socket.AF_UNIX).bind(str(p)), "a socket"),
+    "nowhere.nii": (lambda p: p.symlink_to("gone.nii"), "No such file"),
     "bat_32_64x64x32_0.npy": (lambda p: np.save(p, np.ones((4, 8, 8, 8)) * 3), "values in"),
 }
 
@@ -112,6 +140,72 @@ def test_bad_file_is_one_clear_line_and_the_rest_goes_on(tmp_path: Path, name: s
     assert words in problem["problem"] + problem["remedy"]
     assert problem["remedy"]
     assert len(list((tmp_path / "store" / "scans").iterdir())) == 1
+
+
+def test_pipe_beside_a_detached_header_is_not_opened(tmp_path: Path) -> None:
+    """The header is told that its voxels are no file, whatever has their name; so is the pipe itself."""
+    path = write_ct(tmp_path / "scans" / "a.mhd")
+    write_ct(tmp_path / "scans" / "good.nii.gz", seed=1)
+    path.with_suffix(".raw").unlink()
+    os.mkfifo(path.with_suffix(".raw"))
+    found = {Path(one["path"]).name: one["problem"] for one in problems_of(tmp_path / "scans", tmp_path / "store")}
+    assert "are not there" in found["a.mhd"]
+    assert "a named pipe" in found["a.raw"]
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">f4", ">f8", ">u2"])
+def test_big_endian_array_is_read(tmp_path: Path, dtype: str) -> None:
+    """The order of the bytes is nobody's fault: the values are those that NumPy reads."""
+    (tmp_path / "scans").mkdir()
+    values = np.abs(make_ct())
+    np.save(tmp_path / "scans" / "a.npy", values.astype(dtype))
+    problems_of(tmp_path / "scans", tmp_path / "store", modality="CT")
+    store = Store.open(tmp_path / "store")
+    np.testing.assert_array_equal(store.read(store.scans[0], (0, 0, 0), values.shape)[0], values)
+
+
+@pytest.mark.parametrize("offset", [float("nan"), float("inf")])
+def test_offset_that_is_no_number_is_that_behind_the_header(tmp_path: Path, offset: float) -> None:
+    """A NIfTI file's voxels cannot begin within its header: what is no number means just behind it, as 0 does."""
+    expected = sitk.GetArrayFromImage(sitk.ReadImage(str(write_ct(tmp_path / "whole.nii"))))
+    edit(write_ct(tmp_path / "scans" / "a.nii"), put("<f", 108, offset))
+    problems_of(tmp_path / "scans", tmp_path / "store", modality="CT")
+    store = Store.open(tmp_path / "store")
+    read = store.read(store.scans[0], (0, 0, 0), store.scans[0].size)[0]
+    np.testing.assert_array_equal(np.sort(read, axis=None), np.sort(expected, axis=None))
+
+
+def named_in_latin(folder: Path, ending: str) -> Path:
+    """A CT whose name is not UTF-8, as old archives have them."""
+    path = write_ct(folder / f"x{ending}", seed=5)
+    return path.rename(folder / os.fsdecode(b"caf\xe9" + ending.encode()))
+
+
+def test_name_that_is_not_utf8_is_read_where_the_library_can(tmp_path: Path) -> None:
+    """NIfTI is read by Python; SimpleITK takes no such name, and is not given it, for it would end the process."""
+    write_ct(tmp_path / "scans" / "good.nii.gz", seed=1)
+    named_in_latin(tmp_path / "scans", ".nii.gz")
+    named_in_latin(tmp_path / "scans", ".mha")
+    (problem,) = problems_of(tmp_path / "scans", tmp_path / "store")
+    assert problem["path"].endswith(r"caf\udce9.mha")
+    assert "not UTF-8" in problem["problem"]
+    assert len(Store.open(tmp_path / "store").scans) == 2
+    assert [one["problem"] for one in problems_of(tmp_path / "scans", tmp_path / "store")] == [problem["problem"]]
+
+
+def test_row_of_a_table_costs_itself_alone(tmp_path: Path) -> None:
+    """A cell longer than a file's name may be, a fold of 5,000 digits, no image, a pipe: each is a line."""
+    write_ct(tmp_path / "good.nii.gz", seed=1)
+    write_ct(tmp_path / "other.nii.gz", seed=2)
+    os.mkfifo(tmp_path / "pipe.nii")
+    rows = [f"{'x' * 300}.nii,", "\0.nii,", f"other.nii.gz,{'9' * 5000}", ",1", "pipe.nii,", "good.nii.gz,3"]
+    (tmp_path / "scans.csv").write_text("\n".join(["image,fold", *rows]) + "\n")
+    found = [one["problem"] for one in problems_of(tmp_path / "scans.csv", tmp_path / "store")]
+    (scan,) = Store.open(tmp_path / "store").scans
+    assert scan.fold == 3
+    assert len(found) == 5
+    for words in ("too long", "its fold is '9999", "names no image", "not there"):
+        assert any(words in each for each in found), (words, found)
 
 
 def test_gzip_checksum_is_checked_in_other_byte_order_too(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from modelsgenesis.benchmarking.statistics.few_seeds import scope_words
 from modelsgenesis.benchmarking.statistics.label_saving import LabelSaving, label_savings
 from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import read_object
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.evaluation.evaluate import LINES
 from modelsgenesis.finetuning.initialization import SCRATCH
@@ -113,7 +113,7 @@ def compare(table: Table, bootstrap: Bootstrap, by_case: tuple[CaseScore, ...] =
 def _in_pixels(folder: Path, run: Run) -> bool:
     """Whether the scores of a run say that distances are in pixels; not where its folder is gone."""
     scores = place_of(folder, run.arm, run.cases, run.seed) / "scores" / LINES
-    return scores.is_file() and bool(read_json(scores).get("in_pixels"))
+    return scores.is_file() and bool(read_object(scores).get("in_pixels"))
 
 
 def _bootstrap(folder: Path, table: Table) -> tuple[BootstrapScores | None, str]:
@@ -140,5 +140,5 @@ def _score_of(row: dict[str, str]) -> CaseScore:
 
 
 def _published(folder: Path, metric: str) -> tuple[Mapping[str, Any], ...]:
-    published = read_json(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
+    published = read_object(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
     return tuple(published["rows"]) if published.get("metric") == metric else ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.errors import DataError, GenesisError, blamed_on
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.tables import read_rows
@@ -114,7 +114,8 @@ def do_trial(trial: Trial) -> Result:
 def read_result(trial: Trial) -> Result:
     """Read the scores of a finished run."""
     scores = trial.into / SCORES
-    lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
+    with blamed_on(scores / "summary.json", DataError, "holds no scores; delete the folder and run again"):
+        lines = [line for line in read_json(scores / "summary.json")["lines"] if line["metric"] == trial.metric]
     if not lines:
         return Result(math.nan, why=f"there is no metric {trial.metric} of this kind of task")
     whole = next((line for line in lines if line["label"] == MEAN), lines[0])

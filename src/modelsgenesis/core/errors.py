@@ -1,5 +1,9 @@
 """The few typed errors: all but the missing extra are ValueErrors; messages name what was given and what to do."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 
 class GenesisError(ValueError):
     """The base class of every error that this package raises; the command line prints it as one line."""
@@ -23,3 +27,25 @@ class TrainingError(GenesisError):
 
 class MissingExtraError(ImportError):
     """An optional library is absent; the message holds the line that installs it."""
+
+
+@contextlib.contextmanager
+def blamed_on(file: Path | str, kind: type[GenesisError], what: str) -> Iterator[None]:
+    """Turn whatever is raised for what a file holds, which may be of any shape, into one error that names the file.
+
+    Args:
+        file: that is read.
+        kind: of the error.
+        what: is wrong, and what to do.
+    Raises:
+        GenesisError: of the kind; one of that kind that names the file already passes as it is.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except Exception as error:
+        if isinstance(error, kind) and str(file) in str(error):
+            raise
+        reason = str(error) if isinstance(error, GenesisError) else f"{type(error).__name__}: {error}"
+        raise kind(f"{file}: {what} ({reason[:300]})") from error

@@ -4,16 +4,61 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelsgenesis.core.errors import DataError
 
+LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
+
+
+class IrregularFileError(OSError):
+    """A named pipe, a socket or a device where a file is wanted: opened, it may never answer."""
+
+
+def check_regular(path: Path) -> Path:
+    """Refuse what is no regular file, also behind a link, before a library opens it by its name.
+
+    Returns:
+        The path; a folder passes too, since every library refuses to open one.
+    Raises:
+        IrregularFileError: it is a named pipe, a socket or a device.
+        OSError: it is not there, or may not be looked at.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return path
+    what = "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+    raise IrregularFileError(errno.EINVAL, f"{what}, not a file", str(path))
+
+
+def name_in_utf8(path: Path) -> str:
+    """The name of a regular file for a library that takes UTF-8 alone; one of them ends the process on another.
+
+    Raises:
+        UnicodeEncodeError: it is not UTF-8.
+        OSError: as `check_regular`.
+    """
+    name = str(check_regular(path))
+    name.encode()
+    return name
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file to read its bytes; every file of anybody's is opened here or passes `check_regular`.
+
+    Raises:
+        IrregularFileError: it is a named pipe, a socket or a device.
+        OSError: it cannot be opened.
+    """
+    return open(check_regular(path), "rb")
 
 
 @contextlib.contextmanager
@@ -46,19 +91,38 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}; run the same command again once this is mended"
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read JSON that is an object; DataError when it is missing, broken or something else."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: should hold a JSON object, and holds {str(data)[:40]!r}; is it the right file?")
+    return data
+
+
 def write_json(path: Path, data: Any) -> None:
-    """Write data as JSON, whole or not at all."""
+    """Write data as JSON, whole or not at all; what of a file's name is not UTF-8 is written as JSON's own escapes."""
     with written_aside(path) as aside:
-        aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_text(path: Path, *, errors: Literal["strict", "replace"] = "strict") -> str:
+    """Read a regular file as UTF-8.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+        UnicodeDecodeError: it is not UTF-8, and errors are not replaced.
+    """
+    return check_regular(path).read_text(encoding="utf-8", errors=errors)
 
 
 def read_json(path: Path) -> Any:
     """Read JSON; DataError when it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError as error:
         raise DataError(f"{path}: not there; is {path.parent} the right folder?") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # nested without end, or a number of 5,000 digits
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
 
 
@@ -72,7 +136,7 @@ def held(path: Path, verb: str) -> Iterator[None]:
     Raises:
         DataError: another process holds it.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -82,10 +146,19 @@ def held(path: Path, verb: str) -> Iterator[None]:
 
 def sha256(path: Path) -> str:
     """Hash a file without loading it whole."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def bytes_of(name: str) -> bytes:
+    """The bytes of a name to hash it by; a file's may hold what is no UTF-8, and a table's what is no text."""
+    return name.encode(errors="surrogatepass")
+
+
 def fit(name: str) -> str:
-    """Replace every character that is unfit for a file's name by an underline."""
-    return UNFIT.sub("_", name).strip("_.") or "_"
+    """Replace every character that is unfit for a file's name by an underline; a hash ends a name that is too long."""
+    name = UNFIT.sub("_", name).strip("_.") or "_"
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    return f"{encoded[: LONGEST_NAME - 17].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:16]}"

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import check_regular, open_regular
+
 MAX_VOXELS = 2**31  # 4 GiB as int16: five times a whole-body CT of 512 x 512 x 1600
 PIECE_BYTES = 2**20
 GZIP = b"\x1f\x8b"  # how gzipped files begin
@@ -215,7 +217,7 @@ def header_of_affine(size: tuple[int, ...], affine: NDArray[np.float64], dtype: 
 def head_inside(path: Path, count: int) -> bytes:
     """The first bytes of what a gzipped file holds; b"" when it is cut off or broken."""
     try:
-        with gzip.open(path) as file:
+        with gzip.open(check_regular(path)) as file:
             return file.read(count)
     except (EOFError, OSError, zlib.error):
         return b""
@@ -236,6 +238,8 @@ class ImageFormat(ABC):
         is_dicom: whether a DICOM segmentation can refer to its files.
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
+        may_die: whether a damaged file may end the process that reads it: ITK and GDCM decode it, not Python, NumPy,
+            zlib and Pillow.
     """
 
     endings: ClassVar[Mapping[str, str]] = {}
@@ -248,6 +252,7 @@ class ImageFormat(ABC):
     is_dicom: ClassVar[bool] = False
     is_stack: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
+    may_die: ClassVar[bool] = True
 
     @abstractmethod
     def recognise(self, head: bytes, path: Path) -> str:
@@ -331,7 +336,7 @@ class ImageFormat(ABC):
         """SHA-256 of an image's files one after the other, wherever they lie."""
         digest = hashlib.sha256()
         for path in place.files:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 while piece := file.read(PIECE_BYTES):
                     digest.update(piece)
         return digest.hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.errors import GenesisError, blamed_on
 
 PACKAGE = "modelsgenesis"
 RECIPE, CONFIG = "modelsgenesis.recipes.recipe:Recipe", "modelsgenesis.finetuning.config:FineTuneConfig"
@@ -154,9 +154,10 @@ def rebuild(data: Any) -> Any:
     """Make the object that `describe` described, in this version or an earlier one; lists come back as tuples.
 
     Raises:
-        GenesisError: the data name a class of another package, or not a dataclass.
+        GenesisError: the data name a class of another package, not a dataclass, or what that does not take.
     """
-    return _rebuilt(updated(data))
+    with blamed_on(f"a description of {PACKAGE}'s", GenesisError, "it makes no object"):
+        return _rebuilt(updated(data))
 
 
 def _rebuilt(data: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json, sha256, write_json
 
 FILE = "made.json"
@@ -97,10 +97,11 @@ def lineage(folder: Path) -> list[tuple[str, Provenance]]:
 
 
 def _read(folder: Path) -> Provenance:
-    try:
-        return Provenance(**read_json(folder / FILE))
-    except TypeError as error:
-        raise DataError(f"{folder / FILE}: not a provenance file ({error})") from error
+    with blamed_on(folder / FILE, DataError, "not a provenance file"):
+        made = Provenance(**read_json(folder / FILE))
+        if not (isinstance(made.arguments, dict) and isinstance(made.inputs, dict)):
+            raise TypeError("its arguments and inputs are no objects")
+        return made
 
 
 def fingerprint(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.files import check_regular, written_aside
 
 LineEnd = Literal["\n", "\r\n"]
 
@@ -65,7 +65,10 @@ def write_table(
     Raises:
         DataError: the disk is full or the folder cannot be written.
     """
-    with written_aside(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    with (
+        written_aside(path) as aside,
+        open(aside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, columns, lineterminator=line_end)
         writer.writeheader()
         writer.writerows(rows)
@@ -79,7 +82,7 @@ def append_row(path: Path, columns: Sequence[str], row: Mapping[str, Any], *, li
 
 def _opened(path: Path) -> TextIO:
     """Open a table, gzipped or not, with or without a byte order mark."""
-    if path.suffix == ".gz":
+    if check_regular(path).suffix == ".gz":
         return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
     return open(path, newline="", encoding="utf-8-sig")
 

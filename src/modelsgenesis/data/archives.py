@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import check_regular
 from modelsgenesis.data.problems import Problem
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -73,10 +74,10 @@ def _wrong_with(name: str, content: IO[bytes] | None, target: Path) -> tuple[str
 def _members(archive: Path) -> Iterator[Iterator[Member]]:
     """The members of an archive, in its order; folders are none."""
     if archive.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(archive) as zipped:
+        with zipfile.ZipFile(check_regular(archive)) as zipped:
             yield ((one.filename, one.file_size, zipped.open(one)) for one in zipped.infolist() if not one.is_dir())
     else:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(check_regular(archive)) as tar:
             yield (
                 (one.name, one.size, tar.extractfile(one) if one.isfile() else None) for one in tar if not one.isdir()
             )

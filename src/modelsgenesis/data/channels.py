@@ -2,17 +2,65 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from modelsgenesis.core.words import many
+from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import Image, Reading, check_same_grid
 from modelsgenesis.data.intensity import Window, ZScore
-from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, raw_ct_notes, sample_of, summarise
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.intensity_statistics import (
+    fill_missing,
+    guess_modality,
+    raw_ct_notes,
+    refuse_labels,
+    sample_of,
+    summarise,
+)
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 
 
+def read_unlabelled(case: Case, *, reading: Reading, axes: int, channels: int, root: Path) -> Image | Problem:
+    """Read a case to predict, or say why these networks cannot take it; in a process of its own or in this one.
+
+    Args:
+        case: to read.
+        reading: how.
+        axes: of space, of the images that the networks were trained on.
+        channels: that the networks take.
+        root: of the search; names of folders above it do not decide whether a file is a label map.
+    """
+    first = case.images[0]
+    try:
+        try:
+            image = read_image(case.images, reading)
+        except UnreadableError:
+            _refuse_label_map(first, read_volume(first).values, root)  # the better reason, if it is one
+            raise
+        if len(image.size) != axes:
+            what = f"it has {len(image.size)} axes, but the network was trained on images of {axes}"
+            raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
+        if len(image.values) != channels:
+            what = f"it has {many(len(image.values), 'channel')}, but the network takes {channels}"
+            raise UnreadableError(what, "give each case all its channels")
+        _refuse_label_map(first, image.values[:1] if image.unresampled is None else image.unresampled, root)
+    except UnreadableError as error:
+        return error.at(first.path)
+    return image
+
+
+def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
+    if not source.forced:
+        below = source.path.relative_to(root) if source.path.is_relative_to(root) else source.path
+        refuse_labels(sample_of(values), below)
+
+
+@costs_one_source()
 def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     """Read the channels of a case.
 

@@ -8,7 +8,7 @@ from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.formats.gif_mask import TIMES, GifMask
 from modelsgenesis.data.formats.lidc_xml import LidcXml
 from modelsgenesis.data.formats.npz_row import NpzRow
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, costs_one_source
 from modelsgenesis.data.source_table import sources_at
 from modelsgenesis.data.sources import Source
 
@@ -16,6 +16,7 @@ PART = re.compile(r"(?P<file>.+)#((?P<array>[^:]+):)?(?P<index>\d+)")  # of a fi
 CONTOURS = re.compile(r"(?P<scan>.+)#(?P<contours>/.+\.xml)")  # drawn on a DICOM series
 
 
+@costs_one_source()
 def one_source(place: Path, root: Path) -> Source:
     """The one scan at a place: a file, the folder of a DICOM series, or one volume of a file that holds several.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json
 from modelsgenesis.data.intensity import Window
 
@@ -114,10 +114,8 @@ def read_planned(path: Path, configuration: str) -> Planned:
     plans = read_json(path)
     if not isinstance(plans, dict) or not isinstance(plans.get("configurations"), dict):
         raise DataError(f"{path}: no plans of nnU-Net v2; they are in nnUNet_preprocessed/DATASET/nnUNetPlans.json")
-    try:
+    with blamed_on(path, DataError, "no plans to follow"):
         return Planned.from_plans(plans, configuration, file=str(path))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _settings(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:

@@ -1,11 +1,15 @@
 """What is wrong with a source, as one line that says what to do."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
 
+DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
+DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
 COLUMNS = ("path", "severity", "problem", "remedy")
 
 
@@ -30,6 +34,11 @@ class Problem:
         return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
 
 
+def died(path: Path) -> Problem:
+    """The problem of a source whose reading ended the process: for want of memory, or by a fault of a decoder."""
+    return Problem(path, *DIED)
+
+
 class UnreadableError(DataError):
     """A source that cannot be prepared; the others go on.
 
@@ -48,3 +57,31 @@ class UnreadableError(DataError):
     def at(self, path: Path) -> Problem:
         """Make the problem of a source."""
         return Problem(path, self.problem, self.remedy)
+
+
+@contextlib.contextmanager
+def costs_one_source(damaged: tuple[str, str] = DAMAGED) -> Iterator[None]:
+    """Turn whatever a library raises for one source into the line that it becomes, so that the others go on.
+
+    What this package refuses itself passes as it is: a line of its own, or a disk that is full.
+
+    Args:
+        damaged: problem and remedy of what no other words fit.
+    Raises:
+        UnreadableError: in the place of any other error.
+    """
+    try:
+        yield
+    except (GenesisError, MissingExtraError):
+        raise
+    except MemoryError as error:
+        raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
+    except PermissionError as error:
+        raise UnreadableError("no permission to read the file", "change its permissions") from error
+    except OSError as error:
+        raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
+    except UnicodeEncodeError as error:
+        what = "the name of the file or of its folder is not UTF-8, and the library that reads it takes no other"
+        raise UnreadableError(what, "rename it") from error
+    except Exception as error:
+        raise UnreadableError(f"{damaged[0]} ({type(error).__name__})", damaged[1]) from error

@@ -9,7 +9,7 @@ from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
 from modelsgenesis.data.formats.base.itk import crop, geometry_of, placed
 from modelsgenesis.data.intensity_statistics import thinned
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, costs_one_source
 from modelsgenesis.data.resampling import at_right_angles, resample
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Volume
@@ -20,6 +20,7 @@ NEARLY_BLACK = 0.02  # of the range of a picture's values
 Levels = tuple[float, float] | None  # the values of black and white by a picture's bit depth
 
 
+@costs_one_source()
 def read_volume(
     source: Source,
     *,
@@ -64,6 +65,7 @@ def read_volume(
     return replace(_volume(image, source, geometry, notes, levels), unresampled=unresampled)
 
 
+@costs_one_source()
 def read_both(
     source: Source,
     *,
@@ -131,18 +133,11 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sit
 
     Where it lies, what was repaired, and the values of black and white.
     """
-    try:
-        header = source.format.read_header(source)
-        source.format.check(header, source, max_voxels)
-        if header.labels and not labels:
-            raise UnreadableError("a segmentation (DICOM-SEG), no scan", "leave it out, or give it as a label")
-        image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
-    except MemoryError as error:
-        raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
-    except OSError as error:
-        raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
+    header = source.format.read_header(source)
+    source.format.check(header, source, max_voxels)
+    if header.labels and not labels:
+        raise UnreadableError("a segmentation (DICOM-SEG), no scan", "leave it out, or give it as a label")
+    image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
     notes = [*header.doubts, *repaired]
     geometry = replace(geometry_of(image), oriented=header.oriented, spaced=header.spaced)
     oblique_degrees = geometry.oblique_degrees

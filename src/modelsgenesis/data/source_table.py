@@ -8,10 +8,11 @@ from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
 from modelsgenesis.data.formats import FLAT, classify
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 
+FOLD_DIGITS, SHOWN = 4, 20  # of a fold at most, and letters of another that are shown
 ALSO = {"MRI": "MR", "MR": "MR", "CT": "CT", "XR": "XR", "X-RAY": "XR", "UNKNOWN": "unknown", "": ""}
 
 
@@ -37,11 +38,12 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
     for row in rows:
         place = path.parent / row["image"]
         try:
-            if not row["image"].strip():
-                raise UnreadableError("a row names no image in its column image", "name one there, or delete the row")
-            found, wrong = sources_at(place, path.parent, mapper=mapper, pictures=True)
-            problems.extend(wrong)
-            sources.extend(_with_row(source, row) for source in found)
+            with costs_one_source():
+                if not row["image"]:
+                    raise UnreadableError("a row names no image in its column image", "name one there, or delete it")
+                found, wrong = sources_at(place, path.parent, mapper=mapper, pictures=True)
+                problems.extend(wrong)
+                sources.extend([_with_row(source, row) for source in found])
         except UnreadableError as error:
             problems.append(error.at(place))
     return _agreeing(_of_one_kind(sources, problems), problems), problems
@@ -82,8 +84,9 @@ def _with_row(source: Source, row: Mapping[str, str]) -> Source:
     patient, modality, fold = (row.get(name, "") for name in ("patient", "modality", "fold"))
     if modality.upper() not in ALSO:
         raise UnreadableError(f"its modality is {modality!r}", f"write one of {', '.join(MODALITIES)}, or nothing")
-    if fold and not fold.isdecimal():
-        raise UnreadableError(f"its fold is {fold!r}", "write a whole number from 0, or nothing")
+    if fold and not (fold.isdecimal() and len(fold) <= FOLD_DIGITS):
+        told = fold if len(fold) <= SHOWN else f"{fold[:SHOWN]}..."
+        raise UnreadableError(f"its fold is {told!r}", "write a whole number from 0 to 9999, or nothing")
     return replace(
         source,
         patient=patient or source.patient,

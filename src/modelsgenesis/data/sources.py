@@ -1,5 +1,6 @@
 """What there is to prepare: one source a scan, found in a folder or named by a CSV."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -9,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import ImageFormat, Mapper
+from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.data.boxes import Box
 from modelsgenesis.data.formats import classify
 from modelsgenesis.data.formats.base.dicom_stack import Series
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 
 PEEK_BYTES = 2**16
 TOLD_EVERY = 20_000  # files
@@ -111,11 +114,12 @@ def find_sources(
         if number % TOLD_EVERY == 0:
             tell(number)
         try:
-            format_ = classify(file, pictures=pictures)
-            if format_ and format_.is_directory:
-                slices.setdefault(format_, []).append(file)
-            elif format_:
-                sources.append(describe_file(file, format_, root))
+            with costs_one_source():
+                format_ = classify(file, pictures=pictures)
+                if format_ and format_.is_directory:
+                    slices.setdefault(format_, []).append(file)
+                elif format_:
+                    sources.append(describe_file(file, format_, root))
         except UnreadableError as error:
             problems.append(error.at(file))
     for format_, files in slices.items():
@@ -182,6 +186,18 @@ def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
     return replace(source, **format_.declared(file))
 
 
+def reading_processes(sources: Iterable[Source], *, much: bool) -> int:
+    """How many processes read: one a core where there is much to read, which takes longer than to start them.
+
+    Otherwise one, where a damaged file may end it; none where no file can, so that this process reads.
+
+    Args:
+        sources: to read.
+        much: there is.
+    """
+    return usable_cores() if much else int(any(source.format.may_die for source in sources))
+
+
 def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]:
     """Keep the first of each; a copy that counts as another patient would be in training and validation at once.
 
@@ -212,12 +228,13 @@ def drop_duplicates(sources: list[Source]) -> tuple[list[Source], list[Problem]]
 
 
 def _alike(groups: Iterable[list[Source]], key: Callable[[Source], Hashable]) -> list[list[Source]]:
-    """Split groups further by a key; groups of a single source are left out."""
+    """Split groups further by a key; groups of a single source are left out, and what cannot be read, too."""
     alike: list[list[Source]] = []
     for group in groups:
         by_key: dict[Hashable, list[Source]] = defaultdict(list)
         for source in group:
-            by_key[key(source)].append(source)
+            with contextlib.suppress(UnreadableError), costs_one_source():  # what is wrong is told when it is read
+                by_key[key(source)].append(source)
         alike.extend(members for members in by_key.values() if len(members) > 1)
     return alike
 
@@ -227,6 +244,6 @@ def _peek(source: Source) -> bytes:
 
 
 def _hash_end(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(-min(PEEK_BYTES, path.stat().st_size), 2)
         return hashlib.sha256(file.read()).digest()

@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
-from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
@@ -25,6 +25,8 @@ from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import axes_of
+from modelsgenesis.data.problems import DIED
+from modelsgenesis.data.sources import reading_processes
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, header_geometry, table_of
 from modelsgenesis.evaluation.mask_page import masks_page
 from modelsgenesis.evaluation.matching import TABLE, Pair, find_predictions, match, predicted_target, read_truth
@@ -208,12 +210,13 @@ def _check(predictions: Path, options: EvaluateOptions) -> None:
 def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
     """Compare all cases, in the order of the truth."""
     if workers is None:
-        workers = usable_cores() if len(pairs) >= WORTH_PROCESSES else 0
+        sources = (source for pair in pairs for source in (*pair.case.masks, *pair.case.images, *pair.masks))
+        workers = reading_processes(sources, much=len(pairs) >= WORTH_PROCESSES)
     do = functools.partial(compare_case, rules=rules)
     found: dict[str, Compared] = {}
     for pair, one in work_through(do, pairs, workers):
-        died = "the process that read it died; is there enough memory?"
-        found[pair.case.id] = one or Compared(pair.case.id, pair.case.patient or pair.case.id, "no truth", died, ())
+        patient, why = pair.case.patient or pair.case.id, "; ".join(DIED)
+        found[pair.case.id] = one or Compared(pair.case.id, patient, "no truth", why, ())
     return [found[pair.case.id] for pair in pairs]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import fit, read_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import rebuild
@@ -69,7 +69,8 @@ def predicted_target(predictions: Path) -> Target | None:
             raise DataError(f"{predictions}: genesis predict has not finished it; run the same command again first")
         return None
     described = read_provenance(predictions, "predict").arguments.get("target")
-    target = rebuild(described) if described else None
+    with blamed_on(predictions / PROVENANCE, DataError, "its target is none of this version; predict again"):
+        target = rebuild(described) if described else None
     return target if isinstance(target, Target) else None
 
 

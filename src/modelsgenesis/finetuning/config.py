@@ -10,6 +10,7 @@ import numpy as np
 
 from modelsgenesis.core.errors import DataError, ShapeError, TrainingError
 from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, axes_of, image_size_of, middle_spacing, sizes_at
@@ -19,6 +20,7 @@ from modelsgenesis.data.intensity_statistics import guess_modality, sample_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.cubes import CubeSpec
+from modelsgenesis.data.sources import Source, reading_processes
 from modelsgenesis.finetuning.augmentation import Augmentation
 from modelsgenesis.finetuning.initialization import Initialization
 from modelsgenesis.finetuning.layer_learning_rates import LayerLearningRates
@@ -159,11 +161,18 @@ def _may_be_ct(task: Task, case: Case) -> bool:
     """Whether a task is of CT, as declared or else as the values of a case look."""
     if task.modality:
         return task.modality == "CT"
+    workers = reading_processes(case.images, much=False)
+    # What cannot be read is named when the cases are read.
+    return "MR" not in (modality for _, modality in work_through(_modality_of, case.images, workers))
+
+
+def _modality_of(image: Source) -> str:
+    """The modality of an image, declared or guessed; "" where it cannot be read."""
     try:
-        volumes = [read_volume(image) for image in case.images]
-    except UnreadableError:  # it is named when the cases are read
-        return True
-    return not any((volume.modality or guess_modality(sample_of(volume.values))) == "MR" for volume in volumes)
+        volume = read_volume(image)
+    except UnreadableError:
+        return ""
+    return volume.modality or guess_modality(sample_of(volume.values))
 
 
 def _of_pictures(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.errors import GenesisError
+from modelsgenesis.core.errors import GenesisError, WeightsError, blamed_on
 from modelsgenesis.core.naming import find_class, rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.data.image_size import axes_of
@@ -163,7 +163,8 @@ def start_of(
     ours = loaded.format == OURS
     complete = all(row.how == "taken" for row in loaded.report.rows)
     notes = loaded.notes if ours else {}
-    recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
+    with blamed_on(Path(given), WeightsError, "its notes make no sense for fine-tuning; use another network"):
+        recipe, reading, size = (rebuild(notes.get(name)) for name in ("recipe", "reading", "patch"))
     reading, size = reading or loaded.reading, size or loaded.size
     if isinstance(recipe, Recipe):
         spacing_mm = recipe.plans.spacing_mm if recipe.plans else None

@@ -11,7 +11,7 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.tasks.case_finder import (
     channel_of,
@@ -62,9 +62,10 @@ def _in_table(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
     found: list[tuple[str, tuple[Source, ...]]] = []
     for row in rows:
         try:
-            entries, modality = images_in(row, by_channel), modality_in(row)
-            images = tuple(with_modality(one_source(path.parent / entry, path.parent), modality) for entry in entries)
-            found.append((row.get("id", ""), _split(images, channels)))
+            with costs_one_source():
+                entries, modality = images_in(row, by_channel), modality_in(row)
+                images = [with_modality(one_source(path.parent / entry, path.parent), modality) for entry in entries]
+                found.append((row.get("id", ""), _split(tuple(images), channels)))
         except UnreadableError as error:
             problems.append(error.at(path.parent / row[by_channel[0]]))
     without = name_cases([images[0] for id_, images in found if not id_], path.parent)
@@ -90,7 +91,8 @@ def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: l
     whole = []
     for source in sources:
         try:
-            whole.append(_split((source,), channels))
+            with costs_one_source():
+                whole.append(_split((source,), channels))
         except UnreadableError as error:
             problems.append(error.at(source.path))
     ids = name_cases([images[0] for images in whole], root)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.errors import WeightsError, blamed_on
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
@@ -17,6 +17,7 @@ from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.files import load_network, read_notes
 
 WEIGHTS = "model.safetensors"
+NO_SENSE = "its notes make no sense for predicting; fine-tune again"
 REQUIRED_NOTES = ("target", "reading", "patch", "channels")
 OWN = {
     "files": (),
@@ -88,7 +89,10 @@ def find_fine_tuned(runs: Sequence[Path], head: str | None = None) -> FineTuned:
         WeightsError: there is no network, one was not fine-tuned, or their targets, readings or patches differ.
     """
     files = [file for run in runs for file in _files_of(run)]
-    found = [_described(file, head) for file in files]
+    found = []
+    for file in files:
+        with blamed_on(file, WeightsError, NO_SENSE):
+            found.append(_described(file, head))
     for other in found[1:]:
         if vars(other) | OWN != vars(found[0]) | OWN:
             raise WeightsError(
@@ -133,7 +137,7 @@ def _described(file: Path, head: str | None) -> FineTuned:
     target, reading = rebuild(notes["target"]), rebuild(notes["reading"])
     patch = tuple(int(side) for side in notes["patch"])
     if not isinstance(target, Target) or not isinstance(reading, Reading) or len(patch) not in (2, 3) or min(patch) < 1:
-        raise WeightsError(f"{file}: its notes make no sense for predicting; fine-tune again")
+        raise WeightsError(f"{file}: {NO_SENSE}")
     steps = notes.get("taught_mm")
     training_spacing_mm = tuple(float(step) for step in steps) if steps else None
     return FineTuned(

@@ -13,15 +13,11 @@ from numpy.typing import NDArray
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
-from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Window
-from modelsgenesis.data.intensity_statistics import refuse_labels, sample_of
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, costs_one_source
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.sources import Source
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
@@ -70,23 +66,24 @@ class Wanted:
         return [name for name, yes in wanted.items() if yes]
 
 
-def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, root: Path, tick: Tick) -> dict[str, Any]:
+def predict_case(
+    case: Case, image: Image, ensemble: Ensemble, wanted: Wanted, into: Path, tick: Tick
+) -> dict[str, Any]:
     """Predict one case and write its files.
 
     Args:
-        case: to read.
+        case: to predict.
+        image: of the case.
         ensemble: the networks that predict.
         wanted: what to write.
         into: the folder of the predictions.
-        root: of the search; names of folders above it do not decide whether a file is a label map.
         tick: called after each batch of windows.
     Returns:
         Its record: {"row": of the table, "files": written, "extras": among them, "notes": (what, remedy) each}.
     Raises:
-        UnreadableError: it cannot be read, or is nothing for these networks.
+        UnreadableError: what is written beside its source cannot be.
         DataError: the folder cannot be written.
     """
-    image = _read(case, wanted.tuned, root)
     windows = Windows(image.size, wanted.tuned.patch, wanted.overlap, corners=wanted.ten_crop)
     done = 0
 
@@ -111,9 +108,10 @@ def predict_case(case: Case, ensemble: Ensemble, wanted: Wanted, into: Path, roo
     found = segment(
         image, ensemble, target, windows, batch_size=wanted.batch_size, probabilities=wanted.probabilities, tick=count
     )
-    masks = list(_write_masks(case, found, target, image, wanted, into))
     extras = wanted.extras(case)
-    files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
+    with costs_one_source(("its mask cannot be written", "correct the header of the scan")):
+        masks = list(_write_masks(case, found, target, image, wanted, into))
+        files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
     return {"row": row, "files": files, "extras": extras, "notes": notes}
 
@@ -138,30 +136,6 @@ def spacing_notes(image: Image, tuned: FineTuned) -> list[tuple[str, str]]:
     )
     what = f"its voxels are {own} mm, but the network was trained on {trained} mm and does not resample"
     return [(what, "resample the scan, or fine-tune again with --spacing")]
-
-
-def _read(case: Case, tuned: FineTuned, root: Path) -> Image:
-    """Read a case's image, and refuse it if these networks cannot take it."""
-    try:
-        image = read_image(case.images, tuned.reading)
-    except UnreadableError:
-        _refuse_label_map(case.images[0], read_volume(case.images[0]).values, root)  # the better reason, if it is one
-        raise
-    if len(image.size) != len(tuned.patch):
-        what = f"it has {len(image.size)} axes, but the network was trained on images of {len(tuned.patch)}"
-        raise UnreadableError(what, "give 3D scans to a network of scans, 2D pictures to one of pictures")
-    if len(image.values) != tuned.channels:
-        what = f"it has {many(len(image.values), 'channel')}, but the network takes {tuned.channels}"
-        raise UnreadableError(what, "give each case all its channels")
-    _refuse_label_map(case.images[0], image.values[:1] if image.unresampled is None else image.unresampled, root)
-    return image
-
-
-def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
-    if not source.forced:
-        refuse_labels(
-            sample_of(values), source.path.relative_to(root) if source.path.is_relative_to(root) else source.path
-        )
 
 
 def _write_masks(

@@ -1,6 +1,7 @@
 """Masks, classes or numbers for new scans, by networks fine-tuned for them: `genesis predict RUN SCANS OUT`."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -15,15 +16,19 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, read_json, write_json
+from modelsgenesis.core.files import bytes_of, held, read_json, read_object, write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
+from modelsgenesis.data.channels import read_unlabelled
+from modelsgenesis.data.images import Image
+from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError, died
+from modelsgenesis.data.sources import reading_processes
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
@@ -58,9 +63,11 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
-        rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
-        write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
-        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), [row for row in rows if row])
+        try:
+            rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
+        finally:  # whatever happens, what is known of bad files is there
+            _write_failures(into, problems)
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), rows)
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(nothing_done(scans, into, problems, "predicted"))
@@ -135,7 +142,7 @@ def begin(into: Path, verb: str, holds: str, settings: dict[str, Any]) -> None:
         if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
             raise DataError(f"{into} is there already and holds no {holds}; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
-    before = read_json(into / SETTINGS)
+    before = read_object(into / SETTINGS)
     before = {"views": "whole", **before} if "views" in settings else before  # the only ones at first
     changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if "networks" in changed:
@@ -161,26 +168,76 @@ def _predict_each(
     console: Console,
 ) -> list[dict[str, str]]:
     """Predict what is not there yet; the rows of the table, in the order of the cases."""
-    rows = []
+    records = {case.id: _recorded(case, wanted, into) for case in cases}
+    undone = [case for case in cases if records[case.id] is None]
     with progress("predict", "predicted", len(cases), console) as (tick, count):
-        for case in cases:
-            record = _recorded(case, wanted, into)
-            if record is None:
-                try:
-                    record = predict_case(case, ensemble, wanted, into, root, tick)
-                    write_json(into / RECORDS / f"{case.id}.json", {**record, "source": fingerprint(case)})
-                except UnreadableError as error:
-                    problems.append(error.at(case.images[0].path))
-                except (MemoryError, torch.OutOfMemoryError):
-                    remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
-                    problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))
-            if record is not None:
-                problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
-                rows.append(record["row"])
-            elif failed := ensemble.target.failed_row:
-                rows.append({"id": case.id, "image": os.path.abspath(case.images[0].path), **failed})
-            count(record is not None)
-    return rows
+        for _ in range(len(cases) - len(undone)):
+            count(True)
+        for case, image in _each_image(undone, wanted, into, root, problems):
+            if isinstance(image, Problem):
+                problems.append(image)
+            else:
+                records[case.id] = _predict_one(case, image, ensemble, wanted, into, tick, problems)
+            count(records[case.id] is not None)
+    return [row for case in cases if (row := _row(case, records[case.id], ensemble, problems))]
+
+
+def _each_image(
+    undone: Sequence[Case], wanted: Wanted, into: Path, root: Path, problems: Sequence[Problem]
+) -> Iterator[tuple[Case, Image | Problem]]:
+    """Read the cases one after the other, the next while one is predicted.
+
+    In a process of its own where a damaged file may end that. A single case is read in this one, which is faster: there
+    is no other to lose, and what is known is written before.
+    """
+    tuned = wanted.tuned
+    read = functools.partial(
+        read_unlabelled, reading=tuned.reading, axes=len(tuned.patch), channels=tuned.channels, root=root
+    )
+    workers = reading_processes((source for case in undone for source in case.images), much=False)
+    if len(undone) == workers == 1:
+        _write_failures(into, [*problems, died(undone[0].images[0].path)])
+        workers = 0
+    for case, image in work_through(read, undone, workers):
+        yield case, died(case.images[0].path) if image is None else image
+
+
+def _predict_one(
+    case: Case,
+    image: Image,
+    ensemble: Ensemble,
+    wanted: Wanted,
+    into: Path,
+    tick: Callable[[str, int, int], None],
+    problems: list[Problem],
+) -> dict[str, Any] | None:
+    """Predict a case that was read; its record, or None and a problem."""
+    try:
+        record = predict_case(case, image, ensemble, wanted, into, tick)
+        write_json(into / RECORDS / f"{case.id}.json", {**record, "source": fingerprint(case)})
+    except UnreadableError as error:
+        problems.append(error.at(case.images[0].path))
+    except (MemoryError, torch.OutOfMemoryError):
+        remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
+        problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))
+    else:
+        return record
+    return None
+
+
+def _row(
+    case: Case, record: dict[str, Any] | None, ensemble: Ensemble, problems: list[Problem]
+) -> dict[str, str] | None:
+    """The row of a case in the table; its notes are added to the problems."""
+    if record is not None:
+        problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
+        return dict(record["row"])
+    failed = ensemble.target.failed_row
+    return {"id": case.id, "image": os.path.abspath(case.images[0].path), **failed} if failed else None
+
+
+def _write_failures(into: Path, problems: Sequence[Problem]) -> None:
+    write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
 
 
 def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
@@ -190,7 +247,7 @@ def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:
         there = all((into / name).is_file() for name in record["files"])
         current = record["source"] == fingerprint(case) and set(wanted.extras(case)) <= set(record["extras"])
         return dict(record) if there and current else None
-    except (DataError, KeyError, TypeError, OSError):
+    except (DataError, KeyError, TypeError, AttributeError, ValueError, OSError):
         return None
 
 
@@ -198,7 +255,7 @@ def fingerprint(case: Case) -> str:
     """The identity of a case beside its id, without reading it: where its files lie, their sizes and times."""
     digest = hashlib.sha256()
     for source in case.images:
-        digest.update(f"{source.path}|{source.series}|{source.index}|{source.modality}".encode())
+        digest.update(bytes_of(f"{source.path}|{source.series}|{source.index}|{source.modality}"))
         for file in source.files:
             digest.update(f"|{file.stat().st_size}|{file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()

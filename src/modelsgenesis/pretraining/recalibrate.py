@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import Tensor
 
 from modelsgenesis.core.device import Accelerator, find_machine
-from modelsgenesis.core.errors import DataError, WeightsError
+from modelsgenesis.core.errors import DataError, WeightsError, blamed_on
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
@@ -145,10 +145,11 @@ def _spec(opened: LoadedWeights, recipe: str | None, source: str | Path) -> Cube
     """The cubes of the recipe that was given, else those that the network was trained on."""
     if recipe is not None:
         return find_recipe(recipe).cubes
-    recipe_of_network = rebuild(opened.notes.get("recipe"))
+    with blamed_on(source, WeightsError, "its notes make no sense; name a recipe that has the cubes: --recipe"):
+        recipe_of_network = rebuild(opened.notes.get("recipe"))
+        reading = opened.reading or rebuild(opened.notes.get("reading"))
     if isinstance(recipe_of_network, Recipe):
         return recipe_of_network.cubes
-    reading = opened.reading or rebuild(opened.notes.get("reading"))
     if not isinstance(reading, Reading):
         raise WeightsError(
             f"{source}: does not say which cubes it was trained on; name a recipe that has them: --recipe"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.errors import DataError, blamed_on
+from modelsgenesis.core.files import read_object
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.learner import Sample as Views
 from modelsgenesis.core.naming import rebuild
@@ -90,7 +90,7 @@ def settings_of(run: Path) -> dict[str, Any]:
     """
     if not (run / "recipe.json").is_file():
         raise DataError(f"{run} is no run of `genesis pretrain` (it has no recipe.json); give the folder of a run")
-    made: dict[str, Any] = read_json(run / "recipe.json")
+    made: dict[str, Any] = read_object(run / "recipe.json")
     recipe = made.get("recipe") if isinstance(made, dict) else None
     if not isinstance(recipe, dict) or not recipe.keys() >= SETTINGS or not isinstance(made.get("seed"), int):
         raise DataError(
@@ -105,10 +105,8 @@ def recipe_of(run: Path) -> Recipe:
     Raises:
         DataError: the folder is no run of pretrain, or of another version.
     """
-    try:
+    with blamed_on(run / "recipe.json", DataError, "not a recipe of this version"):
         recipe = rebuild(settings_of(run)["recipe"])
-    except (TypeError, ImportError) as error:
-        raise DataError(f"{run / 'recipe.json'}: not a recipe of this version ({error})") from error
     if not isinstance(recipe, Recipe):
         raise DataError(f"{run / 'recipe.json'}: holds no recipe; give the folder of a run of genesis pretrain")
     return recipe

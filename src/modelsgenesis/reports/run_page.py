@@ -8,7 +8,7 @@ import numpy as np
 
 from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import read_object
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.words import Nouns, duration, many, nouns
@@ -73,7 +73,7 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
 def is_tuned(run: Path) -> bool:
     """Whether a folder is of a fine-tuning: its settings say so, or it holds folds."""
     if (run / SETTINGS).is_file():
-        return "approach" in read_json(run / SETTINGS)
+        return "approach" in read_object(run / SETTINGS)
     return any(run.glob(f"fold-*/{SETTINGS}"))
 
 

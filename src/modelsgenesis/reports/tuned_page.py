@@ -12,7 +12,7 @@ import numpy as np
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import read_object
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import FILE as PROVENANCE
@@ -78,7 +78,7 @@ class TunedNetwork:
             DataError: it has not come to its first steps, or is no such folder.
         """
         notes = read_notes(folder / BEST) if (folder / BEST).is_file() else {}
-        return cls(folder, read_json(folder / SETTINGS), Log.read(folder / "log.csv"), notes)
+        return cls(folder, read_object(folder / SETTINGS), Log.read(folder / "log.csv"), notes)
 
     @property
     def figure(self) -> tuple[str, float] | None:
@@ -96,7 +96,7 @@ def called(figure: str) -> str:
 def folders_of(run: Path) -> list[Path]:
     """The folders of the networks of a fine-tuned run: its own or its folds'; none if it is another kind of run."""
     folders = [run] if (run / SETTINGS).is_file() else _folds(run)
-    tuned = [folder for folder in folders if "approach" in read_json(folder / SETTINGS)]
+    tuned = [folder for folder in folders if "approach" in read_object(folder / SETTINGS)]
     begun = [folder for folder in tuned if (folder / "log.csv").is_file()]
     return begun or tuned
 
@@ -259,7 +259,7 @@ def scores(run: Path) -> list[Part]:
     for folder in sorted(places):
         try:
             chain = lineage(folder)
-            summary = read_json(folder / LINES)
+            summary = read_object(folder / LINES)
             lines = [Line(**_numbers(line)) for line in summary["lines"]]
         except (GenesisError, TypeError, KeyError):
             continue
@@ -293,7 +293,7 @@ def cases(one: TunedNetwork, target: Target) -> list[Part]:
 
 def loading(one: TunedNetwork) -> list[Part]:
     """What became of each part of the network that the run started from."""
-    found = read_json(one.folder / LOADING)
+    found = read_object(one.folder / LOADING)
     parts: list[Part] = [Paragraph(f"{name}: {value}") for name, value in found.items() if isinstance(value, str)]
     for title, map_ in (("From its file to its own network", found.get("opened")), ("To the task's network", found)):
         if not map_ or "rows" not in map_:

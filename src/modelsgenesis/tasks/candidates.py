@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.target import Target, make_target
 from modelsgenesis.data.boxes import Box, span_of
@@ -69,7 +70,7 @@ def thinned(candidates: Sequence[Candidate], negatives: float | None) -> list[Ca
 
 
 def _by_chance(candidate: Candidate) -> bytes:
-    return hashlib.sha256(f"{candidate.scan.series} {candidate.centre_mm}".encode()).digest()
+    return hashlib.sha256(bytes_of(f"{candidate.scan.series} {candidate.centre_mm}")).digest()
 
 
 def cases_of(candidates: Iterable[Candidate], size: tuple[int, int, int], problems: list[Problem]) -> Iterator[Case]:

@@ -86,7 +86,8 @@ def image_columns(columns: Sequence[str], path: Path, *, or_else: Sequence[str] 
     Raises:
         DataError: there is none, or the channels are not numbered from 0.
     """
-    numbered = sorted((name for name in columns if re.fullmatch(r"image_\d+", name)), key=lambda name: int(name[6:]))
+    found = (name for name in columns if re.fullmatch(r"image_\d{1,4}", name))
+    numbered = sorted(found, key=lambda name: int(name[6:]))
     if "image" in columns:
         return ["image"]
     if numbered:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import listed, many
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source, drop_duplicates
+from modelsgenesis.data.problems import Problem, died
+from modelsgenesis.data.sources import Source, drop_duplicates, reading_processes
 from modelsgenesis.tasks.findings import Finding, examine_case
 from modelsgenesis.tasks.task import Task
 
@@ -52,15 +52,14 @@ def check(task: Task, *, workers: int | None = None, progress: Callable[[int], o
 
     Args:
         task: to check.
-        workers: processes; one a core where there is enough to read by default, 0 reads in this process.
+        workers: processes; by default as `reading_processes` says, 0 reads in this process.
         progress: called with the number of cases done.
     """
     found: dict[str, tuple[Finding | None, list[Problem]]] = {}
     duplicates = _duplicates(task.cases)
     examine = functools.partial(examine_case, target=task.target)
     for case, result in work_through(examine, task.cases, _workers(task, workers)):
-        died = Problem(case.images[0].path, "the process that read it died", "is there enough memory?")
-        found[case.id] = (None, [died]) if result is None else result
+        found[case.id] = (None, [died(case.images[0].path)]) if result is None else result
         progress(len(found))
     problems, findings, usable = list(task.problems), [], []
     for case in task.cases:
@@ -78,9 +77,10 @@ def check(task: Task, *, workers: int | None = None, progress: Callable[[int], o
 def _workers(task: Task, workers: int | None) -> int:
     if workers is not None:
         return workers
-    files = {file for case in task.cases for source in (*case.images, *case.masks) for file in source.files}
-    many = sum(os.path.getsize(file) for file in files if file.exists()) > WORTH_PROCESSES
-    return usable_cores() if many else 0
+    sources = [source for case in task.cases for source in (*case.images, *case.masks)]
+    files = {file for source in sources for file in source.files}
+    much = sum(os.path.getsize(file) for file in files if file.exists()) > WORTH_PROCESSES
+    return reading_processes(sources, much=much)
 
 
 def _duplicates(cases: Sequence[Case]) -> dict[str, Problem]:

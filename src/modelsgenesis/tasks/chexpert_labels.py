@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.problems import UnreadableError
 
@@ -46,6 +47,6 @@ def values_in(row: Mapping[str, str], columns: Sequence[str], uncertain: Uncerta
     if strange := [column for column, entry in zip(columns, entries, strict=True) if entry not in known]:
         raise UnreadableError(f"its {strange[0]} is {row[strange[0]]!r}", "write 1, 0, -1 or nothing")
     if uncertain == "soft" and "-1" in entries:
-        drawn = generator_for(0, zlib.crc32(name.encode()), "soft labels").uniform(*SOFT, len(entries))
+        drawn = generator_for(0, zlib.crc32(bytes_of(name)), "soft labels").uniform(*SOFT, len(entries))
         return tuple(float(soft) if entry == "-1" else known[entry] for entry, soft in zip(entries, drawn, strict=True))
     return tuple(known[entry] for entry in entries)

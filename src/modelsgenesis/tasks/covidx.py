@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_text
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.case import Split
@@ -81,7 +82,7 @@ def _lists(folder: Path, version: str, split: str) -> list[Path]:
 def _lines(paths: list[Path], problems: list[Problem]) -> Iterator["re.Match[str]"]:
     """The lines of a list; what is no line of COVIDx becomes a problem."""
     for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        for number, line in enumerate(read_text(path, errors="replace").splitlines(), start=1):
             if found := LINE.fullmatch(line.strip()):
                 yield found
             elif line.strip():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import read_text
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import make_target
@@ -104,7 +105,7 @@ def _entries(folder: Path, name: str | None) -> list[dict[str, str]]:
 def _listed(path: Path) -> frozenset[str]:
     """The names in a list that has one a line."""
     try:
-        return frozenset(path.read_text(encoding="utf-8").split())
+        return frozenset(read_text(path).split())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); it is part of the official data, copy it beside") from error
 

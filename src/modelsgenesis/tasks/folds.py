@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.data.case import Case
 
 
@@ -15,7 +16,7 @@ def dealt(patients: Mapping[str, object], folds: int) -> dict[str, int]:
         patients: {name: of which kind}, such as a grade.
         folds: how many.
     """
-    order = sorted(patients, key=lambda name: (str(patients[name]), hashlib.sha256(name.encode()).digest()))
+    order = sorted(patients, key=lambda name: (str(patients[name]), hashlib.sha256(bytes_of(name)).digest()))
     return {name: place % folds for place, name in enumerate(order)}
 
 

@@ -9,11 +9,11 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
-from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.target import make_target
 from modelsgenesis.data.masks import MOST_CLASSES, count_values, read_label_map
-from modelsgenesis.data.problems import Problem, UnreadableError
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.problems import Problem, UnreadableError, died
+from modelsgenesis.data.sources import Source, reading_processes
 
 FILE = "labels.json"
 WORTH_PROCESSES = 2**26  # bytes of masks, below which processes take longer to start than reading takes
@@ -94,13 +94,13 @@ def find_labels(masks: Sequence[Source], problems: list[Problem]) -> Declared | 
     Raises:
         DataError: there are more values than a mask can have labels.
     """
-    many = sum(file.stat().st_size for mask in masks for file in mask.files) > WORTH_PROCESSES
+    much = sum(file.stat().st_size for mask in masks for file in mask.files) > WORTH_PROCESSES
     values: set[int] = set()
-    for mask, found in work_through(_values_in, masks, usable_cores() if many else 0):
+    for mask, found in work_through(_values_in, masks, reading_processes(masks, much=much)):
         if isinstance(found, Problem):
             problems.append(found)
         elif found is None:
-            problems.append(Problem(mask.path, "the process that read it died", "is there enough memory?"))
+            problems.append(died(mask.path))
         else:
             values |= found
     values -= {0}

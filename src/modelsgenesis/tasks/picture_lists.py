@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import fit
+from modelsgenesis.core.files import fit, read_text
 from modelsgenesis.core.image_format import ImageFormat
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case, Split
@@ -161,7 +161,7 @@ def split_lists(folder: Path) -> dict[str, Split]:
         found = re.search("train|val|test", path.name.lower())
         if not found:
             continue
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_text(path, errors="replace").splitlines():
             name, split = Path(re.split(r"[\s,]", line.strip())[0]), SPLITS[found[0]]
             if name.suffix.lower() in FORMATS and splits.setdefault(name.stem, split) != split:
                 raise DataError(f"{path}: has {name}, which is in a list of another split; leave it in one of them")

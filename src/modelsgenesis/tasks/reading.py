@@ -9,13 +9,14 @@ import numpy as np
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import image_size_of
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import DIED, UnreadableError
+from modelsgenesis.data.sources import reading_processes
 from modelsgenesis.data.store.case_cache import cache_case, find_current_case
 from modelsgenesis.tasks.task import Task
 
@@ -37,12 +38,13 @@ def read_cases(task: Task, cases: Sequence[Case], reading: Reading, into: Path, 
     """
     how: dict[str, Any] = {"target": task.target, "reading": reading}
     unread = [case for case in cases if find_current_case(case, **how, folder=into) is None]
-    workers = usable_cores() if len(unread) >= WORTH_PROCESSES else 0
+    sources = (source for case in unread for source in (*case.images, *case.masks))
+    workers = reading_processes(sources, much=len(unread) >= WORTH_PROCESSES)
     problems = []
     with console.status(f"reading {many(len(unread), 'case')}"):
         for case, problem in work_through(functools.partial(_read, **how, into=into), unread, workers):
             if problem is None:
-                problems.append(f"{case.images[0].path}: the process that read it died; is there enough memory?")
+                problems.append(f"{case.images[0].path}: {'; '.join(DIED)}")
             elif problem:
                 problems.append(problem)
     if problems:

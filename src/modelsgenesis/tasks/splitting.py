@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import many
@@ -195,7 +196,10 @@ def _with_each_label(patients: Patients, target: Target) -> Patients:
 
 def _by_name(patients: Patients) -> Patients:
     """Shuffle patients in an order that depends only on each patient's name."""
-    return sorted(patients, key=lambda group: hashlib.sha256((group[0].patient or group[0].id).encode()).digest())
+    return sorted(
+        patients,
+        key=lambda group: hashlib.sha256(bytes_of(group[0].patient or group[0].id)).digest(),
+    )
 
 
 def _drawn(patients: Patients, seed: int) -> Patients:

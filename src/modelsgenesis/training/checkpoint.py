@@ -1,16 +1,16 @@
 """What a run must remember to go on as if it had never stopped."""
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from modelsgenesis.core.errors import DataError, TrainingError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.errors import DataError, TrainingError, blamed_on
+from modelsgenesis.core.files import check_regular, written_aside
 
 FILE = "resume.pt"
+BROKEN = "a broken checkpoint; delete it to start the run anew"
 
 
 @dataclass
@@ -54,10 +54,9 @@ def load_state(folder: Path) -> tuple[State, dict[str, Any], dict[str, Any]] | N
     """
     if not (folder / FILE).is_file():
         return None
-    try:
-        content = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-        return State(**content["state"]), content["learner"], content["optimizer"]
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            f"{folder / FILE}: a broken checkpoint ({error}); delete it to start the run anew"
-        ) from error
+    with blamed_on(folder / FILE, TrainingError, BROKEN):
+        content = torch.load(check_regular(folder / FILE), map_location="cpu", weights_only=True)
+        state = State(**content["state"])
+        if not (isinstance(state.step, int) and state.step >= 0):
+            raise ValueError(f"it is of step {state.step!r}")
+        return state, dict(content["learner"]), dict(content["optimizer"])

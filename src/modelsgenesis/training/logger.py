@@ -1,6 +1,7 @@
 """The log of a run: log.csv, TensorBoard events and, on a terminal, a bar."""
 
 import math
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 FILE = "log.csv"
+STEP = re.compile("[0-9]{1,15}")
 LINE_END: Literal["\r\n"] = "\r\n"
 
 
@@ -95,7 +97,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
     """Read the lines of a log; there are none when the file does not exist yet."""
     if not path.is_file():
         return []
-    return [row for row in read_rows(path) if (row.get("step") or "").isdigit()]
+    return [row for row in read_rows(path) if STEP.fullmatch(row.get("step") or "")]
 
 
 def _cut_after(path: Path, step: int) -> list[str] | None:

@@ -11,14 +11,14 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.core.errors import TrainingError, blamed_on
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.words import many
 from modelsgenesis.nets.exact_layers import keep_exact, kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout
+from modelsgenesis.training.checkpoint import BROKEN, State, load_state, save_state
 from modelsgenesis.training.checkpoint import FILE as RESUME
-from modelsgenesis.training.checkpoint import State, load_state, save_state
 from modelsgenesis.training.logger import RunLogger
 from modelsgenesis.training.optimizers import SGD, AdamW
 from modelsgenesis.training.plan import Plan
@@ -94,15 +94,17 @@ class Training:
         resumed = load_state(into)
         self.state = resumed[0] if resumed else State()
         if resumed:
-            learner.load_state_dict(resumed[1])
+            with blamed_on(into / RESUME, TrainingError, BROKEN):
+                learner.load_state_dict(resumed[1])
         choose_layout(learner, fabric.device)
         if fabric.device.type == "cpu":
             keep_exact(learner)
         module: nn.Module = torch.compile(learner) if plan.compile else learner  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(module, optimizer)
-        if resumed:
-            self.optimizer.load_state_dict(resumed[2])
-        self.window = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.state.window.items()}
+        with blamed_on(into / RESUME, TrainingError, BROKEN):
+            if resumed:
+                self.optimizer.load_state_dict(resumed[2])
+            self.window = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.state.window.items()}
         self.since = time.perf_counter()  # of which time the window does not know yet
 
     def run(self) -> Outcome:

@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.weights.pickled_numbers import READERS, Reader
 from modelsgenesis.weights.watched_unpickling import Watcher, length, watch
 
@@ -46,7 +47,7 @@ def is_checkpoint(path: Path) -> bool:
 
     A safetensors file begins with the length of its header, which may happen to look like a pickle; then comes a brace.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = file.read(9)
     if head.startswith(ZIP):
         return True
@@ -70,7 +71,8 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
         if not needs <= ALLOWED:
             return _converted(path, sorted(needs - ALLOWED), trust=trust)
         readers: list[Reader | tuple[Reader, str]] = [(reader, name) for name, reader in READERS.items()]
-        with torch.serialization.safe_globals(readers), open(path, "rb") as file:  # by its name, torch may do otherwise
+        # By its name, torch may do otherwise.
+        with torch.serialization.safe_globals(readers), open_regular(path) as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(content, Mapping):
             raise WeightsError(f"holds a {type(content).__name__}, not a mapping with tensors")
@@ -84,14 +86,14 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
 
 
 def _begins(path: Path, magic: bytes) -> bool:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(len(magic)) == magic
 
 
 def _check_archive(path: Path) -> set[str]:
     """Check an archive's directory and its pickle's claims; the names that the pickle asks for."""
     num_bytes = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(check_regular(path)) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
         distinct = {name.lower() for name in names}  # torch finds entries by their letters in any case
@@ -122,7 +124,7 @@ def _check_archive(path: Path) -> set[str]:
 
 def _check_bare(path: Path) -> set[str]:
     """Check the older layout: five pickles, magic number, version, machine, content and keys, then the storages."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         pickles = []
         for number in range(5):
             pickles.append(_next_pickle(file))

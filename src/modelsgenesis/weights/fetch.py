@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.core.files import read_json, sha256, write_json
+from modelsgenesis.core.files import read_object, sha256, write_json
 from modelsgenesis.weights.download import Patience, Progress, download
 from modelsgenesis.weights.registry import Entry, resolve
 
@@ -48,7 +48,7 @@ def record_of(entry: Entry, folder: Path) -> Record | None:
     if not path.exists():
         return None
     try:
-        return Record(**read_json(path))
+        return Record(**read_object(path))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not the record of a download ({error}); remove it, and fetch anew") from error
 
@@ -56,7 +56,7 @@ def record_of(entry: Entry, folder: Path) -> Record | None:
 def record_beside(path: Path) -> Record | None:
     """The record of a fetched file, by which its licence follows what is made of it; None for any other file."""
     try:
-        record = Record(**read_json(path.with_suffix(".json")))
+        record = Record(**read_object(path.with_suffix(".json")))
     except (TypeError, ValueError):
         return None
     return record if record.name == path.stem else None

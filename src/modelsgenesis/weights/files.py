@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.errors import WeightsError
-from modelsgenesis.core.files import read_json, written_aside
+from modelsgenesis.core.errors import WeightsError, blamed_on
+from modelsgenesis.core.files import check_regular, open_regular, read_object, written_aside
 from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.words import many
 from modelsgenesis.nets.classifier import Classifier
@@ -84,18 +83,16 @@ def load_network(path: Path) -> Network:
     header = read_header(path)
     if header.get("format") != FORMAT:
         raise WeightsError(f"{path}: a safetensors file, but not one that this version of modelsgenesis wrote")
-    try:
+    with blamed_on(path, WeightsError, "its tensors and its description do not make a network"):
         network = _build(header["network"], path.stat().st_size)
-        fill(network, read_tensors(path.read_bytes()))
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"{path}: its tensors and its description do not make a network ({error})") from error
+        fill(network, read_tensors(check_regular(path).read_bytes()))
     return network.eval()
 
 
 def read_description(path: Path) -> dict[str, Any]:
     """Read what `genesis export --to torch` wrote beside a state dict; empty where there is no such description."""
     beside = path.with_name(DESCRIPTION)
-    description = read_json(beside) if beside.is_file() else {}
+    description = read_object(beside) if beside.is_file() else {}
     network = description.get("network") if isinstance(description, dict) else None
     return description if isinstance(network, dict) and network.keys() == {"name", "arguments"} else {}
 
@@ -110,11 +107,9 @@ def rebuild_network(path: Path, described: dict[str, Any], state: Mapping[str, A
     Raises:
         WeightsError: the two do not belong together.
     """
-    try:
+    with blamed_on(path, WeightsError, f"is not the network that {DESCRIPTION} beside it describes"):
         network = _build(described, path.stat().st_size)
         network.load_state_dict(state)
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise WeightsError(f"{path}: is not the network that {DESCRIPTION} beside it describes ({error})") from error
     return network.eval()
 
 
@@ -155,7 +150,7 @@ def read_header(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing or no safetensors file.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > 100_000_000:
                 raise WeightsError(f"{path}: no safetensors file (its header claims {length} bytes)")
@@ -169,8 +164,15 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Read the notes that `save_network` put beside the weights."""
-    return dict(read_header(path).get("notes", {}))
+    """Read the notes that `save_network` put beside the weights.
+
+    Raises:
+        WeightsError: the file is missing, no safetensors file, or its notes are of another shape.
+    """
+    notes = read_header(path).get("notes", {})
+    if not isinstance(notes, dict):
+        raise WeightsError(f"{path}: its notes are no JSON object; fine-tune or pre-train again")
+    return notes
 
 
 def describe_network(network: nn.Module) -> dict[str, Any]:

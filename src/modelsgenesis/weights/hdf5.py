@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
+from modelsgenesis.core.files import check_regular, open_regular
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 DEEPEST, MOST_MEMBERS = 8, 100_000
@@ -17,7 +18,7 @@ HOSTILE = "programs that save weights write no such file, and it may be meant to
 
 def is_hdf5(path: Path) -> bool:
     """Whether a file begins like HDF5."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(8) == MAGIC
 
 
@@ -46,7 +47,7 @@ def read_hdf5(path: Path) -> dict[str, Any]:
             "Keras files need h5py; in the clone of modelsgenesis: pip install -c constraints.txt '.[keras]'"
         ) from error
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(check_regular(path), "r") as file:
             return _group(file, h5py, _Budget(path.stat().st_size), 0)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error

@@ -9,6 +9,7 @@ from safetensors.torch import load as read_tensors
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.nets.network import Network, backbone_of
 from modelsgenesis.weights.checkpoints import is_checkpoint, read_checkpoint
@@ -122,7 +123,7 @@ def _kind(path: Path) -> Kind:
         return "torch"
     if is_hdf5(path):
         return "hdf5"
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = file.read(GLIMPSE)
     if len(head) > 8 and head[8:9] == b"{":  # after the length of its header
         return "safetensors"
@@ -136,7 +137,7 @@ def _read(path: Path, kind: Kind, *, trust: bool) -> Mapping[str, Any]:
     if kind == "hdf5":
         return read_hdf5(path)
     try:
-        return dict(sorted(read_tensors(path.read_bytes()).items()))
+        return dict(sorted(read_tensors(check_regular(path).read_bytes()).items()))
     except SafetensorError as error:
         raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 from tests.data.scan_files import compress_by_gdcm, make_ct, write_series, write_slice
 
 from modelsgenesis.data.boxes import Box
@@ -385,10 +391,42 @@ def test_single_slice_and_damaged_header_are_refused(tmp_path: Path) -> None:
     assert "damaged" in only_problem(tmp_path).problem
 
 
-def test_cut_off_slice_is_refused(tmp_path: Path) -> None:
-    """Voxels that are missing from one file spoil the series, clearly."""
+def test_pixels_fewer_than_the_header_claims_are_refused(tmp_path: Path) -> None:
+    """A file that is cut off, and rows that are not there, spoil the series when its headers are read, clearly."""
     path = write_series(tmp_path, VALUES)[3]
     path.write_bytes(path.read_bytes()[:-600])
-    (source,), _ = find_sources(tmp_path)
-    with pytest.raises(ValueError, match="cut off"):
-        read_volume(source)
+    assert "cut off" in only_problem(tmp_path).problem
+    path = write_series(tmp_path, VALUES, Rows=60000)[0]
+    assert "60000 x" in only_problem(tmp_path).problem
+    with pytest.raises(ValueError, match="pixel data"):
+        _ = pydicom.dcmread(path).pixel_array
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("little", [False, True])
+def test_whole_pixels_of_every_byte_order_are_told_whole(tmp_path: Path, implicit: bool, little: bool) -> None:
+    """The length of the pixels stands elsewhere in each; a byte of padding behind them is none too few."""
+    if implicit and not little:
+        pytest.skip("DICOM knows no such syntax")
+    for path in write_series(tmp_path, VALUES[:5, :5]):
+        file = pydicom.dcmread(path)
+        file.PixelData = file.pixel_array.astype("<u2" if little else ">u2").tobytes()
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        file.file_meta.TransferSyntaxUID = syntax
+        file["PixelData"].VR = "OW"
+        pydicom.dcmwrite(path, file, implicit_vr=implicit, little_endian=little)
+    (source,), problems = find_sources(tmp_path)
+    assert not problems
+    np.testing.assert_array_equal(read_volume(source).values[0], VALUES[:5, :5])
+    path.write_bytes(path.read_bytes()[:-2])
+    assert "cut off" in only_problem(tmp_path).problem
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [("ImagePositionPatient", [1, 2]), ("ImageOrientationPatient", [1, 0, 0, 1]), ("PixelSpacing", [1, 1, 1])],
+)
+def test_place_of_too_few_or_many_numbers_is_a_line(tmp_path: Path, tag: str, value: list[float]) -> None:
+    """The message says which tag has how many."""
+    write_slice(tmp_path / "a.dcm", VALUES[..., 0], (0, 0, 0), **{tag: value})
+    assert f"its {tag} has {len(value)} numbers, not" in only_problem(tmp_path).problem

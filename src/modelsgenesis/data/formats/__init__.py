@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+from modelsgenesis.core.files import IrregularFileError, open_regular
 from modelsgenesis.core.image_format import ImageFormat
 from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.data.problems import UnreadableError
@@ -77,14 +78,16 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
         UnreadableError: the file is empty or cannot be opened.
     """
     try:
-        if file.stat().st_size == 0 and claimed:
-            raise UnreadableError("the file is empty", "copy or export it again")
-        with open(file, "rb") as opened:
+        with open_regular(file) as opened:
             head = opened.read(HEAD_BYTES)
     except PermissionError as error:
         raise UnreadableError("no permission to read the file", "change its permissions") from error
+    except IrregularFileError as error:
+        raise UnreadableError(str(error.strerror), "leave it out; it is not opened") from error
     except OSError as error:
         raise UnreadableError(f"the file cannot be opened ({error.strerror})", "copy it again") from error
+    if not head and claimed:
+        raise UnreadableError("the file is empty", "copy or export it again")
     for each in (claimed, *formats()) if claimed else formats():
         if each.stands_alone and (name := each.recognise(head, file)):
             return each, name

@@ -22,6 +22,7 @@ class CubeFile(ImageFormat):
     """A stack of cubes, each read back in HU; the file's name says its fold and how many come from one scan."""
 
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     is_stack: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.dicom_header import scaling_of
+from modelsgenesis.data.formats.base.dicom_header import DAMAGED, missing_pixels, scaling_of
 from modelsgenesis.data.formats.base.dicom_pixels import looked_up, open_dataset, stored_numbers
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_size, crop, read_file
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, costs_one_source
 
 if TYPE_CHECKING:
     import pydicom
@@ -233,23 +234,16 @@ def read_tags(path: Path, *names: str) -> "pydicom.Dataset":
         UnreadableError: its header is damaged.
     """
     import pydicom  # here, since it takes as long as everything else that a folder without DICOM needs
-    from pydicom.errors import InvalidDicomError
 
-    try:
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-            warnings.simplefilter("ignore")
-            tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(names))
-            for _ in tags:  # each is understood now, or never
-                pass
-            return tags
-    except (
-        InvalidDicomError,
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        struct.error,
-    ) as error:
-        raise UnreadableError("a DICOM file whose header is damaged", EXPORT_AGAIN) from error
+    with (
+        costs_one_source(DAMAGED), open_regular(path) as file,
+        warnings.catch_warnings(), pydicom.config.disable_value_validation(),
+    ):  # fmt: skip
+        warnings.simplefilter("ignore")
+        tags = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(names))
+        for _ in tags:  # each is understood now, or never
+            pass
+        measured = "BitsAllocated" in names and tags.get("Rows") and tags.get("Columns")
+        if measured and (short := missing_pixels(file, tags)):
+            raise UnreadableError(short, EXPORT_AGAIN)
+        return tags

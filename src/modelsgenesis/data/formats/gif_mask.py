@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
+from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_size, crop
 from modelsgenesis.data.problems import UnreadableError
@@ -24,6 +25,7 @@ class GifMask(ImageFormat):
 
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
@@ -34,7 +36,7 @@ class GifMask(ImageFormat):
         """Read its size, and enlarge it."""
         times = place.index or 1
         try:
-            with Image.open(place.path, formats=("GIF",)) as mask:
+            with Image.open(check_regular(place.path), formats=("GIF",)) as mask:
                 return header_of_array((mask.width * times, mask.height * times), "uint8")
         except (OSError, SyntaxError) as error:
             raise UnreadableError("a GIF that is missing, cut off or damaged", EXPORT_AGAIN) from error
@@ -46,7 +48,7 @@ class GifMask(ImageFormat):
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the mask, repeat each pixel, and cut the region out of it."""
         try:
-            with Image.open(place.path, formats=("GIF",)) as mask:
+            with Image.open(check_regular(place.path), formats=("GIF",)) as mask:
                 values = np.asarray(mask.convert("L"))
         except (OSError, SyntaxError) as error:
             raise UnreadableError("a GIF that is missing, cut off or damaged", EXPORT_AGAIN) from error

@@ -25,6 +25,7 @@ class JsrtImage(ImageFormat):
 
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     needs_ending: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.dicom_stack import Series, geometry_of_series
 from modelsgenesis.data.formats.base.itk import crop, image_of
@@ -104,7 +105,7 @@ def read_contours(path: Path) -> Reading | None:
         UnreadableError: it is broken.
     """
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.parse(check_regular(path)).getroot()
         if not root.tag.endswith("LidcReadMessage"):
             return None
         uid = (root.findtext(".//{*}SeriesInstanceUid") or "").strip()

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_SPACING,
@@ -41,7 +42,7 @@ class MetaImage(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """Read the header by SimpleITK, and the unit of its lengths, which that passes over."""
-        with open(place.path, "rb") as file:
+        with open_regular(place.path) as file:
             head = file.read(2**16).split(b"ElementDataFile")[0].decode("latin-1")
         fields = dict(re.findall(r"^(\w+) *= *(.*?)\s*$", head, re.MULTILINE))
         header = header_of(place.path)

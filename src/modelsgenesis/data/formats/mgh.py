@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.core.image_format import (
     GZIP,
     MAX_VOXELS,
@@ -36,6 +37,7 @@ class Mgh(ImageFormat):
     """MGH, read through nibabel."""
 
     endings: ClassVar = {".mgh": "MGH", ".mgz": "MGH"}
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the ending, version 1 and one of four types, for want of a magic."""
@@ -70,7 +72,7 @@ def _opened(path: Path) -> Iterator[Any]:
         line = "in the clone of modelsgenesis: pip install -c constraints.txt '.[mgh]'"
         raise UnreadableError("MGH is read by nibabel, which is missing", line) from error
     try:
-        with gzip.open(path) if path.suffix.lower() == ".mgz" else open(path, "rb") as file:
+        with gzip.open(check_regular(path)) if path.suffix.lower() == ".mgz" else open_regular(path) as file:
             yield MGHImage.from_stream(file)
     except PermissionError:
         raise

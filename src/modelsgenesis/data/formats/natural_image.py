@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image
 
+from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, read_file
 from modelsgenesis.data.problems import UnreadableError
@@ -36,6 +37,7 @@ class NaturalImage(ImageFormat):
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
     axes: ClassVar = 2
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magics of PNG, JPEG and TIFF."""
@@ -75,7 +77,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         UnreadableError: it cannot be read.
     """
     try:
-        with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as picture:
+        with Image.open(check_regular(path), formats=("PNG", "JPEG", "TIFF")) as picture:
             yield picture
     except UnreadableError:
         raise
@@ -91,7 +93,7 @@ def significant_bits(path: Path) -> int:
 
     Source: the PNG specification, 11.3.2.7, of the chunk sBIT, which comes before the pixels.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(8)
         depth = 0
         while len(head := file.read(8)) == 8:
@@ -110,7 +112,7 @@ def significant_bits(path: Path) -> int:
 
 def _check_whole(path: Path) -> None:
     """Refuse a JPEG without its end, which decoders fill up with grey."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         if file.read(3) != b"\xff\xd8\xff":
             return
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -130,7 +132,7 @@ def _check_kind(picture: Image.Image) -> None:
 
 def _pixels(picture: Image.Image, place: Place) -> NDArray[Any]:
     """Decode a picture: (rows, columns), or (rows, columns, 3 or 4) of colours and, if need be, opacity."""
-    with open(place.path, "rb") as file:
+    with open_regular(place.path) as file:
         if tuple(file.read(26)[24:]) in DEEP_COLOUR and picture.format == "PNG":
             deep: NDArray[Any] = sitk.GetArrayFromImage(read_file(place))
             return deep

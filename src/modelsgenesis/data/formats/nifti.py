@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import (
     GZIP,
     MAX_VOXELS,
@@ -60,6 +61,7 @@ class Nifti(ImageFormat):
 
     endings: ClassVar = {".nii": "NIfTI", ".hdr": "NIfTI", ".nii.gz": "gzipped NIfTI"}
     mask_endings: ClassVar = {".nii": ".nii"}
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic of the header, which may be gzipped."""
@@ -111,7 +113,7 @@ def read_raw_header(path: Path) -> RawHeader:
     Raises:
         UnreadableError: it is cut off or is none.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = file.read(NIFTI_2.itemsize)
     return raw_header(head_inside(path, NIFTI_2.itemsize) if head[:2] == GZIP else head, path)
 
@@ -170,7 +172,7 @@ def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
 
 def _pieces(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked; zlib compares the checksum that a gzipped file ends with."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         if file.read(2) != GZIP:
             file.seek(0)
             while piece := file.read(PIECE_BYTES):

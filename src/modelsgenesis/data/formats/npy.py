@@ -17,6 +17,7 @@ class Npy(ImageFormat):
 
     endings: ClassVar = {".npy": "NumPy"}
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic, unless the name is that of an official cube file."""

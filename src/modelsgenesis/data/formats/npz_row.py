@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.arrays import ASSUMED, check_array
 from modelsgenesis.data.formats.base.itk import check_size, crop, image_of
@@ -26,6 +27,7 @@ class NpzRow(ImageFormat):
     """One row of one array, which a table names as FILE#ARRAY:ROW."""
 
     knows_spacing: ClassVar = False
+    may_die: ClassVar = False
     stands_alone: ClassVar = False
 
     def recognise(self, head: bytes, path: Path) -> str:
@@ -81,7 +83,7 @@ def names_in(path: Path) -> list[str]:
         UnreadableError: it is none.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(check_regular(path)) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
         raise UnreadableError(DAMAGED, "download or save it again") from error
@@ -99,7 +101,7 @@ def open_array(path: Path, name: str) -> NDArray[Any]:
 @functools.lru_cache(maxsize=SPLITS)
 def _unpacked(path: Path, name: str, changed_ns: int) -> NDArray[Any]:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        with zipfile.ZipFile(check_regular(path)) as archive, archive.open(f"{name}.npy") as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise UnreadableError(DAMAGED, "download or save it again") from error

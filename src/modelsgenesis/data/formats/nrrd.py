@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_ORIENTATION,
@@ -81,7 +82,7 @@ class Nrrd(ImageFormat):
 
 def read_fields(path: Path) -> dict[str, str]:
     """The fields of a header by their names, in lower case without spaces, and its own keys as they are."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = re.split(rb"\r?\n\r?\n", file.read(2**20), maxsplit=1)[0].decode("latin-1")
     found = (re.fullmatch(r"([^:]+):(=| )?(.*)", line) for line in head.splitlines() if line[:1] != "#")
     return {one[1] if one[2] == "=" else one[1].lower().replace(" ", ""): one[3].strip() for one in found if one}

@@ -12,8 +12,8 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.errors import DataError, blamed_on
+from modelsgenesis.core.files import name_in_utf8, written_aside
 
 T = TypeVar("T")
 ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
@@ -99,24 +99,24 @@ class StoredArray:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._array: Any = blosc2.open(str(path), mode="r", dparams=blosc2.DParams(nthreads=1))
-        except (RuntimeError, OSError, ValueError) as error:
-            raise DataError(f"{path}: missing or damaged; delete it and run genesis prepare again") from error
+        with blamed_on(path, DataError, "missing or damaged; delete it and run genesis prepare again"):
+            self._array: Any = blosc2.open(name_in_utf8(path), mode="r", dparams=blosc2.DParams(nthreads=1))
+            if not isinstance(self._array, blosc2.NDArray):  # so it opens a file whose shape is damaged
+                raise TypeError(f"a {type(self._array).__name__}")
         self.path = path
 
     def read(self, slices: tuple[slice, ...]) -> NDArray[Any]:
         """Read a region of (N, C, X, Y, Z)."""
         try:
             return self._array[slices]  # type: ignore[no-any-return]
-        except RuntimeError as error:
+        except Exception as error:  # whatever Blosc2 makes of damaged numbers
             raise DataError(f"{self.path}: damaged; delete it and run genesis prepare again") from error
 
     def extra(self, name: str) -> bytes:
         """Read the named bytes beside the array."""
         try:
             return self._array.schunk.vlmeta[name]  # type: ignore[no-any-return]
-        except (KeyError, RuntimeError) as error:
+        except Exception as error:
             raise DataError(f"{self.path}: holds no {name}; delete it and run genesis prepare again") from error
 
 
@@ -132,7 +132,7 @@ def find_record(path: Path, name: str, make: Callable[[dict[str, Any]], T]) -> T
         return None
     try:
         return make(json.loads(StoredArray(path).extra(name)))
-    except (DataError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):  # any other shape
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.words import many
@@ -92,7 +92,8 @@ def keep_out(into: Path, left_out: LeftOut, sources: Sequence[Source], settings:
     Raises:
         DataError: what was left out before would be let in.
     """
-    before = set(read_json(into / LEFT_OUT)) if (into / LEFT_OUT).is_file() else set()
+    with blamed_on(into / LEFT_OUT, DataError, "holds no list of ids; it was written by genesis prepare"):
+        before = set(read_json(into / LEFT_OUT)) if (into / LEFT_OUT).is_file() else set()
     ids = {name_scan(source, settings).id: left_out.holds(source) for source in sources}
     if again := [id_ for id_ in before if not ids.get(id_, True)]:
         num = many(len(again), "scan")

@@ -18,7 +18,7 @@ from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.archives import is_archive, unpack
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source, died
 from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
@@ -198,27 +198,28 @@ def _each(
         else:
             undone.append(source)
     for source, result in work_through(do, undone, workers):
-        died = Problem(source.path, "the process that read it died", "is there enough memory? Try --workers 1")
-        yield source, died if result is None else result
+        yield source, died(source.path) if result is None else result
 
 
 def _find_current(source: Source, into: Path, settings: Settings) -> Scan | None:
     """The scan of a source in the store, unless the source has another size, patient, fold or modality now."""
     scan = find_done(into, name_scan(source, settings).id)
-    return scan if scan is not None and is_current(scan, wanted_of(source, settings)) else None
+    try:
+        return scan if scan is not None and is_current(scan, wanted_of(source, settings)) else None
+    except OSError:  # its file is gone or locked: that is told when it is read
+        return None
 
 
 def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
     try:
-        if (scan := _find_current(source, into, settings)) and source.format.content_hash(source) == scan.sha256:
-            scan_file(into, scan.id).touch()  # as new as its source: the source is not hashed again
-            return scan
-        scan = prepare_scan(source, into, settings, root)
-        return replace(scan, stored_sha256=sha256(scan_file(into, scan.id)))  # here, in a process of its own
+        with costs_one_source():
+            if (scan := _find_current(source, into, settings)) and source.format.content_hash(source) == scan.sha256:
+                scan_file(into, scan.id).touch()  # as new as its source: the source is not hashed again
+                return scan
+            scan = prepare_scan(source, into, settings, root)
+            return replace(scan, stored_sha256=sha256(scan_file(into, scan.id)))  # here, in a process of its own
     except UnreadableError as error:
         return error.at(source.path)
-    except MemoryError:
-        return Problem(source.path, "it does not fit into memory", "use a machine with more, or fewer --workers")
 
 
 def _sorted_out(

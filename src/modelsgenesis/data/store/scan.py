@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import bytes_of
 from modelsgenesis.data.intensity_statistics import PERCENTILES
 
 MODALITIES = ("CT", "MR", "XR", "unknown")
@@ -129,6 +130,8 @@ class Scan:
         try:
             plain = {name: kind(row[name]) for name, kind in _PLAIN.items()}
             plain |= {name: float(row.get(name, 0.0)) for name in _MOMENTS}
+            if min(plain["num_cubes"], plain["cubes_per_scan"]) < 1 or plain["fold"] < 0:
+                raise ValueError("a scan of no cube, or of a fold below 0")
             return cls(
                 **plain,
                 shape=tuple(int(side) for side in row["shape"].split()),
@@ -243,7 +246,7 @@ def hashed(salt: str, kind: str, raw: str) -> str:
         kind: "patient", "series" or "scan": one raw text gives unrelated ids.
         raw: as the source has it.
     """
-    return hmac.new(salt.encode(), f"{kind}\0{raw}".encode(), "sha256").hexdigest()[:ID_LENGTH]
+    return hmac.new(salt.encode(), bytes_of(f"{kind}\0{raw}"), "sha256").hexdigest()[:ID_LENGTH]
 
 
 def fold_of(patient: str, folds: int) -> int:

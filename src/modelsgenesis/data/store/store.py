@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError
+from modelsgenesis.core.files import read_text
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
@@ -141,7 +142,7 @@ class Store:
         from modelsgenesis.data.store.preparing import Settings, name_scan, sources_in  # here: it imports this file
 
         try:
-            settings = Settings((self.path / SALT).read_text(encoding="utf-8"))
+            settings = Settings(read_text(self.path / SALT))
             places = [Path(place) for place in read_provenance(self.path, "prepare").inputs]
             sources = [source for place in places for source in sources_in(place, self.path)[0]]
         except (DataError, OSError):

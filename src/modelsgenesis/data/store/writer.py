@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
+from modelsgenesis.core.files import read_object, read_text, sha256, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -47,7 +47,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
             aside.touch(mode=0o600)
             aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
         write_json(into / SETTINGS, dict(settings))
-    before = read_json(into / SETTINGS)
+    before = read_object(into / SETTINGS)
     if before.get("leave_out"):
         before["leave_out"] = True  # earlier versions wrote the tables' paths
     for name, value in settings.items():
@@ -60,7 +60,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
 
 def _read_salt(into: Path, salt: str | None) -> str:
     try:
-        kept = (into / SALT).read_text(encoding="utf-8")
+        kept = read_text(into / SALT)
     except OSError as error:
         if salt is None:
             raise DataError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import check_regular
 from modelsgenesis.data.formats.base.itk import check_size
 from modelsgenesis.data.problems import UnreadableError
 
@@ -23,7 +24,7 @@ def open_npy(path: Path) -> NDArray[Any]:
         UnreadableError: it is cut off, absurdly large, or holds no numbers.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(check_regular(path), mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OverflowError) as error:
         raise UnreadableError("a .npy file that is cut off, damaged or holds no numbers", "save it again") from error
     if array.dtype.kind not in "iufb" or array.dtype.itemsize > 8:

@@ -4,16 +4,18 @@ A file is one slice, or, in the enhanced multi-frame objects, one slice a frame.
 """
 
 import functools
-import struct
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.core.files import open_regular
+from modelsgenesis.core.words import many
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 
 if TYPE_CHECKING:
     import pydicom
@@ -38,7 +40,9 @@ TAGS = (
     "DimensionIndexValues",
     *KINDS,
 )
+PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}  # {tag: how many numbers}
 Fields = dict[str, Any]  # of a header: {keyword: value}, of those in TAGS
+UNDEFINED = 0xFFFFFFFF  # a length: of compressed pixels
 DAMAGED = ("a DICOM file whose header is damaged", "export it again")
 
 
@@ -97,6 +101,7 @@ class Slice:
         scaling: of its stored numbers.
         kinds: (tag, value) pairs that may tell it from another image of the same place.
         colour: whether a pixel is more than one number.
+        short: that its pixels are fewer than its header claims, in words; or "".
     """
 
     path: Path
@@ -113,25 +118,57 @@ class Slice:
     scaling: Scaling
     kinds: tuple[tuple[str, str], ...]
     colour: bool
+    short: str = ""
 
 
 def read_slices(path: Path) -> list[Slice] | Problem:
     """Read one header, without its voxels; what cannot be read becomes a problem."""
     import pydicom  # here, since it takes as long as everything else that a folder without DICOM needs
-    from pydicom.errors import InvalidDicomError
 
     try:
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        with (
+            costs_one_source(DAMAGED), open_regular(path) as file,
+            warnings.catch_warnings(), pydicom.config.disable_value_validation(),
+        ):  # fmt: skip
             warnings.simplefilter("ignore")  # pydicom warns of every odd tag; those that matter are checked here
-            header = _fields(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_names())))
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_names()))
+            header = _fields(dataset)
             framed = "PerFrameFunctionalGroupsSequence" in header
-            return [_describe(path, frame, flat, framed) for frame, flat in enumerate(_frames(header))]
-    except PermissionError:
-        return Problem(path, "no permission to read the file", "change its permissions")
+            flats = list(_frames(header))
+            short = missing_pixels(file, dataset)
+            return [_describe(path, frame, flat, framed, short) for frame, flat in enumerate(flats)]
     except UnreadableError as error:
         return error.at(path)
-    except (InvalidDicomError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, struct.error):
-        return Problem(path, *DAMAGED)
+
+
+def missing_pixels(file: BinaryIO, header: "pydicom.Dataset") -> str:
+    """Say that grey pixels are fewer bytes than their header claims; "" where all are there, or compressed.
+
+    Args:
+        file: that pydicom has read until just before the pixels.
+        header: that it read.
+    """
+    there = _pixel_bytes(file, header)
+    if there is None or int(header.get("SamplesPerPixel") or 1) > 1:
+        return ""
+    bits = int(header.get("BitsAllocated") or 16) * int(header.get("NumberOfFrames") or 1)
+    claimed = (int(header.Rows) * int(header.Columns) * bits + 7) // 8
+    if claimed <= there:
+        return ""
+    what = f"{header.Rows} x {header.Columns} pixels are {claimed} bytes, and the file has {there}"
+    return f"its pixels are cut off, or its header is wrong: {what}"
+
+
+def _pixel_bytes(file: BinaryIO, header: "pydicom.Dataset") -> int | None:
+    """The length of the element that comes next, or what of it is there; None of compressed pixels."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and (syntax.is_deflated or syntax.is_compressed):
+        return None
+    head = file.read(12)  # tag, and the length behind it, or behind a type and two empty bytes
+    at = 8 if head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN") else 4
+    length = int.from_bytes(head[at : at + 4], "little" if header.original_encoding[1] else "big")
+    left = os.fstat(file.fileno()).st_size - file.tell() + len(head) - at - 4
+    return None if length == UNDEFINED else min(length, max(0, left))
 
 
 @functools.cache
@@ -190,8 +227,8 @@ def _flattened(header: Fields, groups: Sequence["pydicom.Dataset"]) -> Fields:
     return flat
 
 
-def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
-    if not all(header.get(tag) for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")):
+def _describe(path: Path, frame: int, header: Fields, framed: bool, short: str) -> Slice:
+    if not all(header.get(tag) for tag in PLACE):
         if header.get("Modality") in RADIOGRAPHS:
             raise UnreadableError(
                 f"a radiograph in DICOM ({header['Modality']}): a picture (2D), which a later version reads",
@@ -200,9 +237,9 @@ def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
         if framed:
             raise UnreadableError(*_without_positions(str(header.get("Modality") or "no modality")))
         raise UnreadableError("a DICOM image without position, orientation or spacing: 2D", "leave it out")
-    plane = np.array(header["ImageOrientationPatient"], float).reshape(2, 3)
+    position, cosines, spacing = (_floats(header, tag, count) for tag, count in PLACE.items())
+    plane = np.array(cosines).reshape(2, 3)
     plane = plane / np.linalg.norm(plane, axis=1, keepdims=True)
-    position, spacing = (tuple(map(float, header[tag])) for tag in ("ImagePositionPatient", "PixelSpacing"))
     scaling = scaling_of(header, framed)
     if not np.isfinite([*plane.ravel(), *position, *spacing, scaling.slope, scaling.intercept]).all():
         raise UnreadableError(*DAMAGED)
@@ -222,7 +259,17 @@ def _describe(path: Path, frame: int, header: Fields, framed: bool) -> Slice:
         scaling=scaling,
         kinds=tuple(_kinds(header, instance if framed else "")),
         colour=int(header.get("SamplesPerPixel") or 1) > 1,
+        short=short,
     )
+
+
+def _floats(header: Fields, tag: str, count: int) -> tuple[float, ...]:
+    """The numbers of a tag that must have so many."""
+    given = header[tag]
+    numbers = tuple(map(float, given)) if hasattr(given, "__iter__") else (float(given),)
+    if len(numbers) != count:
+        raise UnreadableError(f"its {tag} has {many(len(numbers), 'number')}, not {count}", "export it again")
+    return numbers
 
 
 def _kinds(header: Fields, file: str) -> Iterator[tuple[str, str]]:

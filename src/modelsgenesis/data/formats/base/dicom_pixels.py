@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import check_regular, name_in_utf8
 from modelsgenesis.data.formats.base.dicom_header import Slice
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, execute
 from modelsgenesis.data.problems import UnreadableError
@@ -90,7 +91,7 @@ def _digest(one: Slice) -> str:
 def _read_plain(slices: Sequence[Slice], dtype: str) -> sitk.Image:
     """Read slices that SimpleITK rescales rightly; by itself it would take the type of the first for all."""
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(one.path) for one in slices])
+    reader.SetFileNames([name_in_utf8(one.path) for one in slices])
     low, high = limits_of(slices) if dtype == "int32" else (0, np.inf)
     if high <= np.iinfo(np.int16).max and high - low < 2**16:
         # Half the memory: what is below 16 bits, as only padding is, comes out above what there may be.
@@ -164,7 +165,7 @@ def open_dataset(path: Path) -> "pydicom.Dataset":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydicom.dcmread(path)
+            return pydicom.dcmread(check_regular(path))
     except (pydicom.errors.InvalidDicomError, EOFError, ValueError) as error:
         raise UnreadableError("its voxels cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
 

@@ -13,8 +13,8 @@ from modelsgenesis.core.image_format import Geometry, Header
 from modelsgenesis.core.words import many
 from modelsgenesis.data.formats.base.dicom_header import Slice
 from modelsgenesis.data.formats.base.dicom_pixels import dtype_of, same_pixels
-from modelsgenesis.data.formats.base.itk import check_spacing
-from modelsgenesis.data.problems import Problem, UnreadableError
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_spacing
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 
 SAME_COSINE = 1e-3
 SAME_SPACING = 1e-4  # of it
@@ -127,14 +127,16 @@ def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
         paths = {one.path for one in members}
         folder = min(paths) if len(paths) == 1 < len(members) else min(paths).parent
         try:
-            volumes = list(_volumes(members))
+            with costs_one_source():
+                volumes = list(_volumes(members))
         except UnreadableError as error:
             problems.append(error.at(folder))
             continue
         for number, (stack, notes) in enumerate(volumes, start=1):
             name = f"{uid}#{number}" if len(volumes) > 1 else uid
             try:
-                series.append(arrange(folder, stack, name, notes))
+                with costs_one_source():
+                    series.append(arrange(folder, stack, name, notes))
             except UnreadableError as error:
                 prefix = f"{notes[-1]}: " if len(volumes) > 1 else ""
                 problems.append(Problem(folder, prefix + error.problem, error.remedy))
@@ -153,6 +155,8 @@ def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Se
         UnreadableError: they make no volume.
     """
     check_spacing(stack[0].spacing_mm)
+    if short := next((f"{one.path.name}: {one.short}" for one in stack if one.short), ""):
+        raise UnreadableError(short, EXPORT_AGAIN)
     if stack[0].modality == "CT" and not all(one.scaling.rescaled or one.scaling.table for one in stack):
         notes.append("a CT without rescale slope and intercept: its values are taken for HU as they are")
     if len(stack) < 2:

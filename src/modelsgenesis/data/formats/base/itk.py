@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.files import name_in_utf8, open_regular
 from modelsgenesis.core.image_format import Geometry, Header, Place, Region, header_of_affine
 from modelsgenesis.data.problems import UnreadableError
 
@@ -18,6 +19,7 @@ DTYPES = {
     sitk.sitkInt32: "int32", sitk.sitkUInt32: "uint32", sitk.sitkInt64: "int64", sitk.sitkUInt64: "uint64",
     sitk.sitkFloat32: "float32", sitk.sitkFloat64: "float64",
 }  # fmt: skip
+FINEST_MM, COARSEST_MM = 1e-6, 1e4  # of a spacing: from a nanometre to ten metres
 DEFLATE_RATIO = 1032  # no zlib stream holds more bytes than this for each of its own
 EXPORT_AGAIN = "copy or export it again"
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters of a file is told by this room, not by ITK
@@ -38,7 +40,7 @@ def header_of(path: Path) -> Header:
         UnreadableError: it cannot be read.
     """
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(name_in_utf8(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -69,7 +71,7 @@ def read_file(place: Place, region: Region | None = None, *, dtype: str = "") ->
         UnreadableError: they cannot be read.
     """
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(place.path))
+    reader.SetFileName(name_in_utf8(place.path))
     if dtype and dtype not in SMALL:
         reader.SetOutputPixelType(sitk.sitkFloat32)
     if region is not None:
@@ -159,7 +161,7 @@ def detached_file(path: Path, ending: str, key: bytes) -> tuple[Path, ...]:
     """
     if path.suffix.lower() != ending:
         return (path,)
-    with open(path, "rb") as opened:
+    with open_regular(path) as opened:
         found = re.search(key + rb"\s*(.+)", opened.read(65536), re.IGNORECASE)
     name = found[1].decode(errors="replace").strip() if found else ""
     if not name or name.upper().startswith("LIST") or "%" in name:
@@ -197,6 +199,7 @@ def check_volume(header: Header, place: Place, max_voxels: int) -> None:
             f"{header.channels} values a voxel: colour or vectors", "leave it out or save one channel"
         )
     check_spacing(header.spacing_mm[:3])
+    check_place(header.geometry)
     check_plausible(math.prod(header.size), place.files)
 
 
@@ -221,10 +224,18 @@ def check_size(size: tuple[int, ...], max_voxels: int, *, axes: int = 3) -> None
 
 
 def check_spacing(spacing_mm: tuple[float, ...]) -> None:
-    """Refuse a spacing that is not positive."""
+    """Refuse a spacing that is not positive, or that no scan has."""
+    given = " x ".join(f"{step:g}" for step in spacing_mm)
     if not all(math.isfinite(step) and step > 0 for step in spacing_mm):
-        given = " x ".join(f"{step:g}" for step in spacing_mm)
         raise UnreadableError(f"its spacing is {given} mm: zero, negative or not a number", "correct its header")
+    if not all(FINEST_MM <= step <= COARSEST_MM for step in spacing_mm):
+        raise UnreadableError(f"its spacing is {given} mm, which no scan has", "correct its header")
+
+
+def check_place(geometry: Geometry) -> None:
+    """Refuse an origin or a direction of the axes that is not of numbers, as an sform of NaN gives it."""
+    if not np.isfinite([*geometry.origin_mm, *geometry.direction]).all():
+        raise UnreadableError("its header gives an origin or axes that are no numbers", "correct its header")
 
 
 def check_plausible(num_voxels: int, files: tuple[Path, ...]) -> None:

@@ -1,10 +1,12 @@
 """What is exported: a network, and what its file says of it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from modelsgenesis.core.backbone import Backbone
+from modelsgenesis.core.errors import WeightsError, blamed_on
 from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Reading
@@ -38,24 +40,30 @@ class Given:
     @property
     def target(self) -> Target | None:
         """The target of a fine-tuned network; None after pre-training."""
-        target = rebuild(self.notes.get("target"))
+        with self._blamed():
+            target = rebuild(self.notes.get("target"))
         return target if isinstance(target, Target) else None
 
     @property
     def reading(self) -> Reading | None:
         """The way to read images for it, if its file holds one."""
-        reading = rebuild(self.notes.get("reading"))
-        if isinstance(reading, Reading):
-            return reading
-        intensity = rebuild(self.notes.get("intensity") or self._cubes.get("intensity"))
-        spacing = self.notes.get("spacing_mm")
-        return Reading(intensity, tuple(spacing) if spacing else None) if isinstance(intensity, Intensity) else None
+        with self._blamed():
+            reading = rebuild(self.notes.get("reading"))
+            if isinstance(reading, Reading):
+                return reading
+            intensity = rebuild(self.notes.get("intensity") or self._cubes.get("intensity"))
+            spacing = self.notes.get("spacing_mm")
+            return Reading(intensity, tuple(spacing) if spacing else None) if isinstance(intensity, Intensity) else None
 
     @property
     def patch(self) -> tuple[int, ...] | None:
         """The size that it was trained on, in voxels, if its file says so."""
-        size = self.notes.get("patch") or self.notes.get("size") or self._cubes.get("size")
-        return tuple(int(side) for side in size) if size else None
+        with self._blamed():
+            size = self.notes.get("patch") or self.notes.get("size") or self._cubes.get("size")
+            return tuple(int(side) for side in size) if size else None
+
+    def _blamed(self) -> AbstractContextManager[None]:
+        return blamed_on(self.file, WeightsError, "its notes make no sense for an export; train again")
 
     @property
     def _cubes(self) -> dict[str, Any]:

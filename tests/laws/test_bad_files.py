@@ -1,0 +1,344 @@
+"""What every reader owes whoever gives it a bad file: an error of ours that says so, and the others go on."""
+
+import json
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+from tests.data.scan_files import make_ct, make_image, write_ct, write_series
+from tests.inference.runs import make_run
+from tests.tasks.task_files import make_pairs
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
+from modelsgenesis.core.files import read_json
+from modelsgenesis.core.process_pool import work_through
+from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.tables import read_rows, read_table
+from modelsgenesis.data import source_table, sources
+from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats.nifti import Nifti
+from modelsgenesis.data.images import Reading
+from modelsgenesis.data.intensity_statistics import PERCENTILES
+from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.store.arrays import StoredArray
+from modelsgenesis.data.store.scan import Scan
+from modelsgenesis.data.store.store import Store
+from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.tasks import folder
+from modelsgenesis.tasks.checks import check
+from modelsgenesis.tasks.reading import read_cases
+from modelsgenesis.training.checkpoint import State, load_state, save_state
+from modelsgenesis.training.logger import RunLogger, read_log
+from modelsgenesis.weights.files import KEY, load_network, read_notes
+
+MUTATIONS = int(os.environ.get("GENESIS_MUTATIONS", "1000"))  # of all readers together; more by hand
+COMPILED = (".mha", ".nrrd", ".dcm")  # decoded by libraries that may end the process: in one of its own
+
+
+class ReadHere(BaseException):
+    """The test's own process was about to be ended."""
+
+
+@dataclass(frozen=True)
+class Deadly(Nifti):
+    """Stands in for a decoder that ends its process on a damaged file."""
+
+    may_die = True
+
+    def read(self, place: Any, region: Any = None) -> Any:
+        """Kill the process, as a fault in a library of C++ does."""
+        if multiprocessing.parent_process() is None:
+            raise ReadHere
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files called `bad` are read by a decoder that ends its process."""
+
+    def classified(file: Path, *, pictures: bool = False) -> Any:
+        found = classify(file, pictures=pictures)
+        return Deadly() if found and file.name.startswith("bad") else found
+
+    monkeypatch.setattr(sources, "classify", classified)
+    monkeypatch.setattr(source_table, "classify", classified)
+
+
+def three_scans(place: Path) -> Path:
+    """Two good scans and one whose decoder dies."""
+    for seed, name in enumerate(("a", "aa", "bad")):
+        write_ct(place / f"{name}.nii.gz", seed)
+    return place
+
+
+@pytest.mark.usefixtures("deadly")
+def test_prepare_and_predict_lose_one_case_to_a_decoder_that_dies(tmp_path: Path) -> None:
+    """The manifest and the predictions have the others; problems.csv and failures.csv say what became of the one."""
+    scans = three_scans(tmp_path / "scans")
+    mg.prepare(scans, tmp_path / "store", workers=1, quiet=True, salt="test")
+    assert len(Store.open(tmp_path / "store").scans) == 2
+    out = mg.predict(make_run(tmp_path / "run"), scans, tmp_path / "out", quiet=True, accelerator="cpu")
+    assert [row["id"] for row in read_rows(out / "predictions.csv") if row["status"] == "predicted"] == ["a", "aa"]
+    for table in (tmp_path / "store" / "problems.csv", out / "failures.csv"):
+        (line,) = read_rows(table)
+        assert (Path(line["path"]).name, line["problem"]) == ("bad.nii.gz", "the process that read it died")
+
+
+@pytest.mark.usefixtures("deadly")
+def test_single_case_is_told_before_it_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in this process, which is faster; whatever becomes of that, failures.csv is there before."""
+    scan, out = write_ct(tmp_path / "bad.nii.gz"), tmp_path / "out"
+    found: list[str] = []
+    monkeypatch.setattr(Deadly, "read", lambda *_: found.append((out / "failures.csv").read_text()))
+    with pytest.raises(DataError, match="could be predicted"):
+        mg.predict(make_run(tmp_path / "run"), scan, out, quiet=True, accelerator="cpu")
+    assert "the process that read it died" in found[0]
+    (line,) = read_rows(out / "failures.csv")
+    assert line["problem"].startswith("it cannot be read")
+
+
+@pytest.mark.usefixtures("deadly")
+def test_inspect_and_finetune_lose_one_case_to_a_decoder_that_dies(tmp_path: Path) -> None:
+    """`inspect` keeps the others; `finetune`, which takes no data set with holes, names the file and keeps them."""
+    data = make_pairs(tmp_path / "data", cases=3)
+    task = folder(data)
+    images = replace(task.cases[2].images[0], format=Deadly())
+    task = replace(task, cases=(*task.cases[:2], replace(task.cases[2], images=(images,))))
+    found = check(task)
+    assert [case.id for case in found.usable] == ["case0", "case1"]
+    assert "the process that read it died" in [problem.problem for problem in found.problems]
+    with pytest.raises(DataError, match=r"1 of 3 cases cannot be used: .*case2.*the process that read it died"):
+        read_cases(task, task.cases, Reading(), tmp_path / "cases", Console(quiet=True))
+    assert len(list((tmp_path / "cases").glob("*.image.b2nd"))) == 2
+
+
+@pytest.mark.usefixtures("deadly")
+def test_evaluate_loses_one_case_to_a_decoder_that_dies(tmp_path: Path) -> None:
+    """The scores are of the others, and the table says what became of the one."""
+    for place in ("truth", "predicted"):
+        for name in ("a", "aa", "bad"):
+            (tmp_path / place).mkdir(exist_ok=True)
+            values = np.zeros((9, 9, 9), np.uint8)
+            values[2:5, 2:5, 2:5] = 1
+            sitk.WriteImage(make_image(values), str(tmp_path / place / f"{name}.nii.gz"))
+    (tmp_path / "truth" / "labels.json").write_text('{"background": 0, "organ": 1}')
+    scores = mg.evaluate(tmp_path / "predicted", tmp_path / "truth", tmp_path / "scores", quiet=True, resamples=10)
+    rows = {row["id"]: row for row in read_rows(scores / "cases.csv")}
+    assert (rows["a"]["status"], rows["aa"]["dice"]) == ("compared", "1.0")
+    assert "the process that read it died" in rows["bad"]["note"]
+
+
+@pytest.mark.parametrize("name", ["a" * 245, "é" * 120])
+def test_name_as_long_as_the_disk_takes_is_predicted(tmp_path: Path, name: str) -> None:
+    """Nothing can be written under it and an ending: the id ends in a hash, and another such name has another."""
+    for last in ("x", "y"):
+        write_ct(tmp_path / "short.nii.gz").rename(tmp_path / f"{name}{last}.nii.gz")
+    out = mg.predict(make_run(tmp_path / "run"), tmp_path, tmp_path / "out", quiet=True, accelerator="cpu")
+    ids = {row["id"] for row in read_rows(out / "predictions.csv") if row["status"] == "predicted"}
+    assert len(ids) == 2
+    assert all(len(one.encode()) <= 200 and one.startswith(name[:60]) for one in ids)
+
+
+# Readers of files that anybody may have changed.
+
+
+def tiny_row() -> dict[str, str]:
+    """A row of a manifest."""
+    numbers = dict.fromkeys(("slope", "intercept", "minimum", "maximum", "foreground", "mean", "std"), 1.0)
+    scan = Scan(
+        "0" * 16, "1" * 16, "2" * 16, "CT", 0, (1, 4, 4, 4), (1.0, 1.0, 1.0), "int16", **numbers,
+        percentiles=dict.fromkeys(PERCENTILES, 1.0), num_cubes=1, cubes_per_scan=1, source_bytes=1,
+        sha256="0" * 64,
+    )  # fmt: skip
+    return scan.to_row()
+
+
+def read_scan(path: Path) -> None:
+    """Find what there is at a place, and read it."""
+    found, _ = sources.find_sources(path, pictures=True)
+    for source in found:
+        read_volume(source)
+
+
+def make_files(place: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
+    """One whole file of each kind, and what reads it, by a name."""
+    place.mkdir(parents=True)
+    run = make_run(place / "run")
+    save_state(place, State(3, [0.5]), {"a": torch.ones(2)}, {"state": {}})
+    with RunLogger(place, 3, start=0, console=Console(quiet=True)) as log:
+        log.write(1, {"loss": 0.5})
+    np.save(place / "a.npy", make_ct())
+    np.save(place / "bat_32_8x8x8_0.npy", np.random.default_rng(0).random((4, 8, 8, 8)))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 20), np.uint8))
+    for ending in ("png", "jpg", "tif"):
+        picture.save(place / f"a.{ending}")
+    for name in ("a.nii", "b.nii.gz", "a.hdr", "a.mha", "a.nrrd"):
+        write_ct(place / name)
+    slices = write_series(place / "series", make_ct(size=(16, 16, 4)))
+    store = mg.prepare(write_ct(place / "scans" / "a.nii.gz").parent, place / "store", workers=0, quiet=True, salt="t")
+    scans = {one.name: (one, read_scan) for one in place.glob("*.*") if classify(one, pictures=True)}
+    return scans | {
+        "slice.dcm": (slices[1], lambda path: read_scan(path.parent)),
+        "manifest.csv": (store / "manifest.csv", lambda path: Store.open(path.parent)),
+        "table.csv": (store / "problems.csv", read_table),
+        "made.json": (store / "made.json", lambda path: read_provenance(path.parent, "prepare")),
+        "settings.json": (store / "settings.json", read_json),
+        "log.csv": (place / "log.csv", read_log),
+        "resume.pt": (place / "resume.pt", lambda path: load_state(path.parent)),
+        "model.safetensors": (run / "model.safetensors", lambda path: (load_network(path), find_fine_tuned([path]))),
+    }  # fmt: skip
+
+
+def scans_of(store: Path) -> tuple[Scan, ...]:
+    """The scans of a store."""
+    return tuple(Store.open(store).scans)
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    """A few bytes changed, most of them in the head, some taken out or put in, or the end cut off."""
+    changed = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(0, min(len(changed), 2 ** int(rng.integers(3, 20))) or 1))
+        kind = rng.integers(0, 8)
+        if kind < 4:
+            changed[at : at + 1] = rng.integers(0, 256, 1, np.uint8).tobytes()
+        elif kind == 4:
+            changed[at : at + 8] = bytes([int(rng.choice([0, 255, 127, 128]))]) * int(rng.integers(1, 9))
+        elif kind == 5:
+            changed[at:at] = rng.choice(
+                [b"9" * 5000, b"[" * 2000, b"1e400", b"\\ud800", b"\xff", b"-", b'"', b",", b"\n"]
+            )
+        elif kind == 6:
+            del changed[at : at + int(rng.integers(1, 65))]
+        else:
+            del changed[at:]
+    return bytes(changed)
+
+
+def wrong_with(name: str, seeds: range, place: Path) -> str:
+    """Read a file in that many changed forms; the first trace of an error that is none of ours, or nothing."""
+    path, read = make_files(place)[name]
+    whole = path.read_bytes()
+    for seed in seeds:
+        path.write_bytes(mutated(whole, np.random.default_rng(seed)))
+        try:
+            read(path)
+        except GenesisError:
+            continue
+        except Exception:  # noqa: BLE001 that is the question
+            return f"{name}, seed {seed}: {traceback.format_exc()}"
+    return ""
+
+
+def wrong_with_all(task: tuple[tuple[str, ...], range, Path]) -> list[str]:
+    """The same of several files."""
+    names, seeds, place = task
+    return [wrong for name in names if (wrong := wrong_with(name, seeds, place / name))]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_changed_files_are_read_or_refused_by_an_error_of_ours(tmp_path: Path) -> None:
+    """A thousand changes, the same in each run; files that compiled libraries decode are read in another process."""
+    names = tuple(make_files(tmp_path / "names"))
+    seeds = range(-(-MUTATIONS // len(names)))
+    compiled = tuple(name for name in names if name.endswith(COMPILED))
+    here = tuple(name for name in names if name not in compiled)
+    wrong = wrong_with_all((here, seeds, tmp_path))
+    for _, found in work_through(wrong_with_all, [((name,), seeds, tmp_path / "compiled") for name in compiled], 1):
+        wrong += found or []  # one that died costs its file, as promised
+    assert not wrong, "\n\n".join(wrong)
+
+
+NOTES = ("target", "reading", "patch", "channels", "taught_mm", "approach", "targets")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=max(40, MUTATIONS // 10), database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(name=st.sampled_from(NOTES), value=ANYTHING)
+def test_notes_of_any_shape_are_refused_with_the_name_of_their_file(tmp_path: Path, name: str, value: Any) -> None:
+    """What a fine-tuned file says of itself may be anything: it is taken, or a WeightsError names the file."""
+    from safetensors.torch import save
+
+    run = tmp_path / "run" if (tmp_path / "run").exists() else make_run(tmp_path / "run")
+    notes = {**read_notes(run / "model.safetensors"), name: value}
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(save({}, metadata={KEY: json.dumps({"notes": notes})}))
+    try:
+        find_fine_tuned([path])
+    except WeightsError as error:
+        assert str(path) in str(error)  # noqa: PT017 it may be taken too
+
+
+def test_json_nested_without_end_and_numbers_without_end_name_their_file(tmp_path: Path) -> None:
+    """Python gives up on both in ways of its own."""
+    for text in ("[" * 100_000, "9" * 5000, '{"a": 1e400', "\ud800"):
+        (tmp_path / "a.json").write_bytes(text.encode(errors="surrogatepass"))
+        with pytest.raises(DataError, match=r"a\.json"):
+            read_json(tmp_path / "a.json")
+
+
+def test_checkpoint_of_the_right_form_and_empty_content_names_itself(tmp_path: Path) -> None:
+    """Nothing of a learner, no step, no mapping: each is a line."""
+    empty: dict[str, Any] = {"state": {}, "learner": {}, "optimizer": {}}
+    for content in ({**empty, "learner": 3}, {**empty, "state": {"step": "x"}}, []):
+        torch.save(content, tmp_path / "resume.pt")
+        with pytest.raises(GenesisError, match=r"resume\.pt: a broken checkpoint; delete it"):
+            load_state(tmp_path)
+
+
+def test_stored_file_that_blosc2_opens_as_no_array_is_damaged(tmp_path: Path) -> None:
+    """Where the shape is lost, it opens the bytes alone, which know no regions."""
+    import blosc2
+
+    path = tmp_path / "a.b2nd"
+    blosc2.SChunk(data=b"0" * 64, contiguous=True, urlpath=str(path))
+    with pytest.raises(DataError, match=r"a\.b2nd: missing or damaged; delete it"):
+        StoredArray(path)
+
+
+def test_scan_of_no_cube_is_no_scan() -> None:
+    """A manifest of cubes_per_scan 0 would be divided by."""
+    for name in ("cubes_per_scan", "num_cubes"):
+        with pytest.raises(DataError, match="broken"):
+            Scan.from_row({**tiny_row(), name: "0"})
+    assert Scan.from_row(tiny_row()).cubes_per_scan == 1
+
+
+def test_weights_that_are_a_pipe_are_not_opened(tmp_path: Path) -> None:
+    """As a file, within a run, and within a store: nothing waits for anybody to write."""
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match="no such file"):
+        mg.load(tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError):
+        read_notes(tmp_path / "model.safetensors")
+    store = mg.prepare(write_ct(tmp_path / "scans" / "a.nii.gz").parent, tmp_path / "store", workers=0, quiet=True)
+    for name in ("manifest.csv", "salt", "made.json", f"scans/{scans_of(store)[0].id}.b2nd"):
+        kept = (store / name).read_bytes()
+        scan = scans_of(store)[0]
+        (store / name).unlink()
+        os.mkfifo(store / name)
+        with pytest.raises(DataError):
+            mg.prepare(tmp_path / "scans", store, workers=0, quiet=True) if name == "salt" else Store.open(store).read(
+                scan, (0, 0, 0), (2, 2, 2)
+            )
+        (store / name).unlink()
+        (store / name).write_bytes(kept)
