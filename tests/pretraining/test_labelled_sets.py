@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,17 @@ def test_volumes_are_learned_by_the_same_words(tmp_path: Path) -> None:
         assert len(list(csv.DictReader(file))) == 8
     tuned = mg.finetune(tmp_path / "one.csv", tmp_path / "tuned", from_=str(run), steps=2, batch_size=2)
     assert json.loads((tuned / "loading.json").read_text())["shares"]["encoder"] == 1
+
+
+def test_two_processes_give_the_weights_of_one(sets: Path, tmp_path: Path) -> None:
+    """Each step sees one set in both processes, and the teachers stay equal; tolerance 1e-4 of the greatest weight."""
+    asked = "--size 64 64 --steps 12 --batch-size 4 --warmup-steps 2 --validate-every 6 --precision 32-true"
+    command = [sys.executable, "-m", "modelsgenesis", "pretrain", "small-ark", str(sets)]
+    for devices in ("1", "2"):
+        more = [*asked.split(), "--optimizer", "sgd", "--lr", "1e-2", "--accelerator", "cpu", "--devices", devices]
+        done = subprocess.run([*command, str(tmp_path / devices), *more], capture_output=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / devices / "last.safetensors") for devices in ("1", "2"))
+    for name, tensor in one.items():
+        scale = tensor.abs().max().clamp_min(1e-2)
+        assert ((tensor - two[name]).abs().max() / scale) < 1e-4, name
