@@ -163,3 +163,12 @@ def test_every_method_is_under_the_laws() -> None:
     """By being there; a file that holds no learner would be refused by its name."""
     assert {type(make_it()).__module__.rpartition(".")[2] for make_it in LEARNERS.values()} == set(members("methods"))
     assert isinstance(LEARNERS["genesis"](), Genesis)
+
+
+@pytest.mark.parametrize("method", members("methods"))
+def test_every_method_says_what_it_teaches_and_whose_it_is(method: str) -> None:
+    """In the words and the citation of a model card; ours are cited in every card."""
+    learner = LEARNERS[method]()
+    assert learner.aim
+    assert not learner.aim.startswith("to ")
+    assert learner.paper or isinstance(learner, Genesis)

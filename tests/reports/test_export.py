@@ -97,6 +97,23 @@ def test_card_of_a_pre_trained_run(tmp_path: Path) -> None:
     assert "has to be fine-tuned before it is of use" in card
 
 
+@pytest.mark.parametrize(
+    ("method", "aim", "paper"),
+    [
+        ("genesis", ", to restore deformed images, and starts a task", "Zhou et al., Models Genesis, Medical"),
+        ("relative-position", ", to tell where one part of an image lies from another, and starts", "Doersch et al."),
+        ("os:system", "without labels and starts a task", "Zhou et al., Models Genesis, Medical"),
+    ],
+)
+def test_card_names_the_method(method: str, aim: str, paper: str, tmp_path: Path) -> None:
+    """What it teaches and whose it is; a module that a file names is not imported."""
+    file = tmp_path / "weights.safetensors"
+    save_network(file, UNet3D(width=1), {"recipe": {"name": "mine", "method": method}})
+    card = (mg.export(file, tmp_path / "out", quiet=True) / "README.md").read_text(encoding="utf-8")
+    assert aim in card
+    assert f"## Citation\n\n- {paper}" in card
+
+
 def test_card_says_what_its_owner_says(tmp_path: Path) -> None:
     """Of the licence and of the data."""
     run = make_run(tmp_path / "run")

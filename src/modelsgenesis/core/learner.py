@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -43,11 +43,15 @@ class Learner(nn.Module, ABC):
         restores: whether `predict` restores the view "original" from the view "deformed", so that there is something to
             picture.
         labelled: whether it learns from labelled sets rather than from a store.
+        aim: what it teaches, in words that follow "to"; "" where nobody says.
+        paper: that it comes from, as one cites it, beside those of Models Genesis.
     """
 
     backbone: Backbone
     restores: bool = False
     labelled: bool = False
+    aim: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
 
     @property
     def network(self) -> nn.Module:

@@ -50,6 +50,8 @@ class Ark(Learner):
     Source: Ma et al. 2023, Foundation Ark: accruing and reusing knowledge for superior and robust performance.
     """
 
+    aim = "tell what sets of labels say of images"
+    paper = "Ma, Pang, Gotway, Liang, Foundation Ark, MICCAI 2023, arXiv:2310.09507"
     labelled = True
 
     def __init__(

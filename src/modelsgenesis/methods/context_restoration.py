@@ -20,6 +20,12 @@ class ContextRestoration(Restoration):
     Source: Chen et al. 2019, "Self-supervised learning for medical image analysis using image context restoration".
     """
 
+    aim = "put patches of images back to where they were"
+    paper = (
+        "Chen et al., Self-supervised learning for medical image analysis using image context restoration, "
+        "Medical Image Analysis 58, 2019, doi:10.1016/j.media.2019.101539"
+    )
+
     def __init__(
         self,
         backbone: Backbone,

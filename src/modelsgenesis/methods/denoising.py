@@ -16,5 +16,8 @@ class Denoising(Restoration):
         strength: ours spans what is just seen to what hides small vessels.
     """
 
+    aim = "take noise from images"
+    paper = "Vincent et al., Stacked Denoising Autoencoders, JMLR 11, 2010"
+
     def __init__(self, backbone: Backbone, *, sd: tuple[float, float] = (0.05, 0.25), flip_rate: float = 0.4) -> None:
         super().__init__(backbone, Noise(sd=sd), Flip(p=flip_rate))

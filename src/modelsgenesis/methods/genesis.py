@@ -30,6 +30,8 @@ class Genesis(Restoration):
     Source: Zhou et al. 2019, section 2; 2021, section 3.
     """
 
+    aim = "restore deformed images"
+
     def __init__(
         self,
         backbone: Backbone,

@@ -31,6 +31,9 @@ class MaskedAutoEncoder(Restoration):
     Source: He et al. 2022; for U-Nets of medical images Wald et al. 2025, "Revisiting MAE pre-training".
     """
 
+    aim = "fill in what is hidden of images"
+    paper = "He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, arXiv:2111.06377"
+
     def __init__(
         self,
         backbone: Backbone,

@@ -43,6 +43,12 @@ class PEAC(POPAR):
     Source: Zhou et al. 2023, Learning anatomically consistent embedding for chest radiography.
     """
 
+    aim = "order the cells of images, restore them, and know the same anatomy in two views"
+    paper = (
+        "Zhou, Luo et al., Learning Anatomically Consistent Embedding for Chest Radiography, BMVC 2023, "
+        "arXiv:2312.00335"
+    )
+
     def __init__(
         self,
         backbone: Backbone,

@@ -35,6 +35,8 @@ class POPAR(Learner):
     Source: Pang et al. 2022, POPAR: patch order prediction and appearance recovery.
     """
 
+    aim = "order the cells of images and restore them"
+    paper = "Pang et al., POPAR: Patch Order Prediction and Appearance Recovery, DART 2022"
     restores = True
 
     def __init__(

@@ -27,6 +27,11 @@ class RelativePosition(Learner):
     Source: Doersch et al. 2015; in 3D Taleb et al. 2020, "3D self-supervised methods for medical imaging".
     """
 
+    aim = "tell where one part of an image lies from another"
+    paper = (
+        "Doersch et al., Unsupervised Visual Representation Learning by Context Prediction, ICCV 2015, arXiv:1505.05192"
+    )
+
     def __init__(self, backbone: Backbone, *, gap: float = 0.125, hidden: int = 128) -> None:
         super().__init__()
         check_gap(gap)

@@ -25,6 +25,12 @@ class Rotation(Learner):
     Source: Gidaris et al. 2018; in 3D Taleb et al. 2020, "3D self-supervised methods for medical imaging".
     """
 
+    aim = "tell how images were turned"
+    paper = (
+        "Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, ICLR 2018, "
+        "arXiv:1803.07728"
+    )
+
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone

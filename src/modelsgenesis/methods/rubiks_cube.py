@@ -34,6 +34,12 @@ class RubiksCube(Learner):
     Source: Zhuang et al. 2019, "Self-supervised feature learning for 3D medical images by playing a Rubik's cube".
     """
 
+    aim = "tell how cells of images were ordered and turned"
+    paper = (
+        "Zhuang et al., Self-supervised Feature Learning for 3D Medical Images by Playing a Rubik's Cube, "
+        "MICCAI 2019, arXiv:1910.02241"
+    )
+
     def __init__(self, backbone: Backbone, *, num_orders: int = 100, gap: float = 0.125, weight: float = 0.5) -> None:
         super().__init__()
         check_gap(gap)

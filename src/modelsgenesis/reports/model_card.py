@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.files import sha256
+from modelsgenesis.core.learner import Learner
+from modelsgenesis.core.naming import find_class, members
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import many, nouns
@@ -69,7 +71,7 @@ class ModelCard:
             "Figures": self._figures(),
             "Limits": self._limits(),
             "Licence": self._licence(origins),
-            "Citation": bullets(dict.fromkeys([*CITATIONS, *(entry.citation for entry in origins)])),
+            "Citation": bullets(dict.fromkeys([*self._papers(), *(entry.citation for entry in origins)])),
         }
         body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
         made = f"Made by `genesis export`, modelsgenesis {package_version()}."
@@ -135,11 +137,22 @@ class ModelCard:
                 "`genesis predict --head` takes a head."
             )
         if target is None:
+            aim = f", to {self._method.aim}," if self._method else ""
             return (
-                "It was pre-trained without labels, to restore deformed images, and starts a task that has few labels. "
+                f"It was pre-trained without labels{aim} and starts a task that has few labels. "
                 "Its encoder gives features, finest first; by itself it makes no diagnosis."
             )
         return target.outputs_in_words
+
+    @property
+    def _method(self) -> type[Learner] | None:
+        """The method it was pre-trained by, where it is one of ours; a file must not have other modules imported."""
+        method = str(self.given.notes.get("recipe", {}).get("method", "")).replace("-", "_")
+        return find_class("methods", method, Learner) if method in members("methods") else None
+
+    def _papers(self) -> list[str]:
+        """What is cited: the method's own paper first, if it is another's."""
+        return [*([self._method.paper] if self._method and self._method.paper else []), *CITATIONS]
 
     def _lineage(self, chain: list[tuple[str, Provenance]], origins: list[Entry]) -> str:
         lines = [f"- began with {entry.title} ({entry.name}): {entry.licence.name}" for entry in origins]
