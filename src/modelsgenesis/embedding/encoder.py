@@ -1,4 +1,4 @@
-"""The network whose features are the embedding: how it is opened, how it reads scans, and what it says of windows."""
+"""The network whose features are the embedding: how it is opened, what it is shown, what it says of windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,8 @@ from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.device import Machine
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import rebuild
-from modelsgenesis.data.case import Case
-from modelsgenesis.data.channels import read_image
-from modelsgenesis.data.images import Image, Reading
+from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Window
-from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sampling.cubes import CubeSpec
 from modelsgenesis.embedding.options import EmbedOptions, Features
 from modelsgenesis.finetuning.config import PICTURE, rounded_up
@@ -107,33 +104,6 @@ class Encoder:
     own_units: bool
     features: Features
     machine: Machine
-
-    def read(self, case: Case) -> Image:
-        """Read the scan of a case as the network is to see it.
-
-        Raises:
-            UnreadableError: it cannot be read, or has other axes or channels than the network's.
-        """
-        reading, declared = self.reading, case.images[0].modality
-        if isinstance(reading.intensity, Window) and not self.own_units:
-            anything = replace(reading, intensity=find_recipe("any").cubes.intensity)
-            if declared not in ("", "CT"):
-                reading = anything
-            else:
-                try:
-                    return self._checked(read_image(case.images, reading))
-                except UnreadableError:  # it is no CT, or cannot be read, which is said then
-                    reading = anything
-        return self._checked(read_image(case.images, reading))
-
-    def _checked(self, image: Image) -> Image:
-        expected = self.network.axes, self.network.in_channels
-        if (len(image.size), len(image.values)) != expected:
-            raise UnreadableError(
-                f"it has {len(image.size)} axes and {len(image.values)} channels, but the network takes {expected}",
-                "embed pictures and volumes, and scans of other channels, apart",
-            )
-        return image
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> list[Tensor]:

@@ -19,7 +19,6 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of, held, read_json, read_object, write_json
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
-from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import write_table
@@ -27,13 +26,13 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_unlabelled
 from modelsgenesis.data.images import Image
-from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError, died
-from modelsgenesis.data.sources import reading_processes
+from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
+from modelsgenesis.inference.reading_ahead import read_ahead
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -170,36 +169,20 @@ def _predict_each(
     """Predict what is not there yet; the rows of the table, in the order of the cases."""
     records = {case.id: _recorded(case, wanted, into) for case in cases}
     undone = [case for case in cases if records[case.id] is None]
+    tuned = wanted.tuned
+    read = functools.partial(
+        read_unlabelled, reading=tuned.reading, axes=len(tuned.patch), channels=tuned.channels, root=root
+    )
     with progress("predict", "predicted", len(cases), console) as (tick, count):
         for _ in range(len(cases) - len(undone)):
             count(True)
-        for case, image in _each_image(undone, wanted, into, root, problems):
+        for case, image in read_ahead(undone, read, lambda one: _write_failures(into, [*problems, one])):
             if isinstance(image, Problem):
                 problems.append(image)
             else:
                 records[case.id] = _predict_one(case, image, ensemble, wanted, into, tick, problems)
             count(records[case.id] is not None)
     return [row for case in cases if (row := _row(case, records[case.id], ensemble, problems))]
-
-
-def _each_image(
-    undone: Sequence[Case], wanted: Wanted, into: Path, root: Path, problems: Sequence[Problem]
-) -> Iterator[tuple[Case, Image | Problem]]:
-    """Read the cases one after the other, the next while one is predicted.
-
-    In a process of its own where a damaged file may end that. A single case is read in this one, which is faster: there
-    is no other to lose, and what is known is written before.
-    """
-    tuned = wanted.tuned
-    read = functools.partial(
-        read_unlabelled, reading=tuned.reading, axes=len(tuned.patch), channels=tuned.channels, root=root
-    )
-    workers = reading_processes((source for case in undone for source in case.images), much=False)
-    if len(undone) == workers == 1:
-        _write_failures(into, [*problems, died(undone[0].images[0].path)])
-        workers = 0
-    for case, image in work_through(read, undone, workers):
-        yield case, died(case.images[0].path) if image is None else image
 
 
 def _predict_one(

@@ -1,0 +1,31 @@
+"""Cases read one after the other, the next while one is computed on, where a damaged one costs nothing but itself."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from modelsgenesis.core.process_pool import work_through
+from modelsgenesis.data.case import Case
+from modelsgenesis.data.problems import Problem, died
+from modelsgenesis.data.sources import reading_processes
+
+Seen = TypeVar("Seen")
+
+
+def read_ahead(
+    cases: Sequence[Case], read: Callable[[Case], Seen | Problem], tell: Callable[[Problem], None]
+) -> Iterator[tuple[Case, Seen | Problem]]:
+    """Read cases in a process of its own where a damaged file may end that.
+
+    A single case is read in this one, which is faster: there is no other to lose.
+
+    Args:
+        cases: to read.
+        read: a function of a module, or an object, that another process can be given.
+        tell: writes down what becomes of a single case if this process ends of it; called before it is read.
+    """
+    workers = reading_processes((source for case in cases for source in case.images), much=False)
+    if len(cases) == workers == 1:
+        tell(died(cases[0].images[0].path))
+        workers = 0
+    for case, seen in work_through(read, cases, workers):
+        yield case, died(case.images[0].path) if seen is None else seen
