@@ -86,14 +86,16 @@ def three_scans(place: Path) -> Path:
 
 
 @pytest.mark.usefixtures("deadly")
-def test_prepare_and_predict_lose_one_case_to_a_decoder_that_dies(tmp_path: Path) -> None:
-    """The manifest and the predictions have the others; problems.csv and failures.csv say what became of the one."""
+def test_prepare_predict_and_embed_lose_one_case_to_a_decoder_that_dies(tmp_path: Path) -> None:
+    """Manifest, predictions and vectors are of the others; problems.csv and failures.csv say what became of the one."""
     scans = three_scans(tmp_path / "scans")
     mg.prepare(scans, tmp_path / "store", workers=1, quiet=True, salt="test")
     assert len(Store.open(tmp_path / "store").scans) == 2
     out = mg.predict(make_run(tmp_path / "run"), scans, tmp_path / "out", quiet=True, accelerator="cpu")
     assert [row["id"] for row in read_rows(out / "predictions.csv") if row["status"] == "predicted"] == ["a", "aa"]
-    for table in (tmp_path / "store" / "problems.csv", out / "failures.csv"):
+    vectors = mg.embed("raw", scans, tmp_path / "vectors", quiet=True)
+    assert [path.stem for path in sorted((vectors / "vectors").iterdir())] == ["a", "aa"]
+    for table in (tmp_path / "store" / "problems.csv", out / "failures.csv", vectors / "failures.csv"):
         (line,) = read_rows(table)
         assert (Path(line["path"]).name, line["problem"]) == ("bad.nii.gz", "the process that read it died")
 
