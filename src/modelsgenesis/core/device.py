@@ -86,7 +86,6 @@ def make_fabric(
         return Alone(torch.device("cuda", 0) if kind == "gpu" else torch.device("cpu"), chosen)
     # Here, and in no module's head: they take two seconds, which a process alone need not wait.
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
@@ -97,8 +96,30 @@ def make_fabric(
         num_nodes=nodes,
         strategy="ddp",
         precision=chosen,
-        plugins=SLURMEnvironment() if SLURMEnvironment.detect() else None,
+        plugins=_starter(devices, nodes),
     )
+
+
+def _starter(devices: int, nodes: int) -> Any:
+    """What starts the processes, in Fabric's words: torchrun or srun, if it started this one; otherwise this one does.
+
+    Raises:
+        TrainingError: srun started another number of processes, or has not started them on several nodes.
+    """
+    from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        return TorchElasticEnvironment()
+    # srun alone sets this: a batch script or a shell of Slurm's sees the allocation's variables, as if it were a task.
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks == 1 and (nodes == 1 or "SLURM_JOB_ID" not in os.environ):
+        return LightningEnvironment()
+    if tasks != devices * nodes or os.environ.get("SLURM_NTASKS_PER_NODE") != str(devices):
+        raise TrainingError(
+            f"{many(devices, 'device')} on {many(nodes, 'node')} wanted, and Slurm started {many(tasks, 'task')}; "
+            f"start it with srun --nodes={nodes} --ntasks-per-node={devices} genesis ..."
+        )
+    return SLURMEnvironment()
 
 
 def choose_accelerator(accelerator: Accelerator) -> Literal["cpu", "gpu"]:

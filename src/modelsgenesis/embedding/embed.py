@@ -11,8 +11,9 @@ from rich.console import Console
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, read_json, sha256, write_json, written_aside
+from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
@@ -41,9 +42,7 @@ from modelsgenesis.embedding.vectors import (
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.predict import (
     FAILURES,
-    SETTINGS,
     begin,
-    clear_unfinished,
     fingerprint,
     has_provenance,
     last_line,
@@ -93,8 +92,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     )
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
     console = Console(stderr=True, quiet=options.quiet)
-    with held(into / SETTINGS, "embed"):
-        clear_unfinished(into)
+    with held(into, "embed"):
         records = _embed_each(work, into, console)
         write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(work.problems))])
         if not records:
