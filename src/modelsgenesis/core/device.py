@@ -5,6 +5,7 @@ import os
 import platform
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +94,7 @@ def make_fabric(
     logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
     )  # after the import, which sets it to greet every run
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")  # of kernels of one voxel
     return Fabric(
         accelerator=kind,
         devices=devices,

@@ -1,7 +1,9 @@
 """Samples by number: the k-th cube of a run depends on the seed and k alone, whichever process draws it."""
 
 import contextlib
+import re
 import signal
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,6 +16,7 @@ from modelsgenesis.core.errors import GenesisError, TrainingError
 from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.core.randomness import generator_for
 
+GRACE_S = 30  # in which a run ends after its step, once it was asked to
 Views = Callable[[Sample, np.random.Generator], dict[str, Any]]  # arrays, and Drawn where the device does the rest
 
 
@@ -149,10 +152,12 @@ def loading_told() -> Iterator[None]:
     except GenesisError as error:
         if not str(error).startswith("Caught "):
             raise
+        traceback.clear_frames(error.__traceback__)  # they hold each other, and the loader with its workers
         line = str(error).rstrip().rpartition(f"{type(error).__name__}: ")[2]
         raise type(error)(line) from error
     except RuntimeError as error:
-        if "shared memory" in str(error) and "open files" not in str(error):
+        traceback.clear_frames(error.__traceback__)
+        if re.search("shared memory|file </torch_", str(error)) and "open files" not in str(error):
             raise TrainingError(
                 "the worker processes that load samples share them in /dev/shm, which is full; load in the run's own "
                 "process (--workers 0), or make it larger (docker run --shm-size=8g)"
@@ -166,9 +171,10 @@ def loading_told() -> Iterator[None]:
 
 
 def _leave_signals_to_parent(_: int) -> None:
-    """Ctrl-C, and what a cluster sends, reach the whole group; a worker that died of it would end the run with it.
+    """What asks a run to stop reaches the whole group; a worker that died of it would cost the run its last batch.
 
-    It ends when the run says so, or is gone.
+    SIGTERM is also how Python ends a worker that does not hear that it may go; it has to be heeded in the end.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_S))
