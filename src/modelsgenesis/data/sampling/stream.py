@@ -89,7 +89,7 @@ def stacked(parts: list[Tensor]) -> Tensor:
     if get_worker_info() is None:
         return torch.stack(parts)
     shape = (len(parts), *parts[0].shape)
-    return torch.stack(parts, out=torch.empty(shape, dtype=parts[0].dtype).share_memory_())
+    return torch.stack(parts, out=torch.empty(shape, dtype=parts[0].dtype).share_memory_())  # type: ignore[no-untyped-call]
 
 
 class Range:
