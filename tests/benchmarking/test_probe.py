@@ -12,6 +12,7 @@ from modelsgenesis.benchmarking.probe_heads import Head, probe
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.embedding.table import RECORDS, VECTORS, write_embeddings
@@ -172,3 +173,9 @@ def test_vectors_that_are_all_alike_predict_the_share_of_the_classes() -> None:
     np.testing.assert_allclose(p, [[0.8, 0.2]] * 2, atol=1e-3)
     p = probe("linear", same, np.zeros((10, 1)), IDS[:10], same[:2], target)
     np.testing.assert_array_equal(p, [[1, 0]] * 2)
+
+
+def test_two_never_fill_one_folder(made: Path, tmp_path: Path) -> None:
+    """The second is refused."""
+    with held(tmp_path / "out", "probe"), pytest.raises(DataError, match="another genesis probe works on"):
+        few(made / "planted", made / "labels.csv", tmp_path / "out")

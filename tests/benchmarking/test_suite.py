@@ -27,6 +27,7 @@ from modelsgenesis.commands.report import report
 from modelsgenesis.core.errors import DataError, GenesisError, TrainingError
 from modelsgenesis.core.files import read_json, sha256, write_json
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.table_target import TableTarget
@@ -593,3 +594,9 @@ def test_networks_of_two_and_three_dimensions_share_a_task(balls: Path, start: P
     assert all(name in page for name in rows)
     made = command("again", read_provenance(into, "benchmark"))
     assert made.startswith(f"genesis benchmark {balls} again --from scratch3d=like:{start} ")
+
+
+def test_two_never_fill_one_folder(balls: Path, tmp_path: Path) -> None:
+    """The tables of two at once would be of neither."""
+    with held(tmp_path / "out", "benchmark"), pytest.raises(DataError, match="another genesis benchmark works on"):
+        benchmark(balls, tmp_path / "out", from_=("scratch", "scratch:2x"), cases=("2",), **TINY)

@@ -47,3 +47,57 @@ def test_a_gpu_that_is_not_there_is_counted_as_one() -> None:
         make_fabric("auto", accelerator="gpu")
     with pytest.raises(TrainingError, match=r"^2 GPUs wanted, 0 here"):
         make_fabric("auto", accelerator="gpu", devices=2)
+
+
+BATCH_SCRIPT = {
+    "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "job", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
+    "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
+}  # fmt: skip
+
+
+@pytest.fixture
+def in_batch_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Slurm tells a batch script that does not use srun: as if it were the first task."""
+    for name, value in BATCH_SCRIPT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+
+
+@pytest.mark.usefixtures("in_batch_script")
+def test_processes_are_started_here_where_srun_has_started_none() -> None:
+    """Waiting for the other tasks of a batch script, which nobody starts, would take 20 minutes."""
+    fabric = make_fabric("32-true", accelerator="cpu", devices=2)
+    assert type(fabric.strategy.cluster_environment).__name__ == "LightningEnvironment"
+    assert fabric.world_size == 2
+    assert fabric.is_global_zero
+
+
+@pytest.mark.usefixtures("in_batch_script")
+def test_processes_that_srun_started_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their ranks are Slurm's."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_LOCALID", "1")
+    fabric = make_fabric("32-true", accelerator="cpu", devices=2)
+    assert type(fabric.strategy.cluster_environment).__name__ == "SLURMEnvironment"
+    assert fabric.global_rank == 1
+    assert not fabric.is_global_zero
+
+
+@pytest.mark.usefixtures("in_batch_script")
+@pytest.mark.parametrize(
+    ("changed", "nodes", "said"),
+    [
+        ({}, 2, "2 devices on 2 nodes wanted, and Slurm started 1 task; start it with srun --nodes=2 --ntasks-per-no"),
+        ({"SLURM_STEP_NUM_TASKS": "3"}, 1, "on 1 node wanted, and Slurm started 3 tasks; start it with srun --nodes=1"),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS_PER_NODE": "1"}, 1, "start it with srun --nodes=1 --ntasks-per"),
+    ],
+)
+def test_what_srun_has_not_started_is_refused_at_once(
+    changed: dict[str, str], nodes: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On several nodes, or with another number of tasks, nobody would ever come."""
+    for name, value in changed.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=said):
+        make_fabric("32-true", accelerator="cpu", devices=2, nodes=nodes)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
+from modelsgenesis.core.files import aside_of, read_json, sha256, write_json, written_aside
 
 
 def test_error_on_the_way_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_full_disk_is_named(tmp_path: Path) -> None:
     """The device that is always full stands for a full disk."""
     import os
 
-    (tmp_path / ".file.txt.part").symlink_to(os.devnull.replace("null", "full"))
+    aside_of(tmp_path / "file.txt").symlink_to(os.devnull.replace("null", "full"))
     with (
         pytest.raises(DataError, match="the disk is full; free some space"),
         written_aside(tmp_path / "file.txt") as aside,

@@ -17,6 +17,7 @@ from modelsgenesis.cli import main
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.targets.segmentation import Segmentation
@@ -637,3 +638,9 @@ def test_provenance_says_the_command(data: Path, predictions: Path, tmp_path: Pa
     evaluate(predictions, data, tmp_path / "scores", tolerance=2.5, only_predicted=True, worst=0, resamples=2000)
     spelled = command("scores", read_provenance(tmp_path / "scores", "evaluate"))
     assert spelled == f"genesis evaluate {predictions} {data} scores --tolerance 2.5 --only-predicted --worst 0"
+
+
+def test_two_never_fill_one_folder(data: Path, predictions: Path, tmp_path: Path) -> None:
+    """The second is refused."""
+    with held(tmp_path / "out", "evaluate"), pytest.raises(DataError, match="another genesis evaluate works on"):
+        evaluate(predictions, data, tmp_path / "out")

@@ -21,6 +21,7 @@ from modelsgenesis.cli import main
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.commands.finetune import finetune
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError, WeightsError
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.images import Reading
@@ -494,3 +495,9 @@ def test_spacing_of_the_training_cases_is_noted(tmp_path: Path) -> None:
         write_image(tmp_path / "data" / "labels" / f"b{number}.nii.gz", mask, spacing)
     run = finetune(tmp_path / "data", tmp_path / "run", **{**QUICK, "steps": 1})
     assert read_notes(run / "model.safetensors")["taught_mm"] == [1.01, 1.0, 2.0]
+
+
+def test_two_never_train_in_one_folder(balls: Path, tmp_path: Path) -> None:
+    """The second is refused before it reads a case."""
+    with held(tmp_path / "run", "finetune"), pytest.raises(DataError, match="another genesis finetune works on"):
+        finetune(balls, tmp_path / "run", **QUICK)

@@ -23,8 +23,9 @@ from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding
 import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
-from modelsgenesis.core.files import held, sha256
+from modelsgenesis.core.files import sha256
 from modelsgenesis.core.labels import Label
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
@@ -34,7 +35,6 @@ from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
-from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
@@ -589,7 +589,7 @@ def test_two_at_once_are_one_too_many(run: Path, tmp_path: Path) -> None:
     """A second process does not write into the first one's folder."""
     write_ct(tmp_path / "a.nii.gz", 1)
     out = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")
-    with held(out / SETTINGS, "predict"), pytest.raises(DataError, match="another genesis predict works on"):
+    with held(out, "predict"), pytest.raises(DataError, match="another genesis predict works on"):
         quietly(run, tmp_path / "a.nii.gz", out)
 
 

@@ -24,6 +24,7 @@ from tests.conftest import write_blobs
 import modelsgenesis as mg
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, TrainingError
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.provenance import lineage
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.pretraining.options import PretrainOptions
@@ -359,3 +360,12 @@ def test_finished_run_is_prolonged(small_store: Path, tmp_path: Path) -> None:
         mg.pretrain("any", small_store, run, **FAST)
     with pytest.raises(TrainingError, match="other settings"):
         mg.pretrain("any", small_store, run, **{**FAST, "steps": 30, "lr": 1.0})
+
+
+def test_two_never_train_in_one_folder(small_store: Path, tmp_path: Path) -> None:
+    """A requeued job beside its ghost would log each step twice; the second is refused, and changes nothing."""
+    with held(tmp_path / "run", "pretrain"):
+        there = sorted((tmp_path / "run").iterdir())
+        with pytest.raises(DataError, match="another genesis pretrain works on"):
+            mg.pretrain("small", small_store, tmp_path / "run", **FAST)
+        assert sorted((tmp_path / "run").iterdir()) == there

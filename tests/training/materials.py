@@ -34,6 +34,7 @@ def make_training(
     norm: str = "batch",
     devices: int = 1,
     learner: Genesis | None = None,
+    waves: Waves | None = None,
     console: Console | None = None,
 ) -> Training:
     """A run of a tiny network on waves, ready to start or to go on."""
@@ -42,7 +43,7 @@ def make_training(
     fabric = make_fabric(plan.precision, accelerator="cpu", devices=devices)
     fabric.launch()
     share, rank, world = plan.share(fabric.world_size), fabric.global_rank, fabric.world_size
-    streams = [CubeStream(Waves(), learner.views, seed=0, name=name) for name in ("train", "validation")]
+    streams = [CubeStream(waves or Waves(), learner.views, seed=0, name=name) for name in ("train", "validation")]
 
     def training(first: int, passes: int) -> Iterator[Batch]:
         return iter(load_batches(streams[0], Range(first, passes, share, rank, world), workers=plan.workers or 0))

@@ -2,24 +2,30 @@
 
 import copy
 import dataclasses
+import gc
 import io
 import itertools
 import math
+import multiprocessing
 import os
 import resource
 import signal
+import time
 import types
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tests.training.materials import make_training, weights
+from tests.training.materials import Waves, make_training, weights
 
 from modelsgenesis.core.device import Precision
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.learner import Batch
+from modelsgenesis.data.sampling.cubes import Cube
 from modelsgenesis.methods.genesis import Genesis
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.exact_layers import kept_exact
@@ -168,6 +174,90 @@ def test_workers_do_not_change_the_weights(tmp_path: Path, precision: Precision)
         runs.append(make_training(tmp_path / str(workers), plan))
         runs[-1].run()
     assert torch.equal(weights(runs[0]), weights(runs[1]))
+
+
+class Fails(Waves):
+    """Samples whose first does what a worker process dies of, or raises."""
+
+    def __init__(self, fail: Callable[[], None]) -> None:
+        self.fail = fail
+
+    def sample(self, rng: np.random.Generator) -> Cube:
+        """Fail in a worker."""
+        if torch.utils.data.get_worker_info() is not None:
+            self.fail()
+        return super().sample(rng)
+
+
+def kill_itself() -> None:
+    """As the system does for want of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_at_once() -> None:
+    """As a library may."""
+    os._exit(3)
+
+
+def raise_of_damage() -> None:
+    """As a store does."""
+    raise DataError("scan1.b2nd: is damaged; delete it")
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind", "said"),
+    [
+        (kill_itself, TrainingError, "^a worker process that loads samples was killed; is there enough memory"),
+        (exit_at_once, TrainingError, "^a worker process that loads samples was killed; is there enough memory"),
+        (raise_of_damage, DataError, r"^scan1\.b2nd: is damaged; delete it$"),
+    ],
+)
+def test_failure_of_a_loader_is_one_line(
+    fail: Callable[[], None], kind: type[Exception], said: str, tmp_path: Path
+) -> None:
+    """With the remedy, at once, and no worker is left."""
+    plan = dataclasses.replace(PLAN, workers=2)
+    with pytest.raises(kind, match=said) as caught:
+        make_training(tmp_path, plan, waves=Fails(fail)).run()
+    assert "\n" not in str(caught.value)
+    del caught  # whose traceback holds the loader
+    gc.collect()
+    assert not multiprocessing.active_children()
+
+
+def test_too_little_shared_memory_is_one_line_with_two_remedies(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a small /dev/shm: the worker can share nothing that is larger."""
+    plan = dataclasses.replace(PLAN, workers=1)
+    training = make_training(tmp_path, plan)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"^[^\n]*/dev/shm, which is full; .*--workers 0.*--shm-size=8g\)$"):
+            training.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_to_all_processes_of_a_run_stops_it_and_leaves_none(tmp_path: Path, number: signal.Signals) -> None:
+    """A cluster signals workers too; one that died of it would end the run with an error, and lose its last steps."""
+
+    class SignalsAll(StopsAt):
+        def after_step(self, progress: float) -> None:
+            """Signal the workers first."""
+            self.seen += 1
+            if self.seen == self.step:
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid or 0, self.number)
+                time.sleep(0.2)
+                os.kill(os.getpid(), self.number)
+
+    training = make_training(tmp_path, dataclasses.replace(PLAN, workers=2), learner=SignalsAll(7, number))
+    outcome = training.run()
+    assert (outcome.stopped, outcome.state.step) == (number.name, 7)
+    del training
+    gc.collect()
+    assert not multiprocessing.active_children()
 
 
 def test_channels_last_changes_how_weights_lie_and_not_what_they_predict() -> None:

@@ -24,6 +24,7 @@ from modelsgenesis.benchmarking.statistics.runs import Run, Table, tabulate
 from modelsgenesis.benchmarking.trial import ALL
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, read_provenance, write_provenance
@@ -101,15 +102,17 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
     whole = split_cases(task, test=options.test, val=0)
     if not whole.test:
         raise DataError("a probe needs test cases; give --test, such as 0.2, or declare them in the data")
-    _audit(opened, whole.test, into, options)
-    write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in problems])
-    probed = _probe_all(arms, task, task.target, whole, _groups_of(labels, task, options), options)
-    write_table(into / RUNS, RUN_COLUMNS, probed.runs)
-    if options.groups:
-        write_table(into / GROUPS, [*KEY, "metric", "value", "column", "group", "n"], probed.groups)
-    inputs = [*(each.folder for each in opened.values()), labels]
-    write_provenance(into, "probe", {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}, inputs=inputs)
-    write_report(into, probed)
+    with held(into, "probe"):
+        _audit(opened, whole.test, into, options)
+        write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in problems])
+        probed = _probe_all(arms, task, task.target, whole, _groups_of(labels, task, options), options)
+        write_table(into / RUNS, RUN_COLUMNS, probed.runs)
+        if options.groups:
+            write_table(into / GROUPS, [*KEY, "metric", "value", "column", "group", "n"], probed.groups)
+        inputs = [*(each.folder for each in opened.values()), labels]
+        made = {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}
+        write_provenance(into, "probe", made, inputs=inputs)
+        write_report(into, probed)
     console = Console(stderr=True)
     line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s, {len(whole.test)} test cases"
     line += f", {many(len(problems), 'problem')}: {into / FAILURES}" if problems else ""
@@ -122,7 +125,11 @@ def _check(into: Path, options: ProbeOptions) -> None:
         raise DataError(f"seeds must be 1 or more and a head named, got {options.seeds} and {options.head}")
     if (into / PROVENANCE).is_file():
         read_provenance(into, "probe")
-    elif into.exists() and (not into.is_dir() or any(into.iterdir())) and not (into / "audit.csv").is_file():
+    elif (
+        into.exists()
+        and (not into.is_dir() or any(not path.name.startswith(".") for path in into.iterdir()))
+        and not (into / "audit.csv").is_file()
+    ):
         raise DataError(f"{into} is there already and holds no probe; choose a new folder or an empty one")
 
 

@@ -21,6 +21,7 @@ from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_tria
 from modelsgenesis.core.device import gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
@@ -46,6 +47,13 @@ WriteReport = Callable[[Path], Path]
 def benchmark(data: Path, into: Path, options: BenchmarkOptions, *, write_report: WriteReport) -> Path:
     """Compare starts on a task, and report by `write_report`; `commands.benchmark` describes the rest."""
     design = _design(data, into, options)
+    with held(into, "benchmark"):
+        return _follow(design, write_report)
+
+
+def _follow(design: "Design", write_report: WriteReport) -> Path:
+    """Do what is not done of a benchmark, or show what would be."""
+    into, options = design.into, design.options
     if (into / SETTINGS).is_file():
         check_settings(into, design.alike())
     suite = Benchmark(design, write_report)

@@ -3,6 +3,9 @@
 import logging
 import os
 import platform
+import threading
+import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +21,7 @@ from modelsgenesis.core.words import many
 Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
+STARTER = "GENESIS_STARTER"  # the number of the process that started the others of a run
 MACHINE = "machine"  # of a provenance's arguments: where a run was finished
 SHARE = 3  # of a GPU's free memory that the weighted sum of windows may take: one third
 CPU_INFO = Path("/proc/cpuinfo")
@@ -86,19 +90,61 @@ def make_fabric(
         return Alone(torch.device("cuda", 0) if kind == "gpu" else torch.device("cpu"), chosen)
     # Here, and in no module's head: they take two seconds, which a process alone need not wait.
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     logging.getLogger("lightning_fabric").setLevel(
         logging.WARNING
     )  # after the import, which sets it to greet every run
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")  # of kernels of one voxel
     return Fabric(
         accelerator=kind,
         devices=devices,
         num_nodes=nodes,
         strategy="ddp",
         precision=chosen,
-        plugins=SLURMEnvironment() if SLURMEnvironment.detect() else None,
+        plugins=_starter(devices, nodes),
     )
+
+
+def _starter(devices: int, nodes: int) -> Any:
+    """What starts the processes, in Fabric's words: torchrun or srun, if it started this one; otherwise this one does.
+
+    Raises:
+        TrainingError: srun started another number of processes, or has not started them on several nodes.
+    """
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        return TorchElasticEnvironment()
+    # srun alone sets this: a batch script or a shell of Slurm's sees the allocation's variables, as if it were a task.
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks == 1 and (nodes == 1 or "SLURM_JOB_ID" not in os.environ):
+        _end_with_starter()
+        return LightningEnvironment()
+    if tasks != devices * nodes or os.environ.get("SLURM_NTASKS_PER_NODE") != str(devices):
+        raise TrainingError(
+            f"{many(devices, 'device')} on {many(nodes, 'node')} wanted, and Slurm started {many(tasks, 'task')}; "
+            f"start it with srun --nodes={nodes} --ntasks-per-node={devices} genesis ..."
+        )
+    return SLURMEnvironment()
+
+
+def _end_with_starter() -> None:
+    """Leave a word for the processes that this one will start; one of those ends when the one that started it is gone.
+
+    It would wait for the others else, for as long as a process group waits.
+    """
+    if os.environ.get(STARTER) is None or "LOCAL_RANK" not in os.environ:
+        os.environ[STARTER] = str(os.getpid())
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(os.environ[STARTER]):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def choose_accelerator(accelerator: Accelerator) -> Literal["cpu", "gpu"]:

@@ -2,20 +2,24 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.process_id import ProcessId, this_process
 
 LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
+PART = ".part"  # what files end in until they are whole
+ABANDONED_S = 3600.0  # since another machine last wrote to such a file
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
 
@@ -68,7 +72,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         DataError: the disk is full or the folder cannot be written; what was at `path` before is still there.
     """
-    aside = path.with_name(f".{path.name}.part")
+    aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -80,6 +84,36 @@ def written_aside(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def aside_of(path: Path) -> Path:
+    """The file beside another that this process, and no other, writes first."""
+    return path.with_name(f".{path.name}.{this_process()}{PART}")
+
+
+def is_leftover(path: Path, *names: str) -> bool:
+    """Whether a file was written aside, by whatever process, to become one of these names."""
+    return path.name.endswith(PART) and path.name.startswith(tuple(f".{name}." for name in names))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what dead processes left unfinished in a folder and the two floors below; that of live ones stays."""
+    for pattern in (".*", "*/.*", "*/*/.*"):
+        for path in folder.glob(f"{pattern}{PART}"):
+            if not _is_being_written(path):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether the process that a file is named after may still write to it."""
+    process = ProcessId.parse(path.name.removesuffix(PART).rpartition(".")[2])
+    if process is None:
+        return False
+    if process.is_here:
+        return process.lives
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime < ABANDONED_S
+    return False
 
 
 def reason(error: OSError) -> str:
@@ -124,24 +158,6 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not there; is {path.parent} the right folder?") from error
     except (OSError, ValueError, RecursionError) as error:  # nested without end, or a number of 5,000 digits
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error
-
-
-@contextlib.contextmanager
-def held(path: Path, verb: str) -> Iterator[None]:
-    """Hold a file, and with it its folder, for this process alone; the hold ends with the process, however it ends.
-
-    Args:
-        path: of a file that is there.
-        verb: that works on the folder.
-    Raises:
-        DataError: another process holds it.
-    """
-    with open_regular(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(f"another genesis {verb} works on {path.parent}; wait until it is done") from error
-        yield
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import written_aside
+from modelsgenesis.core.files import PART, written_aside
+from modelsgenesis.core.process_id import this_process
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.formats.base.itk import placed
 from modelsgenesis.data.formats.nifti import Nifti, write_nifti
@@ -48,7 +49,10 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Sou
     nifti, like = path.name.endswith((NIFTI, ".nii")), None
     if source is not None and source.box is None and not source.format.is_directory:
         values, geometry, like = _on_file(values, geometry, source, nifti)
-    with written_aside(path) as aside, tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as name:
+    with (
+        written_aside(path) as aside,
+        tempfile.TemporaryDirectory(prefix=".", suffix=f".{this_process()}{PART}", dir=path.parent) as name,
+    ):
         folder = Path(name)
         # SimpleITK finds the format by the ending, and an .mhd names its voxels' file: both need their final names.
         try:

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, read_json, sha256, write_json, written_aside
+from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
@@ -36,9 +37,7 @@ from modelsgenesis.embedding.vectors import (
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.predict import (
     FAILURES,
-    SETTINGS,
     begin,
-    clear_unfinished,
     fingerprint,
     has_provenance,
     last_line,
@@ -89,8 +88,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     )
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
     console = Console(stderr=True, quiet=options.quiet)
-    with held(into / SETTINGS, "embed"):
-        clear_unfinished(into)
+    with held(into, "embed"):
         try:
             records = _embed_each(work, into, console)
         finally:  # whatever happens, what is known of bad files is there

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import work_through
@@ -69,7 +70,21 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
         predictions, truth, options.only_predicted, options.resamples, options.seed, options.worst, task.problems
     )
     pixels = of_pictures(cases) and in_pixels(cases)
-    lines, target = _compare(into, cases, task.target, of_network, table, origin, options, pixels=pixels)
+    with held(into, "evaluate"):
+        lines, target = _compare(into, cases, task.target, of_network, table, origin, options, pixels=pixels)
+        _write(into, lines, target, origin, options, pixels=pixels)
+    console = Console(stderr=True, quiet=options.quiet)
+    _print(lines, console, pixels=pixels)
+    if pixels:
+        console.print("distances are in pixels: not all pictures say how large one is")
+    _warn(into, console)
+    return into
+
+
+def _write(
+    into: Path, lines: Sequence[Line], target: Target, origin: Origin, options: EvaluateOptions, *, pixels: bool
+) -> None:
+    """Write the tables of all cases together, and of what and by which rules they are."""
     arguments = {
         "tolerance_mm": options.tolerance, "empty": options.empty, "kind": options.kind, "label": options.label,
         "classes": options.classes, "columns": options.columns, "split": options.split,
@@ -80,13 +95,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     rounded = [_rounded(vars(line)) for line in lines]
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
     write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": pixels, "lines": rounded})
-    write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
-    console = Console(stderr=True, quiet=options.quiet)
-    _print(lines, console, pixels=pixels)
-    if pixels:
-        console.print("distances are in pixels: not all pictures say how large one is")
-    _warn(into, console)
-    return into
+    write_provenance(into, "evaluate", arguments, inputs=[origin.predictions, origin.truth], seed=options.seed)
 
 
 def _compare(

@@ -7,11 +7,11 @@ from modelsgenesis.core.options import given_options
 from modelsgenesis.finetuning.config import make_config
 from modelsgenesis.finetuning.initialization import Initialization, choose_initialization
 from modelsgenesis.finetuning.options import FineTuneOptions
-from modelsgenesis.finetuning.run import Tuning
+from modelsgenesis.finetuning.run import OWN, Tuning
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.assembly import of_modality
 from modelsgenesis.tasks.splitting import CaseSplit, cross_validation_splits, split_cases
-from modelsgenesis.training.run_folder import refuse_run
+from modelsgenesis.training.run_folder import check_own, held_run, refuse_run
 
 
 def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> Path:
@@ -28,7 +28,9 @@ def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> P
         labelled, start, config, into, options.seed, fabric, given_options(options),
         case_cache=options.shelf, quiet=options.quiet,
     )  # fmt: skip
-    return tuning.dry_run(divisions[0]) if options.dry_run else tuning.run(divisions)
+    check_own(into, OWN)
+    with held_run(into, "finetune", fabric):
+        return tuning.dry_run(divisions[0]) if options.dry_run else tuning.run(divisions)
 
 
 def read_task(data: Task | str | Path, options: FineTuneOptions) -> Task:

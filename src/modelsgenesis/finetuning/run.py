@@ -31,12 +31,13 @@ from modelsgenesis.tasks.splitting import CaseSplit
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import STEPS, report_dry_run, seconds_a_step
 from modelsgenesis.training.loop import Materials, Outcome, Training
-from modelsgenesis.training.run_folder import BEST, LAST, SETTINGS, check_own, clear, is_done, remember
+from modelsgenesis.training.run_folder import BEST, LAST, SETTINGS, clear, is_done, remember
 from modelsgenesis.weights.files import describe_network, kept_network, save_network
 from modelsgenesis.weights.registry import part_of
 from modelsgenesis.weights.transfer import LoadingMap
 
 CASES = "cases"  # the folder of what was read
+OWN = (SETTINGS, CASES, "fold-*")
 LOADING = "loading.json"
 
 
@@ -119,8 +120,7 @@ class Tuning:
         return self.into
 
     def _check_folder(self, several: bool) -> None:
-        """Refuse a folder that holds something other than this run."""
-        check_own(self.into, [SETTINGS, CASES, "fold-*"])
+        """Refuse a folder that holds another kind of fine-tuning."""
         if (self.into / SETTINGS).is_file() if several else any(self.into.glob("fold-*")):
             other = "a run without --folds" if several else "the folds of a cross-validation"
             raise TrainingError(f"{self.into} holds {other}; choose another folder")

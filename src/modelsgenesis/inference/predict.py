@@ -4,7 +4,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import bytes_of, held, read_json, read_object, write_json
+from modelsgenesis.core.files import bytes_of, is_leftover, read_json, read_object, write_json
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
@@ -57,8 +57,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     }  # fmt: skip
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     console = Console(stderr=True, quiet=options.quiet)
-    with held(into / SETTINGS, "predict"):
-        clear_unfinished(into)
+    with held(into, "predict"):
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
@@ -138,7 +137,7 @@ def begin(into: Path, verb: str, holds: str, settings: dict[str, Any]) -> None:
     if (into / PROVENANCE).exists():
         read_provenance(into, verb)
     if not (into / SETTINGS).is_file():
-        if into.exists() and (not into.is_dir() or any(path.name != f".{SETTINGS}.part" for path in into.iterdir())):
+        if into.exists() and (not into.is_dir() or any(not is_leftover(path, SETTINGS) for path in into.iterdir())):
             raise DataError(f"{into} is there already and holds no {holds}; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
     before = read_object(into / SETTINGS)
@@ -149,12 +148,6 @@ def begin(into: Path, verb: str, holds: str, settings: dict[str, Any]) -> None:
     if changed:
         changes = "; ".join(f"{name} is {before.get(name)} there, {settings.get(name)} now" for name in changed)
         raise DataError(f"{into} holds other {holds}: {changes}. Use those, or another folder")
-
-
-def clear_unfinished(into: Path) -> None:
-    """Delete files that a killed process left unfinished."""
-    for path in [*into.glob(".*.part"), *into.glob("*/.*.part")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _predict_each(

@@ -1,5 +1,6 @@
 """Pre-train a network on a store of unlabelled scans."""
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ from modelsgenesis.recipes.recipe import build_learner, split
 from modelsgenesis.training.batches import RunSamples
 from modelsgenesis.training.dry_run import report_dry_run
 from modelsgenesis.training.loop import Training
-from modelsgenesis.training.run_folder import BEST, LAST, is_done, remember
+from modelsgenesis.training.run_folder import BEST, LAST, held_run, is_done, remember
 from modelsgenesis.weights.files import kept_network, read_notes, save_network
 from modelsgenesis.weights.lifting import SLICING
 
@@ -104,7 +105,8 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
         work: Work = SetWork(changed, store, into, options.seed)
     else:
         work = StoreWork(changed, store, into, options.seed)
-    return _follow(work, into, options.seed, fabric, start, dry_run=options.dry_run)
+    with contextlib.nullcontext() if options.dry_run else held_run(into, "pretrain", fabric):
+        return _follow(work, into, options.seed, fabric, start, dry_run=options.dry_run)
 
 
 def _is_labelled(recipe: Recipe, place: Path) -> bool:

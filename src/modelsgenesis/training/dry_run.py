@@ -13,6 +13,7 @@ from rich.table import Table
 
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
+from modelsgenesis.data.sampling.stream import loading_told
 from modelsgenesis.training.loop import Materials, make_optimizer
 from modelsgenesis.training.plan import Plan
 
@@ -41,6 +42,7 @@ def report_dry_run(learner: Learner, plan: Plan, materials: Materials, *, fabric
         console.print(table)
 
 
+@loading_told()
 def seconds_a_step(learner: Learner, plan: Plan, batches: Iterator[Batch], fabric: Processes) -> float:
     """Measure a few steps, which do change the learner's weights.
 

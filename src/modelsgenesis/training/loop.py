@@ -15,6 +15,7 @@ from modelsgenesis.core.errors import TrainingError, blamed_on
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.words import many
+from modelsgenesis.data.sampling.stream import loading_told
 from modelsgenesis.nets.exact_layers import keep_exact, kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout
 from modelsgenesis.training.checkpoint import BROKEN, State, load_state, save_state
@@ -107,6 +108,7 @@ class Training:
             self.window = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.state.window.items()}
         self.since = time.perf_counter()  # of which time the window does not know yet
 
+    @loading_told()
     def run(self) -> Outcome:
         """Train until the plan is done, patience is over or a signal comes.
 

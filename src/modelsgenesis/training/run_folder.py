@@ -1,14 +1,18 @@
 """What runs have in common: the settings beside the weights by which a run is known again."""
 
+import contextlib
 import fnmatch
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_object, sha256, write_json
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import updated
+from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.training.checkpoint import FILE as RESUME
@@ -16,6 +20,17 @@ from modelsgenesis.training.checkpoint import FILE as RESUME
 SETTINGS = "recipe.json"
 BEST, LAST = "model.safetensors", "last.safetensors"
 FROM = "from"  # the source's path beside the settings; a run may go on after the source was moved
+
+
+def held_run(into: Path, verb: str, fabric: Processes) -> AbstractContextManager[None]:
+    """Hold a run's folder, as `held` does, once for all of its processes.
+
+    Args:
+        into: the run's folder.
+        verb: of the stage that makes such runs.
+        fabric: where it runs; it need not be launched.
+    """
+    return held(into, verb) if fabric.is_global_zero else contextlib.nullcontext()
 
 
 def remember(into: Path, settings: dict[str, Any], source: Path) -> None:

@@ -1,17 +1,22 @@
 """Samples by number: the k-th cube of a run depends on the seed and k alone, whichever process draws it."""
 
+import contextlib
+import re
 import signal
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from modelsgenesis.core.errors import GenesisError, TrainingError
 from modelsgenesis.core.learner import Batch, Drawn, Sample
 from modelsgenesis.core.randomness import generator_for
 
+GRACE_S = 30  # in which a run ends after its step, once it was asked to
 Views = Callable[[Sample, np.random.Generator], dict[str, Any]]  # arrays, and Drawn where the device does the rest
 
 
@@ -71,8 +76,20 @@ def collate(samples: list[dict[str, Any]]) -> Batch:
     for name in samples[0]:
         parts = [sample[name] for sample in samples]
         drawn = isinstance(parts[0], Drawn)
-        batch[name] = Drawn([draw for part in parts for draw in part.draws]) if drawn else torch.stack(parts)
+        batch[name] = Drawn([draw for part in parts for draw in part.draws]) if drawn else stacked(parts)
     return batch
+
+
+def stacked(parts: list[Tensor]) -> Tensor:
+    """Stack tensors; in a worker process into the memory that it shares with its run.
+
+    Where there is too little of that, the error reaches the run, which the thread that would share it later does not
+    tell: the run would wait for ever.
+    """
+    if get_worker_info() is None:
+        return torch.stack(parts)
+    shape = (len(parts), *parts[0].shape)
+    return torch.stack(parts, out=torch.empty(shape, dtype=parts[0].dtype).share_memory_())  # type: ignore[no-untyped-call]
 
 
 class Range:
@@ -122,7 +139,42 @@ def load_batches(
     )
 
 
+@contextlib.contextmanager
+def loading_told() -> Iterator[None]:
+    """Say in one line what torch says in many when a worker process of a loader fails.
+
+    Raises:
+        TrainingError: a worker was killed, or there is too little shared memory.
+        GenesisError: what a worker raised.
+    """
+    try:
+        yield
+    except GenesisError as error:
+        if not str(error).startswith("Caught "):
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold each other, and the loader with its workers
+        line = str(error).rstrip().rpartition(f"{type(error).__name__}: ")[2]
+        raise type(error)(line) from error
+    except RuntimeError as error:
+        traceback.clear_frames(error.__traceback__)
+        if re.search("shared memory|file </torch_", str(error)) and "open files" not in str(error):
+            raise TrainingError(
+                "the worker processes that load samples share them in /dev/shm, which is full; load in the run's own "
+                "process (--workers 0), or make it larger (docker run --shm-size=8g)"
+            ) from error
+        if str(error).startswith("DataLoader worker (pid"):
+            raise TrainingError(
+                "a worker process that loads samples was killed; is there enough memory? Take fewer --workers, or "
+                "--workers 0; the same command goes on from the last checkpoint"
+            ) from error
+        raise
+
+
 def _leave_signals_to_parent(_: int) -> None:
-    """Ctrl-C reaches the whole group; a worker that died of it would cost the run its last batch."""
+    """What asks a run to stop reaches the whole group; a worker that died of it would cost the run its last batch.
+
+    SIGTERM is also how Python ends a worker that does not hear that it may go; it has to be heeded in the end.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_S))

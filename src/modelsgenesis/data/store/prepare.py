@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, sha256
+from modelsgenesis.core.files import remove_leftovers, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many, nouns
@@ -28,11 +29,9 @@ from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import MANIFEST, SCANS, scan_file
 from modelsgenesis.data.store.writer import (
     PROBLEMS,
-    SETTINGS,
     begin_store,
     find_done,
     has_provenance,
-    remove_leftovers,
     stored_ids,
     write_manifest,
     write_problems,
@@ -53,9 +52,8 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
         options.crop_borders, options.max_voxels,
     )  # fmt: skip
-    with held(into / SETTINGS, "prepare"):
+    with held(into, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
-        remove_leftovers(into)
         workers = usable_cores() if options.workers is None else options.workers
         console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False, markup=False)
         folder, problems = _unpacked(source, into)

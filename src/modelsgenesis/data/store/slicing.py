@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import held, sha256
+from modelsgenesis.core.files import sha256
+from modelsgenesis.core.lease import held
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.data.intensity_statistics import ForegroundMap, make_foreground_map, mean_of_maps, stack_maps
 from modelsgenesis.data.problems import Problem
@@ -20,11 +21,9 @@ from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
 from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store, scan_file
 from modelsgenesis.data.store.writer import (
-    SETTINGS,
     begin_store,
     find_done,
     has_provenance,
-    remove_leftovers,
     stored_ids,
     write_manifest,
     write_problems,
@@ -168,9 +167,8 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
     }
     salt = source / SALT  # of the patients' ids, which stay: only by it are test patients found among them
     begin_store(into, settings, salt.read_text(encoding="utf-8") if salt.is_file() else UNSALTED)
-    with held(into / SETTINGS, "prepare"):
+    with held(into, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
-        remove_leftovers(into)
         fit = [scan for scan in volumes.scans if slicing.places(scan)]
         write_problems(into, [_too_small(volumes, scan) for scan in volumes.scans if scan not in fit])
         if not fit:

@@ -1,14 +1,13 @@
 """A store under construction: its salt, its settings, what is done, its tables."""
 
 import secrets
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import read_object, read_text, sha256, write_json, written_aside
+from modelsgenesis.core.files import is_leftover, read_object, read_text, sha256, write_json, written_aside
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -40,8 +39,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
     if salt == "":
         raise DataError("an empty salt hides nobody; give a long secret text, or leave --salt out")
     if not (into / SETTINGS).is_file():
-        begun = {SALT, f".{SALT}.part", f".{SETTINGS}.part"}  # all that a kill before this point leaves
-        if into.exists() and (not into.is_dir() or any(path.name not in begun for path in into.iterdir())):
+        if into.exists() and not (into.is_dir() and all(map(_is_begun, into.iterdir()))):
             raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
         with written_aside(into / SALT) as aside:
             aside.touch(mode=0o600)
@@ -56,6 +54,11 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
                 f"{into} was begun with {name} = {before.get(name)}, not {value}; use that, or another folder"
             )
     return _read_salt(into, salt)
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a file is one that a store's beginning, killed before its end, leaves."""
+    return path.name == SALT or is_leftover(path, SALT, SETTINGS)
 
 
 def _read_salt(into: Path, salt: str | None) -> str:
@@ -80,13 +83,6 @@ def find_done(into: Path, id_: str) -> Scan | None:
 def stored_ids(into: Path) -> list[str]:
     """The ids of all files in `scans/`."""
     return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
-
-
-def remove_leftovers(into: Path) -> None:
-    """Delete files that a killed process left unfinished."""
-    for folder in (into, into / SCANS):
-        for path in folder.glob(".*.part"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
