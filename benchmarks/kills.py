@@ -8,14 +8,16 @@ run to its end; the folders are compared. Likewise it runs on a disk (a tmpfs, w
 size, which must end with the one line that says so, and goes on when there is space. All is drawn from a seed. What was
 done is kept in FOLDER: the same command goes on after it was stopped. Folders that differ are kept in FOLDER/faults.
 
-Exempt are: the date in made.json and pages; seconds, and numbers made of seconds, in log.csv and runs.csv; and dates,
-host and process in the names and lines of TensorBoard's events, whose numbers are compared as it shows them.
+Exempt are: the date in made.json and pages, and the hash of another folder's made.json, which holds a date; seconds,
+and numbers made of seconds, in log.csv, runs.csv and resume.pt, whose other content is compared; and dates, host and
+process in the names and lines of TensorBoard's events, whose numbers are compared as it shows them.
 """
 
 import argparse
 import csv
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -29,13 +31,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import made_up
 from benchmarks.made_up import TINY, VERBS
 
 IN_A_ROW = 4  # kills before a run to its end
-SECONDS = ("time_s", "cubes_per_s", "waiting")
+SECONDS = ("time_s", "cubes_per_s", "waiting", "seconds")
 DATE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00)?")
 
 WATCH = """
@@ -201,13 +204,30 @@ def lasting(path: Path) -> bytes:
         with open(path, newline="", encoding="utf-8") as file:
             rows = [{name: row[name] for name in row if name not in SECONDS} for row in csv.DictReader(file)]
         return json.dumps(rows).encode()
-    if path.suffix in (".json", ".html", ".md"):
+    if path.name == "resume.pt":
+        return repr(sorted(flat(torch.load(path, weights_only=True)))).encode()
+    if path.name == "made.json":
+        made = json.loads(path.read_bytes())
+        inputs = {name: was for name, was in made["inputs"].items() if not Path(name, "made.json").is_file()}
+        return json.dumps({**made, "inputs": inputs, "finished": ""}).encode()
+    if path.suffix in (".html", ".md"):
         return DATE.sub(b"DATE", path.read_bytes())
     return path.read_bytes()
 
 
+def flat(data: object, name: str = "") -> list[tuple[str, str]]:
+    """The content of a checkpoint, name by name, but for seconds; a tensor as a hash."""
+    if isinstance(data, torch.Tensor):
+        return [(name, hashlib.sha256(data.numpy().tobytes()).hexdigest())]
+    if not isinstance(data, dict | list | tuple):
+        return [(name, repr(data))]
+    parts = data.items() if isinstance(data, dict) else enumerate(data)
+    return [pair for key, part in parts if key not in SECONDS for pair in flat(part, f"{name}.{key}")]
+
+
 def events(folder: Path) -> str:
     """A hash of the numbers that TensorBoard shows of a run."""
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells that the run went on
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     shown = EventAccumulator(str(folder), {"scalars": 0}).Reload()
@@ -282,6 +302,7 @@ def test(subject: Subject, name: str, wanted: int, path: Path, seed: int) -> Non
     key = (subject.verb, subject.way, name)
     done = [one for one in read_trials(path) if (one.verb, one.way, one.test) == key]
     kills, number = sum(one.kills for one in done), len(done)
+    subject.whole()
     while kills < wanted and number < 4 * wanted:
         begin = time.monotonic()
         rng = np.random.default_rng([seed, number, *"".join(key).encode()])

@@ -1,18 +1,17 @@
 """Made-up inputs of any number, and the commands that work on them: what `kills.py` and `soak.py` share."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 from tests.data.scan_files import write_ct
 from tests.inference.runs import make_run, thresholding_unet
 from tests.tasks.task_files import write_image, write_mask
 
+ROOT = Path(__file__).parents[1]
 VERBS = ("prepare", "pretrain", "finetune", "predict", "evaluate", "benchmark")
 TINY = "--size 16 16 16 --width 2 --batch-size 2 --precision 32-true --accelerator cpu"
 WHOLE = "whole"  # a file beside inputs that were written to their end
@@ -63,8 +62,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def genesis(*words: object) -> list[str]:
-    """The command line of a verb."""
-    return [sys.executable, "-m", "modelsgenesis", *map(str, words)]
+    """The command line of a verb, which ends with the process that starts it where the system can see to that."""
+    no_ghost = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    return [*no_ghost, sys.executable, "-m", "modelsgenesis", *map(str, words)]
 
 
 def size_of(folder: Path) -> int:
