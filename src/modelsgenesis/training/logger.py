@@ -94,10 +94,12 @@ class RunLogger:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Read the lines of a log; there are none when the file does not exist yet."""
+    """Read the lines of a log but one that was cut short; there are none when the file does not exist yet."""
     if not path.is_file():
         return []
-    return [row for row in read_rows(path) if STEP.fullmatch(row.get("step") or "")]
+    rows = read_rows(path)
+    whole = rows if path.read_bytes().endswith(b"\n") else rows[:-1]  # a full disk takes part of a line
+    return [row for row in whole if STEP.fullmatch(row.get("step") or "")]
 
 
 def _cut_after(path: Path, step: int) -> list[str] | None:
