@@ -37,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import made_up
 from benchmarks.made_up import TINY, VERBS
 
+from modelsgenesis.core.provenance import package_commit
+
 IN_A_ROW = 4  # kills before a run to its end
 SECONDS = ("time_s", "cubes_per_s", "waiting", "seconds")
 DATE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00)?")
@@ -264,6 +266,15 @@ def subjects(work: Path, verbs: list[str]) -> list[Subject]:
     return [Subject(work, *name, line.split()) for name, line in lines.items() if name[0] in verbs]
 
 
+def check_commit(work: Path) -> None:
+    """Refuse to compare what one commit wrote with what another does: made.json and reports name it."""
+    (known := work / "commit").touch()
+    now = package_commit() or "none"
+    if (before := known.read_text(encoding="utf-8")) not in ("", now):
+        raise SystemExit(f"{work} is of commit {before}, and this is {now}; use another folder, or that commit")
+    known.write_text(now, encoding="utf-8")
+
+
 def may_mount(work: Path) -> str:
     """Why no small disk can be mounted here, or nothing."""
     (disk := work / "disk").mkdir(parents=True, exist_ok=True)
@@ -339,6 +350,7 @@ def main(words: list[str] | None = None) -> int:
     work = given.work.resolve()
     for name in ("watch", "whole", "faults"):
         (work / name).mkdir(parents=True, exist_ok=True)
+    check_commit(work)
     (work / "watch" / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
     no_disk = may_mount(work)
     trials = work / "trials.csv"
