@@ -238,7 +238,7 @@ def events(folder: Path) -> str:
     return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
-def subjects(work: Path, verbs: list[str]) -> list[Subject]:
+def subjects(work: Path, verbs: list[str], *, only_alone: bool = False) -> list[Subject]:
     """The verbs' ways to work on made-up inputs, which are made here."""
     inputs = work / "inputs"
     scans, cases = made_up.scans(inputs / "scans", 8, (64, 64, 48)), made_up.cases(inputs / "cases", 8)
@@ -252,7 +252,7 @@ def subjects(work: Path, verbs: list[str]) -> list[Subject]:
         ("prepare", "2 workers"): f"prepare {scans} {out} --salt test --modality CT --workers 2",
         ("pretrain", "alone"): f"pretrain small {store} {out} {learn} {often} --workers 0",
         ("pretrain", "2 workers"): f"pretrain small {store} {out} {learn} {often} --workers 2",
-        ("finetune", "alone"): f"finetune {cases} {out} --like small {learn} {often} --val 0.3 --test 0.2 --workers 0",
+        ("finetune", "alone"): f"finetune {cases} {out} --like small {learn} {often} --val 2 --test 0.2 --workers 0",
         ("finetune", "2 workers"): f"finetune {cases} {out} --like small {learn} {often} --folds 2 --workers 2",
         ("predict", "alone"): f"predict {run} {cases / 'images'} {out} --pictures --probabilities",
         ("predict", "reader"): f"predict {run} {inputs / 'nrrd'} {out}",
@@ -263,7 +263,8 @@ def subjects(work: Path, verbs: list[str]) -> list[Subject]:
     for way, workers in (("alone", 0), ("2 workers", 2)):
         task = f"benchmark {cases} {out} --from scratch --like small --cases 2 all --seeds 1 --test 0.4"
         lines["benchmark", way] = f"{task} {tiny} --steps 2 --workers {workers}"
-    return [Subject(work, *name, line.split()) for name, line in lines.items() if name[0] in verbs]
+    ways = {"alone"} if only_alone else {way for _, way in lines}
+    return [Subject(work, *name, line.split()) for name, line in lines.items() if name[0] in verbs and name[1] in ways]
 
 
 def check_commit(work: Path) -> None:
@@ -343,6 +344,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="a folder that keeps what was done")
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
+    parser.add_argument("--alone", action="store_true", help="not with workers")
     parser.add_argument("--kills", type=int, default=50, help="of each verb, alone and with workers")
     parser.add_argument("--disks", type=int, default=10, help="that are full, of each verb, alone and with workers")
     parser.add_argument("--seed", type=int, default=0)
@@ -354,7 +356,7 @@ def main(words: list[str] | None = None) -> int:
     (work / "watch" / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
     no_disk = may_mount(work)
     trials = work / "trials.csv"
-    for subject in subjects(work, given.verbs):
+    for subject in subjects(work, given.verbs, only_alone=given.alone):
         test(subject, "kills", given.kills, trials, given.seed)
         if not no_disk:
             test(subject, "disk", given.disks, trials, given.seed)
