@@ -361,6 +361,7 @@ def main(words: list[str] | None = None) -> int:
         if not no_disk:
             test(subject, "disk", given.disks, trials, given.seed)
     done = [one for one in read_trials(trials) if one.verb in given.verbs]
+    print(f"    python benchmarks/kills.py {' '.join(sys.argv[1:] if words is None else words)}\n")
     print(report(done))
     if no_disk:
         print(f"\nno full disk was tried: {no_disk}")

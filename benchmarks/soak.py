@@ -258,6 +258,7 @@ def main(words: list[str] | None = None) -> int:
         row, well = row_of(part, read_samples(work / f"{name}.csv"))
         rows.append(row if done else [*row[:-1], "not done yet"])
         good = good and well
+    print(f"    python benchmarks/soak.py {' '.join(sys.argv[1:] if words is None else words)}\n")
     columns = ("part", "n", "starts", "minutes", "ms a unit by thirds", "MiB, own + children, after thirds")
     print(made_up.table((*columns, "grown MiB", "of children", "open files", "growth"), rows))
     return 0 if good else 1

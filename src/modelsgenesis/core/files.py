@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from modelsgenesis.core.errors import DataError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what of it a user may have
 LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
 
@@ -75,8 +76,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
-        raise DataError(f"{path}: could not be written ({reason(error)})") from error
+    except (OSError, RuntimeError) as error:
+        refused = error.__context__ if isinstance(error, RuntimeError) else error  # torch's own writer hides it behind
+        if not isinstance(refused, OSError):
+            raise
+        raise DataError(f"{path}: could not be written ({reason(refused)})") from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
@@ -84,7 +88,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def reason(error: OSError) -> str:
     """Explain in words, with the remedy, why the system refused a write."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in FULL:
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write here; choose another folder or change its permissions"
