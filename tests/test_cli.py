@@ -69,6 +69,16 @@ def test_error_is_one_line_and_debug_shows_the_traceback(tmp_path: object, capsy
         main(["pretrain", "small", f"{tmp_path}/none", f"{tmp_path}/run", "--debug"])
 
 
+def test_a_full_disk_is_one_line_wherever_it_is_met() -> None:
+    """Also where no file of a run is written: the device that is always full takes what is printed."""
+    command = [sys.executable, "-m", "modelsgenesis", "weights", "list"]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("weights: a file, or what is printed: could not be written (the disk is full; free")
+    assert "cli.py" not in done.stderr
+
+
 def test_terminal_of_few_letters_shows_the_others(tmp_path: Path) -> None:
     """Where lines of tables cannot be printed, as on some clusters and in Windows' pipes, no answer is lost."""
     scans = tmp_path / "images"

@@ -74,6 +74,7 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
     from modelsgenesis.core.errors import GenesisError, MissingExtraError
+    from modelsgenesis.core.files import FULL, reason
     from modelsgenesis.core.importing import without_collecting
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -93,6 +94,7 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
             args=arguments,
             config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
         )
+        sys.stdout.write(f"{made}\n")
     except (GenesisError, MissingExtraError) as error:
         if debug:
             raise
@@ -103,7 +105,13 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 141
-    sys.stdout.write(f"{made}\n")
+    except OSError as error:
+        if debug or error.errno not in FULL:
+            raise
+        sys.stderr.write(
+            f"{verb}: {error.filename or 'a file, or what is printed'}: could not be written ({reason(error)})\n"
+        )
+        return 1
     return 0
 
 

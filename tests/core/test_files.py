@@ -32,6 +32,20 @@ def test_full_disk_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "file.txt").exists()
 
 
+def test_full_disk_is_named_also_where_torch_writes(tmp_path: Path) -> None:
+    """torch raises a RuntimeError of positions in the place of the system's reason."""
+    import torch
+
+    (tmp_path / ".file.pt.part").symlink_to("/dev/full")
+    with (
+        pytest.raises(DataError, match="the disk is full; free some space"),
+        written_aside(tmp_path / "file.pt") as aside,
+        open(aside, "wb") as file,
+    ):
+        torch.save({"a": torch.zeros(10000)}, file)
+    assert not (tmp_path / "file.pt").exists()
+
+
 def test_json_comes_back_and_broken_json_is_named(tmp_path: Path) -> None:
     """Umlauts too; a broken or missing file is a DataError."""
     write_json(tmp_path / "a.json", {"grün": [1, 2.5, None]})

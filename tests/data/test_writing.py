@@ -1,5 +1,6 @@
 """A mask lies on its source, in every format and orientation."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,20 @@ def test_error_keeps_the_old_mask(tmp_path: Path) -> None:
 def test_own_format_is_the_sources_where_masks_have_it(name: str, format_: ImageFormat, ending: str) -> None:
     """NRRD, MetaImage and uncompressed NIfTI; all else becomes .nii.gz, and of every picture .png."""
     assert ending_like(Source(Path(name), format_, (Path(name),), name, name)) == ending
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_a_mask_that_is_cut_off_is_not_kept(ending: str, tmp_path: Path) -> None:
+    """A limit of the files' length stands for a full disk, of which SimpleITK says nothing when it writes NIfTI."""
+    mask = make_mask((60, 50, 40))
+    geometry = Geometry(mask.shape, (1.0,) * 3, (0.0,) * 3, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(DataError, match="is the disk full"):
+            write_mask(tmp_path / f"mask{ending}", mask, geometry)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+    write_mask(tmp_path / f"mask{ending}", mask, geometry)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / f"mask{ending}")), mask.T)

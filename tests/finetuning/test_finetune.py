@@ -268,8 +268,13 @@ def test_folds_make_a_network_each(balls: Path, tmp_path: Path) -> None:
     assert sorted(validating) == [f"ball{number}" for number in range(8)]
     assert [len(rows_of(run / fold / "val.csv")) for fold in ("fold-0", "fold-1")] == [4, 4]
     before = (run / "fold-1" / "model.safetensors").stat().st_mtime_ns
+    made = read_provenance(run, "finetune")
+    (run / "made.json").unlink()  # as if killed after the last fold, or before what it went on from was deleted
+    (run / "fold-0" / "resume.pt").touch()
     finetune(balls, run, folds=2, **QUICK)
     assert (run / "fold-1" / "model.safetensors").stat().st_mtime_ns == before
+    assert read_provenance(run, "finetune").arguments == made.arguments
+    assert not (run / "fold-0" / "resume.pt").exists()
 
 
 def test_stopped_run_ends_with_the_same_weights(balls: Path, tmp_path: Path) -> None:

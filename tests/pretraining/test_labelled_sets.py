@@ -121,6 +121,8 @@ def test_a_run_stopped_and_resumed_has_the_same_bytes(sets: Path, tmp_path: Path
     assert load_file(whole / "model.safetensors").keys()
     for name in ("model.safetensors", "last.safetensors"):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+    (whole / "cases").mkdir()  # as if killed after the run was done, and before what it had read was deleted
+    assert not (mg.pretrain(recipe, sets, whole) / "cases").exists()
     other = mg.pretrain(recipe, sets, tmp_path / "other", seed=1)
     assert (other / "last.safetensors").read_bytes() != (whole / "last.safetensors").read_bytes()
 

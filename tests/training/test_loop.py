@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from modelsgenesis.nets.exact_layers import kept_exact
 from modelsgenesis.nets.memory_layout import choose_layout, put_channels_last
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.checkpoint import load_state
-from modelsgenesis.training.logger import read_log
+from modelsgenesis.training.logger import RunLogger, read_log
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.signals import SIGNALS
 
@@ -132,6 +133,8 @@ def test_stopped_run_ends_with_the_same_weights(
     torch.manual_seed(0)
     outcome = make_training(tmp_path / "parts", plan, learner=StopsAt(step, number)).run()
     assert (outcome.stopped, outcome.state.step) == (number.name, step)
+    with open(tmp_path / "parts" / "log.csv", "a", encoding="utf-8") as file:
+        file.write("3")  # a full disk takes part of a line, of step 39 it may be
     rest = make_training(tmp_path / "parts", plan)
     final = rest.run()
     assert final.state.history == whole.state.history
@@ -141,6 +144,23 @@ def test_stopped_run_ends_with_the_same_weights(
         [[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")
     ]
     assert logs[0] == logs[1]
+
+
+def test_a_log_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A limit of the files' length stands for a full disk; TensorBoard's thread prints no traceback meanwhile."""
+    before, hook = resource.getrlimit(resource.RLIMIT_FSIZE), threading.excepthook
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with (  # noqa: PT012
+            pytest.raises(DataError, match="could not be written"),
+            RunLogger(tmp_path, 1000, start=0, console=Console(quiet=True)) as logger,
+        ):
+            for step in range(1000):
+                logger.write(step, {"loss": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "Traceback" not in capfd.readouterr().err
+    assert threading.excepthook is hook
 
 
 def test_a_run_off_the_main_thread_trains(tmp_path: Path) -> None:

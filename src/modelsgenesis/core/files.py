@@ -17,6 +17,7 @@ from typing import Any, Literal
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.process_id import ProcessId, this_process
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what of it a user may have
 LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
 PART = ".part"  # what files end in until they are whole
 ABANDONED_S = 3600.0  # since another machine last wrote to such a file
@@ -79,8 +80,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
-        raise DataError(f"{path}: could not be written ({reason(error)})") from error
+    except (OSError, RuntimeError) as error:
+        refused = error.__context__ if isinstance(error, RuntimeError) else error  # torch's own writer hides it behind
+        if not isinstance(refused, OSError):
+            raise
+        raise DataError(f"{path}: could not be written ({reason(refused)})") from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
@@ -118,7 +122,7 @@ def _is_being_written(path: Path) -> bool:
 
 def reason(error: OSError) -> str:
     """Explain in words, with the remedy, why the system refused a write."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in FULL:
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write here; choose another folder or change its permissions"

@@ -20,6 +20,7 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Geometry
 
 NIFTI, PNG = ".nii.gz", ".png"
+NIFTI_HEADER = 352  # bytes, with the four that say that nothing else is there
 
 
 def ending_like(source: Source) -> str:
@@ -61,11 +62,27 @@ def write_mask(path: Path, values: NDArray[Any], geometry: Geometry, source: Sou
             else:
                 image = placed(sitk.GetImageFromArray(np.ascontiguousarray(values.T)), geometry)
                 sitk.WriteImage(image, str(folder / path.name), useCompression=True)
+                if nifti:
+                    _check_whole(folder / path.name, values.nbytes)
         except RuntimeError as error:
             raise DataError(f"{path}: could not be written ({_last_line(error)}); is the disk full?") from error
         os.replace(folder / path.name, aside)
         for beside in folder.iterdir():
             os.replace(beside, path.with_name(beside.name))
+
+
+def _check_whole(path: Path, num_bytes: int) -> None:
+    """Refuse a NIfTI file that SimpleITK cut off, which it does without a word where the disk is full.
+
+    A gzipped file ends with the length of its content.
+    """
+    size = path.stat().st_size
+    if path.suffix == ".gz":
+        with open(path, "rb") as file:
+            file.seek(-4, os.SEEK_END)
+            size = int.from_bytes(file.read(), "little")
+    if size != (NIFTI_HEADER + num_bytes) % 2**32:
+        raise RuntimeError("the file was cut off")
 
 
 def _on_file(

@@ -14,6 +14,7 @@ from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.naming import describe, described_at_first
 from modelsgenesis.core.processes import Processes
+from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, fingerprint, write_provenance
 from modelsgenesis.core.words import nouns
 from modelsgenesis.data.case import Case
@@ -102,21 +103,23 @@ class Tuning:
         folders = [self.into / f"fold-{number}" for number in range(len(splits))] if several else [self.into]
         every = list(zip(splits, folders, strict=True))
         todo = [(split, folder) for split, folder in every if not is_done(folder, "finetune", self.settings(split))]
-        if not todo:
+        if todo:
+            self.fabric.launch()
+            case_cache = self.read_cases([split for split, _ in todo])
+            if several and self.fabric.is_global_zero:
+                write_held_out(self.into, splits[0], self.task.target)
+            if not all(_Fold(self, case_cache, split, folder).train() for split, folder in todo):
+                return self.into
+        else:
             self.announce(f"{self.into}: this run is done already")
-            clear(self.into, *self.own_caches)
-            return self.into
-        self.fabric.launch()
-        case_cache = self.read_cases([split for split, _ in todo])
-        if several and self.fabric.is_global_zero:
-            write_held_out(self.into, splits[0], self.task.target)
-        if not all(_Fold(self, case_cache, split, folder).train() for split, folder in todo):
-            return self.into
-        if self.fabric.is_global_zero:
-            if several:
+        if self.fabric.is_global_zero:  # also of a run that is done: it may have been killed before this
+            if several and (todo or not (self.into / PROVENANCE).is_file()):
                 self.certify(self.into, splits[0])
+            for folder in folders:
+                clear(folder)
             clear(self.into, *self.own_caches)
-        self.fabric.barrier()
+        if todo:
+            self.fabric.barrier()
         return self.into
 
     def _check_folder(self, several: bool) -> None:

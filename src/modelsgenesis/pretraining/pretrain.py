@@ -142,6 +142,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
     settings = {**work.settings, **(start.settings if start else {})}
     if not dry_run and is_done(into, "pretrain", settings, may_grow=LENGTH):
         console.print(f"{into}: this run is done already")
+        work.finish()  # it may have been killed before this
         return into
     fabric.launch()
     samples = work.samples(fabric, console)

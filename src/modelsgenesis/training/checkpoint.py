@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from modelsgenesis.core.errors import DataError, TrainingError, blamed_on
+from modelsgenesis.core.errors import TrainingError, blamed_on
 from modelsgenesis.core.files import check_regular, written_aside
 
 FILE = "resume.pt"
@@ -39,11 +39,8 @@ def save_state(folder: Path, state: State, learner: dict[str, Any], optimizer: d
         DataError: the disk is full or the folder cannot be written; the checkpoint before is still whole.
     """
     content = {"state": vars(state), "learner": learner, "optimizer": optimizer}
-    try:
-        with written_aside(folder / FILE) as aside, open(aside, "wb") as file:
-            torch.save(content, file)
-    except RuntimeError as error:  # torch's own writer hides the system's reason
-        raise DataError(f"{folder / FILE}: could not be written; is the disk full? ({error})") from error
+    with written_aside(folder / FILE) as aside, open(aside, "wb") as file:
+        torch.save(content, file)
 
 
 def load_state(folder: Path) -> tuple[State, dict[str, Any], dict[str, Any]] | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -44,14 +45,20 @@ class RunLogger:
 
     def __enter__(self) -> Self:
         self.progress.start()
+        self.of_threads, threading.excepthook = threading.excepthook, _leave_to_caller
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.stop()
-        if self.events is not None:
-            self.events.close()
+        try:
+            if self.events is not None:
+                self.events.close()
+        except OSError as refused:
+            raise DataError(f"{self.folder}: could not be written ({reason(refused)})") from refused
+        finally:
+            threading.excepthook = self.of_threads
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Add a line; metrics that are not of this step (a validation's) are left empty.
@@ -93,11 +100,19 @@ class RunLogger:
             self.console.print(f"step {step}: {so_far}, {parts}", highlight=False, soft_wrap=True)
 
 
+def _leave_to_caller(error: threading.ExceptHookArgs) -> None:
+    """Print no traceback of TensorBoard's thread when the disk is full: whoever writes next, or closes, is told."""
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
+
+
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Read the lines of a log; there are none when the file does not exist yet."""
+    """Read the lines of a log but one that was cut short; there are none when the file does not exist yet."""
     if not path.is_file():
         return []
-    return [row for row in read_rows(path) if STEP.fullmatch(row.get("step") or "")]
+    rows = read_rows(path)
+    whole = rows if path.read_bytes().endswith(b"\n") else rows[:-1]  # a full disk takes part of a line
+    return [row for row in whole if STEP.fullmatch(row.get("step") or "")]
 
 
 def _cut_after(path: Path, step: int) -> list[str] | None:
