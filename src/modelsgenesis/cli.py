@@ -73,6 +73,7 @@ def overview() -> str:
 def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
+    from modelsgenesis.core.console import printable
     from modelsgenesis.core.errors import GenesisError, MissingExtraError
     from modelsgenesis.core.importing import without_collecting
 
@@ -96,14 +97,14 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     except (GenesisError, MissingExtraError) as error:
         if debug:
             raise
-        sys.stderr.write(f"{verb}: {error}\n")
+        sys.stderr.write(printable(f"{verb}: {error}\n"))
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 141
-    sys.stdout.write(f"{made}\n")
+    sys.stdout.write(printable(f"{made}\n"))
     return 0
 
 

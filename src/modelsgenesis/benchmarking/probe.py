@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from modelsgenesis.benchmarking.arms import budgets_of, metric_of
 from modelsgenesis.benchmarking.findings import Findings, compare
@@ -22,6 +21,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_runs import Rows, bootstrap
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
 from modelsgenesis.benchmarking.statistics.runs import Run, Table, tabulate
 from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.options import given_options
@@ -110,7 +110,7 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
     inputs = [*(each.folder for each in opened.values()), labels]
     write_provenance(into, "probe", {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}, inputs=inputs)
     write_report(into, probed)
-    console = Console(stderr=True)
+    console = make_console()
     line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s, {len(whole.test)} test cases"
     line += f", {many(len(problems), 'problem')}: {into / FAILURES}" if problems else ""
     console.print(line, highlight=False, soft_wrap=True)

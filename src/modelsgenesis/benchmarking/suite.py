@@ -1,6 +1,5 @@
 """What pre-training buys: the same task, cases and updates for every start, again and again."""
 
-import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOpt
 from modelsgenesis.benchmarking.plan_table import plan_table
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
 from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_trial, folder_of
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
@@ -206,7 +206,7 @@ class Benchmark:
 
     design: Design
     write_report: WriteReport
-    console: Console = field(default_factory=functools.partial(Console, stderr=True))
+    console: Console = field(default_factory=make_console)
     results: dict[Trial, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -280,7 +280,7 @@ class Benchmark:
     def _report_progress(self, trial: Trial, result: Result, place: str) -> None:
         words = result.why or f"{trial.metric} {result.value:.4f}"
         line = f"{place}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {words}"
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def _stopped(result: Result) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.mask_target import MaskTarget
@@ -81,7 +82,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     write_table(into / SUMMARY, list(rounded[0]), rounded, line_end="\r\n")
     write_json(into / LINES, {"rules": arguments, "seed": options.seed, "in_pixels": pixels, "lines": rounded})
     write_provenance(into, "evaluate", arguments, inputs=[predictions, truth], seed=options.seed)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     _print(lines, console, pixels=pixels)
     if pixels:
         console.print("distances are in pixels: not all pictures say how large one is")

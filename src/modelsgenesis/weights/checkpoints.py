@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.weights.pickled_numbers import READERS, Reader
@@ -193,7 +193,7 @@ def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
             f"{claims}, and making these can run any program. If its source is trusted, --trust (trust=True in Python) "
             "opens it in a process of its own and keeps the tensors"
         )
-    Console(stderr=True).print(f"{path} {claims}; trusted, it is opened in a process of its own", markup=False)
+    make_console().print(f"{path} {claims}; trusted, it is opened in a process of its own")
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
         program = Path(__file__).with_name("converting.py")

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
@@ -48,7 +49,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     left_out = LeftOut.read(options.leave_out)
     with_leave_out = {"leave_out": True if options.leave_out else None}
     secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     settings = Settings(
         secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
         options.crop_borders, options.max_voxels,
@@ -57,7 +58,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         (into / SCANS).mkdir(exist_ok=True)
         remove_leftovers(into)
         workers = usable_cores() if options.workers is None else options.workers
-        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False)
         folder, problems = _unpacked(source, into)
         found = _find(folder, into, workers, problems, console)
         if not found:
@@ -82,7 +83,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         write_manifest(into, scans)
         _write_provenance(source, into, len(scans), options)
     last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
-    console.print(last, soft_wrap=True, highlight=False, markup=False)
+    console.print(last, soft_wrap=True, highlight=False)
     return into
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import held, sha256
 from modelsgenesis.core.provenance import read_provenance, write_provenance
@@ -185,7 +185,7 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
     if not salt.is_file():
         (into / SALT).unlink(missing_ok=True)
     num = sum(scan.num_cubes for scan in scans)
-    Console(stderr=True, quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
+    make_console(quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
     return into
 
 
