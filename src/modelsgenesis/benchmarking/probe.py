@@ -32,6 +32,7 @@ from modelsgenesis.core.tables import read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
+from modelsgenesis.data.patient_names import PATIENTS, keep_names
 from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
 from modelsgenesis.embedding.encoder import LIKE
@@ -122,7 +123,11 @@ def _check(into: Path, options: ProbeOptions) -> None:
         raise DataError(f"seeds must be 1 or more and a head named, got {options.seeds} and {options.head}")
     if (into / PROVENANCE).is_file():
         read_provenance(into, "probe")
-    elif into.exists() and (not into.is_dir() or any(into.iterdir())) and not (into / "audit.csv").is_file():
+    elif (
+        into.exists()
+        and (not into.is_dir() or any(into.iterdir()))
+        and not any((into / name).is_file() for name in ("audit.csv", PATIENTS))
+    ):
         raise DataError(f"{into} is there already and holds no probe; choose a new folder or an empty one")
 
 
@@ -155,7 +160,10 @@ def _read_labels(labels: Path, into: Path, opened: Mapping[str, Embeddings], opt
             known = [{**row, "image": images[fit(row[column])]} for row in rows if fit(row[column]) in images]
             if not known:
                 raise DataError(f"{labels}: none of its ids is among the embeddings', such as {first.ids[0]}")
-            write_table(into / LABELLED, [*head, "image"], known)
+            patient = columns.get("patient", "patient")
+            names = keep_names(into, [(row.get(patient, ""), row[column]) for row in known])
+            salted = [{**row, patient: names.salted(row[patient], row[column])} for row in known if patient in row]
+            write_table(into / LABELLED, [*head, "image"], salted or known)
             return replace(read_task(into / LABELLED, options.of_the_task()), name=labels.stem)
     return read_task(labels, options.of_the_task())
 

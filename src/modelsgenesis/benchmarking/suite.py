@@ -27,6 +27,7 @@ from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.core.words import many
+from modelsgenesis.data.patient_names import keep_names
 from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
@@ -221,6 +222,7 @@ class Benchmark:
         """Do what is not done, and write the tables and the report."""
         design, into = self.design, self.design.into
         remember(into, design.alike(), design.task.place)
+        keep_names(into, [(case.patient, case.id) for case in design.task.cases])  # before runs would make their own
         if design.task.published and design.task.published.scores:
             write_json(into / PUBLISHED, design.task.published.to_json(design.task.name))
         if not (self._choose_rates() and self._do_trials()):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 
 LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
@@ -84,7 +84,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def reason(error: OSError) -> str:
     """Explain in words, with the remedy, why the system refused a write."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write here; choose another folder or change its permissions"
@@ -106,6 +106,13 @@ def write_json(path: Path, data: Any) -> None:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write text that its owner alone may read, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.touch(mode=0o600)
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def read_text(path: Path, *, errors: Literal["strict", "replace"] = "strict") -> str:
     """Read a regular file as UTF-8.
 
@@ -123,7 +130,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise DataError(f"{path}: not there; is {path.parent} the right folder?") from error
     except (OSError, ValueError, RecursionError) as error:  # nested without end, or a number of 5,000 digits
-        raise DataError(f"{path}: cannot be read as JSON ({error})") from error
+        raise DataError(f"{path}: {refusal(error) or f'cannot be read as JSON ({error})'}") from error
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import check_regular, written_aside
 
 LineEnd = Literal["\n", "\r\n"]
@@ -99,8 +99,8 @@ def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> list[Any]:
 def _write(file: TextIO, cells: Sequence[Any], line_end: LineEnd) -> None:
     """Write a row; Python's writer leaves a lone carriage return bare, and every reader ends the row there."""
     bare = any(isinstance(cell, str) and "\r" in cell for cell in cells)
-    quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
-    csv.writer(file, lineterminator=line_end, quoting=quoting).writerow(map(_inert, cells))
+    writer = csv.writer(file, lineterminator=line_end, quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
+    writer.writerow(map(_inert, cells))
 
 
 def _inert(value: Any) -> Any:
@@ -128,4 +128,4 @@ def _read(path: Path) -> Table:
             columns = reader.fieldnames = [_as_meant(name) for name in reader.fieldnames or []]
             return Table([{name: _as_meant(row[name] or "") for name in columns} for row in reader], columns)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
+        raise DataError(f"{path}: {refusal(error) or f'cannot be read as a CSV in UTF-8 ({error})'}") from error

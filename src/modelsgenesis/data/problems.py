@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
+from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError, refusal
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
 DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
@@ -76,9 +76,9 @@ def costs_one_source(damaged: tuple[str, str] = DAMAGED) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
     except OSError as error:
+        if why := refusal(error):
+            raise UnreadableError(*why.split("; ", 1)) from error
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     except UnicodeEncodeError as error:
         what = "the name of the file or of its folder is not UTF-8, and the library that reads it takes no other"

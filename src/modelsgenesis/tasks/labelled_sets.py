@@ -154,8 +154,7 @@ def shared_patients(sets: Sequence[LabelledSet]) -> list[str]:
     for number, one in enumerate(sets):
         for other in range(number + 1, len(sets)):
             if common := sorted(known[number] & known[other]):
-                first = Path(common[0]).name
-                lines.append(f"{one.name} and {sets[other].name} share {many(len(common), 'patient')}, such as {first}")
+                lines.append(f"{one.name} and {sets[other].name} share {many(len(common), 'patient')}")
     left = [f"{len(one.left_out)} of {one.name}" for one in sets if one.left_out]
     if left:
         lines.append(f"left out, since another set holds them out: {', '.join(left)}")

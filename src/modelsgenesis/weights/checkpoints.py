@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from modelsgenesis.core.console import make_console
-from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.errors import WeightsError, refusal
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.weights.pickled_numbers import READERS, Reader
 from modelsgenesis.weights.watched_unpickling import Watcher, length, watch
@@ -82,7 +82,8 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
         raise WeightsError(f"{path}: {error}") from error
     except Exception as error:
         # Whatever a broken file makes zipfile or torch raise.
-        raise WeightsError(f"{path}: cannot be read as a torch file ({_first_line(error)}); {AGAIN}") from error
+        why = refusal(error) or f"cannot be read as a torch file ({_first_line(error)}); {AGAIN}"
+        raise WeightsError(f"{path}: {why}") from error
 
 
 def _begins(path: Path, magic: bytes) -> bool:

@@ -11,6 +11,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScor
 from modelsgenesis.benchmarking.statistics.runs import ROUNDING, Table
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights, resample_patients, weighted_means
 
 RESAMPLES = 2000
@@ -76,7 +77,7 @@ def _predictions(place: Path, folder: Path) -> Rows:
     rows = [row for row in read_rows(path) if row["status"] == "compared"] if path.is_file() else []
     if not rows:
         raise DataError(f"the predictions of a run are not here ({path.relative_to(folder)})")
-    return sorted(rows, key=lambda row: row["id"])
+    return sorted(with_raw_patients(rows, place), key=lambda row: row["id"])
 
 
 def _auc(rows: Rows, weights: Weights) -> NDArray[np.float64]:

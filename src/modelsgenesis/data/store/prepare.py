@@ -65,6 +65,8 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
             _tell(into, problems, folder, source)
             remove_leftovers(into)
             raise DataError(_no_scan(source, into, problems))
+        if doubt := left_out.in_doubt():
+            console.print(f"prepare: {doubt}", soft_wrap=True, highlight=False)
         sources = _without_copies(found, left_out, problems)
         if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
             console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
