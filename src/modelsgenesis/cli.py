@@ -74,7 +74,7 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
     from modelsgenesis.core.console import printable
-    from modelsgenesis.core.errors import GenesisError, MissingExtraError
+    from modelsgenesis.core.errors import GenesisError, MissingExtraError, refusal
     from modelsgenesis.core.importing import without_collecting
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -104,6 +104,11 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 141
+    except OSError as error:  # of a file that no reader of ours answers for
+        if debug or not (why := refusal(error)):
+            raise
+        sys.stderr.write(printable(f"{verb}: {error.filename}: {why}\n"))
+        return 1
     sys.stdout.write(printable(f"{made}\n"))
     return 0
 

@@ -109,6 +109,16 @@ class StoredArray:
                 raise TypeError(f"a {type(self._array).__name__}")
         self.path = path
 
+    def check(self, shape: tuple[int, ...], dtype: str) -> None:
+        """Refuse an array of another shape or type than its record says.
+
+        Raises:
+            DataError: it is one.
+        """
+        if (self._array.shape, self._array.dtype.name) != (shape, dtype):
+            there = f"{self._array.dtype.name} of {self._array.shape}"
+            raise DataError(f"{self.path}: holds {there}, not {dtype} of {shape} as is written of it; prepare again")
+
     def read(self, slices: tuple[slice, ...]) -> NDArray[Any]:
         """Read a region of (N, C, X, Y, Z)."""
         try:

@@ -159,7 +159,9 @@ class Store:
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         if scan.id not in self._paths:
-            self._paths[scan.id] = scan_file(self.path, scan.id)
+            path = scan_file(self.path, scan.id)
+            self._open[path][0].check((scan.num_cubes, *scan.shape), scan.dtype)
+            self._paths[scan.id] = path
         return self._open[self._paths[scan.id]]
 
 
