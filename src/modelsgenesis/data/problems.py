@@ -1,6 +1,7 @@
 """What is wrong with a source, as one line that says what to do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
 DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
+QUOTED = re.compile(r"""(?<!\w)(['"`]).*['"`]""")
+MOST_LETTERS = 200  # of what a library says
 COLUMNS = ("path", "severity", "problem", "remedy")
 
 
@@ -32,6 +35,13 @@ class Problem:
     def to_row(self) -> dict[str, str]:
         """The problem as a row of the table."""
         return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
+
+
+def in_its_words(error: Exception, path: Path) -> str:
+    """What a library says of a file, without what it quotes: that is the file's own text, which may name a person."""
+    said = str(error).strip().splitlines() or [""]
+    words = QUOTED.sub("...", said[-1].replace(str(path), path.name).replace(path.name, "the file"))
+    return words[:MOST_LETTERS] or type(error).__name__
 
 
 def died(path: Path) -> Problem:
