@@ -8,6 +8,7 @@ import pytest
 from tests.data.scan_files import make_ct, write_series
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.findings import read_findings
 from modelsgenesis.benchmarking.leakage_audit import audit
 from modelsgenesis.commands.benchmark import benchmark
 from modelsgenesis.core.errors import DataError
@@ -99,6 +100,18 @@ def test_no_patient_is_named_in_a_benchmark(done: Path) -> None:
     ]
     seen = {row["patient"] for path in tables if path.is_file() for row in read_rows(path)}
     assert seen == set(names.raw)
+
+
+def test_benchmark_goes_on_without_its_secret(data: Path, done: Path, tmp_path: Path) -> None:
+    """A further seed names patients anew; one case still has one patient, and the report is written."""
+    out = Path(shutil.copytree(done, tmp_path / "out"))
+    (out / PATIENTS).unlink()
+    arms = (f"ours={done.parent / 'given.safetensors'}",)
+    benchmark(data, out, from_=arms, allow=("ours",), cases=("all",), test=0.3, **{**TINY, "seeds": 3})
+    (found,) = read_findings(out)
+    assert found.table.seeds == (0, 1, 2)
+    assert not list(done.glob("runs/*/*/*/" + PATIENTS))
+    assert [path.parent for path in out.rglob(PATIENTS)] == [out]
 
 
 def test_held_out_patients_are_left_out_with_and_without_the_secret(data: Path, done: Path, tmp_path: Path) -> None:

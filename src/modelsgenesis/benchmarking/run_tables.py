@@ -50,7 +50,8 @@ def _merge(into: Path, name: str, columns: list[str], rows: list[Row], replaced:
     own = [{column: row[column] for column in columns} for row in kept + rows]
     if "patient" in columns:  # raw in what earlier versions wrote
         names = keep_names(into, [(row["patient"], row["case"]) for row in own])
-        own = [{**row, "patient": names.salted(row["patient"], row["case"])} for row in own]
+        latest = {row["case"]: names.salted(row["patient"], row["case"]) for row in own}  # the salt may have been lost
+        own = [{**row, "patient": latest[row["case"]]} for row in own]
     write_table(into / name, columns, sorted(own, key=lambda row: (int(row["cases"]), row["arm"], int(row["seed"]))))
 
 

@@ -55,7 +55,7 @@ def bootstrap_rows(table: Table, rows_of: Callable[[str, int, int], tuple[str, R
         if not patients:
             patients = _patients(rows)
             weights = resample_patients(list(patients.values()), RESAMPLES, 0)
-        if _patients(rows) != patients:
+        if _patients(rows).keys() != patients.keys():
             raise DataError(f"{name} predicted other cases than the other runs")
         whole[run], values[run] = statistic(rows, np.ones((1, len(rows)), np.int64))[0], statistic(rows, weights)
         if not abs(whole[run] - table.values[run]) <= ROUNDING * max(1.0, abs(table.values[run])):
