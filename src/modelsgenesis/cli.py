@@ -73,7 +73,8 @@ def overview() -> str:
 def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
-    from modelsgenesis.core.errors import GenesisError, MissingExtraError
+    from modelsgenesis.core.console import printable
+    from modelsgenesis.core.errors import GenesisError, MissingExtraError, refusal
     from modelsgenesis.core.files import FULL, reason
     from modelsgenesis.core.importing import without_collecting
 
@@ -94,23 +95,22 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
             args=arguments,
             config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
         )
-        sys.stdout.write(f"{made}\n")
+        sys.stdout.write(printable(f"{made}\n"))
     except (GenesisError, MissingExtraError) as error:
         if debug:
             raise
-        sys.stderr.write(f"{verb}: {error}\n")
+        sys.stderr.write(printable(f"{verb}: {error}\n"))
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 141
-    except OSError as error:
-        if debug or error.errno not in FULL:
+    except OSError as error:  # of a file that no reader or writer of ours answers for
+        why = f"could not be written ({reason(error)})" if error.errno in FULL else refusal(error)
+        if debug or not why:
             raise
-        sys.stderr.write(
-            f"{verb}: {error.filename or 'a file, or what is printed'}: could not be written ({reason(error)})\n"
-        )
+        sys.stderr.write(printable(f"{verb}: {error.filename or 'a file, or what is printed'}: {why}\n"))
         return 1
     return 0
 

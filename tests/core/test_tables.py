@@ -1,11 +1,12 @@
 """Tables as files: what is written is read again, and a table of anybody's is read kindly."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.tables import append_row, read_rows, read_table, write_table
+from modelsgenesis.core.tables import append_row, read_columns, read_rows, read_table, write_table
 
 
 def test_rows_written_are_rows_read(tmp_path: Path) -> None:
@@ -35,3 +36,22 @@ def test_no_table_is_one_line_that_says_so(tmp_path: Path) -> None:
     for name in ("t.csv", "none.csv"):
         with pytest.raises(DataError, match=f"{name}: cannot be read as a CSV in UTF-8"):
             read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\tx", "\rx", "'=1", "''-a", "=\n"])
+def test_no_cell_or_column_is_a_formula(tmp_path: Path, name: str) -> None:
+    """To a spreadsheet each is text that begins with an apostrophe; to us it is what was written."""
+    path = tmp_path / "t.csv"
+    write_table(path, ["a", name], [{"a": name, name: name}])
+    append_row(path, ["a", name], {"a": name})
+    with path.open(newline="") as file:
+        assert {cell for row in csv.reader(file) for cell in row} == {"a", "", f"'{name}"}
+    assert read_rows(path) == [{"a": name, name: name}, {"a": name, name: ""}]
+    assert read_columns(path) == ["a", name]
+
+
+@pytest.mark.parametrize("number", ["-1.5", "+3", "-inf", "-1e-05", "-.5", "-12.5 3.0 -4e2"])
+def test_numbers_stay_numbers(tmp_path: Path, number: str) -> None:
+    """Alone or several in a cell, as text or not."""
+    write_table(tmp_path / "t.csv", ["a", "b"], [{"a": number, "b": -1.5}])
+    assert (tmp_path / "t.csv").read_text() == f"a,b\n{number},-1.5\n"

@@ -20,6 +20,7 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.targets.segmentation import Segmentation
 
 SIZE, SPACING = (14, 12, 10), (1.0, 1.5, 2.0)
@@ -260,7 +261,9 @@ def test_cases_of_a_table_keep_their_patients(data: Path, predictions: Path, tmp
     lines = [f"images/{name}.nii.gz,labels/{name}.nii.gz,p{k // 2},{name}" for k, name in enumerate(CASES)]
     table.write_text("\n".join(["image,label,patient,id", *lines]) + "\n")
     found, _ = evaluate(predictions, table, tmp_path / "scores")
-    assert [row["patient"] for row in found[:6]] == ["p0", "p0", "p0", "p0", "p1", "p1"]
+    back = with_raw_patients(found[:6], tmp_path / "scores")
+    assert [row["patient"] for row in back] == ["p0", "p0", "p0", "p0", "p1", "p1"]
+    assert not {row["patient"] for row in found} & {row["patient"] for row in back}
     assert line(tmp_path / "scores", "liver", "dice")["patients"] == "6"
 
 

@@ -1,8 +1,12 @@
 """What every reader owes whoever gives it a bad file: an error of ours that says so, and the others go on."""
 
+import builtins
+import errno
+import io
 import json
 import multiprocessing
 import os
+import re
 import signal
 import traceback
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import blosc2
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -23,10 +28,12 @@ from tests.inference.runs import make_run
 from tests.tasks.task_files import make_pairs
 
 import modelsgenesis as mg
+from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError, GenesisError, WeightsError
-from modelsgenesis.core.files import read_json
+from modelsgenesis.core.files import read_json, write_json
+from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.process_pool import work_through
-from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.provenance import Provenance, read_provenance, write_provenance
 from modelsgenesis.core.tables import read_rows, read_table
 from modelsgenesis.data import source_table, sources
 from modelsgenesis.data.formats import classify
@@ -34,16 +41,24 @@ from modelsgenesis.data.formats.nifti import Nifti
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity_statistics import PERCENTILES
 from modelsgenesis.data.reading import read_volume
-from modelsgenesis.data.store.arrays import StoredArray
+from modelsgenesis.data.store.arrays import StoredArray, write_array
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import Store
+from modelsgenesis.data.store.store import Store, find_salt
+from modelsgenesis.data.store.verifying import damage_of
+from modelsgenesis.data.store.writer import find_done
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.nets import UNet3D
+from modelsgenesis.recipes import find_recipe
+from modelsgenesis.reports import replay
 from modelsgenesis.tasks import folder
 from modelsgenesis.tasks.checks import check
+from modelsgenesis.tasks.labelled_sets import read_sets
 from modelsgenesis.tasks.reading import read_cases
 from modelsgenesis.training.checkpoint import State, load_state, save_state
 from modelsgenesis.training.logger import RunLogger, read_log
-from modelsgenesis.weights.files import KEY, load_network, read_notes
+from modelsgenesis.weights.checkpoints import read_checkpoint
+from modelsgenesis.weights.files import KEY, load_network, read_notes, save_network
+from modelsgenesis.weights.loading import load_weights
 
 MUTATIONS = int(os.environ.get("GENESIS_MUTATIONS", "1000"))  # of all readers together; more by hand
 COMPILED = (".mha", ".nrrd", ".dcm")  # decoded by libraries that may end the process: in one of its own
@@ -344,3 +359,143 @@ def test_weights_that_are_a_pipe_are_not_opened(tmp_path: Path) -> None:
             )
         (store / name).unlink()
         (store / name).write_bytes(kept)
+
+
+# What somebody else's folder says.
+
+STRANGE = {
+    "id": ("../../../etc/x", "0" * 15, "G" * 16), "patient": ("Jane Doe",), "series": ("",), "slope": ("nan", "0.0"),
+    "spacing_mm": ("1.0 0.0 1.0", "1.0 inf 1.0", "1.0 1.0"), "shape": ("1 4 4 0", "4", "1 1 4 4 4 4"),
+    "minimum": ("nan",), "p50": ("inf",), "dtype": ("object", "U4", "x"), "modality": ("<b>",), "fold": ("-1",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "text"), [(name, text) for name, some in STRANGE.items() for text in some])
+def test_row_of_a_manifest_that_cannot_be_is_refused(column: str, text: str) -> None:
+    """An id becomes the name of a file, and numbers scale images."""
+    assert tiny_row()[column] != text
+    with pytest.raises(DataError, match="broken"):
+        Scan.from_row({**tiny_row(), column: text})
+
+
+def test_array_of_another_shape_than_its_record_is_refused(tmp_path: Path) -> None:
+    """Before a region of it is cut by the manifest's size."""
+    write_ct(tmp_path / "scans" / "a.nii.gz")
+    store = Store.open(mg.prepare(tmp_path / "scans", tmp_path / "store", workers=0, quiet=True))
+    (scan,) = store.scans
+    assert store.read(scan, (0, 0, 0), (2, 2, 2)).shape == (1, 2, 2, 2)
+    for strange in (replace(scan, shape=(1, 8, 8, 8)), replace(scan, num_cubes=2), replace(scan, dtype="uint8")):
+        with pytest.raises(DataError, match="as is written of it"):
+            Store(store.path, [strange]).read(strange, (0, 0, 0), (2, 2, 2))
+
+
+def test_no_module_is_imported_because_a_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe.json, a made.json or a table of sets; the command line may name it, and then the file may too."""
+    (tmp_path / "foreign_code.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = find_recipe("small").but(method="foreign_code:Method")
+    write_json(tmp_path / "recipe.json", {"recipe": describe(recipe), "seed": 0})
+    made = Provenance("pretrain", {"recipe": {"name": "foreign_code:recipe"}}, {}, "1", None, 0, "")
+    write_provenance(tmp_path, "pretrain", {"recipe": {"name": "foreign_code:recipe"}}, inputs=[])
+    (tmp_path / "sets.csv").write_text("name,data,task\na,.,foreign_code:read\n")
+    with pytest.raises(GenesisError, match="names foreign_code:Method, and no module is imported"):
+        replay.recipe_of(tmp_path)
+    with pytest.raises(GenesisError, match="names foreign_code:read, and no module is imported"):
+        read_sets(tmp_path / "sets.csv", 2, 0)
+    assert command("run", made).startswith("genesis pretrain foreign_code:recipe")
+    assert not (tmp_path / "ran").exists()
+    own, _ = replay.settings(recipe, tmp_path, None)
+    assert (own.method, (tmp_path / "ran").exists()) == ("foreign_code:Method", True)
+
+
+def test_number_without_end_in_a_description_is_refused() -> None:
+    """NaN and Infinity, which Python's JSON takes."""
+    described = describe(find_recipe("small"))
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(GenesisError, match="no finite number"):
+            rebuild({**described, "plan": {**described["plan"], "lr": value}})
+
+
+@pytest.mark.parametrize("changes", [{"verb": 3}, {"inputs": {"a": 1}}, {"seed": "1"}, {"outputs": {"a": None}}])
+def test_provenance_of_another_shape_names_its_file(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Its words become commands and paths."""
+    write_provenance(tmp_path, "pretrain", {}, inputs=[])
+    write_json(tmp_path / "made.json", {**read_json(tmp_path / "made.json"), **changes})
+    with pytest.raises(DataError, match=r"made\.json: not a provenance file"):
+        read_provenance(tmp_path, "pretrain")
+
+
+# The reason given is the true one.
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Let the system refuse to open files whose name ends so, as it does for whoever is not root."""
+
+    def refuse(ending: str, number: int) -> None:
+        opened = builtins.open
+
+        def guarded(file: Any, *args: Any, **how: Any) -> Any:
+            if str(file).endswith(ending):
+                raise OSError(number, os.strerror(number), str(file))
+            return opened(file, *args, **how)
+
+        monkeypatch.setattr(builtins, "open", guarded)
+        monkeypatch.setattr(io, "open", guarded)
+
+    return refuse
+
+
+REASONS = {
+    errno.EACCES: "no permission to read", errno.EMFILE: "too many files are open", errno.EIO: "the disk or the network"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", REASONS)
+def test_file_that_the_system_refuses_is_not_damaged(
+    tmp_path: Path, refusing: Callable[[str, int], None], number: int
+) -> None:
+    """Whoever reads it: a table, JSON, weights, a checkpoint, a stored array, a scan's checksum, the salt."""
+    write_ct(tmp_path / "scans" / "a.nii.gz")
+    store = Store.open(mg.prepare(tmp_path / "scans", tmp_path / "store", workers=0, quiet=True))
+    (scan,) = store.scans
+    stored = next((store.path / "scans").iterdir())
+    save_network(tmp_path / "x.safetensors", UNet3D(width=1))
+    torch.save({}, tmp_path / "x.pt")
+    for ending in ("manifest.csv", "made.json", ".safetensors", ".pt", ".b2nd", "salt"):
+        refusing(ending, number)
+    readers: list[Callable[[], Any]] = [
+        lambda: read_rows(store.path / "manifest.csv"),
+        lambda: Store.open(store.path),
+        lambda: load_weights(tmp_path / "x.safetensors"),
+        lambda: read_checkpoint(tmp_path / "x.pt"),
+        lambda: StoredArray(stored),
+        lambda: find_done(store.path, scan.id),
+        lambda: mg.prepare(tmp_path / "scans", store.path, workers=0, quiet=True),
+    ]
+    for read in readers:
+        with pytest.raises(GenesisError) as found:
+            read()
+        assert REASONS[number] in str(found.value)
+        assert not re.search("damaged|cut off|gone|not there|delete it", str(found.value)), found.value
+    assert REASONS[number] in damage_of(scan, store)
+    assert REASONS[number] in find_salt(store.path)[1]
+
+
+def test_full_disk_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blosc2 says only that it could not; the system is asked why."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Error while storing the array")
+
+    monkeypatch.setattr(blosc2.NDArray, "save", fails)
+    values = np.zeros((1, 1, 4, 4, 4), np.int16)
+    with pytest.raises(DataError, match="Blosc2 could not write it"):
+        write_array(tmp_path / "a.b2nd", values.shape, "int16", lambda at: values[at], dict)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match="the disk is full; free some space"):
+        write_array(tmp_path / "a.b2nd", values.shape, "int16", lambda at: values[at], dict)
+    assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, ta
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_object
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.evaluation.evaluate import LINES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.metrics.direction import more_is_better
@@ -79,7 +80,8 @@ def read_findings(folder: Path) -> list[Findings]:
         Run(row["task"], row["arm"], int(row["cases"]), int(row["seed"]), row["metric"], float(row["value"]))
         for row in read_rows(folder / RUNS)
     ]
-    scores = [_score_of(row) for row in read_rows(folder / CASES)] if (folder / CASES).is_file() else []
+    rows = read_rows(folder / CASES) if (folder / CASES).is_file() else []
+    scores = [_score_of(row) for row in with_raw_patients(rows, folder)]  # drawn in the order of their raw names
     found = []
     for each in tabulate(sorted(runs, key=lambda run: _standing(run.arm)), scores):
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))

@@ -13,11 +13,12 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.fingerprints import Fingerprint, Fingerprints, fingerprint_of
 from modelsgenesis.data.intensity_statistics import fill_missing
+from modelsgenesis.data.patient_names import PATIENTS, is_salted, keep_names, with_raw_patients
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import hashed
-from modelsgenesis.data.store.store import SALT, Store
+from modelsgenesis.data.store.store import Store, find_salt
 from modelsgenesis.pretraining.labelled_sets import SETS
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
@@ -40,7 +41,7 @@ class Hit:
     Attributes:
         arm: whose pre-training it is about.
         case: of the test set; empty where nothing could be looked up.
-        patient: of that case, raw.
+        patient: of that case, raw; salted in audit.csv.
         why: what was found.
     """
 
@@ -83,7 +84,7 @@ class _TrainedOn:
         if _hash_of(source) in self.hashes:
             return f"the file is {self.where}"
         if self.knows(case, source):
-            return f"the patient {case.patient or source.patient} is {self.where}"
+            return f"its patient is {self.where}"
         return (
             f"the same voxels, saved anew, are {self.where}"
             if self.fingerprints.hold(_fingerprint_of(source.whole()))
@@ -102,7 +103,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
         What was found; also where the lineage leads nowhere, so that something could not be looked up.
     """
     hits: list[Hit] = []
-    doubts: list[str] = []
+    doubts = _doubts_of(cases)
     looked: set[Path] = set()
     waiting = [(start, "", "")]  # what to look at, the verb of the stage that used it, and its fingerprint then
     while waiting:
@@ -131,6 +132,15 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 
 
+def _doubts_of(cases: Sequence[Case]) -> list[str]:
+    """What cannot be looked up of the test cases: patients of whom only a salted name is known."""
+    unknown = [case for case in cases if all(is_salted(_patient_of(case, source)) for source in case.images)]
+    what = (
+        f"the table of {many(len(unknown), 'test case')} is without its {PATIENTS}, so that their patients are unknown"
+    )
+    return [what] if unknown else []
+
+
 def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequence[str]) -> None:
     """Write down what the audit found, if only that it is nothing, and refuse to go on with what is not allowed.
 
@@ -143,7 +153,9 @@ def stop_at(hits: Sequence[Hit], into: Path, *, arms: Sequence[str], allow: Sequ
         DataError: there is such a hit.
     """
     before = read_rows(into / FILE) if (into / FILE).is_file() else []
-    rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in hits]
+    names = keep_names(into, [(hit.patient, hit.case) for hit in hits])
+    salted = [replace(hit, patient=names.salted(hit.patient, hit.case)) for hit in hits]
+    rows = [{**vars(hit), "allowed": "yes" if hit.arm in allow else "no"} for hit in salted]
     write_table(into / FILE, COLUMNS, [row for row in before if row["arm"] not in arms] + rows)
     wrong = [hit for hit in hits if hit.arm not in allow]
     if wrong:
@@ -172,18 +184,16 @@ def _origins(made: Provenance, labelled: bool) -> dict[str, str]:
 def _scans_of(path: Path) -> _TrainedOn:
     """The hashes and fingerprints of a store's scans."""
     store = Store.open(path)
-    salt = (path / SALT).read_text(encoding="utf-8") if (path / SALT).is_file() else None
+    salt, why = find_salt(path)
     patients = {scan.patient for scan in store.scans}
     known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
     lost = [f"{path} holds {many(unknown, 'scan')} without a fingerprint, such as official cubes"] if unknown else []
-    lost += [f"{path} is without its salt, so that nothing is found by patient"] if salt is None else []
+    lost += [f"{why}, so that nothing is found by patient"] if why else []
     return _TrainedOn(
         where=f"in the store {path}",
         hashes={scan.sha256 for scan in store.scans},
-        knows=lambda case, source: (
-            salt is not None and hashed(salt, "patient", case.patient or source.patient) in patients
-        ),
+        knows=lambda case, source: hashed(salt or "", "patient", _patient_of(case, source)) in patients,
         fingerprints=Fingerprints(known),
         lost=tuple(lost),
     )
@@ -203,7 +213,7 @@ def _scans_listed(weights: Path) -> _TrainedOn:
 def _cases_of(path: Path) -> _TrainedOn:
     """The hashes and fingerprints of the cases that a run was fine-tuned on; its own table names them."""
     rows, columns = read_table(path / CASES) if (path / CASES).is_file() else ([], [])
-    rows = [row for row in rows if row["role"] in ("train", "val")]
+    rows = with_raw_patients([row for row in rows if row["role"] in ("train", "val")], path)
     hashes, fingerprints, gone = set(), [], []
     for row in rows:
         try:
@@ -214,9 +224,11 @@ def _cases_of(path: Path) -> _TrainedOn:
                     fingerprints.append(_fingerprint_of(source.whole()))
         except UnreadableError:
             gone.append(row["id"])
-    patients = {row["patient"] for row in rows}
+    patients = {row["patient"] for row in rows}  # raw, or salted by the same salt as those of the test cases
     named = {row["patient"] for row in rows if row["patient"] != row["id"]}  # others are called after their case
     lost = [] if rows else [f"{path / CASES} names no case"]
+    if any(map(is_salted, patients)):
+        lost.append(f"{path} is without its {PATIENTS}, so that nothing is found by patient")
     lost += (
         [f"{len(gone)} of the {many(len(rows), 'case')} of {path / CASES} are no longer there, {gone[0]} first"]
         if gone
@@ -225,10 +237,20 @@ def _cases_of(path: Path) -> _TrainedOn:
     return _TrainedOn(
         where=f"among the cases of {path}",
         hashes=hashes,
-        knows=lambda case, _: case.patient in (patients if case.patient != case.id else named),
+        knows=lambda case, source: (
+            not patients.isdisjoint({case.patient, _patient_of(case, source)})
+            if case.patient != case.id
+            else case.patient in named
+        ),
         fingerprints=Fingerprints(fingerprints),
         lost=tuple(lost),
     )
+
+
+def _patient_of(case: Case, source: Source) -> str:
+    """The raw name of a case's patient; of one whom a table names by a salted name, the header's, if it has one."""
+    known = source.patient if source.patient != source.series else ""
+    return (known or case.patient) if is_salted(case.patient) else case.patient or source.patient
 
 
 def _hash_of(source: Source) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from modelsgenesis.benchmarking.arms import budgets_of, metric_of
 from modelsgenesis.benchmarking.findings import Findings, compare
@@ -22,6 +21,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_runs import Rows, bootstrap
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
 from modelsgenesis.benchmarking.statistics.runs import Run, Table, tabulate
 from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.lease import held
@@ -33,6 +33,7 @@ from modelsgenesis.core.tables import read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
+from modelsgenesis.data.patient_names import PATIENTS, keep_names
 from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
 from modelsgenesis.embedding.encoder import LIKE
@@ -113,7 +114,7 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
         made = {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}
         write_provenance(into, "probe", made, inputs=inputs)
         write_report(into, probed)
-    console = Console(stderr=True)
+    console = make_console()
     line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s, {len(whole.test)} test cases"
     line += f", {many(len(problems), 'problem')}: {into / FAILURES}" if problems else ""
     console.print(line, highlight=False, soft_wrap=True)
@@ -128,7 +129,7 @@ def _check(into: Path, options: ProbeOptions) -> None:
     elif (
         into.exists()
         and (not into.is_dir() or any(not path.name.startswith(".") for path in into.iterdir()))
-        and not (into / "audit.csv").is_file()
+        and not any((into / name).is_file() for name in ("audit.csv", PATIENTS))
     ):
         raise DataError(f"{into} is there already and holds no probe; choose a new folder or an empty one")
 
@@ -162,7 +163,10 @@ def _read_labels(labels: Path, into: Path, opened: Mapping[str, Embeddings], opt
             known = [{**row, "image": images[fit(row[column])]} for row in rows if fit(row[column]) in images]
             if not known:
                 raise DataError(f"{labels}: none of its ids is among the embeddings', such as {first.ids[0]}")
-            write_table(into / LABELLED, [*head, "image"], known)
+            patient = columns.get("patient", "patient")
+            names = keep_names(into, [(row.get(patient, ""), row[column]) for row in known])
+            salted = [{**row, patient: names.salted(row[patient], row[column])} for row in known if patient in row]
+            write_table(into / LABELLED, [*head, "image"], salted or known)
             return replace(read_task(into / LABELLED, options.of_the_task()), name=labels.stem)
     return read_task(labels, options.of_the_task())
 

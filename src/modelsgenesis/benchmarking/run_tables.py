@@ -8,6 +8,7 @@ from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.trial import Result, Trial
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.tables import read_rows, write_table
+from modelsgenesis.data.patient_names import keep_names
 
 RUNS, CASES, PUBLISHED = "runs.csv", "cases.csv", "published.json"
 KEY = ["task", "arm", "cases", "seed"]
@@ -47,6 +48,10 @@ def _merge(into: Path, name: str, columns: list[str], rows: list[Row], replaced:
     before = read_rows(into / name) if (into / name).is_file() else []
     kept = [row for row in before if tuple(row[key] for key in KEY) not in replaced and _is_whole(into, row)]
     own = [{column: row[column] for column in columns} for row in kept + rows]
+    if "patient" in columns:  # raw in what earlier versions wrote
+        names = keep_names(into, [(row["patient"], row["case"]) for row in own])
+        latest = {row["case"]: names.salted(row["patient"], row["case"]) for row in own}  # the salt may have been lost
+        own = [{**row, "patient": latest[row["case"]]} for row in own]
     write_table(into / name, columns, sorted(own, key=lambda row: (int(row["cases"]), row["arm"], int(row["seed"]))))
 
 

@@ -1,6 +1,5 @@
 """What pre-training buys: the same task, cases and updates for every start, again and again."""
 
-import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOpt
 from modelsgenesis.benchmarking.plan_table import plan_table
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
 from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_trial, folder_of
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
@@ -28,6 +28,7 @@ from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.core.words import many
+from modelsgenesis.data.patient_names import keep_names
 from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
@@ -214,7 +215,7 @@ class Benchmark:
 
     design: Design
     write_report: WriteReport
-    console: Console = field(default_factory=functools.partial(Console, stderr=True))
+    console: Console = field(default_factory=make_console)
     results: dict[Trial, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -229,6 +230,7 @@ class Benchmark:
         """Do what is not done, and write the tables and the report."""
         design, into = self.design, self.design.into
         remember(into, design.alike(), design.task.place)
+        keep_names(into, [(case.patient, case.id) for case in design.task.cases])  # before runs would make their own
         if design.task.published and design.task.published.scores:
             write_json(into / PUBLISHED, design.task.published.to_json(design.task.name))
         if not (self._choose_rates() and self._do_trials()):
@@ -288,7 +290,7 @@ class Benchmark:
     def _report_progress(self, trial: Trial, result: Result, place: str) -> None:
         words = result.why or f"{trial.metric} {result.value:.4f}"
         line = f"{place}: {trial.arm}, {trial.cases or ALL} cases, seed {trial.seed}: {words}"
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def _stopped(result: Result) -> bool:

@@ -4,12 +4,13 @@ import importlib
 import inspect
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import GenesisError
-from modelsgenesis.core.naming import describe
+from modelsgenesis.core.naming import check_imported, describe, members
 from modelsgenesis.core.options import plain
-from modelsgenesis.core.provenance import GIVEN_OPTIONS, Provenance
+from modelsgenesis.core.provenance import FILE, GIVEN_OPTIONS, Provenance
 from modelsgenesis.recipes import find_recipe
 
 OPTION_OF = {"slices_direction": "slices", **{f"slices_{name}": name for name in ("every", "side", "neighbours")}}
@@ -69,8 +70,10 @@ def _words_of(values: Iterable[Any]) -> Iterator[str]:
 
 def recipe_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in which a recipe differs from the published one of its name."""
+    name = str(recipe.get("name"))
     try:
-        known = describe(find_recipe(str(recipe.get("name"))))
+        check_imported(name, Path(FILE))
+        known = describe(find_recipe(name))
     except GenesisError:
         return {}
     there, usual = flat(recipe), flat(known)
@@ -91,7 +94,9 @@ def _without_planned(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stage_options(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a stage that differ from its defaults."""
+    """The arguments of a stage that differ from its defaults; none of a stage that there is not."""
+    if verb not in members("commands"):
+        return {}
     stage = getattr(importlib.import_module(f"modelsgenesis.commands.{verb}"), verb)
     defaults = {name: parameter.default for name, parameter in inspect.signature(stage).parameters.items()}
     given = {OPTION_OF.get(name, name.removesuffix("_mm")): value for name, value in arguments.items()}

@@ -4,12 +4,11 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.commands.pretrain import pretrain
 from modelsgenesis.commands.report import report
 from modelsgenesis.commands.show import show
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
@@ -74,7 +73,7 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
         )
     if steps is not None and steps < 1:
         raise DataError(f"a demo needs at least 1 step of training, got {steps}")
-    into, console = Path(into), Console(stderr=True)
+    into, console = Path(into), make_console()
 
     def announce(words: str) -> None:
         console.print(words, highlight=False)

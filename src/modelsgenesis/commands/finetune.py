@@ -16,7 +16,8 @@ def finetune(data: Task | str | Path, into: str | Path, options: FineTuneOptions
         data: The labelled cases: a folder of nnU-Net or the Medical Segmentation Decathlon, one with images/ and
             labels/, a CSV, a .npz of MedMNIST, or a Task.
         into: The run's folder: model.safetensors, last.safetensors, loading.json, log.csv, cases.csv; and val.csv,
-            test.csv and unused.csv, the cases that it was not trained on.
+            test.csv and unused.csv, the cases that it was not trained on. Patients have salted names there; before it
+            is shared, delete patients.secret.json, which leads back.
     Returns:
         The run's folder.
     Raises:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from modelsgenesis.core.console import PlainConsole, make_console
 from modelsgenesis.core.errors import WeightsError
 from modelsgenesis.core.options import verb
 from modelsgenesis.pretraining import recalibrate as recalibrating
@@ -87,7 +88,7 @@ def fetch(name: str | Entry, into: str | Path, options: FetchOptions) -> Path:
     entry = name if isinstance(name, Entry) else registry.find_entry(name)
     if entry.by_hand:
         raise WeightsError(entry.by_hand)
-    folder, console = Path(into), Console(stderr=True, quiet=options.quiet)
+    folder, console = Path(into), make_console(quiet=options.quiet)
     if not is_accepted(entry, folder):
         console.print(_described(entry))
         if not options.accept and not _accepts(console):
@@ -194,7 +195,7 @@ def _megabytes(entry: Entry) -> str:
 def _text(table: Table) -> str:
     width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
     written = io.StringIO()
-    Console(file=written, width=width, color_system=None, highlight=False, markup=False).print(table)
+    PlainConsole(file=written, width=width, color_system=None, highlight=False).print(table)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
 
@@ -209,7 +210,13 @@ def _accepts(console: Console) -> bool:
 @contextmanager
 def _bar(name: str, console: Console) -> Iterator[Progress]:
     """Make a bar that shows the progress of a download in a terminal."""
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn(name, markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     hidden = console.quiet or not console.is_terminal
     with Bars(*columns, console=console, disable=hidden, transient=True) as bars:
         bar = bars.add_task(name, total=None)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.process_id import ProcessId, this_process
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what of it a user may have
@@ -144,6 +144,13 @@ def write_json(path: Path, data: Any) -> None:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write text that its owner alone may read, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.touch(mode=0o600)
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def read_text(path: Path, *, errors: Literal["strict", "replace"] = "strict") -> str:
     """Read a regular file as UTF-8.
 
@@ -161,7 +168,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise DataError(f"{path}: not there; is {path.parent} the right folder?") from error
     except (OSError, ValueError, RecursionError) as error:  # nested without end, or a number of 5,000 digits
-        raise DataError(f"{path}: cannot be read as JSON ({error})") from error
+        raise DataError(f"{path}: {refusal(error) or f'cannot be read as JSON ({error})'}") from error
 
 
 def sha256(path: Path) -> str:

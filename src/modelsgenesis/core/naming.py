@@ -3,6 +3,8 @@
 import dataclasses
 import importlib
 import inspect
+import math
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,6 +68,23 @@ def load_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise GenesisError(f"cannot import {name} (no {error.name}); is it installed and spelled right?") from error
+
+
+def check_imported(name: str, file: Path) -> None:
+    """Refuse `package.module:Class` that a file names, unless its module is imported: a file must not run code.
+
+    Args:
+        name: of a class or function; one of ours, without a colon, is all right.
+        file: that names it.
+    Raises:
+        GenesisError: its module is not yet imported, as it is once the command line or the user's Python has named it.
+    """
+    module_name, colon, _ = name.partition(":")
+    if colon and module_name not in sys.modules:
+        raise GenesisError(
+            f"{file}: names {name}, and no module is imported because a file names it; if you trust that module, "
+            f"import {module_name} in Python before, or name it on the command line"
+        )
 
 
 def members(room: str) -> list[str]:
@@ -173,4 +192,6 @@ def _rebuilt(data: Any) -> Any:
         return {key: _rebuilt(value) for key, value in data.items()}
     if isinstance(data, list):
         return tuple(_rebuilt(value) for value in data)
+    if isinstance(data, float) and not math.isfinite(data):
+        raise GenesisError(f"holds {data}, which is no finite number")
     return data

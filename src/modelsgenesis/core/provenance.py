@@ -99,8 +99,11 @@ def lineage(folder: Path) -> list[tuple[str, Provenance]]:
 def _read(folder: Path) -> Provenance:
     with blamed_on(folder / FILE, DataError, "not a provenance file"):
         made = Provenance(**read_json(folder / FILE))
-        if not (isinstance(made.arguments, dict) and isinstance(made.inputs, dict)):
-            raise TypeError("its arguments and inputs are no objects")
+        texts = [made.verb, made.version, made.finished, *made.inputs.values(), *made.outputs.values()]
+        if not (isinstance(made.arguments, dict) and all(isinstance(text, str) for text in texts)):
+            raise TypeError("its arguments are no object, or its words no texts")
+        if not (made.seed is None or isinstance(made.seed, int)):
+            raise TypeError("its seed is no whole number")
         return made
 
 

@@ -2,14 +2,19 @@
 
 import csv
 import gzip
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import check_regular, written_aside
 
 LineEnd = Literal["\n", "\r\n"]
+
+# What a spreadsheet takes for a formula; an apostrophe before it makes it text, and another one text of that.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+NUMBERS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?)*", re.I)
 
 
 class Table(NamedTuple):
@@ -38,7 +43,7 @@ def read_columns(path: Path) -> list[str]:
     """The names of the columns of a CSV, without its rows; none where it is no CSV."""
     try:
         with _opened(path) as file:
-            return list(csv.DictReader(file).fieldnames or [])
+            return [_as_meant(name) for name in csv.DictReader(file).fieldnames or []]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error):
         return []
 
@@ -55,7 +60,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def write_table(
     path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, line_end: LineEnd = "\n"
 ) -> None:
-    """Write a CSV, whole or not at all.
+    """Write a CSV, whole or not at all; no cell of it is a formula to a spreadsheet.
 
     Args:
         path: of the file.
@@ -69,15 +74,44 @@ def write_table(
         written_aside(path) as aside,
         open(aside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, columns, lineterminator=line_end)
-        writer.writeheader()
-        writer.writerows(rows)
+        _write(file, columns, line_end)
+        for row in rows:
+            _write(file, _cells(columns, row), line_end)
 
 
 def append_row(path: Path, columns: Sequence[str], row: Mapping[str, Any], *, line_end: LineEnd = "\n") -> None:
     """Add a row to a CSV that has its head."""
     with open(path, "a", newline="", encoding="utf-8") as file:
-        csv.DictWriter(file, columns, lineterminator=line_end).writerow(row)
+        _write(file, _cells(columns, row), line_end)
+
+
+def _cells(columns: Sequence[str], row: Mapping[str, Any]) -> list[Any]:
+    """The cells of a row in the order of the columns.
+
+    Raises:
+        ValueError: the row has a column that the table has not.
+    """
+    if strange := [name for name in row if name not in columns]:
+        raise ValueError(f"a row has the columns {strange}, and the table has not")
+    return [row.get(name, "") for name in columns]
+
+
+def _write(file: TextIO, cells: Sequence[Any], line_end: LineEnd) -> None:
+    """Write a row; Python's writer leaves a lone carriage return bare, and every reader ends the row there."""
+    bare = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+    writer = csv.writer(file, lineterminator=line_end, quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL)
+    writer.writerow(map(_inert, cells))
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    text = isinstance(value, str) and FORMULA.match(value) and not NUMBERS.fullmatch(value)
+    return f"'{value}" if text else value
+
+
+def _as_meant(cell: str) -> str:
+    """What `_inert` was given."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def _opened(path: Path) -> TextIO:
@@ -91,7 +125,7 @@ def _read(path: Path) -> Table:
     try:
         with _opened(path) as file:
             reader = csv.DictReader(file, restval="")
-            columns = list(reader.fieldnames or [])
-            return Table([{name: row[name] or "" for name in columns} for row in reader], columns)
+            columns = reader.fieldnames = [_as_meant(name) for name in reader.fieldnames or []]
+            return Table([{name: _as_meant(row[name] or "") for name in columns} for row in reader], columns)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from error
+        raise DataError(f"{path}: {refusal(error) or f'cannot be read as a CSV in UTF-8 ({error})'}") from error

@@ -66,7 +66,9 @@ def write_dicom_seg(
             warnings.simplefilter("ignore")  # of odd tags in the source
             made = _make(slices, frames, names)
     except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        raise UnreadableError(f"its headers make no DICOM-SEG ({error})", "use the other file of the mask") from error
+        raise UnreadableError(
+            f"its headers make no DICOM-SEG ({type(error).__name__})", "use the other file of the mask"
+        ) from error
     with written_aside(path) as aside:
         made.save_as(aside)
 

@@ -1,15 +1,18 @@
 """What is wrong with a source, as one line that says what to do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
+from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError, refusal
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
 DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
+QUOTED = re.compile(r"""(?<!\w)(['"`]).*['"`]""")
+MOST_LETTERS = 200  # of what a library says
 COLUMNS = ("path", "severity", "problem", "remedy")
 
 
@@ -32,6 +35,13 @@ class Problem:
     def to_row(self) -> dict[str, str]:
         """The problem as a row of the table."""
         return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
+
+
+def in_its_words(error: Exception, path: Path) -> str:
+    """What a library says of a file, without what it quotes: that is the file's own text, which may name a person."""
+    said = str(error).strip().splitlines() or [""]
+    words = QUOTED.sub("...", said[-1].replace(str(path), path.name).replace(path.name, "the file"))
+    return words[:MOST_LETTERS] or type(error).__name__
 
 
 def died(path: Path) -> Problem:
@@ -76,9 +86,9 @@ def costs_one_source(damaged: tuple[str, str] = DAMAGED) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
     except OSError as error:
+        if why := refusal(error):
+            raise UnreadableError(*why.split("; ", 1)) from error
         raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
     except UnicodeEncodeError as error:
         what = "the name of the file or of its folder is not UTF-8, and the library that reads it takes no other"

@@ -8,6 +8,7 @@ from modelsgenesis.core import tables
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
 from modelsgenesis.data.formats import FLAT, classify
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
@@ -35,7 +36,7 @@ def read_table(path: Path, *, mapper: Mapper = map) -> tuple[list[Source], list[
         raise DataError(f"{path}: names no image; add a row for each scan")
     sources: list[Source] = []
     problems: list[Problem] = []
-    for row in rows:
+    for row in with_raw_patients(rows, path):
         place = path.parent / row["image"]
         try:
             with costs_one_source():

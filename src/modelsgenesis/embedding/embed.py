@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
@@ -87,7 +88,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         _baseline(network, scans, into, options) if network in BASELINES else _by_network(network, scans, into, options)
     )
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     with held(into, "embed"):
         try:
             records = _embed_each(work, into, console)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import Provenance, read_provenance
@@ -80,7 +80,8 @@ def read_embeddings(folder: Path, region: str | None = None) -> Embeddings:
     try:
         rows = parquet.read_table(folder / TABLE).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{folder / TABLE}: cannot be read ({error}); run genesis embed again") from error
+        why = refusal(error) or f"cannot be read ({error}); run genesis embed again"
+        raise DataError(f"{folder / TABLE}: {why}") from error
     known = sorted({row["region"] for row in rows})
     if region is None and len(known) > 1:
         raise DataError(f"{folder} has vectors of {len(known)} regions; choose one with --region: {', '.join(known)}")

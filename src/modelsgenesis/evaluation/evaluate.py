@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.lease import held
@@ -26,6 +27,7 @@ from modelsgenesis.core.target import Kind, Target, find_target
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import axes_of
+from modelsgenesis.data.patient_names import keep_names
 from modelsgenesis.data.problems import DIED
 from modelsgenesis.data.sources import reading_processes
 from modelsgenesis.evaluation.mask_comparison import METRICS, Compared, Rules, compare_case, header_geometry, table_of
@@ -73,7 +75,7 @@ def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOption
     with held(into, "evaluate"):
         lines, target = _compare(into, cases, task.target, of_network, table, origin, options, pixels=pixels)
         _write(into, lines, target, origin, options, pixels=pixels)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     _print(lines, console, pixels=pixels)
     if pixels:
         console.print("distances are in pixels: not all pictures say how large one is")
@@ -148,8 +150,7 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
     lines = [line for line in lines if line.label != MEAN or line.metric not in VOLUMES]
     origin = replace(origin, extra=extra, left_out=len(pairs) - len(kept))
     _begin(into)
-    rows = _case_rows(compared, names)
-    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
+    _write_cases(into, _case_rows(compared, names), origin.truth)
     masks_page(into / PAGE, kept, compared, lines, rules, origin)
     return lines
 
@@ -173,8 +174,7 @@ def _table(
     lines = score_predictions(predicted, true, patients, target, **how)
     origin = replace(origin, extra=extra, left_out=len(found) - len(kept))
     _begin(into)
-    rows = [_rounded(row) for row in case_rows(kept, values, target)]
-    write_table(into / CASES, list(rows[0]), rows, line_end="\r\n")
+    _write_cases(into, [_rounded(row) for row in case_rows(kept, values, target)], origin.truth)
     table_page(into / PAGE, kept, predicted, true, lines, target, origin)
     return lines
 
@@ -227,6 +227,13 @@ def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> li
         patient, why = pair.case.patient or pair.case.id, "; ".join(DIED)
         found[pair.case.id] = one or Compared(pair.case.id, patient, "no truth", why, ())
     return [found[pair.case.id] for pair in pairs]
+
+
+def _write_cases(into: Path, rows: Sequence[Mapping[str, Any]], truth: Path) -> None:
+    """Write cases.csv, in which patients have the names that a table of the truth gives them."""
+    names = keep_names(into, [(row["patient"], row["id"]) for row in rows], of=truth)
+    salted = [{**row, "patient": names.salted(row["patient"], row["id"])} for row in rows]
+    write_table(into / CASES, list(rows[0]), salted, line_end="\r\n")
 
 
 def _case_rows(compared: Sequence[Compared], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import MACHINE, describe_machine
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import write_json
@@ -76,7 +77,7 @@ class Tuning:
         how = json.dumps([described_at_first(task.target), describe(config.reading)])
         self.case_cache = Path(case_cache) / _hashed(how)[:8] if case_cache is not None else into / CASES
         self.own_caches = [into / CASES] if case_cache is None else []
-        self.console = Console(stderr=True, quiet=quiet)
+        self.console = make_console(quiet=quiet)
 
     def dry_run(self, split: CaseSplit) -> Path:
         """Measure a few steps and show what the whole would take; what was read of the cases is kept."""
@@ -162,7 +163,7 @@ class Tuning:
     def announce(self, text: str) -> None:
         """Print a line for the user, once for all processes."""
         if self.fabric.is_global_zero:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(text, highlight=False, soft_wrap=True)
 
 
 class _Fold:

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of, is_leftover, read_json, read_object, write_json
@@ -56,7 +57,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         "views": options.views, **({"head": options.head} if options.head else {}),
     }  # fmt: skip
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     with held(into, "predict"):
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
@@ -259,7 +260,7 @@ def progress(
 ) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[bool], None]]]:
     """Show which case is under way and how far; on a terminal a bar, elsewhere a line now and then."""
     columns = (
-        TextColumn("{task.fields[number]} of {task.fields[total_cases]}: {task.description}"),
+        TextColumn("{task.fields[number]} of {task.fields[total_cases]}: {task.description}", markup=False),
         BarColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[wrong]}"),

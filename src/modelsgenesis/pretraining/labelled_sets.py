@@ -20,6 +20,7 @@ from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.images import Reading
+from modelsgenesis.data.patient_names import keep_names
 from modelsgenesis.data.sampling.cycle import Cycle
 from modelsgenesis.data.sampling.stream import as_tensor
 from modelsgenesis.data.store.case_cache import CachedCase, CaseCache
@@ -113,6 +114,7 @@ class SetWork:
 
     def begin(self) -> str:
         """Write what becomes of each case, as tables that predict, evaluate and finetune take; describe the sets."""
+        keep_names(self.into, [(case.patient, case.id) for one in self.sets for _, case in one.split.roles()])
         for one in self.sets:
             folder = self.into / SETS / fit(one.name)
             folder.mkdir(parents=True, exist_ok=True)

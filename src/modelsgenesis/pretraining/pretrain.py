@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import write_json
@@ -136,7 +137,7 @@ def _planned(recipe: Recipe, plans: Path, store: Path, options: PretrainOptions)
 
 def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start | None, *, dry_run: bool) -> Path:
     """Pre-train by the recipe."""
-    console = Console(stderr=True)
+    console = make_console()
     recipe, learner = work.recipe, work.learner
     loading = start.begin(learner, work.labels) if start else None
     settings = {**work.settings, **(start.settings if start else {})}
@@ -162,7 +163,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         if start and loading:
             write_json(into / LOADING, start.to_json(loading))
             console.print(loading.table(f"Tensors from {start.given}"), start.heads_in_words(), sep="\n")
-        console.print(work.begin(), highlight=False, markup=False, soft_wrap=True)
+        console.print(work.begin(), highlight=False, soft_wrap=True)
     outcome = run.run()
     if fabric.is_global_zero and outcome.stopped:
         step = f"step {outcome.state.step} of {recipe.plan.steps}"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.device import Accelerator, find_machine
 from modelsgenesis.core.errors import DataError, WeightsError, blamed_on
 from modelsgenesis.core.files import write_json
@@ -64,7 +64,7 @@ def recalibrate(source: str | Path, store: Path, into: Path, options: Recalibrat
         )
     if (into / PROVENANCE).exists():
         read_provenance(into, VERB)
-    opened, console = load_weights(source), Console(stderr=True, quiet=options.quiet)
+    opened, console = load_weights(source), make_console(quiet=options.quiet)
     target = rebuild(opened.notes.get("target"))
     if isinstance(target, Target) and not target.dense:
         raise WeightsError(f"{source}: is a {target.kind} network; recalibrate the one it started from, and tune anew")
@@ -98,7 +98,6 @@ def recalibrate(source: str | Path, store: Path, into: Path, options: Recalibrat
     console.print(
         recalibration_in_words(measured, batch_size, nouns(network.axes).cube),
         highlight=False,
-        markup=False,
         soft_wrap=True,
     )
     return into

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
-
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import reason, written_aside
 from modelsgenesis.core.provenance import FILE as PROVENANCE
@@ -45,7 +44,7 @@ def export(run: str | Path, into: Path, options: ExportOptions, *, command: Comm
     """Export a network; `commands.export` describes the arguments, and `command` spells command lines."""
     source, part = resolve(run), part_of(run)[1]
     arguments: dict[str, Any] = {"to": options.to, "licence": options.licence, "data": options.data}
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     settings = {**arguments, "part": part} if part else arguments
     if _is_done(into, source, settings):
         console.print(f"{into}: exported already", highlight=False)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as ConsoleTable
 
+from modelsgenesis.core.console import PlainConsole, make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import package_version
 from modelsgenesis.core.target import Kind
@@ -79,7 +80,7 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
         raise DataError(f"--into names a page, so give a name that ends in .html, got {Path(into).name!r}")
     if cases < 0 or (workers is not None and workers < 0):
         raise DataError(f"cases and workers cannot be negative, got {cases} and {workers}")
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     if is_store(data):
         return _of_store(data, options, console)
     if options.verify:
@@ -93,7 +94,7 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
     except NoCaseError as error:
         rows = problem_rows(error.place, error.problems)
         if rows:
-            console.print(_table(rows, PROBLEM_HEAD, "problems"), markup=False, highlight=False)
+            console.print(_table(rows, PROBLEM_HEAD, "problems"), highlight=False)
         raise
     text = as_text(labelled, checked, most=cases)
     return _told(text, as_page(labelled, checked), options, console) if into else text
@@ -101,7 +102,7 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
 
 def _told(text: str, page: Page, options: InspectOptions, console: Console) -> Path:
     """Show the text, and write the page."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True, highlight=False)
     return page.write(Path(options.into or ""), f"Made by genesis inspect, modelsgenesis {package_version()}.")
 
 
@@ -153,7 +154,7 @@ def _as_text(tables: Sequence[Titled], last: str = "") -> str:
     """Write tables one below the other, and a last line."""
     width = max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
     written = io.StringIO()
-    console = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
+    console = PlainConsole(file=written, width=width, color_system=None, highlight=False)
     for rows, head, title in tables:
         console.print(_table(rows, head, title))
     if last:

@@ -11,7 +11,7 @@ from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_object
 from modelsgenesis.core.learner import Learner
 from modelsgenesis.core.learner import Sample as Views
-from modelsgenesis.core.naming import rebuild
+from modelsgenesis.core.naming import check_imported, load_module, rebuild
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.cubes import Cube, CubeSampler
 from modelsgenesis.data.sampling.stream import as_tensor, collate
@@ -78,6 +78,9 @@ def settings(recipe: Recipe | str, run: str | Path | None, seed: int | None) -> 
     if run is None or not (Path(run) / "recipe.json").is_file():
         return recipe, seed or 0
     made = settings_of(Path(run))
+    for name in (recipe.method, recipe.backbone):  # by the user's word
+        if ":" in name:
+            load_module(name.partition(":")[0])
     own = recipe_of(Path(run))
     return own if own.name == recipe.name else recipe, int(made["seed"]) if seed is None else seed
 
@@ -109,6 +112,8 @@ def recipe_of(run: Path) -> Recipe:
         recipe = rebuild(settings_of(run)["recipe"])
     if not isinstance(recipe, Recipe):
         raise DataError(f"{run / 'recipe.json'}: holds no recipe; give the folder of a run of genesis pretrain")
+    for name in (recipe.method, recipe.backbone):
+        check_imported(name, run / "recipe.json")
     return recipe
 
 

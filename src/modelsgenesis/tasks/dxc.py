@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import read_text
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.tables import read_table
@@ -107,7 +107,9 @@ def _listed(path: Path) -> frozenset[str]:
     try:
         return frozenset(read_text(path).split())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); it is part of the official data, copy it beside") from error
+        raise DataError(
+            f"{path}: cannot be read ({refusal(error) or error}); it is part of the official data, copy it beside"
+        ) from error
 
 
 def _twice(folder: Path, lists: Mapping[str, frozenset[str]]) -> Iterator[Problem]:

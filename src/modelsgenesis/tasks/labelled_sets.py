@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.naming import check_imported
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import find_target
 from modelsgenesis.core.words import many
@@ -77,7 +78,7 @@ def _read_set(row: Mapping[str, str], path: Path, axes: int, seed: int) -> Label
     """Read and divide one set; an error names it."""
     given = {name: text for name, text in row.items() if text}
     try:
-        task = _task(given, path.parent)
+        task = _task(given, path)
         if not isinstance(task.target, (find_target(CLASSES), find_target(LABELS))):
             raise DataError(f"its labels make a {task.target.kind}; classes or labels are learned, so give its kind")
         if any(axes_of(case.images[0]) != axes for case in task.cases):
@@ -92,13 +93,15 @@ def _read_set(row: Mapping[str, str], path: Path, axes: int, seed: int) -> Label
         raise DataError(f"{path}: the set {row['name']}: {error}") from error
 
 
-def _task(given: Mapping[str, str], home: Path) -> Task:
+def _task(given: Mapping[str, str], path: Path) -> Task:
     if "data" not in given:
         raise DataError("names no data; write its folder or table")
-    place, policy = home / given["data"], given.get("policy")
+    place, policy = path.parent / given["data"], given.get("policy")
     if policy is not None and policy not in get_args(Uncertain):
         raise DataError(f"its policy is {policy!r}; it takes {', '.join(get_args(Uncertain))}")
     kind, label = given.get("kind"), given.get("label")
+    for name in (given.get("task", ""), kind or ""):
+        check_imported(name.partition(",")[0], path)
     classes, columns = _pairs(given.get("classes", "")), _pairs(given.get("columns", ""))
     if "task" in given:
         named = given["task"] + (f",uncertain={policy}" if policy else "")
@@ -154,8 +157,7 @@ def shared_patients(sets: Sequence[LabelledSet]) -> list[str]:
     for number, one in enumerate(sets):
         for other in range(number + 1, len(sets)):
             if common := sorted(known[number] & known[other]):
-                first = Path(common[0]).name
-                lines.append(f"{one.name} and {sets[other].name} share {many(len(common), 'patient')}, such as {first}")
+                lines.append(f"{one.name} and {sets[other].name} share {many(len(common), 'patient')}")
     left = [f"{len(one.left_out)} of {one.name}" for one in sets if one.left_out]
     if left:
         lines.append(f"left out, since another set holds them out: {', '.join(left)}")

@@ -14,6 +14,7 @@ from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
 from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.assembly import build
@@ -118,7 +119,7 @@ def _in_our_words(
         raise DataError(f"{path}: has no column {', '.join(missing)}; its columns are {', '.join(columns)}")
     kept = [column for column in columns if column not in named]
     ours = [{column: row[column] for column in kept} | {what: row[named[what]] for what in named} for row in rows]
-    return ours, [*kept, *named]
+    return with_raw_patients(ours, path), [*kept, *named]
 
 
 def _cases(

@@ -15,6 +15,7 @@ from modelsgenesis.core.naming import updated
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data.patient_names import PATIENTS
 from modelsgenesis.training.checkpoint import FILE as RESUME
 
 SETTINGS = "recipe.json"
@@ -50,7 +51,7 @@ def check_own(into: Path, own: Sequence[str]) -> None:
     if into.is_file():
         raise DataError(f"{into} is a file; name a new folder")
     there = [path.name for path in into.iterdir() if not path.name.startswith(".")] if into.is_dir() else []
-    if there and not any(fnmatch.fnmatch(name, pattern) for name in there for pattern in own):
+    if there and not any(fnmatch.fnmatch(name, pattern) for name in there for pattern in (*own, PATIENTS)):
         raise DataError(f"{into} is there already and holds other things ({sorted(there)[0]}); choose a new folder")
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
-from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.console import make_console
+from modelsgenesis.core.errors import WeightsError, refusal
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.weights.pickled_numbers import READERS, Reader
 from modelsgenesis.weights.watched_unpickling import Watcher, length, watch
@@ -82,7 +82,8 @@ def read_checkpoint(path: Path, *, trust: bool = False) -> dict[str, Any]:
         raise WeightsError(f"{path}: {error}") from error
     except Exception as error:
         # Whatever a broken file makes zipfile or torch raise.
-        raise WeightsError(f"{path}: cannot be read as a torch file ({_first_line(error)}); {AGAIN}") from error
+        why = refusal(error) or f"cannot be read as a torch file ({_first_line(error)}); {AGAIN}"
+        raise WeightsError(f"{path}: {why}") from error
 
 
 def _begins(path: Path, magic: bytes) -> bool:
@@ -193,7 +194,7 @@ def _converted(path: Path, names: list[str], *, trust: bool) -> dict[str, Any]:
             f"{claims}, and making these can run any program. If its source is trusted, --trust (trust=True in Python) "
             "opens it in a process of its own and keeps the tensors"
         )
-    Console(stderr=True).print(f"{path} {claims}; trusted, it is opened in a process of its own", markup=False)
+    make_console().print(f"{path} {claims}; trusted, it is opened in a process of its own")
     with tempfile.TemporaryDirectory() as folder:
         into = Path(folder) / "plain.pt"
         program = Path(__file__).with_name("converting.py")

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.errors import WeightsError, blamed_on
+from modelsgenesis.core.errors import WeightsError, blamed_on, refusal
 from modelsgenesis.core.files import check_regular, open_regular, read_object, written_aside
 from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.words import many
@@ -159,7 +159,8 @@ def read_header(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file; a finished run holds a model.safetensors") from error
     except (OSError, struct.error, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path}: cannot be read as a safetensors file ({error}); it may be cut off") from error
+        why = refusal(error) or f"cannot be read as a safetensors file ({error}); it may be cut off"
+        raise WeightsError(f"{path}: {why}") from error
     return described
 
 

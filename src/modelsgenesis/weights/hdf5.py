@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelsgenesis.core.errors import MissingExtraError, WeightsError
+from modelsgenesis.core.errors import MissingExtraError, WeightsError, refusal
 from modelsgenesis.core.files import check_regular, open_regular
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -52,7 +52,8 @@ def read_hdf5(path: Path) -> dict[str, Any]:
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{path}: cannot be read as an HDF5 file ({error}); it is damaged or cut off") from error
+        why = refusal(error) or f"cannot be read as an HDF5 file ({error}); it is damaged or cut off"
+        raise WeightsError(f"{path}: {why}") from error
 
 
 def _group(group: Any, h5py: Any, budget: _Budget, depth: int) -> dict[str, Any]:

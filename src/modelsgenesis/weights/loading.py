@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.errors import WeightsError
+from modelsgenesis.core.errors import WeightsError, refusal
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.nets.network import Network, backbone_of
@@ -117,14 +117,17 @@ def _kind(path: Path) -> Kind:
     """The kind of a file, by its first bytes.
 
     Raises:
-        WeightsError: nothing that is known here.
+        WeightsError: nothing that is known here, or it cannot be read.
     """
-    if is_checkpoint(path):
-        return "torch"
-    if is_hdf5(path):
-        return "hdf5"
-    with open_regular(path) as file:
-        head = file.read(GLIMPSE)
+    try:
+        if is_checkpoint(path):
+            return "torch"
+        if is_hdf5(path):
+            return "hdf5"
+        with open_regular(path) as file:
+            head = file.read(GLIMPSE)
+    except OSError as error:
+        raise WeightsError(f"{path}: {refusal(error) or error}") from error
     if len(head) > 8 and head[8:9] == b"{":  # after the length of its header
         return "safetensors"
     begins = f"begins with {head!r}" if head else "is empty"

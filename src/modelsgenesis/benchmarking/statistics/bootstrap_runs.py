@@ -11,6 +11,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScor
 from modelsgenesis.benchmarking.statistics.runs import ROUNDING, Table
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.metrics.bootstrap import MOST_UNDEFINED, Weights, resample_patients, weighted_means
 
 RESAMPLES = 2000
@@ -54,7 +55,7 @@ def bootstrap_rows(table: Table, rows_of: Callable[[str, int, int], tuple[str, R
         if not patients:
             patients = _patients(rows)
             weights = resample_patients(list(patients.values()), RESAMPLES, 0)
-        if _patients(rows) != patients:
+        if _patients(rows).keys() != patients.keys():
             raise DataError(f"{name} predicted other cases than the other runs")
         whole[run], values[run] = statistic(rows, np.ones((1, len(rows)), np.int64))[0], statistic(rows, weights)
         if not abs(whole[run] - table.values[run]) <= ROUNDING * max(1.0, abs(table.values[run])):
@@ -76,7 +77,7 @@ def _predictions(place: Path, folder: Path) -> Rows:
     rows = [row for row in read_rows(path) if row["status"] == "compared"] if path.is_file() else []
     if not rows:
         raise DataError(f"the predictions of a run are not here ({path.relative_to(folder)})")
-    return sorted(rows, key=lambda row: row["id"])
+    return sorted(with_raw_patients(rows, place), key=lambda row: row["id"])
 
 
 def _auc(rows: Rows, weights: Weights) -> NDArray[np.float64]:

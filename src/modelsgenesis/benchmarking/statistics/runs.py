@@ -175,9 +175,7 @@ def _patients(scores: Sequence[CaseScore]) -> dict[str, str]:
     patients: dict[str, str] = {}
     for one in scores:
         if patients.setdefault(one.case, one.patient) != one.patient:
-            raise DataError(
-                f"case {one.case} is of patients {patients[one.case]} and {one.patient}; a case has one patient"
-            )
+            raise DataError(f"case {one.case} is of one patient in some rows and of another in others; correct them")
     return dict(sorted(patients.items()))
 
 

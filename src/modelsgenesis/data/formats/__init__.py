@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+from modelsgenesis.core.errors import refusal
 from modelsgenesis.core.files import IrregularFileError, open_regular
 from modelsgenesis.core.image_format import ImageFormat
 from modelsgenesis.core.naming import find_class, members
@@ -80,11 +81,11 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
     try:
         with open_regular(file) as opened:
             head = opened.read(HEAD_BYTES)
-    except PermissionError as error:
-        raise UnreadableError("no permission to read the file", "change its permissions") from error
     except IrregularFileError as error:
         raise UnreadableError(str(error.strerror), "leave it out; it is not opened") from error
     except OSError as error:
+        if why := refusal(error):
+            raise UnreadableError(*why.split("; ", 1)) from error
         raise UnreadableError(f"the file cannot be opened ({error.strerror})", "copy it again") from error
     if not head and claimed:
         raise UnreadableError("the file is empty", "copy or export it again")

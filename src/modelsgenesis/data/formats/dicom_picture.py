@@ -120,7 +120,7 @@ class DicomPicture(ImageFormat):
             elif self.voi:
                 values = apply_windowing(values, file)
         except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
-            what = f"its window or look-up table cannot be applied ({error})"
+            what = f"its window or look-up table cannot be applied ({type(error).__name__})"
             raise UnreadableError(what, "leave --voi out, or correct its header") from error
         if is_negative(file) and header.levels is not None:
             values = sum(header.levels) - values
@@ -152,7 +152,7 @@ def _map_of_segments(file: "pydicom.Dataset") -> NDArray[np.uint8]:
     if kind == "LABELMAP" and len(frames) == 1:
         return np.asarray(frames[0], np.uint8)
     if kind != "BINARY":
-        raise UnreadableError(f"a segmentation of the type {kind}", "save it as BINARY")
+        raise UnreadableError("a segmentation whose type is not BINARY", "save it as BINARY")
     found = np.zeros(frames.shape[1:], np.uint8)
     shared = list(file.get("SharedFunctionalGroupsSequence") or [])
     each = list(file.get("PerFrameFunctionalGroupsSequence") or [])
@@ -211,7 +211,7 @@ def spacing_of(tags: "pydicom.Dataset") -> tuple[tuple[float, ...], tuple[str, .
         steps = [float(step) / by for step in given] if by > 0 else []
         if len(steps) == 2 and all(np.isfinite(step) and step > 0 for step in steps):
             return (steps[1], steps[0]), ()  # rows lie the first apart, along Y
-        return (), (f"its header gives {name} {given}: not taken, a pixel counts as 1 mm",)
+        return (), (f"its header gives a {name} that is not two lengths: not taken, a pixel counts as 1 mm",)
     return (), ()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
+from modelsgenesis.core.errors import refusal
 from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_size, crop
@@ -39,6 +40,8 @@ class GifMask(ImageFormat):
             with Image.open(check_regular(place.path), formats=("GIF",)) as mask:
                 return header_of_array((mask.width * times, mask.height * times), "uint8")
         except (OSError, SyntaxError) as error:
+            if refusal(error):
+                raise
             raise UnreadableError("a GIF that is missing, cut off or damaged", EXPORT_AGAIN) from error
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
@@ -51,6 +54,8 @@ class GifMask(ImageFormat):
             with Image.open(check_regular(place.path), formats=("GIF",)) as mask:
                 values = np.asarray(mask.convert("L"))
         except (OSError, SyntaxError) as error:
+            if refusal(error):
+                raise
             raise UnreadableError("a GIF that is missing, cut off or damaged", EXPORT_AGAIN) from error
         times = place.index or 1
         return crop(sitk.GetImageFromArray(values.repeat(times, 0).repeat(times, 1)), region), []

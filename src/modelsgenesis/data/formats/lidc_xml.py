@@ -15,7 +15,7 @@ from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.dicom_stack import Series, geometry_of_series
 from modelsgenesis.data.formats.base.itk import crop, image_of
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 FEWEST_POINTS = 3  # of a contour; nodules under 3 mm are marked with a single point
 AXIAL = 0.99  # of the slices' normal that runs along Z, at least
@@ -111,7 +111,7 @@ def read_contours(path: Path) -> Reading | None:
         uid = (root.findtext(".//{*}SeriesInstanceUid") or "").strip()
         return Reading(uid, tuple(_contours(root))) if uid else None
     except (ElementTree.ParseError, ValueError, TypeError) as error:
-        raise UnreadableError(f"an XML that cannot be read ({error})", "copy it again") from error
+        raise UnreadableError(f"an XML that cannot be read ({in_its_words(error, path)})", "copy it again") from error
 
 
 def _contours(root: ElementTree.Element) -> Iterator[Contour]:

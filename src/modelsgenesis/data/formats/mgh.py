@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import SimpleITK as sitk
 
+from modelsgenesis.core.errors import refusal
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.core.image_format import (
     GZIP,
@@ -74,9 +75,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with gzip.open(check_regular(path)) if path.suffix.lower() == ".mgz" else open_regular(path) as file:
             yield MGHImage.from_stream(file)
-    except PermissionError:
-        raise
     except DAMAGED as error:
+        if refusal(error):
+            raise
         raise UnreadableError("it cannot be read: the file is cut off or damaged", EXPORT_AGAIN) from error
 
 

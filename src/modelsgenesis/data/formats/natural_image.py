@@ -16,7 +16,7 @@ from PIL import Image
 from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, read_file
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 MAGICS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
@@ -84,8 +84,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, OSError, SyntaxError, TypeError, ValueError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk, not of the picture
-        reason = str(error).replace(str(path), path.name) or type(error).__name__
-        raise UnreadableError(f"the picture is cut off or damaged ({reason})", EXPORT_AGAIN) from error
+        raise UnreadableError(
+            f"the picture is cut off or damaged ({in_its_words(error, path)})", EXPORT_AGAIN
+        ) from error
 
 
 def significant_bits(path: Path) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from modelsgenesis.core.errors import refusal
 from modelsgenesis.core.files import check_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
 from modelsgenesis.data.formats.base.arrays import ASSUMED, check_array
@@ -86,6 +87,8 @@ def names_in(path: Path) -> list[str]:
         with zipfile.ZipFile(check_regular(path)) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
+        if refusal(error):
+            raise
         raise UnreadableError(DAMAGED, "download or save it again") from error
 
 
@@ -104,6 +107,8 @@ def _unpacked(path: Path, name: str, changed_ns: int) -> NDArray[Any]:
         with zipfile.ZipFile(check_regular(path)) as archive, archive.open(f"{name}.npy") as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        if refusal(error):
+            raise
         raise UnreadableError(DAMAGED, "download or save it again") from error
     array.flags.writeable = False
     return array

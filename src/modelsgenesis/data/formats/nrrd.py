@@ -71,7 +71,7 @@ class Nrrd(ImageFormat):
         given = fields.get("spacedirections") or fields.get("spacings") or ""
         axes = re.findall(r"\([^)]*\)|[^\s()]+", given.lower())
         if axes and 0 < sum("nan" not in axis and axis != "none" for axis in axes) < 3:
-            raise UnreadableError(f"its header gives no spacing along one axis: {given}", "correct its header")
+            raise UnreadableError("its header gives no spacing along one axis", "correct its header")
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the whole file, and cut the region out of it."""

@@ -12,12 +12,13 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.errors import DataError, blamed_on
-from modelsgenesis.core.files import name_in_utf8, written_aside
+from modelsgenesis.core.errors import DataError, blamed_on, refusal
+from modelsgenesis.core.files import name_in_utf8, open_regular, written_aside
 
 T = TypeVar("T")
 ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
 
+ROOM = 2**16  # bytes beside the compressed values in a file
 MOST_OPEN = 128  # files kept open in one process; more and their maps would fill memory as the store grows
 # Measured on 512 x 512 x 300 int16: as fast to read a 64x64x32 cube as any other shape, and the fastest to write.
 # Both by the number of axes of space; of pictures, which are most often read whole, by their size in bytes.
@@ -64,7 +65,9 @@ def write_array(
         try:
             array.save(urlpath=str(aside), contiguous=True)
         except RuntimeError as error:
-            raise OSError(errno.EIO, "Blosc2 could not write it; is the disk full?") from error
+            with open(aside, "ab") as file:  # Blosc2 does not say why; the system does, asked for as much room
+                os.posix_fallocate(file.fileno(), 0, array.schunk.cbytes + ROOM)
+            raise OSError(errno.EIO, "Blosc2 could not write it") from error
 
 
 def _in_order(values: NDArray[Any]) -> NDArray[Any]:
@@ -100,10 +103,21 @@ class StoredArray:
 
     def __init__(self, path: Path) -> None:
         with blamed_on(path, DataError, "missing or damaged; delete it and run genesis prepare again"):
+            open_regular(path).close()  # Blosc2 does not say why it cannot
             self._array: Any = blosc2.open(name_in_utf8(path), mode="r", dparams=blosc2.DParams(nthreads=1))
             if not isinstance(self._array, blosc2.NDArray):  # so it opens a file whose shape is damaged
                 raise TypeError(f"a {type(self._array).__name__}")
         self.path = path
+
+    def check(self, shape: tuple[int, ...], dtype: str) -> None:
+        """Refuse an array of another shape or type than its record says.
+
+        Raises:
+            DataError: it is one.
+        """
+        if (self._array.shape, self._array.dtype.name) != (shape, dtype):
+            there = f"{self._array.dtype.name} of {self._array.shape}"
+            raise DataError(f"{self.path}: holds {there}, not {dtype} of {shape} as is written of it; prepare again")
 
     def read(self, slices: tuple[slice, ...]) -> NDArray[Any]:
         """Read a region of (N, C, X, Y, Z)."""
@@ -132,7 +146,9 @@ def find_record(path: Path, name: str, make: Callable[[dict[str, Any]], T]) -> T
         return None
     try:
         return make(json.loads(StoredArray(path).extra(name)))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):  # any other shape
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:  # any other shape
+        if refusal(error.__cause__):
+            raise
         return None
 
 

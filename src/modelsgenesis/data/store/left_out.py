@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from modelsgenesis.core.files import read_json, write_json
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.entries import one_source, place_of, scan_place
+from modelsgenesis.data.patient_names import PATIENTS, is_salted, with_raw_patients
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.preparing import Settings, name_scan
@@ -29,12 +30,14 @@ class LeftOut:
     Attributes:
         tables: that name it.
         images: as they are named there.
-        patients: raw.
+        patients: raw, or salted where nothing leads back.
+        unknown: how many rows name a patient by a salted name that neither a secret table nor a header explains.
     """
 
     tables: tuple[Path, ...] = ()
     images: frozenset[Path] = frozenset()
     patients: frozenset[str] = frozenset()
+    unknown: int = 0
 
     @classmethod
     def read(cls, tables: Sequence[Path]) -> "LeftOut":
@@ -45,14 +48,30 @@ class LeftOut:
         """
         images: set[Path] = set()
         patients: set[str] = set()
+        unknown = 0
         for path in tables:
             rows, columns = read_table(path)
             named = [name for name in columns if IMAGE.fullmatch(name)]
             if not named and "patient" not in columns:
                 raise DataError(f"{path}: has no column `image` or `patient`; its columns are {', '.join(columns)}")
-            images |= {path.parent / row[name] for row in rows for name in named if row[name]}
-            patients |= {row["patient"] for row in rows if row.get("patient")}
-        return cls(tuple(tables), frozenset(images), frozenset(patients))
+            for row in with_raw_patients(rows, path):
+                own = {path.parent / row[name] for name in named if row[name]}
+                patient = row.get("patient", "")
+                known = _patients_of(own) if is_salted(patient) else {patient} - {""}
+                unknown += is_salted(patient) and not known
+                images |= own
+                patients |= known
+        return cls(tuple(tables), frozenset(images), frozenset(patients), unknown)
+
+    @functools.cached_property
+    def sizes(self) -> set[int]:
+        """The sizes of the images that are there, in bytes."""
+        return {scan.num_bytes for scan in self._scans}
+
+    @functools.cached_property
+    def _scans(self) -> list[Source]:
+        """The images that are there."""
+        return [scan for image in sorted(self.images) if (scan := _scan_at(image))]
 
     @functools.cached_property
     def locations(self) -> set[tuple[Path, str, int | None]]:
@@ -62,21 +81,40 @@ class LeftOut:
     @functools.cached_property
     def hashes(self) -> set[str]:
         """The hashes of the images that are there."""
-        found = set()
-        for image in self.images:
-            try:
-                scan = one_source(image, image.parent).whole()
-                found.add(scan.format.content_hash(scan))
-            except UnreadableError:
-                continue
-        return found
+        return {scan.format.content_hash(scan) for scan in self._scans}
 
     def holds(self, source: Source) -> bool:
-        """Whether a table names this scan, a part of it, or its patient."""
-        return place_of(source) in self.locations or source.patient in self.patients
+        """Whether a table names this scan, a part of it, or its patient; of unknown patients, also a copy of a scan."""
+        if place_of(source) in self.locations or source.patient in self.patients:
+            return True
+        scan = source.whole()
+        return self.unknown > 0 and scan.num_bytes in self.sizes and scan.format.content_hash(scan) in self.hashes
+
+    def in_doubt(self) -> str:
+        """What could not be looked up, in words; "" where everything could."""
+        if not self.unknown:
+            return ""
+        return (
+            f"{self} names the patients of {many(self.unknown, 'case')} by salted names, and no {PATIENTS} beside it "
+            "leads back: they are left out by their files and copies of them, not by patient"
+        )
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.tables))
+
+
+def _scan_at(image: Path) -> Source | None:
+    """The whole scan that a table names, if it is there."""
+    try:
+        return one_source(image, image.parent).whole()
+    except UnreadableError:
+        return None
+
+
+def _patients_of(images: Iterable[Path]) -> set[str]:
+    """The patients whom the headers or folders of images name."""
+    scans = (_scan_at(image) for image in images)
+    return {scan.patient for scan in scans if scan and scan.patient not in ("", scan.series)}
 
 
 def keep_out(into: Path, left_out: LeftOut, sources: Sequence[Source], settings: Settings) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import remove_leftovers, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
@@ -47,7 +48,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     left_out = LeftOut.read(options.leave_out)
     with_leave_out = {"leave_out": True if options.leave_out else None}
     secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = make_console(quiet=options.quiet)
     settings = Settings(
         secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
         options.crop_borders, options.max_voxels,
@@ -55,13 +56,15 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     with held(into, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         workers = usable_cores() if options.workers is None else options.workers
-        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False)
         folder, problems = _unpacked(source, into)
         found = _find(folder, into, workers, problems, console)
         if not found:
             _tell(into, problems, folder, source)
             remove_leftovers(into)
             raise DataError(_no_scan(source, into, problems))
+        if doubt := left_out.in_doubt():
+            console.print(f"prepare: {doubt}", soft_wrap=True, highlight=False)
         sources = _without_copies(found, left_out, problems)
         if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
             console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
@@ -80,7 +83,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         write_manifest(into, scans)
         _write_provenance(source, into, len(scans), options)
     last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
-    console.print(last, soft_wrap=True, highlight=False, markup=False)
+    console.print(last, soft_wrap=True, highlight=False)
     return into
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hmac
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ LEAST = -(2**15)  # of int16
 DEEPEST = 2.0**-29  # of the greatest value that float16 holds: below, it has fewer than eleven bits
 FEWEST_HU = 100  # between the least and the greatest value of a CT; what spans less is rescaled, to [0, 1] for example
 ID_LENGTH = 16  # hexadecimal digits: 64 bits
+HASHED = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
 
 
@@ -107,7 +109,7 @@ class Scan:
         others = {name: value for name, value in data.items() if name != "print"}
         levels = tuple(data["levels"]) if data.get("levels") else None
         more = {"percentiles": percentiles, "fingerprint": data.get("print", ""), "levels": levels}
-        return cls(**{**others, **tuples, **more})
+        return _checked(cls(**{**others, **tuples, **more}))
 
     def to_row(self) -> dict[str, str]:
         """The record as a row of the manifest, in which numbers keep every digit."""
@@ -130,9 +132,7 @@ class Scan:
         try:
             plain = {name: kind(row[name]) for name, kind in _PLAIN.items()}
             plain |= {name: float(row.get(name, 0.0)) for name in _MOMENTS}
-            if min(plain["num_cubes"], plain["cubes_per_scan"]) < 1 or plain["fold"] < 0:
-                raise ValueError("a scan of no cube, or of a fold below 0")
-            return cls(
+            scan = cls(
                 **plain,
                 shape=tuple(int(side) for side in row["shape"].split()),
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
@@ -142,6 +142,7 @@ class Scan:
                 levels=_levels(row.get("levels", "")),
                 stored_sha256=row.get("stored_sha256", ""),
             )
+            return _checked(scan)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
 
@@ -171,6 +172,28 @@ COLUMNS = (
     *(f"p{p:g}" for p in PERCENTILES),
     *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "stored_sha256", "print", "levels", "notes"),
 )
+
+
+def _checked(scan: Scan) -> Scan:
+    """A record that may be of anybody's, if it can be one: an id becomes the name of a file, numbers scale images.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if strange := [name for name in (scan.id, scan.patient, scan.series) if not HASHED.fullmatch(name)]:
+        raise ValueError(f"{strange[0]!r} is no id of {ID_LENGTH} hexadecimal digits")
+    if min(scan.num_cubes, scan.cubes_per_scan) < 1 or min(scan.fold, scan.source_bytes) < 0:
+        raise ValueError("a scan of no cube, or of a fold or size below 0")
+    if len(scan.shape) not in (3, 4) or min(scan.shape) < 1 or len(scan.spacing_mm) != len(scan.shape) - 1:
+        raise ValueError(f"a shape of {scan.shape} with the spacing {scan.spacing_mm}")
+    if not all(math.isfinite(step) and step > 0 for step in (*scan.spacing_mm, abs(scan.slope))):
+        raise ValueError(f"a spacing or slope of {scan.spacing_mm}, {scan.slope}")
+    numbers = (scan.intercept, scan.minimum, scan.maximum, scan.foreground, scan.mean, scan.std, scan.zeros)
+    if not all(map(math.isfinite, (*numbers, *scan.percentiles.values(), *(scan.levels or ())))):
+        raise ValueError("a number that is not finite")
+    if np.dtype(scan.dtype).kind not in "iuf" or scan.modality not in MODALITIES:
+        raise ValueError(f"values of {scan.dtype!r}, or the modality {scan.modality!r}")
+    return scan
 
 
 def _levels(text: str) -> tuple[float, float] | None:

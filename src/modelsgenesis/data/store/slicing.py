@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
+from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.lease import held
@@ -19,7 +19,7 @@ from modelsgenesis.data.intensity_statistics import ForegroundMap, make_foregrou
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store, scan_file
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store, find_salt, scan_file
 from modelsgenesis.data.store.writer import (
     begin_store,
     find_done,
@@ -165,8 +165,10 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
     settings = {f"{PREFIX}direction": slicing.direction} | {
         f"{PREFIX}{key}": value for key, value in vars(slicing).items()
     }
-    salt = source / SALT  # of the patients' ids, which stay: only by it are test patients found among them
-    begin_store(into, settings, salt.read_text(encoding="utf-8") if salt.is_file() else UNSALTED)
+    salt, why = find_salt(source)  # of the patients' ids, which stay: only by it are test patients found among them
+    if salt is None and (source / SALT).exists():
+        raise DataError(why)
+    begin_store(into, settings, salt or UNSALTED)
     with held(into, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         fit = [scan for scan in volumes.scans if slicing.places(scan)]
@@ -180,10 +182,10 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
         arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
-    if not salt.is_file():
+    if salt is None:
         (into / SALT).unlink(missing_ok=True)
     num = sum(scan.num_cubes for scan in scans)
-    Console(stderr=True, quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
+    make_console(quiet=quiet).print(f"prepare: {num} {slicing.direction} slices of {len(scans)} scans")
     return into
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelsgenesis.core.errors import DataError, ShapeError
+from modelsgenesis.core.errors import DataError, ShapeError, refusal
 from modelsgenesis.core.files import read_text
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
@@ -159,8 +159,21 @@ class Store:
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         if scan.id not in self._paths:
-            self._paths[scan.id] = scan_file(self.path, scan.id)
+            path = scan_file(self.path, scan.id)
+            self._open[path][0].check((scan.num_cubes, *scan.shape), scan.dtype)
+            self._paths[scan.id] = path
         return self._open[self._paths[scan.id]]
+
+
+def find_salt(store: Path) -> tuple[str | None, str]:
+    """Read the salt of a store; without it None, and the true reason."""
+    path = store / SALT
+    try:
+        return read_text(path), ""
+    except FileNotFoundError:
+        return None, f"{path} is gone"
+    except (OSError, UnicodeDecodeError) as error:
+        return None, f"{path} cannot be read ({refusal(error) or error})"
 
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.words import many
@@ -23,7 +23,7 @@ def damage_of(scan: Scan, store: Store) -> str:
         if not scan.stored_sha256 or sha256(file) == scan.stored_sha256:
             return ""
     except OSError as error:
-        return f"{file}: cannot be read ({error.strerror or error})"
+        return f"{file}: {refusal(error) or f'cannot be read ({error.strerror or error})'}"
     return f"{file}: is not what was written; delete it and run genesis prepare again"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import is_leftover, read_object, read_text, sha256, write_json, written_aside
+from modelsgenesis.core.files import is_leftover, read_object, sha256, write_json, write_secret
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
@@ -15,7 +15,7 @@ from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store import scan as scan_room
 from modelsgenesis.data.store.arrays import find_record
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, read_manifest, scan_file
+from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, find_salt, read_manifest, scan_file
 
 SETTINGS = "settings.json"
 PROBLEMS = "problems.csv"
@@ -41,9 +41,7 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
     if not (into / SETTINGS).is_file():
         if into.exists() and not (into.is_dir() and all(map(_is_begun, into.iterdir()))):
             raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
-        with written_aside(into / SALT) as aside:
-            aside.touch(mode=0o600)
-            aside.write_text(salt or secrets.token_hex(16), encoding="utf-8")
+        write_secret(into / SALT, salt or secrets.token_hex(16))
         write_json(into / SETTINGS, dict(settings))
     before = read_object(into / SETTINGS)
     if before.get("leave_out"):
@@ -62,14 +60,11 @@ def _is_begun(path: Path) -> bool:
 
 
 def _read_salt(into: Path, salt: str | None) -> str:
-    try:
-        kept = read_text(into / SALT)
-    except OSError as error:
-        if salt is None:
-            raise DataError(
-                f"{into / SALT} is gone, so scans would get other ids; give the same --salt, or a new folder"
-            ) from error
-        return salt
+    kept, why = find_salt(into)
+    if kept is None and salt is None:
+        raise DataError(f"{why}, so scans would get other ids; mend that, give the same --salt, or a new folder")
+    if kept is None:
+        return str(salt)
     if salt is not None and salt != kept:
         raise DataError(f"{into} was begun with another salt; leave --salt out, or use another folder")
     return kept

@@ -194,7 +194,8 @@ def _frames(header: Fields) -> Iterator[Fields]:
         remedy = "leave it out; as labels, load it with its scan in 3D Slicer and export a label map beside the scan"
         raise UnreadableError(f"{OUTLINES[kind]}, no scan", remedy)
     if "SeriesInstanceUID" not in header or "Rows" not in header or kind in NO_IMAGES:
-        raise UnreadableError(f"a DICOM file without an image to learn from ({kind})", "nothing to do: leave it out")
+        known = f" ({kind})" if kind in NO_IMAGES else ""  # any other is the header's own text
+        raise UnreadableError(f"a DICOM file without an image to learn from{known}", "nothing to do: leave it out")
     num_frames, groups = int(header.get("NumberOfFrames") or 1), header.get("PerFrameFunctionalGroupsSequence")
     if not groups:
         if num_frames > 1:

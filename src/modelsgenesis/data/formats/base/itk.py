@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.files import name_in_utf8, open_regular
 from modelsgenesis.core.image_format import Geometry, Header, Place, Region, header_of_affine
-from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 DTYPES = {
     sitk.sitkInt8: "int8", sitk.sitkUInt8: "uint8", sitk.sitkInt16: "int16", sitk.sitkUInt16: "uint16",
@@ -44,8 +44,7 @@ def header_of(path: Path) -> Header:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        reason = re.sub(r"^.*\(0x\w+\): |^ITK ERROR: |^sitk::ERROR: ", "", str(error).strip().splitlines()[-1])
-        reason = reason.replace(str(path), path.name)
+        reason = re.sub(r"^.*\(0x\w+\): |^ITK ERROR: |^sitk::ERROR: ", "", in_its_words(error, path))
         raise UnreadableError(
             f"SimpleITK cannot read its header: {reason}", "correct it, or export it again"
         ) from error
