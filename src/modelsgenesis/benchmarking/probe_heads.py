@@ -1,6 +1,7 @@
 """What is learned on fixed vectors: a linear model, the nearest neighbours, the nearest class mean."""
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -101,8 +102,10 @@ def _linear(train: Numbers, classes: NDArray[Any], patients: NDArray[Any], test:
 
     few = len(np.unique(classes)) == 2 and train.shape[1] <= FEW
     make = functools.partial(_logistic, solver="newton-cholesky" if few else "lbfgs")
-    strength = _chosen(make, loss, train, classes, _folds(classes, patients))
-    return np.asarray(make(strength).fit(train, classes).predict_proba(test))
+    with warnings.catch_warnings():  # where a step of Newton's does not help, scikit-learn says so and goes on by lbfgs
+        warnings.filterwarnings("ignore", "Line search of Newton solver")
+        strength = _chosen(make, loss, train, classes, _folds(classes, patients))
+        return np.asarray(make(strength).fit(train, classes).predict_proba(test))
 
 
 def _logistic(strength: float, solver: str) -> Any:
