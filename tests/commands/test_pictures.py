@@ -413,6 +413,19 @@ def test_imagenet_is_an_arm_of_a_benchmark(pictures: Path, imagenet: Path, tmp_p
     assert "middle slice" not in page
 
 
+def test_benchmark_predicts_by_ten_crops(pictures: Path, tmp_path: Path) -> None:
+    """As predict does with --views ten-crop; a folder of predictions of whole pictures is not mixed with them."""
+    asked = {"steps": 2, "batch_size": 2, "size": (32, 32), "precision": "32-true", "test": 0.2, "seeds": 1}
+    asked |= {"cases": ("4",), "mirror": "x"}
+    into = benchmark(pictures / "cases.csv", tmp_path / "bench", views="ten-crop", **asked)
+    run = into / "runs" / "scratch" / "cases-4" / "seed-0"
+    mg.predict(run / "run", run / "run" / "test.csv", tmp_path / "out", views="ten-crop", quiet=True)
+    there, again = (rows_of(place / "predictions.csv") for place in (run / "predictions", tmp_path / "out"))
+    assert [row["p_ill"] for row in there] == [row["p_ill"] for row in again]
+    with pytest.raises(TrainingError, match="views is ten-crop there, None now"):
+        benchmark(pictures / "cases.csv", tmp_path / "bench", **asked)
+
+
 def test_caption_names_few_of_many_findings() -> None:
     """Of fourteen probabilities those that are predicted or true, the greatest first."""
     target = MultilabelClassification(tuple(map(Label, "abcdefgh")))

@@ -7,6 +7,7 @@ from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.core.target import Kind
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.options import FineTuneOptions, Modality, Tune
+from modelsgenesis.inference.options import Views
 
 BUDGETS = ("3", "6", "12", "25", "50", ALL)
 TASK = ("task", "kind", "label", "classes", "columns", "modality")
@@ -46,6 +47,7 @@ class BenchmarkOptions:
         spacing: The spacing in mm along X, Y and Z to resample to.
         mirror: The axes that may be mirrored, such as xyz, yz or none.
         augment: Training patches are augmented; with --no-augment they stay as they are.
+        views: What of a test picture is seen for its class or numbers: whole; or ten-crop, as by predict.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         accelerator: What computes: auto, cpu or gpu.
         workers: How many runs go on at once, in processes of their own, to which the GPUs are dealt in turn; 0 is one
@@ -77,6 +79,7 @@ class BenchmarkOptions:
     spacing: tuple[float, float, float] | None = None
     mirror: str | None = None
     augment: bool = True
+    views: Views = "whole"
     precision: Precision | None = None
     accelerator: Accelerator = "auto"
     workers: int = 0

@@ -102,7 +102,8 @@ class Design:
         names = (*TASK, "tune", "test", "val", *PLAN, "size", "spacing", "mirror", "augment", "steps")
         shared = {name: getattr(self.tuning, name) for name in names}
         rates = self.options.rates or self.tuning.lr
-        return dict(describe({**shared, "lr": rates, "data": self.task.name, "metric": self.metric}))
+        views = {} if self.options.views == "whole" else {"views": self.options.views}
+        return dict(describe({**shared, **views, "lr": rates, "data": self.task.name, "metric": self.metric}))
 
     def trials(self, rates: Mapping[str, float]) -> list[Trial]:
         """All runs, in the order in which they are done: seed by seed, so that a part of them says something.
@@ -140,7 +141,7 @@ class Design:
         own = {name: value for name, value in own.items() if value is not None}
         return Trial(
             arm.name, budget, seed, self.data, into, arm.start, arm.like or self.like, self.case_cache, self.metric,
-            replace(self.tuning, steps=steps, slices=arm.slices, **own), self.options.threads,
+            replace(self.tuning, steps=steps, slices=arm.slices, **own), self.options.views, self.options.threads,
         )  # fmt: skip
 
     @property

@@ -15,7 +15,7 @@ from modelsgenesis.evaluation.options import EvaluateOptions
 from modelsgenesis.finetuning.finetune import finetune
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.options import FineTuneOptions
-from modelsgenesis.inference.options import PredictOptions
+from modelsgenesis.inference.options import PredictOptions, Views
 from modelsgenesis.inference.predict import predict
 from modelsgenesis.metrics.summary import MEAN
 
@@ -38,6 +38,7 @@ class Trial:
         case_cache: where what is read of the cases is kept, for all runs.
         metric: to read off the scores.
         options: those of the fine-tuning that all runs share, with this one's updates.
+        views: of pictures that are predicted.
         threads: of the processor; the same for every run, so that results do not hang on how many run at once.
     """
 
@@ -51,6 +52,7 @@ class Trial:
     case_cache: Path
     metric: str
     options: FineTuneOptions = field(default=FineTuneOptions(), hash=False)
+    views: Views = "whole"
     threads: int = 1
 
     def tuning(self) -> FineTuneOptions:
@@ -104,7 +106,7 @@ def do_trial(trial: Trial) -> Result:
         if not (run / PROVENANCE).is_file():
             return Result(math.nan)
         if not (scores / PROVENANCE).is_file():
-            predict([run], run / TEST, predictions, PredictOptions(quiet=True))
+            predict([run], run / TEST, predictions, PredictOptions(views=trial.views, quiet=True))
             evaluate(predictions, run / TEST, scores, EvaluateOptions(resamples=1, worst=0, workers=0, quiet=True))
     except GenesisError as error:
         return Result(math.nan, why=str(error))
