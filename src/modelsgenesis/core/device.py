@@ -17,6 +17,7 @@ from modelsgenesis.core.words import many
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
+EngineName = Literal["auto", "torch", "openvino"]
 
 MACHINE = "machine"  # of a provenance's arguments: where a run was finished
 SHARE = 3  # of a GPU's free memory that the weighted sum of windows may take: one third
