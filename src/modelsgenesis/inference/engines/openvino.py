@@ -24,7 +24,7 @@ from modelsgenesis.core.files import bytes_of, written_aside
 from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, refuse_batch_statistics, trace
 from modelsgenesis.weights.files import describe_network, distinct
 
-FOLDER = "openvino"  # beside the weights
+FOLDER = "openvino-cache"  # beside the weights
 NEEDED = ("openvino", "onnx", "onnxscript")
 INSIDE = "model.onnx"
 CONVERTER = "openvino.tools.ovc"
