@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.inference.engines import Engine, make_engines
-from modelsgenesis.inference.engines.openvino import FOLDER, NEEDED
+from modelsgenesis.inference.engines.openvino import FOLDER
 from modelsgenesis.inference.engines.torch import TorchEngine
 from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
@@ -38,10 +37,6 @@ from modelsgenesis.weights.files import save_network
 
 CPU, BF16 = (Machine(torch.device("cpu"), bf16) for bf16 in (False, True))
 SIDE = 16
-needs_openvino = pytest.mark.skipif(
-    any(find_spec(name) is None for name in NEEDED),
-    reason="OpenVINO is not installed: pip install -c constraints.txt '.[fast]'",
-)
 quietly = functools.partial(mg.predict, quiet=True, accelerator="cpu", precision="32-true")
 unet = functools.partial(UNet3D, activation="identity", width=2)
 DROPPING = {"dropout_op": "torch.nn.modules.dropout.Dropout3d", "dropout_op_kwargs": {"p": 0.5}}
@@ -76,7 +71,7 @@ def made(kind: str) -> tuple[nn.Module, tuple[int, ...]]:
     """A small network of a kind, in training mode, and the shape of its windows."""
     torch.manual_seed(5)
     axes = 2 if kind == "picture" else 3
-    return unsettled(KINDS[kind]()).train(), (2 if "two" in kind else 1, *(SIDE, SIDE, 2 * SIDE)[:axes])
+    return unsettled(KINDS[kind]()).train(), (2 if "two channels" in kind else 1, *(SIDE, SIDE, 2 * SIDE)[:axes])
 
 
 def openvino_of(network: nn.Module, shape: Sequence[int], machine: Machine = CPU, folder: Path | None = None) -> Engine:
@@ -86,7 +81,7 @@ def openvino_of(network: nn.Module, shape: Sequence[int], machine: Machine = CPU
     return engine
 
 
-@needs_openvino
+@pytest.mark.openvino
 @pytest.mark.parametrize("kind", KINDS)
 def test_engine_says_what_pytorch_says(kind: str) -> None:
     """In 32 bits to 1e-4 of the greatest number, of every kind of network, of two windows at once, strided too."""
@@ -103,7 +98,7 @@ def test_engine_says_what_pytorch_says(kind: str) -> None:
         assert float((ours - theirs).abs().max()) <= 1e-4 * max(1, float(theirs.abs().max()))
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_bf16_is_asked_for_and_not_taken(tmp_path: Path) -> None:
     """32 bits stay 32 bits where the processor has bf16; bf16 is as far from them as PyTorch's; one file is kept."""
     network, shape = made("instance norm, two channels")
@@ -116,7 +111,7 @@ def test_bf16_is_asked_for_and_not_taken(tmp_path: Path) -> None:
     assert len(list((tmp_path / FOLDER).iterdir())) == 1
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_what_is_kept_is_used_made_anew_and_never_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second engine does not trace; a damaged file is made anew; other weights are another file; none is no error."""
     network, shape = thresholding_unet(0.3).eval(), (1, 16, 16, 16)
@@ -144,7 +139,7 @@ def test_what_is_kept_is_used_made_anew_and_never_needed(tmp_path: Path, monkeyp
     torch.testing.assert_close(other, first + 1, atol=1e-4, rtol=1e-4)
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_network_of_the_company_in_its_batch_is_left_to_pytorch() -> None:
     """Under auto with one line that says why; asked for, it is an error."""
     network, lines = UNet3D(1, 1, width=2, norm="batch_stats").eval(), []
@@ -175,7 +170,7 @@ def test_openvino_is_of_cpus() -> None:
         openvino_of(UNet3D(1, 1, width=1), (1, 16, 16, 16), Machine(torch.device("cuda")))
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_masks_are_those_of_pytorch_and_a_folder_stays_with_its_engine(tmp_path: Path) -> None:
     """Voxel for voxel; auto goes on with the engine that a folder was begun with, and another is refused."""
     run = make_run(tmp_path / "run")
@@ -199,7 +194,7 @@ def test_masks_are_those_of_pytorch_and_a_folder_stays_with_its_engine(tmp_path:
         quietly(run, tmp_path / "scans", tmp_path / "auto", engine="torch")
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_heat_maps_and_probabilities_of_a_classifier(tmp_path: Path) -> None:
     """The numbers are PyTorch's; the heat maps are computed by PyTorch beside them."""
     run = make_run(
@@ -217,7 +212,7 @@ def test_heat_maps_and_probabilities_of_a_classifier(tmp_path: Path) -> None:
     np.testing.assert_allclose(numbers["openvino"], numbers["torch"], atol=1e-4)
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_embeddings_are_those_of_pytorch(tmp_path: Path) -> None:
     """To 1e-4 of the greatest number, from a network of the package's kind; the ONNX is kept beside its file."""
     network, _ = made("batch norm")
@@ -256,7 +251,7 @@ assert "openvino" in sys.modules
 """
 
 
-@needs_openvino
+@pytest.mark.openvino
 def test_nothing_is_sent(tmp_path: Path) -> None:
     """Tracing, reading, compiling and computing open no connection, and leave an installed telemetry alone."""
     telemetry = tmp_path / "openvino_telemetry"

@@ -143,8 +143,8 @@ def _checked_model(module: nn.Module, shape: tuple[int, ...]) -> bytes:
 def _openvino() -> Any:
     """Import OpenVINO without its converter.
 
-    Source: findings: where openvino-telemetry is installed, which pip does with openvino, the mere import of the
-        converter reports to its makers. OpenVINO's own `__init__` goes on where the converter cannot be imported.
+    Source: findings/openvino-reports-its-import.sh: pip installs openvino-telemetry beside it, and then the mere import
+        of the converter reports to Google Analytics. OpenVINO's own `__init__` goes on where there is no converter.
     """
     if "openvino" not in sys.modules and CONVERTER not in sys.modules:
         sys.modules[CONVERTER] = None  # type: ignore[assignment]
