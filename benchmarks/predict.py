@@ -2,10 +2,11 @@
 
 Run: python benchmarks/predict.py
 Prints, from one run, for each way from an int16 file to a mask file: seconds on the clock and of the processor, and the
-peak memory of a fresh process; with --accelerator gpu also that of the GPU. Ours is `genesis predict` by each engine that
---ways names, OpenVINO's network traced before, as from the second call on; "traced" is its first call. MONAI's is the
+peak memory of a fresh process; with --accelerator gpu also that of the GPU. Ours is `genesis predict` by PyTorch, or by
+OpenVINO: "traced" is the first call, which traces the network, and must be named before the others. MONAI's is the
 usual way of its tutorials: LoadImage, ScaleIntensityRange, SlidingWindowInferer (mode "gaussian") on the whole volume,
-AsDiscrete (argmax), SaveImage. Network, window, overlap, windows at a time and precision are the same.
+AsDiscrete (argmax), SaveImage. Network, window, overlap and windows at a time are the same; so is the precision, but
+for the ways named bf16.
 """
 
 import argparse
