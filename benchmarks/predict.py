@@ -2,17 +2,21 @@
 
 Run: python benchmarks/predict.py
 Prints, from one run, for each way from an int16 file to a mask file: seconds on the clock and of the processor, and the
-peak memory of a fresh process; with --accelerator gpu also that of the GPU. Ours is `genesis predict`. MONAI's is the
+peak memory of a fresh process; with --accelerator gpu also that of the GPU. Ours is `genesis predict` by PyTorch, or by
+OpenVINO: "traced" is the first call, which traces the network, and must be named before the others. MONAI's is the
 usual way of its tutorials: LoadImage, ScaleIntensityRange, SlidingWindowInferer (mode "gaussian") on the whole volume,
-AsDiscrete (argmax), SaveImage. Network, window, overlap, windows at a time and precision are the same.
+AsDiscrete (argmax), SaveImage. Network, window, overlap and windows at a time are the same; so is the precision, but
+for the ways named bf16.
 """
 
 import argparse
+import functools
 import multiprocessing
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -25,7 +29,7 @@ PATCH = (128, 128, 64)
 LABELS = 2
 
 
-def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
+def make_run(folder: Path, width: int, patch: tuple[int, ...], norm: Any = "batch") -> Path:
     """Write a fine-tuned run of a network with random weights that finds some of every label."""
     import torch
 
@@ -38,7 +42,7 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     from modelsgenesis.weights.files import save_network
 
     torch.manual_seed(0)
-    network = UNet3D(1, LABELS + 1, width=width, activation="identity").eval()
+    network = UNet3D(1, LABELS + 1, width=width, norm=norm, activation="identity").eval()
     with torch.no_grad():  # every class gets its share of the voxels
         noise = network(0.3 + 0.2 * torch.randn(1, 1, 64, 64, 64).clamp(-1, 1))
         network.last.bias -= noise.flatten(2).median(2).values[0]
@@ -50,13 +54,15 @@ def make_run(folder: Path, width: int, patch: tuple[int, ...]) -> Path:
     return folder
 
 
-def with_ours(run: Path, scan: Path, into: Path, options: argparse.Namespace) -> None:
+def with_ours(
+    run: Path, scan: Path, into: Path, options: argparse.Namespace, engine: str = "torch", precision: str = "32-true"
+) -> None:
     """Predict as a user does."""
     import modelsgenesis as mg
 
     mg.predict(
-        run, scan, into, overlap=options.overlap, batch_size=options.batch_size, precision="32-true",
-        accelerator=options.accelerator, quiet=True,
+        run, scan, into, overlap=options.overlap, batch_size=options.batch_size, precision=precision,
+        accelerator=options.accelerator, engine=engine, quiet=True,
     )  # fmt: skip
 
 
@@ -79,7 +85,14 @@ def with_monai(run: Path, scan: Path, into: Path, options: argparse.Namespace) -
     SaveImage(into, output_postfix="", output_dtype=np.uint8, separate_folder=False, print_log=False)(mask)
 
 
-WAYS = {"ours": with_ours, "MONAI": with_monai}
+WAYS = {
+    "ours": with_ours,
+    "ours bf16": functools.partial(with_ours, precision="bf16-mixed"),
+    "traced": functools.partial(with_ours, engine="openvino"),
+    "OpenVINO": functools.partial(with_ours, engine="openvino"),
+    "OpenVINO bf16": functools.partial(with_ours, engine="openvino", precision="bf16-mixed"),
+    "MONAI": with_monai,
+}
 
 
 def measure(
@@ -122,25 +135,33 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--norm", default="batch")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["ours", "MONAI"])
     options = parser.parse_args()
     options.size, options.patch = tuple(options.size), tuple(options.patch)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_scan(folder / "ct.nii.gz", options.size)
-        run = make_run(folder / "run", options.width, options.patch)
-        print(f"a CT of {options.size}, windows of {options.patch}, overlap {options.overlap:g}, width {options.width}")
-        print(f"{'way':8s} {'clock s':>8s} {'CPU s':>8s} {'peak MiB':>9s} {'GPU MiB':>8s}")
+        run = make_run(folder / "run", options.width, options.patch, options.norm)
+        print(f"a CT of {options.size}, windows of {options.patch}, overlap {options.overlap:g}, ", end="")
+        print(f"width {options.width}, norm {options.norm}")
+        print(f"{'way':14s} {'clock s':>8s} {'CPU s':>8s} {'peak MiB':>9s} {'GPU MiB':>8s}")
         best: dict[str, tuple[float, ...]] = {}
         for turn in range(options.repeats):
-            for way in WAYS:
+            for way in options.ways:
                 found = run_fresh(way, run, folder / "ct.nii.gz", folder / f"{way}{turn}", options)
                 best[way] = tuple(map(min, found, best.get(way, found)))
         for way, (clock, busy, peak, gpu) in best.items():
-            print(f"{way:8s} {clock:8.1f} {busy:8.1f} {peak:9.0f} {gpu:8.0f}")
-        ratios = [ours / max(theirs, 1e-9) for ours, theirs in zip(best["ours"], best["MONAI"], strict=True)]
-        print(f"{'ratio':8s} {ratios[0]:8.2f} {ratios[1]:8.2f} {ratios[2]:9.2f}")
-        masks = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{way}0" / "ct.nii.gz"))) for way in WAYS]
-        print(f"voxels on which both agree: {np.mean(masks[0] == masks[1]):.6%}; labels {np.unique(masks[0]).tolist()}")
+            print(f"{way:14s} {clock:8.1f} {busy:8.1f} {peak:9.0f} {gpu:8.0f}")
+        first = options.ways[0]
+        mask = {way: sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{way}0" / "ct.nii.gz"))) for way in best}
+        print(f"labels {np.unique(mask[first]).tolist()}")
+        for way in options.ways[1:]:
+            clock, busy, peak, _ = (
+                ours / max(theirs, 1e-9) for ours, theirs in zip(best[first], best[way], strict=True)
+            )
+            same = np.mean(mask[first] == mask[way])
+            print(f"{first} / {way}: {clock:.2f} {busy:.2f} {peak:.2f}; voxels on which both agree: {same:.4%}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Made-up scans that several rooms' tests share."""
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 import modelsgenesis as mg
+from modelsgenesis.inference.engines.openvino import NEEDED
 from modelsgenesis.recipes import Recipe, small
 
 
@@ -41,6 +44,15 @@ def tiny_recipe() -> Recipe:
 def tiny_run(small_store: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run."""
     return mg.pretrain(tiny_recipe, small_store, tmp_path_factory.mktemp("tiny") / "run", seed=3)
+
+
+@pytest.fixture(autouse=True)
+def openvino_only_where_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests marked openvino need it; others do without, since tracing takes seconds and they are of other things."""
+    if request.node.get_closest_marker("openvino") is None:
+        monkeypatch.setitem(sys.modules, "openvino", None)
+    elif any(find_spec(name) is None for name in NEEDED):
+        pytest.skip("OpenVINO is not installed: pip install -c constraints.txt '.[fast]'")
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,7 @@ from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import find_sources
 from modelsgenesis.data.volume import Geometry
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
+from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
@@ -546,14 +547,15 @@ def test_nothing_to_predict_is_an_error(run: Path, tmp_path: Path) -> None:
         quietly(run, tmp_path / "t.csv", tmp_path / "out3")
 
 
-def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["torch", pytest.param("openvino", marks=pytest.mark.openvino)])
+def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path, engine: str) -> None:
     """Killed without warning: no half file is taken for a whole one, and the rest is predicted the next time."""
     for seed in range(8):
         write_ct(tmp_path / "scans" / f"{seed:02d}.nii.gz", seed, size=(40, 40, 40))
     code = (
         "import modelsgenesis as mg; "
         f"mg.predict({str(run)!r}, {str(tmp_path / 'scans')!r}, {str(tmp_path / 'out')!r}, quiet=True, "
-        "accelerator='cpu', precision='32-true')"
+        f"accelerator='cpu', precision='32-true', engine={engine!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
     end = time.monotonic() + 120
@@ -567,6 +569,7 @@ def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path) -> None:
     assert not (out / "made.json").exists()
     times = {name: (out / f"{name}.nii.gz").stat().st_mtime_ns for name in done}
     (out / ".killed.part").mkdir()
+    assert json.loads((out / SETTINGS).read_text())["engine"] == engine
     quietly(run, tmp_path / "scans", out)
     assert times == {name: (out / f"{name}.nii.gz").stat().st_mtime_ns for name in done}
     assert len(list(out.glob("*.nii.gz"))) == 8
@@ -579,6 +582,9 @@ def test_done_by_an_earlier_version_stays_as_it_was(run: Path, tmp_path: Path) -
     made = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out") / "made.json"
     there = json.loads(made.read_text())
     there["arguments"]["target"] = described_at_first(find_fine_tuned([run]).target)
+    assert there["arguments"].pop("engine") == "torch"  # there was no other
+    settings = json.loads((tmp_path / "out" / SETTINGS).read_text())
+    (tmp_path / "out" / SETTINGS).write_text(json.dumps({k: v for k, v in settings.items() if k != "engine"}))
     made.write_text(json.dumps({**there, "commit": "before"}))
     before = made.read_bytes()
     quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")

@@ -39,11 +39,13 @@ from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.predict import (
     FAILURES,
     begin,
+    engine_of,
     fingerprint,
     has_provenance,
     last_line,
     nothing_done,
     progress,
+    teller,
 )
 from modelsgenesis.inference.reading_ahead import read_ahead
 from modelsgenesis.tasks.case_finder import named_sources
@@ -84,11 +86,13 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     if not 0 <= options.overlap < 1:
         raise DataError(f"overlap must be in [0, 1), got {options.overlap:g}; 0.25 is usual")
     refuse_run(scans, "the order is genesis embed NETWORK SCANS OUT")
+    console = make_console(quiet=options.quiet)
     work = (
-        _baseline(network, scans, into, options) if network in BASELINES else _by_network(network, scans, into, options)
+        _baseline(network, scans, into, options)
+        if network in BASELINES
+        else _by_network(network, scans, into, options, console)
     )
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
-    console = make_console(quiet=options.quiet)
     with held(into, "embed"):
         try:
             records = _embed_each(work, into, console)
@@ -108,7 +112,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     return into
 
 
-def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions) -> Work:
+def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions, console: Console) -> Work:
     """Open a network and find the scans for it."""
     opened = open_network(given, trust=options.trust)
     modality = options.modality or ""
@@ -117,7 +121,9 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions) -> W
         if cases:
             break
     axes = axes_of(cases[0].images[0]) if cases else opened.axes
-    encoder = make_encoder(opened, axes, channels, find_machine(options.accelerator, options.precision), options)
+    machine = find_machine(options.accelerator, options.precision)
+    options = replace(options, engine=engine_of(into, options.engine))
+    encoder = make_encoder(opened, axes, channels, machine, options, say=teller("embed", console))
     masks = _named_masks(options.masks, problems) if options.masks else None
 
     read = ForNetwork(
@@ -133,6 +139,7 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions) -> W
         "network": given, "networks": [] if opened.recipe else [sha256(network_file(given.removeprefix("like:")))],
         "features": options.features, "foreground": options.foreground, "size": list(encoder.size),
         "reading": describe(encoder.reading), "overlap": options.overlap, "precision": options.precision,
+        "engine": encoder.engine_name,
         "slices": options.slices, "modality": modality, "masks": str(options.masks.resolve()) if options.masks else "",
         **({"weights_seed": options.seed} if opened.at_random else {}),
     }  # fmt: skip

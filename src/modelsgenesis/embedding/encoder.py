@@ -1,6 +1,6 @@
 """The network whose features are the embedding: how it is opened, what it is shown, what it says of windows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 
 from modelsgenesis.core.backbone import Backbone
-from modelsgenesis.core.device import Machine
+from modelsgenesis.core.device import EngineName, Machine
 from modelsgenesis.core.errors import GenesisError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Window
 from modelsgenesis.data.sampling.cubes import CubeSpec
-from modelsgenesis.embedding.options import EmbedOptions, Features
+from modelsgenesis.embedding.options import EmbedOptions
 from modelsgenesis.finetuning.config import PICTURE, rounded_up
 from modelsgenesis.finetuning.initialization import Initialization, start_from_recipe, start_of
+from modelsgenesis.inference.engines import Engine, make_engines
 from modelsgenesis.nets.base.flat_on_volumes import FlatOnVolumes
 from modelsgenesis.nets.centre_planes import CentrePlanes
-from modelsgenesis.nets.exact_layers import keep_exact
-from modelsgenesis.nets.memory_layout import choose_layout
+from modelsgenesis.nets.network import Encoding
 from modelsgenesis.recipes import Recipe, find_recipe
+from modelsgenesis.weights.files import network_file
 from modelsgenesis.weights.formats import LoadedWeights
 from modelsgenesis.weights.lifting import SLICING
 from modelsgenesis.weights.loading import load_weights
@@ -94,7 +95,8 @@ class Encoder:
         reading: of the scans.
         own_units: the intensities are those that it was taught a task in, whatever a scan is; otherwise scans that are
             no CT are read by percentiles where a network was pre-trained on Hounsfield units.
-        features: the deepest, or those of all scales.
+        engine: computes its features.
+        engine_name: of it.
         machine: to compute on.
     """
 
@@ -102,21 +104,34 @@ class Encoder:
     size: tuple[int, ...]
     reading: Reading
     own_units: bool
-    features: Features
+    engine: Engine
+    engine_name: EngineName
     machine: Machine
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> list[Tensor]:
         """Encode windows, float32 (B, C, *space) in [0, 1] -> float32 (B, channels, *coarser) of each scale wanted."""
-        device = self.machine.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.machine.bf16):
-            found = self.network.encode(windows.to(device))
-        return [each.float() for each in (found[-1:] if self.features == "deepest" else found)]
+        return list(self.engine(windows.to(self.machine.device)))
 
 
-def make_encoder(opened: Opened, axes: int, channels: int, machine: Machine, options: EmbedOptions) -> Encoder:
+def make_encoder(
+    opened: Opened,
+    axes: int,
+    channels: int,
+    machine: Machine,
+    options: EmbedOptions,
+    *,
+    say: Callable[[str], object],
+) -> Encoder:
     """Make the encoder for images of so many axes and channels.
 
+    Args:
+        opened: the network.
+        axes: of the images.
+        channels: of the images.
+        machine: to compute on.
+        options: of the verb.
+        say: tells the user that the engine had to fall back.
     Raises:
         WeightsError: the network cannot take them.
         ShapeError: the windows do not divide as it needs.
@@ -129,10 +144,7 @@ def make_encoder(opened: Opened, axes: int, channels: int, machine: Machine, opt
             network = network_for(start.backbone, in_channels=channels, out_channels=1)
         if not opened.at_random:
             transfer(start.backbone, network, loading=start.loaded.report if start.loaded else None)
-    network = network.to(machine.device).eval()
-    choose_layout(network, machine.device)
-    if machine.device.type == "cpu":
-        keep_exact(network)
+    network = network.eval()
     size = tuple(options.size or start.size or _usual_size(opened, network))
     network.check((1, channels, *size))
     reading = start.reading or Reading(BitDepth() if axes == 2 else find_recipe("chest-ct").cubes.intensity)
@@ -144,7 +156,11 @@ def make_encoder(opened: Opened, axes: int, channels: int, machine: Machine, opt
             raise GenesisError("pictures have no spacing; leave --spacing out: --size says how large they become")
         reading = replace(reading, spacing_mm=options.spacing)
     tuned = opened.loaded is not None and bool({"target", "targets"} & set(opened.loaded.notes))
-    return Encoder(network, size, reading, tuned, options.features, machine)
+    name, (engine,) = make_engines(
+        [Encoding(network, options.features == "deepest")], (channels, *size), machine, options.engine,
+        folders=[None if opened.at_random else network_file(opened.given).parent], say=say,
+    )  # fmt: skip
+    return Encoder(network, size, reading, tuned, engine, name, machine)
 
 
 def _usual_size(opened: Opened, network: Backbone) -> tuple[int, ...]:

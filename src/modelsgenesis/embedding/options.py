@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.device import Accelerator, Precision
+from modelsgenesis.core.device import Accelerator, EngineName, Precision
 from modelsgenesis.finetuning.options import Modality
 from modelsgenesis.weights.lifting import Slices
 
@@ -31,6 +31,7 @@ class EmbedOptions:
         seed: Of the weights of like:RECIPE, a network at random.
         trust: Another program's file may run its author's code, in a process of its own.
         accelerator: What computes: auto, cpu or gpu.
+        engine: What computes the network: auto, torch or openvino; auto is OpenVINO on a CPU where it is installed.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
         quiet: No progress is shown.
@@ -47,6 +48,7 @@ class EmbedOptions:
     seed: int = 0
     trust: bool = False
     accelerator: Accelerator = "auto"
+    engine: EngineName = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
     quiet: bool = False

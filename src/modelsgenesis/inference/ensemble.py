@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from modelsgenesis.core.device import Machine
 from modelsgenesis.core.target import Target
+from modelsgenesis.inference.engines import Engine
+from modelsgenesis.inference.engines.torch import TorchEngine, prepared
 from modelsgenesis.nets.classifier import Classifier
-from modelsgenesis.nets.exact_layers import keep_exact
-from modelsgenesis.nets.memory_layout import choose_layout
 
 
 class Evidence:
@@ -40,16 +40,20 @@ class Ensemble:
         target: of them all.
         machine: to compute on.
         mirror: axes of space; also predict with every combination of them mirrored, eight times for all of 3D.
+        engines: made of the networks, by `make_engines`; by default PyTorch's, which computes evidence always.
     """
 
     def __init__(
-        self, networks: Sequence[nn.Module], target: Target, machine: Machine, *, mirror: Sequence[int] = ()
+        self,
+        networks: Sequence[nn.Module],
+        target: Target,
+        machine: Machine,
+        *,
+        mirror: Sequence[int] = (),
+        engines: Sequence[Engine] | None = None,
     ) -> None:
-        self.networks = [network.to(machine.device).eval() for network in networks]
-        for network in self.networks:
-            choose_layout(network, machine.device)
-            if machine.device.type == "cpu":
-                keep_exact(network)
+        self.networks = list(networks)
+        self.engines = engines or [TorchEngine(prepared(network, machine), machine) for network in networks]
         self.target, self.machine, self.mirror = target, machine, tuple(mirror)
         self.num_outputs = target.num_outputs
 
@@ -60,7 +64,7 @@ class Ensemble:
         Returns:
             float32 (B, outputs[, *space]) on the device: probabilities, or the numbers of a regression.
         """
-        return self._mean(windows, self._predicted)
+        return self._mean(windows, [functools.partial(self._predicted, engine) for engine in self.engines])
 
     @torch.inference_mode()
     def evidence(self, windows: Tensor, outputs: Sequence[int]) -> Tensor:
@@ -70,23 +74,26 @@ class Ensemble:
             windows: as to predict.
             outputs: their numbers.
         """
-        return self._mean(windows, functools.partial(self._evidence, outputs=list(outputs)))
+        which = list(outputs)
+        return self._mean(
+            windows, [functools.partial(self._evidence, network, outputs=which) for network in self.networks]
+        )
 
-    def _mean(self, windows: Tensor, do: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
-        """Average what is made of windows over the networks and the mirrored windows."""
+    def _mean(self, windows: Tensor, members: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        """Average what the members make of windows, over them and the mirrored windows."""
         windows = windows.to(self.machine.device, non_blocking=True)
         axes = [axis + 2 for axis in self.mirror]
         flips = [flip for count in range(len(axes) + 1) for flip in itertools.combinations(axes, count)]
         total: Tensor | None = None
         for flip in flips:
             mirrored = windows.flip(flip) if flip else windows
-            for network in self.networks:
-                predicted = do(network, mirrored)
+            for member in members:
+                predicted = member(mirrored)
                 predicted = predicted.flip(flip) if flip and predicted.ndim > 2 else predicted
                 total = predicted if total is None else total.add_(predicted)
         if total is None:
             raise ValueError("an ensemble of no networks; give one or more")
-        return total.div_(len(self.networks) * len(flips))
+        return total.div_(len(members) * len(flips))
 
     def _evidence(self, network: nn.Module, windows: Tensor, outputs: list[int]) -> Tensor:
         if not isinstance(network, Classifier):
@@ -96,7 +103,6 @@ class Ensemble:
         how = "bilinear" if windows.ndim == 4 else "trilinear"
         return functional.interpolate(coarse, windows.shape[2:], mode=how, align_corners=False)
 
-    def _predicted(self, network: nn.Module, windows: Tensor) -> Tensor:
-        with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.bf16):
-            outputs: Tensor = network(windows)
-        return self.target.predicted(outputs.float())
+    def _predicted(self, engine: Engine, windows: Tensor) -> Tensor:
+        (outputs,) = engine(windows)
+        return self.target.predicted(outputs)

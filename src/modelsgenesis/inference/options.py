@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.device import Accelerator, Precision
+from modelsgenesis.core.device import Accelerator, EngineName, Precision
 
 Views = Literal["whole", "ten-crop"]
 
@@ -28,6 +28,7 @@ class PredictOptions:
         pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
             and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.
+        engine: What computes the networks: auto, torch or openvino; auto is OpenVINO on a CPU where it is installed.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
         quiet: No progress is shown.
@@ -43,6 +44,7 @@ class PredictOptions:
     seg: bool = True
     pictures: bool = False
     accelerator: Accelerator = "auto"
+    engine: EngineName = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
     quiet: bool = False

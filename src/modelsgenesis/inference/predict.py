@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.console import make_console
-from modelsgenesis.core.device import find_machine
+from modelsgenesis.core.device import EngineName, find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of, is_leftover, read_json, read_object, write_json
 from modelsgenesis.core.lease import held
@@ -29,6 +29,7 @@ from modelsgenesis.data.channels import read_unlabelled
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
 from modelsgenesis.inference.cases import find_cases
+from modelsgenesis.inference.engines import make_engines
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
@@ -38,6 +39,7 @@ from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 SETTINGS = "settings.json"
+AT_FIRST = {"views": "whole", "engine": "torch"}  # of settings that came later
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 
 
@@ -51,13 +53,18 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     tuned = wanted.tuned
     machine = find_machine(options.accelerator, options.precision)
     mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
-    ensemble = Ensemble(tuned.load(), tuned.target, machine, mirror=mirror)
+    console = make_console(quiet=options.quiet)
+    networks = tuned.load()
+    engine, engines = make_engines(
+        networks, (tuned.channels, *tuned.patch), machine, engine_of(into, options.engine),
+        folders=[file.parent for file in tuned.files], say=teller("predict", console),
+    )  # fmt: skip
+    ensemble = Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
     settings = {
         "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
-        "views": options.views, **({"head": options.head} if options.head else {}),
+        "views": options.views, "engine": engine, **({"head": options.head} if options.head else {}),
     }  # fmt: skip
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
-    console = make_console(quiet=options.quiet)
     with held(into, "predict"):
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
@@ -142,13 +149,30 @@ def begin(into: Path, verb: str, holds: str, settings: dict[str, Any]) -> None:
             raise DataError(f"{into} is there already and holds no {holds}; choose a new folder or an empty one")
         write_json(into / SETTINGS, settings)
     before = read_object(into / SETTINGS)
-    before = {"views": "whole", **before} if "views" in settings else before  # the only ones at first
+    before = {**_at_first(settings), **before}
     changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if "networks" in changed:
         raise DataError(f"{into} holds {holds} of other networks, or of other weights; choose another folder")
     if changed:
         changes = "; ".join(f"{name} is {before.get(name)} there, {settings.get(name)} now" for name in changed)
         raise DataError(f"{into} holds other {holds}: {changes}. Use those, or another folder")
+
+
+def _at_first(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of the settings that earlier versions did not write down, as these versions had them."""
+    return {name: value for name, value in AT_FIRST.items() if name in settings}
+
+
+def engine_of(into: Path, wanted: EngineName) -> EngineName:
+    """The engine to use: "auto" goes on with that which a folder was begun with."""
+    if wanted != "auto" or not (into / SETTINGS).is_file():
+        return wanted
+    return "openvino" if read_object(into / SETTINGS).get("engine") == "openvino" else "torch"
+
+
+def teller(verb: str, console: Console) -> Callable[[str], None]:
+    """What tells the user something in a line, after the verb's name."""
+    return lambda line: console.print(f"{verb}: {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _predict_each(
@@ -241,7 +265,8 @@ def fingerprint(case: Case) -> str:
 def has_provenance(into: Path, verb: str, arguments: dict[str, Any]) -> bool:
     """Whether the folder was finished with these arguments already."""
     try:
-        return bool(updated(read_provenance(into, verb).arguments) == arguments)
+        recorded = updated(read_provenance(into, verb).arguments)
+        return bool({**_at_first(arguments), **recorded} == arguments)
     except DataError:  # none, or damaged: to be made again
         return False
 

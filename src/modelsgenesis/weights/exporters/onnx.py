@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
 from modelsgenesis.core.files import write_json, written_aside
-from modelsgenesis.nets.network import Network, backbone_of
+from modelsgenesis.nets.network import Encoding, Network, backbone_of
 from modelsgenesis.nets.norms import BatchNorm
 from modelsgenesis.weights.exporters.base.given import Given, read_given
 
@@ -59,31 +58,27 @@ def export(run: Path, into: Path) -> Path:
         line = "pip install -c constraints.txt '.[onnx]', in the clone of modelsgenesis"
         raise MissingExtraError(f"exporting to ONNX needs {', '.join(missing)}: {line}")
     given = read_given(run)
-    _refuse_batch_statistics(given)
+    refuse_batch_statistics(given.network, str(given.file))
     far = {
         name: _write(into / name, module, given)
-        for name, module in (("model.onnx", given.network), ("encoder.onnx", _Encoder(given.backbone)))
+        for name, module in (("model.onnx", given.network), ("encoder.onnx", Encoding(given.backbone)))
     }
     write_json(into / "config.json", given.config() | {"opset": OPSET, "checked": _checks(far)})
     return into
 
 
-class _Encoder(nn.Module):
-    """A backbone's features as a network's outputs."""
+def refuse_batch_statistics(network: nn.Module, named: str) -> None:
+    """Refuse a network whose norms depend on the company in a batch, which no traced one does.
 
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(B, C, *space) -> features, finest first."""
-        return tuple(self.backbone.encode(image))
-
-
-def _refuse_batch_statistics(given: Given) -> None:
-    if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in given.network.modules()):
+    Args:
+        network: to be traced.
+        named: what the error calls it.
+    Raises:
+        WeightsError: it is such a network.
+    """
+    if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in network.modules()):
         raise WeightsError(
-            f"{given.file}: this network normalises by the batch it is given (norm batch_stats), so what it predicts "
+            f"{named}: this network normalises by the batch it is given (norm batch_stats), so what it predicts "
             "depends on the company; give it an ordinary batch norm first: "
             "genesis weights recalibrate RUN STORE INTO"
         )
@@ -95,17 +90,7 @@ def _write(path: Path, module: nn.Module, given: Given) -> float:
     network = given.network
     names = _names(module, network)
     num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
-    with torch.no_grad(), _quietly():
-        program: Any = torch.onnx.export(
-            module,
-            (_images(network, *TRACED),),
-            dynamo=True,
-            dynamic_shapes=(_dynamic(network),),
-            input_names=["image"],
-            output_names=names,
-            opset_version=OPSET,
-            verbose=False,
-        )
+    program = trace(module, _images(network, *TRACED), names, dynamic=_dynamic(network))
     program.model.metadata_props[KEY] = json.dumps(given.config())
     if num_bytes > MOST_INSIDE:
         program.save(str(path), external_data=True)
@@ -113,6 +98,28 @@ def _write(path: Path, module: nn.Module, given: Given) -> float:
         with written_aside(path) as aside:
             program.save(str(aside), external_data=False)
     return largest_difference(path, module, network)
+
+
+def trace(module: nn.Module, images: Tensor, names: Sequence[str], dynamic: dict[int, Any] | None = None) -> Any:
+    """Trace a module as an ONNX program.
+
+    Args:
+        module: in evaluation mode.
+        images: that it is shown, (B, C, *space).
+        names: of its outputs.
+        dynamic: the axes of the images that may change; None is none.
+    """
+    with torch.no_grad(), _quietly():
+        return torch.onnx.export(
+            module,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=(dynamic,) if dynamic else None,
+            input_names=["image"],
+            output_names=list(names),
+            opset_version=OPSET,
+            verbose=False,
+        )
 
 
 def _names(module: nn.Module, network: Network) -> list[str]:

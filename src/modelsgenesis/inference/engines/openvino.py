@@ -1,0 +1,156 @@
+"""Networks computed by OpenVINO, which is faster than PyTorch on CPUs; they reach it as our ONNX, and nothing is sent.
+
+What is kept for the next time is the ONNX, since tracing a network takes seconds and compiling it a fraction of one:
+one file serves every precision and processor.
+"""
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modelsgenesis.core.device import Machine
+from modelsgenesis.core.errors import DataError, MissingExtraError, WeightsError, blamed_on
+from modelsgenesis.core.files import bytes_of, written_aside
+from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, refuse_batch_statistics, trace
+from modelsgenesis.weights.files import describe_network, distinct
+
+FOLDER = "openvino-cache"  # beside the weights
+NEEDED = ("openvino", "onnx", "onnxscript")
+INSIDE = "model.onnx"
+CONVERTER = "openvino.tools.ovc"
+
+
+class OpenVinoEngine:
+    """A module as OpenVINO computes it, one window after the other, on as many threads as PyTorch would use.
+
+    Args:
+        model: ONNX.
+        bf16: compute in bf16; otherwise in 32 bits, also on processors that have bf16.
+    """
+
+    def __init__(self, model: bytes, bf16: bool) -> None:
+        core = _openvino().Core()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # else all processes on a machine share its first cores
+        }
+        self.request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+
+    def __call__(self, windows: Tensor) -> tuple[Tensor, ...]:
+        """Compute windows, float32 (B, C, *space) on the CPU."""
+        found = [self._compute(windows[number : number + 1]) for number in range(len(windows))]
+        return tuple(torch.from_numpy(np.concatenate(each)) for each in zip(*found, strict=True))
+
+    def _compute(self, window: Tensor) -> list[Any]:
+        return list(self.request.infer([window.contiguous().numpy()], share_inputs=True).values())
+
+
+def make_engines(
+    modules: Sequence[nn.Module], shape: tuple[int, ...], machine: Machine, folders: Sequence[Path | None]
+) -> list[OpenVinoEngine]:
+    """Make an engine of each module; `inference.engines.make_engines` describes the arguments.
+
+    Raises:
+        MissingExtraError: OpenVINO, or what it takes to write ONNX, is not installed.
+        WeightsError: a module cannot be traced, OpenVINO does not take it, or computes it otherwise than PyTorch.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        line = "pip install -c constraints.txt '.[fast]', in the clone of modelsgenesis"
+        raise MissingExtraError(f"OpenVINO, faster on a CPU, needs {', '.join(missing)}: {line}")
+    return [
+        OpenVinoEngine(_model_of(module, shape, folder), machine.bf16)
+        for module, folder in zip(modules, folders, strict=True)
+    ]
+
+
+def _model_of(module: nn.Module, shape: tuple[int, ...], folder: Path | None) -> bytes:
+    """The ONNX of a module: that kept before, if it is whole, or made, checked and kept now."""
+    kept = folder / FOLDER / f"{_fingerprint(module, shape)}.zip" if folder else None
+    if kept is not None and (model := _read(kept)) is not None:
+        return model
+    model = _checked_model(module, shape)
+    if kept is not None:
+        _keep(kept, model)
+    return model
+
+
+def _fingerprint(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """The SHA-256 of all that decides on the ONNX, and on whether it was found right."""
+    versions = {name: version(name) for name in ("modelsgenesis", "torch", *NEEDED)}
+    decides = {"network": describe_network(module), "shape": shape, "opset": OPSET, "versions": versions}
+    digest = hashlib.sha256(bytes_of(json.dumps(decides, default=repr, sort_keys=True)))
+    for name, tensor in distinct(module).items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(kept: Path) -> bytes | None:
+    """The ONNX that a file holds; None if there is none, or it is damaged, which the zip's checksum tells."""
+    try:
+        with zipfile.ZipFile(kept) as archive:
+            return archive.read(INSIDE)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError):
+        return None
+
+
+def _keep(kept: Path, model: bytes) -> None:
+    """Keep the ONNX for the next time; where nothing may be written, nothing is kept."""
+    try:
+        with written_aside(kept) as aside, zipfile.ZipFile(aside, "w") as archive:
+            archive.writestr(INSIDE, model)
+    except DataError:
+        return
+
+
+def _checked_model(module: nn.Module, shape: tuple[int, ...]) -> bytes:
+    """Trace a module for windows of one shape, and compare a window computed by OpenVINO with PyTorch's, in 32 bits.
+
+    Raises:
+        WeightsError: it cannot be traced or compiled, or the numbers differ.
+    """
+    module = module.cpu().eval()
+    window = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    refuse_batch_statistics(module, "the network")
+    with blamed_on("the network", WeightsError, "OpenVINO cannot compute it"):
+        with torch.inference_mode():
+            answer = module(window)
+        expected = answer if isinstance(answer, tuple) else (answer,)
+        program = trace(module, window, [f"answer_{number}" for number in range(len(expected))])
+        model: bytes = program.model_proto.SerializeToString()
+        found = OpenVinoEngine(model, bf16=False)(window)
+    for ours, theirs in zip(expected, found, strict=True):
+        far = float((ours - theirs).abs().max()) / max(1.0, float(ours.abs().max()))
+        if not far <= TOLERANCE:
+            raise WeightsError(
+                f"the network: OpenVINO's numbers are {far:.1e} from PyTorch's, at most {TOLERANCE:g} is right"
+            )
+    return model
+
+
+def _openvino() -> Any:
+    """Import OpenVINO without its converter.
+
+    Source: findings/openvino-reports-its-import.sh: pip installs openvino-telemetry beside it, and then the mere import
+        of the converter reports to Google Analytics. OpenVINO's own `__init__` goes on where there is no converter.
+    """
+    if "openvino" not in sys.modules and CONVERTER not in sys.modules:
+        sys.modules[CONVERTER] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if sys.modules.get(CONVERTER, True) is None:
+            del sys.modules[CONVERTER]
+    return openvino
