@@ -36,7 +36,7 @@ def test_full_disk_is_named_also_where_torch_writes(tmp_path: Path) -> None:
     """torch raises a RuntimeError of positions in the place of the system's reason."""
     import torch
 
-    (tmp_path / ".file.pt.part").symlink_to("/dev/full")
+    aside_of(tmp_path / "file.pt").symlink_to("/dev/full")
     with (
         pytest.raises(DataError, match="the disk is full; free some space"),
         written_aside(tmp_path / "file.pt") as aside,

@@ -171,7 +171,7 @@ def test_lists_are_refused(name: str) -> None:
 @pytest.mark.parametrize("range", [(1.0, 0.0), (0.0, 0.0), (0.0, float("nan")), (0.0,)], ids=str)
 def test_a_range_that_does_not_rise_is_refused(name: str, range: Any) -> None:
     """A swapped or broken range is refused when the deformation is made."""
-    with pytest.raises(GenesisError, match="range must"):
+    with pytest.raises(GenesisError, match=r"range must|no finite number"):
         in_range(GALLERY[name], range)
 
 

@@ -66,9 +66,9 @@ def write_dicom_seg(
             warnings.simplefilter("ignore")  # of odd tags in the source
             made = _make(slices, frames, names)
     except (AttributeError, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        raise UnreadableError(
-            f"its headers make no DICOM-SEG ({type(error).__name__})", "use the other file of the mask"
-        ) from error
+        lacking = isinstance(error, AttributeError) and error.name  # a keyword of DICOM, and no text of the header's
+        what = f"they lack {lacking}" if lacking else type(error).__name__
+        raise UnreadableError(f"its headers make no DICOM-SEG ({what})", "use the other file of the mask") from error
     with written_aside(path) as aside:
         made.save_as(aside)
 

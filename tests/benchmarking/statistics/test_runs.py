@@ -69,7 +69,7 @@ def test_case_undefined_in_one_run_is_left_out_of_all_and_counted() -> None:
         (RUNS, [*SCORES, SCORES[0]], "there twice"),
         (RUNS, [replace(SCORES[0], value=float("inf")), *SCORES[1:]], "is infinite"),
         (RUNS, [replace(SCORES[0], value=0.9), *SCORES[1:]], "cases have the mean"),
-        (RUNS, [replace(SCORES[0], patient="p"), *SCORES[1:]], "a case has one patient"),
+        (RUNS, [replace(SCORES[0], patient="p"), *SCORES[1:]], "of one patient in some rows"),
         (RUNS[1:], SCORES, "no run"),
         (RUNS, [replace(SCORES[0], metric="iou")], "give their runs too"),
     ],
