@@ -123,7 +123,7 @@ def _is_being_written(path: Path) -> bool:
 def reason(error: OSError) -> str:
     """Explain in words, with the remedy, why the system refused a write."""
     if error.errno in FULL:
-        return "the disk is full; free some space and run the same command again"
+        return refusal(error)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write here; choose another folder or change its permissions"
     return f"{error.strerror or error}; run the same command again once this is mended"

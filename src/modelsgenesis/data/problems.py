@@ -2,12 +2,13 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError, refusal
+from modelsgenesis.core.tables import write_table
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
 DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
@@ -42,6 +43,11 @@ def in_its_words(error: Exception, path: Path) -> str:
     said = str(error).strip().splitlines() or [""]
     words = QUOTED.sub("...", said[-1].replace(str(path), path.name).replace(path.name, "the file"))
     return words[:MOST_LETTERS] or type(error).__name__
+
+
+def write_problems(table: Path, problems: Iterable[Problem]) -> None:
+    """Write problems, each once, in the order of paths. The table names sources: it is for the owner of the scans."""
+    write_table(table, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
 
 
 def died(path: Path) -> Problem:

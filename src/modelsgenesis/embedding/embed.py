@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from modelsgenesis.core.console import make_console
@@ -18,12 +17,11 @@ from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
-from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
 from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Image, Reading
-from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, write_problems
 from modelsgenesis.data.sources import Source
 from modelsgenesis.embedding.encoder import make_encoder, open_network, place_of_network
 from modelsgenesis.embedding.options import EmbedOptions
@@ -47,7 +45,7 @@ from modelsgenesis.inference.predict import (
     progress,
     teller,
 )
-from modelsgenesis.inference.reading_ahead import read_ahead
+from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
 from modelsgenesis.tasks.case_finder import named_sources
 from modelsgenesis.training.run_folder import refuse_run
 from modelsgenesis.weights.files import network_file
@@ -97,7 +95,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         try:
             records = _embed_each(work, into, console)
         finally:  # whatever happens, what is known of bad files is there
-            _write_failures(into, work.problems)
+            write_problems(into / FAILURES, work.problems)
         if not records:
             raise DataError(nothing_done(scans, into, work.problems, "embedded"))
         write_embeddings(into, records)
@@ -172,19 +170,20 @@ def _embed_each(work: Work, into: Path, console: Console) -> list[dict[str, Any]
     with progress("embed", "embedded", len(work.cases), console) as (tick, count):
         for _ in range(len(work.cases) - len(undone)):
             count(True)
-        for case, seen in read_ahead(undone, work.read, lambda one: _write_failures(into, [*work.problems, one])):
+        for case, seen in read_ahead(
+            undone, work.read, lambda one: write_problems(into / FAILURES, [*work.problems, one])
+        ):
             if isinstance(seen, Problem):
                 work.problems.append(seen)
             else:
-                records[case.id] = _embed_one(case, seen, work, into, functools.partial(tick, case.id))
+                with costs_one_case(case, work.problems):
+                    records[case.id] = _embed_one(case, seen, work, into, functools.partial(tick, case.id))
             count(records[case.id] is not None)
     return [record for case in work.cases if (record := records[case.id])]
 
 
-def _embed_one(
-    case: Case, seen: Seen, work: Work, into: Path, tick: Callable[[int, int], None]
-) -> dict[str, Any] | None:
-    """Embed a case that was read; its record, or None and a problem."""
+def _embed_one(case: Case, seen: Seen, work: Work, into: Path, tick: Callable[[int, int], None]) -> dict[str, Any]:
+    """Embed a case that was read; its record."""
     num = 0
 
     def count(more: int) -> None:
@@ -192,18 +191,7 @@ def _embed_one(
         num += more
         tick(num, 0)
 
-    try:
-        return _write(case, seen.names, work.embed(seen, count), into)
-    except UnreadableError as error:
-        work.problems.append(error.at(case.images[0].path))
-    except (MemoryError, torch.OutOfMemoryError):
-        remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
-        work.problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))
-    return None
-
-
-def _write_failures(into: Path, problems: Sequence[Problem]) -> None:
-    write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+    return _write(case, seen.names, work.embed(seen, count), into)
 
 
 def _write(case: Case, names: Sequence[str], vectors: Vectors, into: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -27,14 +26,14 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_unlabelled
 from modelsgenesis.data.images import Image
-from modelsgenesis.data.problems import COLUMNS, Problem, UnreadableError
+from modelsgenesis.data.problems import Problem, write_problems
 from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.engines import make_engines
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
-from modelsgenesis.inference.reading_ahead import read_ahead
+from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -72,7 +71,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         try:
             rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         finally:  # whatever happens, what is known of bad files is there
-            _write_failures(into, problems)
+            write_problems(into / FAILURES, problems)
         write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), rows)
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
@@ -194,7 +193,7 @@ def _predict_each(
     with progress("predict", "predicted", len(cases), console) as (tick, count):
         for _ in range(len(cases) - len(undone)):
             count(True)
-        for case, image in read_ahead(undone, read, lambda one: _write_failures(into, [*problems, one])):
+        for case, image in read_ahead(undone, read, lambda one: write_problems(into / FAILURES, [*problems, one])):
             if isinstance(image, Problem):
                 problems.append(image)
             else:
@@ -213,17 +212,11 @@ def _predict_one(
     problems: list[Problem],
 ) -> dict[str, Any] | None:
     """Predict a case that was read; its record, or None and a problem."""
-    try:
+    record: dict[str, Any] | None = None
+    with costs_one_case(case, problems):
         record = predict_case(case, image, ensemble, wanted, into, tick)
         write_json(into / RECORDS / f"{case.id}.json", {**record, "source": fingerprint(case)})
-    except UnreadableError as error:
-        problems.append(error.at(case.images[0].path))
-    except (MemoryError, torch.OutOfMemoryError):
-        remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
-        problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))
-    else:
-        return record
-    return None
+    return record
 
 
 def _row(
@@ -235,10 +228,6 @@ def _row(
         return dict(record["row"])
     failed = ensemble.target.failed_row
     return {"id": case.id, "image": os.path.abspath(case.images[0].path), **failed} if failed else None
-
-
-def _write_failures(into: Path, problems: Sequence[Problem]) -> None:
-    write_table(into / FAILURES, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
 
 
 def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:

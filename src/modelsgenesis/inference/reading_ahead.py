@@ -1,11 +1,14 @@
 """Cases read one after the other, the next while one is computed on, where a damaged one costs nothing but itself."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import torch
+
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.problems import Problem, died
+from modelsgenesis.data.problems import Problem, UnreadableError, died
 from modelsgenesis.data.sources import reading_processes
 
 Seen = TypeVar("Seen")
@@ -29,3 +32,15 @@ def read_ahead(
         workers = 0
     for case, seen in work_through(read, cases, workers):
         yield case, died(case.images[0].path) if seen is None else seen
+
+
+@contextlib.contextmanager
+def costs_one_case(case: Case, problems: list[Problem]) -> Iterator[None]:
+    """Add a problem where a case cannot be computed on, or does not fit into memory, so that the others go on."""
+    try:
+        yield
+    except UnreadableError as error:
+        problems.append(error.at(case.images[0].path))
+    except (MemoryError, torch.OutOfMemoryError):
+        remedy = "try --batch-size 1, or --accelerator cpu, or a machine with more"
+        problems.append(Problem(case.images[0].path, "it does not fit into memory", remedy))

@@ -112,4 +112,4 @@ def has_provenance(into: Path, arguments: Mapping[str, Any]) -> bool:
 
 def write_problems(into: Path, problems: Iterable[Problem]) -> None:
     """Write the problems, in the order of paths. The table names sources: it is for the owner of the scans."""
-    write_table(into / PROBLEMS, problems_room.COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+    problems_room.write_problems(into / PROBLEMS, problems)
