@@ -23,8 +23,8 @@ from scipy import ndimage
 from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.cubes import CubeSampler, CubeSpec
+from modelsgenesis.data.store.manifest import write_manifest
 from modelsgenesis.data.store.store import SCANS, Store
-from modelsgenesis.data.store.writer import write_manifest
 
 SIZE = (512, 512, 300)
 CUBE = (64, 64, 32)

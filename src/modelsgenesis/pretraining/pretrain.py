@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +24,9 @@ from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
 from modelsgenesis.data.sampling.cubes import CubeSampler
 from modelsgenesis.data.sampling.stream import CubeStream, collate
+from modelsgenesis.data.store.columns import Scans
 from modelsgenesis.data.store.slicing import slicing_of
-from modelsgenesis.data.store.store import Scan, Store
+from modelsgenesis.data.store.store import Store
 from modelsgenesis.data.store.verifying import BackgroundCheck
 from modelsgenesis.deformations.flip import flipped_axes
 from modelsgenesis.pretraining.options import PretrainOptions
@@ -42,7 +42,6 @@ from modelsgenesis.weights.files import kept_network, read_notes, save_network
 from modelsgenesis.weights.lifting import SLICING
 
 CUBES_AN_EPOCH = 32  # a training scan, as the papers count
-MOST_REASONS = 5  # why scans give no cube, in the greeting
 EXAMPLES = 3  # restorations on a sheet
 LOADING = "loading.json"
 # A finished run goes on where it ended if nothing else is changed but these, and there are more steps.
@@ -218,7 +217,7 @@ class StoreWork:
 
     def begin(self) -> str:
         """Describe the scans, whose files are compared with their checksums from here on."""
-        scans = [*self.training, *self.held_out]
+        scans = self.training + self.held_out
         self.check = BackgroundCheck(self.store, scans)
         said = [_greeting(self.recipe, self.training, self.held_out, self.samplers), self.check.in_words(len(scans))]
         return "\n".join(filter(None, said))
@@ -304,11 +303,11 @@ def _settings(recipe: Recipe, store: Path, seed: int) -> dict[str, Any]:
     return settings
 
 
-def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], samplers: list[CubeSampler]) -> str:
+def _greeting(recipe: Recipe, training: Scans, held_out: Scans, samplers: list[CubeSampler]) -> str:
     """Describe the scans that are trained on and held out, and those that give no cube."""
     said = nouns(len(recipe.cubes.size))
-    learning, held = (sum(scan.num_images for scan in scans) for scans in (training, held_out))
-    lines = [f"{recipe.name}: {many(learning, said.scan)} to train on, {held} held out"]
+    learning = many(training.num_images, said.scan)
+    lines = [f"{recipe.name}: {learning} to train on, {held_out.num_images} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
     return "\n".join([*lines, *_without_cubes(recipe.cubes.size, samplers)])
@@ -317,17 +316,16 @@ def _greeting(recipe: Recipe, training: list[Scan], held_out: list[Scan], sample
 def _without_cubes(size: tuple[int, ...], samplers: list[CubeSampler]) -> list[str]:
     """Say how many scans give no cube, and why: one line for all that are too small, whatever their sizes."""
     said = nouns(len(size))
-    small = [one for sampler in samplers for one in sampler.too_small]
+    small = [sides for sampler in samplers for sides in sampler.too_small.sizes.tolist()]
     lines = []
     if small:
-        least = min((one.size for one in small), key=lambda sides: (math.prod(sides), sides))
+        least = min(small, key=lambda sides: (math.prod(sides), sides))
         wanted, smallest = (" x ".join(map(str, sides)) for sides in (size, least))
         lines = [f"no {said.cube} from {many(len(small), said.scan)} smaller than {wanted}, down to {smallest}"]
         lines[0] += "; use a smaller --size"
-    ids = {one.id for one in small}
-    reasons = [why for sampler in samplers for id_, why in sampler.left_out.items() if id_ not in ids]
-    counted = Counter(reasons).most_common(MOST_REASONS)
-    return lines + [f"no {said.cube} from {many(count, said.scan)}: {why}" for why, count in counted]
+    if lacking := sum(len(sampler.lacking) for sampler in samplers):
+        lines.append(f"no {said.cube} from {many(lacking, said.scan)}: {samplers[0].rule.lacks}")
+    return lines
 
 
 def _plans_in_words(recipe: Recipe, plans: Planned) -> str:

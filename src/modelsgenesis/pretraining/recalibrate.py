@@ -121,7 +121,8 @@ class _Cubes:
     """Batches of cubes as they are, scaled to [0, 1]."""
 
     def __init__(self, store: Store, spec: CubeSpec, seed: int, device: torch.device) -> None:
-        if isinstance(spec.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+        strange = store.scans.where(~store.scans.of_modality("CT"))
+        if isinstance(spec.intensity, Window) and strange:
             raise DataError(
                 f"the network reads Hounsfield units, but {len(strange)} of {many(len(store.scans), 'scan')} are not "
                 "CT (the "

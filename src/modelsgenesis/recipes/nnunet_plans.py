@@ -1,6 +1,7 @@
 """A recipe that follows nnU-Net's plans: their network, patch, batch and units; the rest stays the recipe's."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +50,7 @@ def follow_plans(recipe: Recipe, planned: Planned, store: Store) -> Recipe:
     )
 
 
-def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, Units]:
+def intensity_of(planned: Planned, scans: Sequence[Scan]) -> tuple[Intensity, Units]:
     """The scaling to [0, 1], and the (scale, shift) from there to what nnU-Net feeds.
 
     For CT, [0, 1] is the window that nnU-Net clips to. Otherwise it runs from the least z-score of the middle scan to
@@ -73,7 +74,7 @@ def intensity_of(planned: Planned, scans: list[Scan]) -> tuple[Intensity, Units]
     return zscore, (zscore.high - zscore.low, zscore.low)
 
 
-def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, Units]:
+def ct_intensity(planned: Planned, scans: Sequence[Scan]) -> tuple[Window, Units]:
     """The window that nnU-Net clips CT to, and the scale and shift to its units.
 
     Raises:
@@ -88,14 +89,14 @@ def ct_intensity(planned: Planned, scans: list[Scan]) -> tuple[Window, Units]:
     return planned.window
 
 
-def cube_size(planned: Planned, stride: tuple[int, ...], scans: list[Scan]) -> tuple[int, ...]:
+def cube_size(planned: Planned, stride: tuple[int, ...], scans: Sequence[Scan]) -> tuple[int, ...]:
     """The plans' patch, or what nine in ten scans have room for, where that is less; nnU-Net would pad."""
     room = np.percentile([scan.size for scan in scans], SMALLEST_PERCENTILE, axis=0)
     fitting = (max(step, int(side) // step * step) for side, step in zip(room, stride, strict=True))
     return tuple(map(min, planned.size, fitting))
 
 
-def check_spacing(planned: Planned, scans: list[Scan]) -> None:
+def check_spacing(planned: Planned, scans: Sequence[Scan]) -> None:
     """Raise DataError unless every scan has the plans' spacing."""
     wanted = planned.spacing_mm
     others = Counter(scan.spacing_mm for scan in scans if not np.allclose(scan.spacing_mm, wanted, SPACING_TOLERANCE))
@@ -108,7 +109,7 @@ def check_spacing(planned: Planned, scans: list[Scan]) -> None:
         )
 
 
-def check_channels(planned: Planned, scans: list[Scan]) -> None:
+def check_channels(planned: Planned, scans: Sequence[Scan]) -> None:
     """Raise DataError unless the scans have one channel or the plans' number; `export` adapts a network of one."""
     num = len(planned.schemes)
     if wrong := [scan for scan in scans if scan.shape[0] not in (1, num)]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from modelsgenesis.core.backbone import Backbone
@@ -16,7 +17,8 @@ from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned
 from modelsgenesis.data.sampling.cubes import RECIPES, CubeSpec, check_axes
-from modelsgenesis.data.store.store import Scan, Store
+from modelsgenesis.data.store.columns import Scans
+from modelsgenesis.data.store.store import Store
 from modelsgenesis.training.plan import Plan
 
 Settings = Mapping[str, Any]
@@ -80,7 +82,7 @@ def _given(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
+def split(store: Store, recipe: Recipe) -> tuple[Scans, Scans]:
     """Divide the scans into training and validation by patient.
 
     Returns:
@@ -88,31 +90,29 @@ def split(store: Store, recipe: Recipe) -> tuple[list[Scan], list[Scan]]:
     Raises:
         DataError: one of the two would be empty.
     """
-    scans = store.scans
+    scans, folds = store.scans, store.scans.column("fold")
+    patients, of_scan = np.unique(scans.column("patient"), return_inverse=True)
+    held = np.zeros(len(patients), np.bool_)
     if recipe.val_folds is None:
-        patients = sorted({scan.patient for scan in scans}, key=lambda name: (_fold_of(scans, name), name))
-        held = set(patients[: max(1, round(len(patients) / 10))])
-        held_out = [scan for scan in scans if scan.patient in held]
+        first_fold = np.full(len(patients), folds.max())
+        np.minimum.at(first_fold, of_scan, folds)
+        held[np.lexsort((patients, first_fold))[: max(1, round(len(patients) / 10))]] = True
+        in_validation = held[of_scan]
     else:
-        held_out = [scan for scan in scans if scan.fold in recipe.val_folds]
-        held = {scan.patient for scan in held_out}
-    training = [
-        scan
-        for scan in scans
-        if scan.patient not in held and (recipe.train_folds is None or scan.fold in recipe.train_folds)
-    ]
+        in_validation = np.isin(folds, list(recipe.val_folds))
+        held[of_scan[in_validation]] = True
+    may_train = (
+        np.ones(len(scans), np.bool_) if recipe.train_folds is None else np.isin(folds, list(recipe.train_folds))
+    )
+    training, held_out = scans.where(~held[of_scan] & may_train), scans.where(in_validation)
     if not training or not held_out:
-        folds = ", ".join(f"fold {fold}: {sum(scan.fold == fold for scan in scans)}" for fold in store.folds)
+        counts = ", ".join(f"fold {fold}: {(folds == fold).sum()}" for fold in store.folds)
         raise DataError(
             f"{many(len(training), 'scan')} to train on and {len(held_out)} held out; both need one, of different "
             "patients. "
-            f"The store has {many(len(scans), 'scan')} ({folds}); choose with --train-folds and --val-folds"
+            f"The store has {many(len(scans), 'scan')} ({counts}); choose with --train-folds and --val-folds"
         )
     return training, held_out
-
-
-def _fold_of(scans: list[Scan], patient: str) -> int:
-    return min(scan.fold for scan in scans if scan.patient == patient)
 
 
 def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
@@ -124,17 +124,18 @@ def build_learner(recipe: Recipe, store: Store, seed: int) -> Learner:
         DataError: the recipe's intensities are Hounsfield units and a scan is no CT, or it is for images of other axes.
     """
     check_axes(store, recipe.cubes.size)
-    if isinstance(recipe.cubes.intensity, Window) and (strange := [s for s in store.scans if s.modality != "CT"]):
+    strange = store.scans.where(~store.scans.of_modality("CT"))
+    if isinstance(recipe.cubes.intensity, Window) and strange:
         scans = many(len(store.scans), nouns(store.axes).scan)
         raise DataError(
             f"the recipe {recipe.name} reads Hounsfield units, but {len(strange)} of {scans} are not CT (the first "
             f"is {strange[0].id}, {strange[0].modality}); use the recipe {RECIPES[store.axes][-1]}, or "
             "prepare --modality CT"
         )
-    channels = {scan.shape[0] for scan in store.scans}
+    channels = np.unique(store.scans.column("shape")[:, 0]).tolist()
     if len(channels) > 1:
-        raise DataError(f"the scans have different numbers of channels, {sorted(channels)}; prepare them apart")
-    return learner_of(recipe, channels.pop(), seed)
+        raise DataError(f"the scans have different numbers of channels, {channels}; prepare them apart")
+    return learner_of(recipe, channels[0], seed)
 
 
 def learner_of(recipe: Recipe, channels: int, seed: int, known: Settings = MappingProxyType({})) -> Learner:

@@ -121,11 +121,7 @@ def lead(recipe: dict[str, Any], store: Store | None, *, classifies: bool) -> st
     """Describe the run in two sentences."""
     axes = len(recipe["cubes"]["size"])
     said = nouns(axes)
-    scans = (
-        many(sum(scan.num_images for scan in store.scans), f"unlabelled {said.scan}")
-        if store
-        else f"unlabelled {said.scan}s"
-    )
+    scans = many(store.scans.num_images, f"unlabelled {said.scan}") if store else f"unlabelled {said.scan}s"
     if classifies:
         return (
             f"A {axes}D network pre-trained without labels on {scans}: {said.cube}s were cut, and its encoder learned "

@@ -3,12 +3,14 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.words import many, nouns
-from modelsgenesis.data.store.store import MANIFEST, SCANS, Store, scan_file
+from modelsgenesis.data.store.manifest import manifest_of
+from modelsgenesis.data.store.store import SCANS, Store, scan_file
 from modelsgenesis.data.store.verifying import find_damage
 from modelsgenesis.reports.inspection_tables import Row, counted, span
 
@@ -18,7 +20,7 @@ WHOLE = "every byte is as it was written"
 
 def is_store(folder: Path) -> bool:
     """Whether a folder is a store rather than labelled cases."""
-    return (folder / MANIFEST).is_file() and (folder / SCANS).is_dir()
+    return manifest_of(folder).is_file() and (folder / SCANS).is_dir()
 
 
 def store_rows(store: Store) -> list[Row]:
@@ -27,8 +29,8 @@ def store_rows(store: Store) -> list[Row]:
     num_bytes = sum(file.stat().st_size for scan in scans if (file := scan_file(store.path, scan.id)).is_file())
     noted = Counter(note for scan in scans for note in scan.notes).most_common(MOST_NOTES)
     return [
-        (f"{said.scan}s", str(sum(scan.num_images for scan in scans))),
-        ("patients", str(len({scan.patient for scan in scans}))),
+        (f"{said.scan}s", str(scans.num_images)),
+        ("patients", str(len(np.unique(scans.column("patient"))))),
         ("folds", str(len(store.folds))),
         ("modality", counted(scan.modality for scan in scans)),
         (f"size in {said.voxel}s", span([scan.size for scan in scans], "{:.0f}")),

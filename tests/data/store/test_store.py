@@ -63,7 +63,7 @@ def test_open_files_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """However many scans there are, only so many files are kept."""
     monkeypatch.setattr("modelsgenesis.data.store.arrays.MOST_OPEN", 2)
     store = Store.open(path)
-    for scan in store.scans * 2:
+    for scan in [*store.scans, *store.scans]:
         store.read(scan, (0, 0, 0), (4, 4, 4))
         assert len(store._open._open) <= 2
     assert MOST_OPEN >= 32

@@ -1,16 +1,12 @@
 """Where a cube may lie: crop rules by name, decided on the foreground map alone."""
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.data.intensity_statistics import CELL_SIDE
-
-Place = tuple[int, ...]
-Cells = NDArray[np.uint8]
-Span = tuple[int, int]
+from modelsgenesis.data.occupancy import MARGINS, Cells, Place, Span, means_of_places, most_unwanted
 
 TRIES = 512  # locations drawn before the best one of the grid is taken
 BATCH = 32
@@ -24,16 +20,15 @@ class CropRule:
         lacks: why a scan has no place, in words.
         margin: of each side of the scan that stays free at either border, as far as the cube leaves room; the last is
             that of Z, which a picture has not.
-        cells: which of the store's maps decides, "tissue" or "foreground"; "" when any place is good.
-        inverted: whether a cube may have little of what the map does not show.
-        most: of it, averaged over the cube, 0..1.
+        cells: which of the store's maps decides: "tissue", of which a cube may have little, or "foreground", of
+            which it may lack little; "" when any place is good.
+        most: of what is unwanted, averaged over the cube, 0..1.
         at_worst: where a scan has no such place, its best ones are taken if they have at most this.
     """
 
     lacks: str = ""
     margin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     cells: str = ""
-    inverted: bool = False
     most: float = 1.0
     at_worst: float = 1.0
 
@@ -57,6 +52,18 @@ class CropRule:
         possible = np.where(least <= self.at_worst, least + SLACK, np.nan)
         return np.where(least <= self.most, self.most, possible)
 
+    def known(self, boxes: NDArray[np.int16], sizes: NDArray[np.int64], cube: Place) -> NDArray[np.float64]:
+        """How much of what is unwanted the best cube of each scan has at most, as far as the manifest knows.
+
+        Args:
+            boxes: (N, numbers), of each scan what the manifest says of its occupancy.
+            sizes: (N, axes), in voxels; none is smaller than the cube.
+            cube: its size.
+        Returns:
+            (N,); 1 where the map has to be looked at.
+        """
+        return most_unwanted(boxes, self.cells, sizes, cube, self.margin)
+
 
 SLACK = 0.05
 
@@ -65,7 +72,7 @@ CROP_RULES = {
     # tissue, of 45 x 45 x 40 mm. Scans of coarser voxels have no such cube of the same number of voxels.
     "lung": CropRule(
         lacks="it is nowhere mostly lung: is it a chest CT in HU? The rules for others are not_mostly_air and anywhere",
-        margin=(100 / 512, 100 / 512, 0.1),
+        margin=MARGINS["tissue"],
         cells="tissue",
         most=0.15,
         at_worst=0.5,
@@ -73,7 +80,6 @@ CROP_RULES = {
     "not_mostly_air": CropRule(
         lacks="a quarter is nowhere above the background; the rule `anywhere` takes it",
         cells="foreground",
-        inverted=True,
         most=0.75,
         at_worst=0.75,
     ),
@@ -114,26 +120,3 @@ def best_place(cells: Cells, spans: list[Span], cube: Place) -> tuple[Place, flo
     locations, means = means_of_places(cells, spans, cube)
     where = np.unravel_index(int(means.argmin()), means.shape)
     return tuple(int(place[i]) for place, i in zip(locations, where, strict=True)), float(means[where])
-
-
-def means_of_places(
-    cells: Cells, spans: list[Span], cube: Place
-) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
-    """The places of a grid of one cell along each axis, and the mean of a cube at each; by a table of sums.
-
-    Args:
-        cells: (*images, *cells), whose last axes are those of the cube.
-        spans: first and last place along each axis.
-        cube: its size.
-    """
-    axes = range(-len(cube), 0)
-    sums = np.pad(cells.astype(np.int64), ((0, 0),) * (cells.ndim - len(cube)) + ((1, 0),) * len(cube))
-    for axis in axes:
-        sums = sums.cumsum(axis)
-    locations = [np.array(sorted({*range(low, high + 1, CELL_SIDE), high})) for low, high in spans]
-    first = [place // CELL_SIDE for place in locations]
-    last = [-(-(place + side) // CELL_SIDE) for place, side in zip(locations, cube, strict=True)]
-    for axis in axes:
-        sums = np.take(sums, last[axis], axis) - np.take(sums, first[axis], axis)
-    counts = [after - before for before, after in zip(first, last, strict=True)]
-    return locations, sums / (255 * functools.reduce(np.multiply.outer, counts))

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.intensity import Intensity, Window
+from modelsgenesis.data.occupancy import unwanted
 from modelsgenesis.data.sampling.crop_rules import CROP_RULES, CropRule, draw_location
+from modelsgenesis.data.store.columns import Scans
 from modelsgenesis.data.store.store import Scan, Store
 
+MEASURED_AT_ONCE = 65_536  # scans, by the manifest: the numbers of all of them would need much memory
+MOST_LIMITS = 4096  # scans whose maps' measures are kept
 RECIPES = {
     2: ("chest-xray", "chest-ct-2d", "small-2d"),
     3: ("chest-ct", "small", "any"),
@@ -91,8 +95,8 @@ class CubeSampler:
         scans: to cut from; all of the store by default.
     Attributes:
         scans: those that cubes are cut from.
-        left_out: the scans that give no cube, by id, with the reason.
-        too_small: those of them that are smaller than a cube.
+        too_small: those that are smaller than a cube.
+        lacking: the others that give no cube, for want of a place that obeys the rule.
     Raises:
         DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
     """
@@ -100,24 +104,27 @@ class CubeSampler:
     def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
         self.store, self.spec = store, spec
         check_axes(store, spec.size)
-        self._rule = CROP_RULES[spec.rule]
-        self._limits: dict[str, NDArray[np.float64]] = {}  # how wrong, by the rule, a cube of each image may be, or NaN
-        self._offered: dict[
-            str, NDArray[np.intp]
-        ] = {}  # the images of each scan that give cubes: slices, or its only one
-        self.left_out: dict[str, str] = {}
-        self.too_small: list[Scan] = []
-        given, said = list(store.scans if scans is None else scans), nouns(store.axes)
-        self.scans = [scan for scan in given if self._admit(scan)]
+        self.rule = CROP_RULES[spec.rule]
+        self._limits: dict[str, NDArray[np.float64]] = {}
+        given, said = Scans.of(store.scans if scans is None else scans), nouns(store.axes)
+        large: NDArray[np.bool_] = np.all(given.sizes >= spec.size, axis=1)
+        self.too_small, fitting = given.where(~large), given.where(large)
+        known = self._known(fitting)
+        admitted = known <= self.rule.at_worst
+        for number in np.flatnonzero(~admitted).tolist():
+            admitted[number] = not np.isnan(self._limits_of(fitting[number])).all()
+        self.lacking, self.scans = fitting.where(~admitted), fitting.where(admitted)
+        self._surely_good = known[admitted] <= self.rule.most
         if not self.scans:
             some = "; ".join(
-                f"{id_}{store.source_of(id_)}: {reason}" for id_, reason in list(self.left_out.items())[:3]
+                f"{scan.id}{store.source_of(scan.id)}: {self._reason(scan)}"
+                for scan in [*self.too_small[:3], *self.lacking[:3]][:3]
             )
             raise DataError(
                 f"none of the {many(len(given), said.scan)} gives a {said.cube} of {spec.size} {said.voxel}s "
                 f"({some or 'none given'})"
             )
-        weights = np.array([max(1.0, scan.num_cubes / scan.cubes_per_scan) for scan in self.scans])
+        weights = np.maximum(1.0, self.scans.column("num_cubes") / self.scans.column("cubes_per_scan"))
         self._cumulative = np.cumsum(weights) / weights.sum()
 
     def sample(self, rng: np.random.Generator) -> Cube:
@@ -126,45 +133,63 @@ class CubeSampler:
         Args:
             rng: the sample's own generator, from `generator_for(seed, index)`.
         """
-        number = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
-        scan = self.scans[min(number, len(self.scans) - 1)]
-        offered = self._offered[scan.id]
+        number = min(int(np.searchsorted(self._cumulative, rng.random(), side="right")), len(self.scans) - 1)
+        scan = self.scans[number]
+        limits = np.array([self.rule.most]) if self._is_sure(number, scan) else self._limits_of(scan)
+        offered = np.flatnonzero(~np.isnan(limits))
         index = int(offered[rng.integers(len(offered))]) if scan.num_cubes > 1 else int(offered[0])
-        lower = self._draw_place(scan, index, rng)
+        lower = self._draw_place(scan, index, float(limits[index]), rng)
         image = self.store.read_scaled(scan, lower, self.spec.size, self.spec.intensity, index=index)
         return Cube(image, scan, lower, index)
 
-    def _draw_place(self, scan: Scan, index: int, rng: np.random.Generator) -> tuple[int, ...]:
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The scans that give no cube, by id, with the reason."""
+        return {scan.id: self._reason(scan) for scan in (*self.too_small, *self.lacking)}
+
+    def _is_sure(self, number: int, scan: Scan) -> bool:
+        """Whether its one image is known to have good places, and no map has to be measured for it."""
+        return scan.num_cubes == 1 and bool(self._surely_good[number])
+
+    def _draw_place(self, scan: Scan, index: int, most: float, rng: np.random.Generator) -> tuple[int, ...]:
         rule = self._rule_of(scan)
         wrong = self._wrong(scan, index) if rule.cells else None
-        spans = rule.spans(scan.size, self.spec.size)
-        return draw_location(spans, self.spec.size, wrong, float(self._limits[scan.id][index]), rng)
+        return draw_location(rule.spans(scan.size, self.spec.size), self.spec.size, wrong, most, rng)
 
     def _rule_of(self, scan: Scan) -> CropRule:
         """The rule, but of official cube files, whose makers chose the places already."""
-        return CROP_RULES["anywhere"] if scan.num_cubes > 1 and len(scan.size) == 3 else self._rule
+        return CROP_RULES["anywhere"] if scan.num_cubes > 1 and len(scan.size) == 3 else self.rule
 
     def _wrong(self, scan: Scan, index: int | slice) -> NDArray[np.uint8]:
         """The cells of an image, or of a slice of a scan's, of which a cube may have only few."""
-        cells = self.store.foreground_map(scan, self._rule.cells)
-        cells = cells.reshape(scan.num_cubes, *cells.shape[-len(scan.size) :])[index]
-        return 255 - cells if self._rule.inverted else cells
+        cells = self.store.foreground_map(scan, self.rule.cells)
+        return unwanted(cells.reshape(scan.num_cubes, *cells.shape[-len(scan.size) :])[index], self.rule.cells)
 
-    def _admit(self, scan: Scan) -> bool:
-        """Whether a scan gives cubes; if not, the reason is added to `left_out`."""
-        if any(side > whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
-            said = nouns(len(scan.size))
-            self.too_small.append(scan)
-            self.left_out[scan.id] = (
-                f"it has {scan.size} {said.voxel}s, fewer than the {said.cube}'s {self.spec.size}; use a smaller --size"
-            )
-            return False
-        rule, limits = self._rule_of(scan), np.ones(scan.num_cubes)
-        if rule.cells:
-            limits = rule.limits(self._wrong(scan, slice(None)), scan.size, self.spec.size)
-        offered = np.flatnonzero(~np.isnan(limits))
-        if not offered.size:
-            self.left_out[scan.id] = rule.lacks
-            return False
-        self._limits[scan.id], self._offered[scan.id] = limits, offered
-        return True
+    def _known(self, scans: Scans) -> NDArray[np.float64]:
+        """How much of what is unwanted each scan's best cube has at most, by the manifest; 1 where it says nothing."""
+        official = (scans.column("num_cubes") > 1) & (scans.sizes.shape[1] == 3)
+        known = np.where(official | (not self.rule.cells), 0.0, 1.0)
+        for first in range(0, len(scans) if self.rule.cells else 0, MEASURED_AT_ONCE):
+            some = slice(first, first + MEASURED_AT_ONCE)
+            boxes, sizes = scans[some].column("occupancy"), scans[some].sizes
+            measured = (boxes[:, 0] >= 0) & ~official[some]
+            known[some][measured] = self.rule.known(boxes[measured], sizes[measured], self.spec.size)
+        return known
+
+    def _limits_of(self, scan: Scan) -> NDArray[np.float64]:
+        """How much of what is unwanted a cube of each image may have, by its map; NaN where an image gives none."""
+        if scan.id not in self._limits:
+            if len(self._limits) >= MOST_LIMITS:
+                self._limits.clear()
+            rule, limits = self._rule_of(scan), np.ones(scan.num_cubes)
+            if rule.cells:
+                limits = rule.limits(self._wrong(scan, slice(None)), scan.size, self.spec.size)
+            self._limits[scan.id] = limits
+        return self._limits[scan.id]
+
+    def _reason(self, scan: Scan) -> str:
+        """Why a scan gives no cube."""
+        if all(side <= whole for side, whole in zip(self.spec.size, scan.size, strict=True)):
+            return self.rule.lacks
+        said = nouns(len(scan.size))
+        return f"it has {scan.size} {said.voxel}s, fewer than the {said.cube}'s {self.spec.size}; use a smaller --size"

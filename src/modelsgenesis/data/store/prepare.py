@@ -27,15 +27,15 @@ from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
 from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, sources_in, wanted_of
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SCANS, scan_file
+from modelsgenesis.data.store.store import SCANS, scan_file
 from modelsgenesis.data.store.writer import (
     PROBLEMS,
     begin_store,
     find_done,
     has_provenance,
     stored_ids,
-    write_manifest,
     write_problems,
+    write_summed_manifest,
 )
 
 UNPACKED = ".archive.part"
@@ -80,8 +80,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         remove_leftovers(into)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
-        write_manifest(into, scans)
-        _write_provenance(source, into, len(scans), options)
+        _write_provenance(source, into, write_summed_manifest(into, scans), len(scans), options)
     last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
     console.print(last, soft_wrap=True, highlight=False)
     return into
@@ -99,7 +98,7 @@ def _of_pictures(options: PrepareOptions) -> dict[str, Any]:
     return {"longest_side": options.longest_side, **asked}
 
 
-def _write_provenance(source: Path, into: Path, num_scans: int, options: PrepareOptions) -> None:
+def _write_provenance(source: Path, into: Path, manifest: Path, num_scans: int, options: PrepareOptions) -> None:
     """Say what the store was made of and how, unless it says just that already."""
     arguments = {
         **_common(options),
@@ -107,7 +106,7 @@ def _write_provenance(source: Path, into: Path, num_scans: int, options: Prepare
         "max_voxels": options.max_voxels,
         **{name: value for name, value in _of_pictures(options).items() if value},
         "scans": num_scans,
-        "manifest_sha256": sha256(into / MANIFEST),
+        "manifest_sha256": sha256(manifest),
     }
     if not has_provenance(into, arguments):
         write_provenance(into, "prepare", arguments, inputs=[source])

@@ -20,6 +20,7 @@ from modelsgenesis.data.intensity_statistics import (
     summarise,
 )
 from modelsgenesis.data.medmnist import scans_of
+from modelsgenesis.data.occupancy import occupancy_of
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.reading import read_both, read_volume
 from modelsgenesis.data.source_table import read_table
@@ -153,6 +154,7 @@ def prepare_scan(source: Source, into: Path, settings: Settings, root: Path) -> 
         fingerprint=str(own_fingerprint),
     )
     coarse = make_foreground_map(values[0], statistics.foreground)
+    scan = replace(scan, occupancy=occupancy_of(coarse, scan.size))
     _write(scan, into, lambda at: encoding.encode(values[at[1:]])[np.newaxis], coarse.to_extras())
     return scan
 

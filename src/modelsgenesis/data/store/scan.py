@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of
 from modelsgenesis.data.intensity_statistics import PERCENTILES
+from modelsgenesis.data.occupancy import NUMBERS_OF
 
 MODALITIES = ("CT", "MR", "XR", "unknown")
+MOST = 2**63  # of a number of cubes, voxels or bytes
 GREATEST = 2.0**15  # half the range of float16, so that rounding up never overflows
 LEAST = -(2**15)  # of int16
 DEEPEST = 2.0**-29  # of the greatest value that float16 holds: below, it has fewer than eleven bits
 FEWEST_HU = 100  # between the least and the greatest value of a CT; what spans less is rescaled, to [0, 1] for example
+DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 ID_LENGTH = 16  # hexadecimal digits: 64 bits
 HASHED = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 BETWEEN = " | "  # notes in the manifest, whose own bars are doubled
@@ -53,6 +56,8 @@ class Scan:
         fingerprint: of the image as it was read, before any resampling; "" of official cubes. Files call it `print`.
         levels: the values of black and white by a picture's bit depth; None where its header does not say.
         stored_sha256: of the file in `scans/`, which cannot hold it itself; "" in stores from before it was taken.
+        occupancy: boxes of the coarse maps, by `occupancy_of`; none in stores from before it was taken, and of official
+            cubes.
     """
 
     id: str
@@ -80,6 +85,7 @@ class Scan:
     fingerprint: str = ""
     levels: tuple[float, float] | None = None
     stored_sha256: str = ""
+    occupancy: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -97,8 +103,9 @@ class Scan:
         del data["stored_sha256"]
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
         data["print"] = data.pop("fingerprint")
-        if self.levels is None:  # of volumes
-            del data["levels"]
+        for name in ("levels", "occupancy"):  # those of pictures, and those that official cubes lack
+            if not data[name]:
+                del data[name]
         return data
 
     @classmethod
@@ -106,18 +113,20 @@ class Scan:
         """Read a record from what `to_json` gives."""
         percentiles = {float(p): float(value) for p, value in data["percentiles"].items()}
         tuples = {name: tuple(data[name]) for name in ("shape", "spacing_mm", "notes")}
+        tuples["occupancy"] = tuple(data.get("occupancy", ()))
         others = {name: value for name, value in data.items() if name != "print"}
         levels = tuple(data["levels"]) if data.get("levels") else None
         more = {"percentiles": percentiles, "fingerprint": data.get("print", ""), "levels": levels}
-        return _checked(cls(**{**others, **tuples, **more}))
+        return checked(cls(**{**others, **tuples, **more}))
 
     def to_row(self) -> dict[str, str]:
         """The record as a row of the manifest, in which numbers keep every digit."""
         data = self.to_json()
         row = {name: _text(data[name]) for name in (*_PLAIN, *_MOMENTS)}
+        row["occupancy"] = " ".join(map(str, self.occupancy))
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
-        row["notes"] = BETWEEN.join(note.replace("|", "||") for note in self.notes)
+        row["notes"] = notes_to_text(self.notes)
         row["print"], row["stored_sha256"] = self.fingerprint, self.stored_sha256
         row["levels"] = " ".join(map(repr, self.levels or ()))
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
@@ -137,12 +146,13 @@ class Scan:
                 shape=tuple(int(side) for side in row["shape"].split()),
                 spacing_mm=tuple(float(step) for step in row["spacing_mm"].split()),
                 percentiles={p: float(row[f"p{p:g}"]) for p in PERCENTILES},
-                notes=tuple(note.replace("||", "|") for note in row["notes"].split(BETWEEN) if note),
+                notes=notes_from(row["notes"]),
                 fingerprint=row.get("print", ""),
                 levels=_levels(row.get("levels", "")),
                 stored_sha256=row.get("stored_sha256", ""),
+                occupancy=tuple(int(number) for number in row.get("occupancy", "").split()),
             )
-            return _checked(scan)
+            return checked(scan)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the manifest's row of {row.get('id', '?')} is broken ({error}); prepare again") from error
 
@@ -165,16 +175,30 @@ _PLAIN: dict[str, Any] = {
     "sha256": str,
 }
 _MOMENTS = ("mean", "std", "zeros")
+NUMBERS: dict[str, type[int] | type[float]] = {
+    **{name: kind for name, kind in _PLAIN.items() if kind is not str},
+    **dict.fromkeys(_MOMENTS, float),
+}
 
 COLUMNS = (
     *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
-    *("num_cubes", "cubes_per_scan", "source_bytes", "sha256", "stored_sha256", "print", "levels", "notes"),
+    *(
+        "num_cubes",
+        "cubes_per_scan",
+        "source_bytes",
+        "sha256",
+        "stored_sha256",
+        "print",
+        "levels",
+        "occupancy",
+        "notes",
+    ),
 )
 
 
-def _checked(scan: Scan) -> Scan:
+def checked(scan: Scan) -> Scan:
     """A record that may be of anybody's, if it can be one: an id becomes the name of a file, numbers scale images.
 
     Raises:
@@ -184,16 +208,31 @@ def _checked(scan: Scan) -> Scan:
         raise ValueError(f"{strange[0]!r} is no id of {ID_LENGTH} hexadecimal digits")
     if min(scan.num_cubes, scan.cubes_per_scan) < 1 or min(scan.fold, scan.source_bytes) < 0:
         raise ValueError("a scan of no cube, or of a fold or size below 0")
+    if max(scan.num_cubes, scan.cubes_per_scan, scan.fold, scan.source_bytes, *scan.shape) >= MOST:
+        raise ValueError("a number of more than 63 bits")
     if len(scan.shape) not in (3, 4) or min(scan.shape) < 1 or len(scan.spacing_mm) != len(scan.shape) - 1:
         raise ValueError(f"a shape of {scan.shape} with the spacing {scan.spacing_mm}")
     if not all(math.isfinite(step) and step > 0 for step in (*scan.spacing_mm, abs(scan.slope))):
         raise ValueError(f"a spacing or slope of {scan.spacing_mm}, {scan.slope}")
+    boxes = scan.occupancy
+    if boxes and (len(boxes) != NUMBERS_OF[len(scan.size)] or min(boxes) < 0 or max(boxes) >= -LEAST):
+        raise ValueError(f"an occupancy of {len(boxes)} numbers")
     numbers = (scan.intercept, scan.minimum, scan.maximum, scan.foreground, scan.mean, scan.std, scan.zeros)
     if not all(map(math.isfinite, (*numbers, *scan.percentiles.values(), *(scan.levels or ())))):
         raise ValueError("a number that is not finite")
-    if np.dtype(scan.dtype).kind not in "iuf" or scan.modality not in MODALITIES:
+    if scan.dtype not in DTYPES or scan.modality not in MODALITIES:
         raise ValueError(f"values of {scan.dtype!r}, or the modality {scan.modality!r}")
     return scan
+
+
+def notes_to_text(notes: tuple[str, ...]) -> str:
+    """Notes as one cell of the manifest."""
+    return BETWEEN.join(note.replace("|", "||") for note in notes)
+
+
+def notes_from(text: str) -> tuple[str, ...]:
+    """The notes of a cell."""
+    return tuple(note.replace("||", "|") for note in text.split(BETWEEN) if note)
 
 
 def _levels(text: str) -> tuple[float, float] | None:

@@ -16,17 +16,18 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.data.intensity_statistics import ForegroundMap, make_foreground_map, mean_of_maps, stack_maps
+from modelsgenesis.data.occupancy import occupancy_of
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.store.arrays import is_current, write_array
 from modelsgenesis.data.store.scan import Encoding, Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, Store, find_salt, scan_file
+from modelsgenesis.data.store.store import SALT, SCANS, Store, find_salt, scan_file
 from modelsgenesis.data.store.writer import (
     begin_store,
     find_done,
     has_provenance,
     stored_ids,
-    write_manifest,
     write_problems,
+    write_summed_manifest,
 )
 
 Direction = Literal["axial", "coronal", "sagittal", "orthogonal"]
@@ -172,14 +173,15 @@ def slice_store(source: Path, into: Path, slicing: Slicing | OrthogonalSlicing, 
     with held(into, "prepare"):
         (into / SCANS).mkdir(exist_ok=True)
         fit = [scan for scan in volumes.scans if slicing.places(scan)]
-        write_problems(into, [_too_small(volumes, scan) for scan in volumes.scans if scan not in fit])
+        without = {scan.id for scan in volumes.scans} - {scan.id for scan in fit}
+        write_problems(into, [_too_small(volumes, scan) for scan in volumes.scans if scan.id in without])
         if not fit:
             raise DataError(f"no scan of {source} has room for a square in all three planes; give a smaller --side")
         for gone in set(stored_ids(into)) - {scan.id for scan in fit}:  # left out of the volumes since
             scan_file(into, gone).unlink()
         scans = [_slice_scan(volumes, scan, into, slicing) for scan in fit]
-        write_manifest(into, scans)
-        arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(into / MANIFEST)}
+        manifest = write_summed_manifest(into, scans)
+        arguments = {**settings, "scans": len(scans), "manifest_sha256": sha256(manifest)}
         if not has_provenance(into, arguments):
             write_provenance(into, "prepare", arguments, inputs=[source])
     if salt is None:
@@ -209,11 +211,13 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | Ortho
         num_cubes=len(places),
         cubes_per_scan=len(places),
         stored_sha256="",  # the volume's is of another file
+        occupancy=(),  # that is of the volume
     )
     done = find_done(into, scan.id)
     if done is not None and is_current(done, {"sha256": scan.sha256, "shape": sliced.shape}):
         return done
     encoding = Encoding(scan.dtype, scan.slope, scan.intercept)
+    described: list[Scan] = []  # once all slices are written
     coarse: list[ForegroundMap] = []  # of each slice: the array is written in their order
 
     @functools.lru_cache(maxsize=1)  # a slice is asked for channel by channel
@@ -226,8 +230,10 @@ def _slice_scan(volumes: Store, scan: Scan, into: Path, slicing: Slicing | Ortho
         return stored(at[0].start)[at[1:]][np.newaxis]
 
     def extra() -> dict[str, bytes]:
-        return {"scan": json.dumps(sliced.to_json()).encode(), **stack_maps(coarse).to_extras()}
+        maps = stack_maps(coarse)
+        described.append(dataclasses.replace(sliced, occupancy=occupancy_of(maps, sliced.size)))
+        return {"scan": json.dumps(described[0].to_json()).encode(), **maps.to_extras()}
 
     path = scan_file(into, scan.id)
     write_array(path, (len(places), *sliced.shape), scan.dtype, values_at, extra)
-    return sliced
+    return described[0]

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from modelsgenesis.core.errors import DataError, ShapeError, refusal
 from modelsgenesis.core.files import read_text
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
+from modelsgenesis.data.store.columns import Scans
+from modelsgenesis.data.store.manifest import read_manifest
 from modelsgenesis.data.store.scan import Scan
 
 if TYPE_CHECKING:  # what reads the files of scans takes long to import, and a store needs none of it
     from modelsgenesis.data.sources import Source
 
-__all__ = ["MANIFEST", "SCANS", "Scan", "Store"]
+__all__ = ["SCANS", "Scan", "Store"]
 
-MANIFEST = "manifest.csv"
 SCANS = "scans"
 SALT = "salt"  # secret: whoever has it can tell from which source a scan comes
 
@@ -36,8 +36,8 @@ class Store:
     anew, and at most MOST_OPEN are kept open.
     """
 
-    def __init__(self, path: Path, scans: list[Scan]) -> None:
-        self.path, self.scans = path, scans
+    def __init__(self, path: Path, scans: Sequence[Scan]) -> None:
+        self.path, self.scans = path, Scans.of(scans)
         self._open = OpenFiles(_open)
         self._paths: dict[str, Path] = {}  # of what was read, by id: joining one takes longer than to find it open
         self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
@@ -58,7 +58,7 @@ class Store:
         if not path.is_dir():
             raise DataError(f"{path}: no such folder; make a store with: genesis prepare SCANS {path}")
         read_provenance(path, "prepare")
-        scans = read_manifest(path / MANIFEST)
+        scans = read_manifest(path)
         if not scans:
             raise DataError(f"{path} holds no scan; see {path / 'problems.csv'} for why, then prepare again")
         return cls(path, scans)
@@ -66,12 +66,12 @@ class Store:
     @property
     def axes(self) -> int:
         """How many axes of space its scans have: 3, or 2 of pictures."""
-        return len(self.scans[0].size)
+        return int(self.scans.sizes.shape[1])
 
     @property
     def folds(self) -> list[int]:
         """The folds that occur, in rising order."""
-        return sorted({scan.fold for scan in self.scans})
+        return [int(fold) for fold in np.unique(self.scans.column("fold"))]
 
     def read(self, scan: Scan, lower: tuple[int, ...], size: tuple[int, ...], *, index: int = 0) -> NDArray[np.float32]:
         """Cut a region, in physical units (HU for CT).
@@ -184,16 +184,3 @@ def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
 def scan_file(store: Path, id_: str) -> Path:
     """The file of a scan."""
     return store / SCANS / f"{id_}.b2nd"
-
-
-def read_manifest(path: Path) -> list[Scan]:
-    """Read a manifest.
-
-    Raises:
-        DataError: it is missing, not text, or a row is broken.
-    """
-    try:
-        rows = read_rows(path)
-    except DataError as error:
-        raise DataError(f"{error}; run genesis prepare again") from error
-    return [Scan.from_row(row) for row in rows]

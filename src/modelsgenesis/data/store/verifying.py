@@ -60,7 +60,7 @@ class BackgroundCheck:
 
     def __init__(self, store: Store, scans: Sequence[Scan]) -> None:
         self.store = store
-        self.chosen = list(_within(MOST_BYTES, store, [scan for scan in scans if scan.stored_sha256]))
+        self.chosen = list(_within(MOST_BYTES, store, scans))
         self._wrong: list[str] = []
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -98,11 +98,13 @@ class BackgroundCheck:
 
 
 def _within(most_bytes: int, store: Store, scans: Sequence[Scan]) -> Iterable[Scan]:
-    """Scans in random order, as many as hold so many bytes; at least one."""
+    """Scans with a checksum in random order, as many as hold so many bytes; at least one."""
     held = 0
     for number in np.random.default_rng().permutation(len(scans)):
+        scan = scans[int(number)]
         if held >= most_bytes:
             return
-        file = scan_file(store.path, scans[number].id)
-        held += file.stat().st_size if file.is_file() else 0
-        yield scans[number]
+        if scan.stored_sha256:
+            file = scan_file(store.path, scan.id)
+            held += file.stat().st_size if file.is_file() else 0
+            yield scan

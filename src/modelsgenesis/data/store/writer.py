@@ -9,13 +9,12 @@ from typing import Any
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import is_leftover, read_object, sha256, write_json, write_secret
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.tables import write_table
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.store import scan as scan_room
 from modelsgenesis.data.store.arrays import find_record
+from modelsgenesis.data.store.manifest import manifest_of, read_manifest, write_manifest
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import MANIFEST, SALT, SCANS, find_salt, read_manifest, scan_file
+from modelsgenesis.data.store.store import SALT, SCANS, find_salt, scan_file
 
 SETTINGS = "settings.json"
 PROBLEMS = "problems.csv"
@@ -80,17 +79,13 @@ def stored_ids(into: Path) -> list[str]:
     return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
 
 
-def write_manifest(into: Path, scans: Iterable[Scan]) -> None:
-    """Write the manifest, in the order of ids, with the checksums of all files.
+def write_summed_manifest(into: Path, scans: Iterable[Scan]) -> Path:
+    """Write the manifest, with the checksums of all files, and return its path.
 
     A checksum that stands in the manifest of before stays, so that what has changed since is found out.
     """
-    known = {scan.id: scan for scan in (read_manifest(into / MANIFEST) if (into / MANIFEST).is_file() else [])}
-    ordered = [_summed(scan, known.get(scan.id), into) for scan in sorted(scans, key=lambda scan: scan.id)]
-    unused = set() if any(scan.levels for scan in ordered) else {"levels"}
-    columns = [name for name in scan_room.COLUMNS if name not in unused]
-    rows = [scan.to_row() for scan in ordered]
-    write_table(into / MANIFEST, columns, [{name: row[name] for name in columns} for row in rows])
+    known = {scan.id: scan for scan in (read_manifest(into) if manifest_of(into).is_file() else [])}
+    return write_manifest(into, [_summed(scan, known.get(scan.id), into) for scan in scans])
 
 
 def _summed(scan: Scan, before: Scan | None, into: Path) -> Scan:
