@@ -43,7 +43,7 @@ class HeldError(DataError):
         alive: it is known to run.
     """
 
-    def __init__(self, message: str, verb: str, process: str, *, alive: bool) -> None:
+    def __init__(self, message: str, verb: str = "command", process: str = "", *, alive: bool = False) -> None:
         super().__init__(message)
         self.verb, self.process, self.alive = verb, process, alive
 

@@ -61,6 +61,9 @@ class PrepareOptions:
         part: K/N, such as 3/8: the K-th of N shares of the scans is prepared, in any order, on any machine that has
             both folders; afterwards prepare without it does what is missing and finishes the store.
         list: The scans are looked for, and listed for the parts; nothing is prepared. Otherwise the first part does it.
+        cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
+            tcp://HOST:8786, its file, or local:4.
+        slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
         quiet: No progress is shown.
     """
 
@@ -80,6 +83,8 @@ class PrepareOptions:
     max_voxels: int = MAX_VOXELS
     part: str | None = None
     list: bool = False
+    cluster: str | None = None
+    slurm: str | None = None
     quiet: bool = False
 
     def slicing(self, direction: Direction) -> Slicing | OrthogonalSlicing:

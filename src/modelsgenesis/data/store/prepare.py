@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import remove_leftovers, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
@@ -56,7 +57,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     """Turn scans into a store; `commands.prepare` describes the arguments and errors."""
     check(source, into, options)
     console = make_console(quiet=options.quiet)
-    tell = teller(console)
+    tell = teller("prepare", console)
     with held(into, "prepare", after=LISTING, tell=tell):
         settings = begin(into, options)
         await_parts(into, tell)
@@ -65,7 +66,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         root = folder if folder.is_dir() else folder.parent
         do = functools.partial(prepare_one, into=into, settings=settings, root=root)
         refused = read_refused(into, settings)
-        results = with_progress(each(sources, into, settings, do, workers_of(options), refused), len(sources), console)
+        results = with_progress(each(sources, into, settings, do, options, tell, refused), len(sources), console)
         scans, modalities = _sorted_out(results, problems, settings)
         orphans = _orphans(into, {scan.id for scan in scans}, problems)
         modalities.update(f"{scan.modality} without a source" for scan in orphans)
@@ -113,7 +114,7 @@ def find_scans(
     Raises:
         DataError: there is none.
     """
-    tell, left_out = teller(console), LeftOut.read(options.leave_out)
+    tell, left_out = teller("prepare", console), LeftOut.read(options.leave_out)
     tell(f"looking for scans in {source}")
     folder, problems = _unpacked(source, unpacked)
     found = _find(folder, into, workers_of(options), problems, console)
@@ -129,14 +130,14 @@ def find_scans(
     return folder, [one for one in sources if not left_out.holds(one)], problems
 
 
+def cluster_of(into: Path, options: PrepareOptions, tell: Callable[[str], None]) -> Cluster | None:
+    """The cluster that prepares, if it is one."""
+    return choose_cluster(into, options.cluster, options.slurm, tell, workers=options.workers)
+
+
 def workers_of(options: PrepareOptions) -> int:
     """How many processes read."""
     return usable_cores() if options.workers is None else options.workers
-
-
-def teller(console: Console) -> Callable[[str], None]:
-    """What tells the user something in a line."""
-    return lambda line: console.print(f"prepare: {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _common(options: PrepareOptions) -> dict[str, Any]:
@@ -188,6 +189,7 @@ def check(source: Path, into: Path, options: PrepareOptions) -> None:
         DataError: one of them.
     """
     refuse_foreign(into)
+    cluster_of(into, options, lambda line: None)
     if not source.exists():
         raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
     if options.leave_out and is_archive(source):
@@ -249,7 +251,8 @@ def each(
     into: Path,
     settings: Settings,
     do: Callable[[Source], Scan | Problem],
-    workers: int,
+    options: PrepareOptions,
+    tell: Callable[[str], None],
     refused: Mapping[str, Refused],
 ) -> Iterator[tuple[Source, Scan | Problem]]:
     """Yield each source with its scan, from the store where it is there already, or with its problem.
@@ -259,7 +262,8 @@ def each(
         into: the store's folder.
         settings: of the store.
         do: prepares one, in another process.
-        workers: processes; 0 works in this one.
+        options: that say which processes.
+        tell: called with lines for the user.
         refused: what parts could not prepare, by id.
     """
     undone = []
@@ -270,7 +274,7 @@ def each(
             yield source, problem
         else:
             undone.append(source)
-    for source, result in work_through(do, undone, workers):
+    for source, result in work_through(do, undone, workers_of(options), cluster=cluster_of(into, options, tell)):
         yield source, died(source.path) if result is None else result
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.process_id import this_process
@@ -33,9 +33,7 @@ from modelsgenesis.data.store.prepare import (
     each,
     find_scans,
     prepare_one,
-    teller,
     with_progress,
-    workers_of,
 )
 from modelsgenesis.data.store.preparing import Settings, name_scan
 from modelsgenesis.data.store.scan import Scan
@@ -50,7 +48,7 @@ def prepare_part(source: Path, into: Path, options: PrepareOptions) -> Path:
         raise DataError("--list makes the list for all parts, and --part does one of them; give one of the two")
     part = None if options.part is None else Part.parse(options.part)
     console = make_console(quiet=options.quiet)
-    tell = teller(console)
+    tell = teller("prepare", console)
     folder = into / FOLDER / ARCHIVE if is_archive(source) else source
     root = folder if folder.is_dir() or is_archive(source) else folder.parent
     with contextlib.ExitStack() as part_held:
@@ -112,7 +110,9 @@ def _do(
         with contextlib.suppress(OSError):  # it is gone: that is told when it is read
             changed[name_scan(source, settings).id] = source.last_changed
     do = functools.partial(prepare_one, into=into, settings=settings, root=root)
-    done = list(with_progress(each(sources, into, settings, do, workers_of(options), {}), len(sources), console))
+    done = list(
+        with_progress(each(sources, into, settings, do, options, teller("prepare", console), {}), len(sources), console)
+    )
     results: list[tuple[Source, Scan | Problem]] = [
         (source, summed_up(one, summed.get(one.id), into) if isinstance(one, Scan) else one) for source, one in done
     ]
