@@ -172,7 +172,7 @@ def test_jobs_do_what_workers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Submitit's own, on this machine: a death, a task that is to blame, and results."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
-    cluster = Cluster(tmp_path, slurm="cluster=local,jobs=2,time=5", most_in_batch=3)
+    cluster = Cluster(tmp_path, slurm="cluster=local,jobs=1,time=5")
     assert dict(work_on(die_of_two, range(4), cluster)) == {0: 0, 1: 1, 2: None, 3: 9}
     assert len((tmp_path / "deaths").read_text(encoding="utf-8").splitlines()) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deaths", "others"]

@@ -43,7 +43,7 @@ class Cluster:
         dask: a scheduler's address, its file, or `local:4` for four workers of this machine; "" is Slurm.
         slurm: settings of its jobs, such as "partition=cpu,time=60".
         tell: called with lines for the user.
-        most_in_batch: tasks that are given to a worker at a time.
+        most_in_batch: tasks that are given to a worker of Dask at a time; 1 is also one a job.
         renewed_after: tasks, a worker's process is replaced.
     """
 
@@ -135,7 +135,7 @@ class Workers(Protocol):
     ) -> None:
         """Let them go; what they have not begun is not done."""
 
-    def size(self, num: int) -> int:
+    def size(self, num: int, cluster: Cluster) -> int:
         """How many of so many tasks a batch should have."""
         ...
 
@@ -184,7 +184,7 @@ def work_on(
     if not every:
         return
     with _work_folder(cluster.folder) as folder, _workers(cluster, folder) as workers:
-        size = min(workers.size(len(every)), cluster.most_in_batch)
+        size = max(1, workers.size(len(every), cluster))
         waiting = deque(Batch(every[start : start + size]) for start in range(0, len(every), size))
         running: dict[Any, Batch] = {}
         number = 0
@@ -420,9 +420,9 @@ class DaskWorkers:
     ) -> None:
         self._opened.close()
 
-    def size(self, num: int) -> int:
+    def size(self, num: int, cluster: Cluster) -> int:
         """A share of a worker's share of the tasks."""
-        return max(1, num // (SHARES * max(1, len(self._client.nthreads()))))
+        return min(num // (SHARES * max(1, len(self._client.nthreads()))), cluster.most_in_batch)
 
     def submit(self, batch: Path) -> Any:
         """Have the scheduler give a batch to a worker."""
@@ -485,9 +485,9 @@ class SlurmJobs:
             with contextlib.suppress(Exception):  # it may be done since
                 job.cancel(check=False)
 
-    def size(self, num: int) -> int:
-        """A share of a job's share of the tasks."""
-        return max(1, num // (SHARES * self.jobs))
+    def size(self, num: int, cluster: Cluster) -> int:
+        """A job's share of the tasks, since a job takes long to start; it ends after as many as a process may do."""
+        return 1 if cluster.most_in_batch == 1 else min(-(-num // self.jobs), cluster.renewed_after)
 
     def submit(self, batch: Path) -> str:
         """Put a batch into the queue; jobs are begun when they are waited for."""
