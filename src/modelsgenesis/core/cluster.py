@@ -82,7 +82,7 @@ def choose_cluster(
         raise DataError("--cluster is of Dask and --slurm of Slurm; give one of the two")
     wanted, why = ("distributed", "--cluster") if dask is not None else ("submitit", "--slurm")
     if find_spec(wanted) is None:
-        raise MissingExtraError(f"{why} needs {wanted}; install it with: pip install 'modelsgenesis[cluster]'")
+        raise MissingExtraError(f"{why} needs {wanted}; install it with: pip install -c constraints.txt '.[cluster]'")
     if workers:
         raise DataError(f"--workers {workers} are of this machine, and a cluster has its own; leave it out")
     if dask is not None:
