@@ -21,7 +21,7 @@ def main() -> None:
     asked.add_argument("--memory", default="8GB", help="of a job")
     given = asked.parse_args()
 
-    # One thread a worker: reading a scan is one thread's work. PBSCluster, SGECluster, LSFCluster ... take the same words.
+    # One thread a worker: to read a scan is one thread's work. PBSCluster, SGECluster ... take the same words.
     how = {"cores": 1, "processes": 1, "memory": given.memory}
     # A worker ends in time before its job does, and another one is started in its place.
     ending = ["--lifetime", "220m", "--lifetime-stagger", "10m"]

@@ -139,12 +139,18 @@ def test_jobs_prepare_what_processes_do(
     assert contents(quietly(scans, tmp_path / "store", slurm="cluster=local,jobs=1,time=10")) == whole
 
 
-def test_predictions_and_scores_are_those_of_one_process(scheduler: str, scans: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def few(scans: Path) -> Path:
+    """Two small scans, and the one that is cut off."""
+    folder = scans.with_name("few")
+    for seed in range(2):
+        write_ct(folder / f"{seed}.nii.gz", seed)
+    shutil.copy(scans / "cut.nii", folder)
+    return folder
+
+
+def test_predictions_and_scores_are_those_of_one_process(scheduler: str, few: Path, tmp_path: Path) -> None:
     """Masks, records, tables and lines of what is wrong."""
-    few = tmp_path / "few"
-    for name in ("1.nii.gz", "2.nii.gz", "cut.nii"):
-        few.mkdir(exist_ok=True)
-        shutil.copy(scans / name, few / name)
     run = make_run(tmp_path / "run")
     how = {"accelerator": "cpu", "precision": "32-true", "engine": "torch", "quiet": True}
     one, two = (
@@ -153,21 +159,18 @@ def test_predictions_and_scores_are_those_of_one_process(scheduler: str, scans: 
     )
     assert contents(one) == contents(two)
     assert len(list(one.glob("records/*.json"))) == 2
+    shutil.copytree(two, tmp_path / "truth", ignore=shutil.ignore_patterns("*.csv", "*.json", "records"))
     scores = [
-        mg.evaluate(one, two, tmp_path / f"scores{number}", resamples=10, quiet=True, kind="segmentation", **where)
+        mg.evaluate(one, tmp_path / "truth", tmp_path / f"scores{number}", resamples=10, quiet=True, **where)
         for number, where in enumerate(({"workers": 0}, {"cluster": scheduler}))
     ]
     assert (scores[0] / "cases.csv").read_bytes() == (scores[1] / "cases.csv").read_bytes()
     assert (scores[0] / "summary.csv").read_bytes() == (scores[1] / "summary.csv").read_bytes()
 
 
-def test_vectors_are_those_of_one_process(scheduler: str, scans: Path, tmp_path: Path) -> None:
+def test_vectors_are_those_of_one_process(scheduler: str, few: Path, tmp_path: Path) -> None:
     """Of a network and of a baseline."""
     write_network(tmp_path / "net.safetensors")
-    few = tmp_path / "few"
-    few.mkdir()
-    for name in ("1.nii.gz", "cut.nii"):
-        shutil.copy(scans / name, few / name)
     for network in (str(tmp_path / "net.safetensors"), "raw"):
         how = {"quiet": True, "engine": "torch", "precision": "32-true"}
         one = embed(network, few, tmp_path / f"one{network[-3:]}", **how)

@@ -462,7 +462,8 @@ class SlurmJobs:
     """
 
     def __init__(self, settings: dict[str, Any], folder: Path, tell: Callable[[str], None]) -> None:
-        self.jobs, self.kind = settings.pop("jobs"), settings.pop("cluster")
+        self.jobs: int = settings.pop("jobs")
+        self.kind: str = settings.pop("cluster")
         self.settings, self.folder, self.tell = settings, folder, tell
         self._running: dict[str, Any] = {}
         self._queue: deque[str] = deque()
