@@ -63,6 +63,11 @@ def refuse(number: int) -> int:
     raise DataError(f"the disk is full at {number}")
 
 
+def by_others(number: int) -> dict[int, tuple[int, int, str] | None]:
+    """A task that would have processes of its own, as a run of a benchmark reads its cases."""
+    return dict(work_through(square, [number], 1))
+
+
 def slowly(number: int) -> int:
     """A task that is under way for a while."""
     Path(f"begun{number}").touch()
@@ -148,6 +153,15 @@ def test_workers_are_renewed(scheduler: Path, tmp_path: Path, monkeypatch: pytes
     done = dict(work_on(square, range(16), cluster))
     assert [result[0] for _, result in sorted(done.items()) if result] == [k * k for k in range(16)]
     assert len({result[1] for result in done.values() if result}) >= 3
+
+
+def test_task_that_wants_processes_works_in_its_own(scheduler: Path, tmp_path: Path) -> None:
+    """Dask's workers may start none."""
+    ((number, done),) = work_on(by_others, [3], Cluster(tmp_path, str(scheduler)))
+    assert number == 3
+    assert done is not None
+    assert done[3] is not None
+    assert done[3][0] == 9
 
 
 def test_error_that_ends_a_verb_is_the_callers(scheduler: Path, tmp_path: Path) -> None:

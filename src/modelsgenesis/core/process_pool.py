@@ -45,7 +45,7 @@ def work_through(
     Args:
         do: a function of a module, so that other processes find it.
         tasks: its arguments.
-        workers: processes; 0 works in this one, where a death is this one's.
+        workers: processes; 0 works in this one, where a death is this one's, as does a worker of a cluster.
         gpus: as CUDA names them, dealt to the processes in turn, each of which sees its own alone.
         cluster: whose processes do the tasks, instead of any of this machine.
     Raises:
@@ -55,7 +55,7 @@ def work_through(
         yield from work_on(do, tasks, cluster)
         return
     waiting = deque(tasks)
-    if workers == 0:
+    if workers == 0 or multiprocessing.current_process().daemon:  # a worker of Dask's may start none
         yield from ((task, do(task)) for task in waiting)
         return
     while waiting:
