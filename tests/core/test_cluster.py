@@ -26,6 +26,7 @@ asyncio.run(serve())
 """
 WORKER = """
 import asyncio, sys
+sys.modules["openvino"] = None  # as in the tests' own process
 from distributed import Nanny
 async def work():
     async with Nanny(scheduler_file=sys.argv[1], host="127.0.0.1", nthreads=1, memory_limit=0, death_timeout=60,

@@ -405,9 +405,12 @@ class DaskWorkers:
         """Start workers on this machine, which end with this process."""
         import logging
 
+        import dask
         from distributed import LocalCluster
 
         self._opened.enter_context(without_main())
+        # Dask would look at every worker's stack a hundred times a second, which costs half of it while it imports.
+        self._opened.enter_context(dask.config.set({"distributed.worker.profile.enabled": False}))
         return self._opened.enter_context(
             LocalCluster(
                 n_workers=num, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,

@@ -239,6 +239,20 @@ def test_what_a_part_refused_is_not_tried_again_until_it_is_changed(scans: Path,
     assert len(list((after / "scans").iterdir())) == 8
 
 
+def test_scan_that_was_away_is_tried_again(scans: Path, tmp_path: Path) -> None:
+    """As when a disk is not mounted on one machine: what a part could not see is no fault of the file."""
+    folder = shutil.copytree(scans, tmp_path / "scans")
+    store = quietly(folder, tmp_path / "store", list=True)
+    (folder / "1.nii.gz").rename(tmp_path / "away.nii.gz")
+    quietly(folder, store, part="1/1")
+    (table,) = (store / FOLDER).glob(f"*/{REFUSED}")
+    assert table.read_text(encoding="utf-8").count("\n") == 3
+    (tmp_path / "away.nii.gz").rename(folder / "1.nii.gz")
+    quietly(folder, store)
+    assert contents(store) == contents(quietly(folder, tmp_path / "whole"))
+    assert len(list((store / "scans").iterdir())) == 7
+
+
 def test_list_gives_back_every_source(scans: Path, tmp_path: Path) -> None:
     """To the last number of a DICOM header, and each to one part."""
     sources, _ = find_sources(scans)

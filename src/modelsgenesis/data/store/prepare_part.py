@@ -105,16 +105,24 @@ def _do(
 ) -> list[tuple[Source, Scan | Problem]]:
     """Prepare what is not there yet of a part's sources, and write down what became of all of them."""
     summed = read_summed(into)
-    changed = {}
-    for source in sources:
-        with contextlib.suppress(OSError):  # it is gone: that is told when it is read
-            changed[name_scan(source, settings).id] = source.last_changed
+    before = {name_scan(source, settings).id: _last_changed(source) for source in sources}
     do = functools.partial(prepare_one, into=into, settings=settings, root=root)
-    done = list(
-        with_progress(each(sources, into, settings, do, options, teller("prepare", console), {}), len(sources), console)
-    )
-    results: list[tuple[Source, Scan | Problem]] = [
-        (source, summed_up(one, summed.get(one.id), into) if isinstance(one, Scan) else one) for source, one in done
-    ]
+    tell = teller("prepare", console)
+    results: list[tuple[Source, Scan | Problem]] = []
+    changed: dict[str, int] = {}
+    for source, one in with_progress(each(sources, into, settings, do, options, tell, {}), len(sources), console):
+        if isinstance(one, Scan):
+            one = summed_up(one, summed.get(one.id), into)
+        elif (then := before[id_ := name_scan(source, settings).id]) and then == _last_changed(source):
+            changed[id_] = then  # or it is away, with its disk perhaps: that is tried again
+        results.append((source, one))
     write_part(own, results, changed, settings)
     return results
+
+
+def _last_changed(source: Source) -> int | None:
+    """When a source was last written; None where it is not there."""
+    try:
+        return source.last_changed
+    except OSError:
+        return None
