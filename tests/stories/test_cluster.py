@@ -114,6 +114,7 @@ def test_killed_worker_and_killed_scheduler_cost_nothing(scans: Path, whole: dic
     assert contents(quietly(scans, tmp_path / "again", workers=0)) == whole
 
 
+@pytest.mark.slow
 def test_killed_client_costs_nothing(scans: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     """Its own workers end with it; the same command goes on."""
     process = begin(scans, tmp_path / "store", "local:2")
@@ -178,6 +179,7 @@ def test_vectors_are_those_of_one_process(scheduler: str, few: Path, tmp_path: P
         assert contents(one) == contents(two)
 
 
+@pytest.mark.slow
 def test_runs_of_a_benchmark_are_those_of_one_process(scheduler: str, tmp_path: Path) -> None:
     """The same weights and scores, and a record that does not say where."""
     for number in range(8):
