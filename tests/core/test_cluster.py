@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from modelsgenesis.core.cluster import BEGUN, DONE, Cluster, Journal, choose_cluster, do_batch, work_on
+from modelsgenesis.core.cluster import Cluster, choose_cluster, work_on
+from modelsgenesis.core.cluster_batches import BEGUN, DONE, Journal, do_batch
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.process_pool import work_through
 
@@ -231,6 +232,6 @@ def test_cluster_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
 
 def test_scheduler_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line says where it was looked for."""
-    monkeypatch.setattr("modelsgenesis.core.cluster.CONNECT_S", 1)
+    monkeypatch.setattr("modelsgenesis.core.cluster_workers.CONNECT_S", 1)
     with pytest.raises(DataError, match=r"no scheduler of Dask answers at tcp://127.0.0.1:9"):
         list(work_on(square, range(3), Cluster(tmp_path, "tcp://127.0.0.1:9")))

@@ -15,7 +15,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from modelsgenesis.core.cluster import Cluster, without_main, work_on
+from modelsgenesis.core.cluster import Cluster, work_on
+from modelsgenesis.core.cluster_workers import without_main
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
