@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import aside_of, remove_leftovers
-from modelsgenesis.core.lease import FILE, STALE_S, held
+from modelsgenesis.core.lease import FILE, STALE_S, HeldError, await_end, held
 from modelsgenesis.core.process_id import ProcessId, this_process
 
 HOLD = """
@@ -174,3 +175,32 @@ def wait_until(holds: Callable[[], bool]) -> None:
             return
         time.sleep(0.05)
     raise TimeoutError
+
+
+def test_end_of_a_holder_on_another_machine_is_waited_for(tmp_path: Path) -> None:
+    """Until it has not renewed its hold for too long; one that renews it lives, and is named at once."""
+    said: list[str] = []
+    write_lease(tmp_path, "00000000-7-1", age_s=STALE_S - 0.8)
+    await_end(tmp_path, said.append)
+    assert [line.partition(",")[0] for line in said] == ["waiting to learn whether process 7 of node7"]
+    write_lease(tmp_path, "00000000-7-1", age_s=1)
+    renewal = threading.Timer(0.2, os.utime, [tmp_path / FILE])
+    renewal.start()
+    with pytest.raises(HeldError, match="process 7 of node7"):
+        await_end(tmp_path, said.append)
+    renewal.join()
+
+
+def test_verb_that_is_soon_done_is_waited_for(tmp_path: Path) -> None:
+    """And no other."""
+    said: list[str] = []
+    first = held(tmp_path, "prepare --list")
+    first.__enter__()
+    ending = threading.Timer(0.3, first.__exit__, [None, None, None])
+    ending.start()
+    with pytest.raises(HeldError, match="another genesis prepare --list works on"):
+        held(tmp_path, "prepare").__enter__()
+    with held(tmp_path, "prepare", after="prepare --list", tell=said.append):
+        assert len(said) == 1
+        assert said[0].startswith(f"waiting for genesis prepare --list (process {os.getpid()} of ")
+    ending.join()

@@ -53,6 +53,9 @@ class BenchmarkOptions:
         workers: How many runs go on at once, in processes of their own, to which the GPUs are dealt in turn; 0 is one
             after another in this one.
         threads: How many threads of the processor a run has.
+        cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
+            tcp://HOST:8786, its file, or local:4.
+        slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
         dry_run: The plan is printed with its hours, and nothing is trained.
     """
 
@@ -84,6 +87,8 @@ class BenchmarkOptions:
     accelerator: Accelerator = "auto"
     workers: int = 0
     threads: int = 1
+    cluster: str | None = None
+    slurm: str | None = None
     dry_run: bool = False
 
     @property

@@ -17,7 +17,8 @@ from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOpt
 from modelsgenesis.benchmarking.plan_table import plan_table
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
 from modelsgenesis.benchmarking.trial import ALL, SCORES, Result, Trial, do_trial, folder_of
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.device import gpus_here, make_fabric
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
@@ -105,6 +106,11 @@ class Design:
         views = {} if self.options.views == "whole" else {"views": self.options.views}
         return dict(describe({**shared, **views, "lr": rates, "data": self.task.name, "metric": self.metric}))
 
+    def cluster(self) -> Cluster | None:
+        """The cluster that does the runs, one at a time each worker, if it is one."""
+        options, tell = self.options, teller("benchmark", make_console())
+        return choose_cluster(self.into, options.cluster, options.slurm, tell, workers=options.workers, most_in_batch=1)
+
     def trials(self, rates: Mapping[str, float]) -> list[Trial]:
         """All runs, in the order in which they are done: seed by seed, so that a part of them says something.
 
@@ -184,6 +190,7 @@ class Design:
 
 def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     """Read the task, audit the arms, and decide what all runs share."""
+    choose_cluster(into, options.cluster, options.slurm, lambda line: None, workers=options.workers)
     arms, tuning = arms_of(options.from_), options.of_every_run()
     refuse_run(data, "the order is genesis benchmark DATA OUT --from scratch RUN ...")
     task = read_task(data, tuning)
@@ -239,7 +246,8 @@ class Benchmark:
             return into
         self._refuse_failed()
         starts = sorted({trial.start for trial in self.trials} - {SCRATCH})
-        arguments = {GIVEN_OPTIONS: given_options(design.options), "runs": len(self.trials)}
+        options = replace(design.options, cluster=None, slurm=None)
+        arguments = {GIVEN_OPTIONS: given_options(options), "runs": len(self.trials)}
         write_provenance(into, "benchmark", arguments, inputs=[design.task.place, *map(resolve, starts)])
         self.write_report(into)
         clear(into, design.case_cache)
@@ -270,10 +278,11 @@ class Benchmark:
     def _each_done(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Result]]:
         """Do runs, until one in this process is asked to stop."""
         options = self.design.options
-        for trial, result in work_through(do_trial, trials, options.workers, gpus=gpus_here(options.accelerator)):
+        gpus = gpus_here(options.accelerator)
+        for trial, result in work_through(do_trial, trials, options.workers, gpus=gpus, cluster=self.design.cluster()):
             done = result or Result(math.nan, why="its process died; is there enough memory?")
             yield trial, done
-            if _stopped(done) and options.workers == 0:
+            if _stopped(done) and options.workers == 0 and self.design.cluster() is None:
                 return
 
     def _refuse_failed(self) -> None:

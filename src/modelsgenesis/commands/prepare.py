@@ -6,6 +6,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
 from modelsgenesis.data.store import prepare as room
 from modelsgenesis.data.store.options import PrepareOptions
+from modelsgenesis.data.store.prepare_part import prepare_part
 from modelsgenesis.data.store.slicing import slice_store
 
 
@@ -31,4 +32,6 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
         raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
     if options.slices is not None:
         return slice_store(Path(source), Path(into), options.slicing(options.slices), quiet=options.quiet)
+    if options.part is not None or options.list:
+        return prepare_part(Path(source), Path(into), options)
     return room.prepare(Path(source), Path(into), options)

@@ -1,6 +1,7 @@
 """The one console: what is printed is text, whatever a file, a class or a case is called."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,11 @@ class PlainConsole(Console):
 def make_console(*, quiet: bool = False) -> Console:
     """Make the console on which verbs report."""
     return PlainConsole(stderr=True, quiet=quiet)
+
+
+def teller(verb: str, console: Console) -> Callable[[str], None]:
+    """What tells the user something in a line, after the verb's name."""
+    return lambda line: console.print(f"{verb}: {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def printable(text: str) -> str:

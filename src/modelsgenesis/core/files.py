@@ -100,21 +100,29 @@ def is_leftover(path: Path, *names: str) -> bool:
     return path.name.endswith(PART) and path.name.startswith(tuple(f".{name}." for name in names))
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what dead processes left unfinished in a folder and the two floors below; that of live ones stays."""
+def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
+    """Delete what dead processes left unfinished in a folder and the two floors below; that of live ones stays.
+
+    Args:
+        folder: to tidy up.
+        alone: no other process is left that works there, on whatever machine: what is no file of this machine's live
+            processes is deleted at once, not an hour after it was last written.
+    """
     for pattern in (".*", "*/.*", "*/*/.*"):
         for path in folder.glob(f"{pattern}{PART}"):
-            if not _is_being_written(path):
+            if not _is_being_written(path, alone=alone):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _is_being_written(path: Path) -> bool:
+def _is_being_written(path: Path, *, alone: bool) -> bool:
     """Whether the process that a file is named after may still write to it."""
     process = ProcessId.parse(path.name.removesuffix(PART).rpartition(".")[2])
     if process is None:
         return False
     if process.is_here:
         return process.lives
+    if alone:
+        return False
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime < ABANDONED_S
     return False

@@ -4,26 +4,54 @@ import contextlib
 import json
 import os
 import platform
+import re
 import secrets
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import aside_of, reason, remove_leftovers
-from modelsgenesis.core.process_id import ProcessId, this_process
+from modelsgenesis.core.files import PART, aside_of, reason, remove_leftovers
+from modelsgenesis.core.process_id import WORD, ProcessId, this_process
 
 FILE = ".lease"
 RENEWED_S = 20.0
 STALE_S = 180.0  # a process that did not renew for so long is taken for dead; file servers start again in half of it
 
 
+LOOK = re.compile(rf"\.[a-z0-9_]+\.{WORD.pattern}{re.escape(PART)}")
+LOOK_S = 0.5  # between two looks at a hold that is waited for
+
+
+def is_a_look(path: Path) -> bool:
+    """Whether a file was written to ask the file server for its time."""
+    return LOOK.fullmatch(path.name) is not None
+
+
+class HeldError(DataError):
+    """Another process holds a folder.
+
+    Args:
+        message: what is said of it.
+        verb: that it works on; "command" where that is not known.
+        process: that holds it, in words.
+        alive: it is known to run.
+    """
+
+    def __init__(self, message: str, verb: str = "command", process: str = "", *, alive: bool = False) -> None:
+        super().__init__(message)
+        self.verb, self.process, self.alive = verb, process, alive
+
+
 @contextlib.contextmanager
-def held(folder: Path, verb: str) -> Iterator[None]:
+def held(
+    folder: Path, verb: str, *, after: str = "", tell: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
     """Hold a folder for this process alone; files that dead processes left unfinished there are deleted.
 
     The hold ends with the process, however it ends: at once for those of the same machine, for others when it has not
@@ -32,14 +60,17 @@ def held(folder: Path, verb: str) -> Iterator[None]:
     Args:
         folder: that is worked on; made if it is not there, and deleted again if nothing was written.
         verb: that works on it.
+        after: a verb that is soon done, whose end is waited for rather than refused; "" is none.
+        tell: called with a line, once, when it is waited for.
     Raises:
-        DataError: another process holds it, or it cannot be written.
+        HeldError: another process holds it.
+        DataError: it cannot be written.
     """
     new = not folder.exists()
     lease = Lease(folder, verb)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lease.take()
+        _take_after(lease, after, tell)
     except OSError as error:
         raise DataError(f"{folder}: could not be written ({reason(error)})") from error
     ended = threading.Event()
@@ -55,6 +86,50 @@ def held(folder: Path, verb: str) -> Iterator[None]:
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _take_after(lease: "Lease", after: str, tell: Callable[[str], None]) -> None:
+    """Become the holder, when those who hold the folder for a verb that is soon done have ended."""
+    told = False
+    while True:
+        try:
+            return lease.take()
+        except HeldError as error:
+            if not after or error.verb not in (after, "command"):  # its file may be empty yet
+                raise
+            if not told:
+                tell(f"waiting for genesis {after} ({error.process})")
+            told = True
+        time.sleep(LOOK_S)
+
+
+def await_end(folder: Path, tell: Callable[[str], None]) -> None:
+    """Wait until the holder of a folder is known to be dead; one of another machine that is may take STALE_S.
+
+    Args:
+        folder: that may be held.
+        tell: called with a line, once, when it is waited for.
+    Raises:
+        HeldError: it lives, as it does when it renews its hold meanwhile.
+    """
+    lease = Lease(folder, "")
+    first: float | None = None
+    with contextlib.suppress(FileNotFoundError):  # it was given back
+        while True:
+            renewed = lease.path.stat().st_mtime
+            content, age_s = lease.look()
+            if _is_dead(content, age_s):
+                return
+            error = lease.refusal(content, age_s)
+            if error.alive or renewed != (first := renewed if first is None else first):
+                raise error
+            tell(f"waiting to learn whether {error.process} lives, for up to {max(1, round(STALE_S - age_s))} s")
+            tell = _say_nothing
+            time.sleep(LOOK_S)
+
+
+def _say_nothing(line: str) -> None:
+    """What is called once the line was told."""
 
 
 class Lease:
@@ -75,22 +150,33 @@ class Lease:
         """Become the holder.
 
         Raises:
-            DataError: another is, and is not known to be dead.
+            HeldError: another is, and is not known to be dead.
             OSError: the folder cannot be written.
         """
         before: bytes | None = None
         while not self._create():
             with contextlib.suppress(FileNotFoundError):  # it was given back in this moment
-                content, age_s = self._look()
+                content, age_s = self.look()
                 if not _is_dead(content, age_s):
-                    raise DataError(
-                        f"another genesis {_told(content).get('verb', 'command')} works on {self.path.parent} "
-                        f"({_in_words(content)}); wait until it is done. If it is dead, its hold ends in "
-                        f"{max(1, round(STALE_S - age_s))} s"
-                    )
+                    raise self.refusal(content, age_s)
                 before = content if self._remove(content) else before
         if before is not None:
             sys.stderr.write(f"{self.verb}: {self.path.parent} is taken over from a dead run ({_in_words(before)})\n")
+
+    def refusal(self, content: bytes, age_s: float) -> HeldError:
+        """The error of a folder that another holds.
+
+        Args:
+            content: of the other's file.
+            age_s: since it was renewed, in seconds.
+        """
+        verb, who = str(_told(content).get("verb", "command")), _in_words(content)
+        line = (
+            f"another genesis {verb} works on {self.path.parent} ({who}); wait until it is done. If it is dead, its "
+            f"hold ends in {max(1, round(STALE_S - age_s))} s"
+        )
+        process = ProcessId.parse(str(_told(content).get("process")))
+        return HeldError(line, verb, who, alive=process is not None and process.is_here)
 
     def renew(self, ended: threading.Event) -> None:
         """Keep the hold until the event; a process that has lost it writes nothing more, and ends."""
@@ -127,9 +213,9 @@ class Lease:
             return False
         return True
 
-    def _look(self) -> tuple[bytes, float]:
+    def look(self) -> tuple[bytes, float]:
         """What the file holds, and how long ago it was renewed, by the clock of the file server."""
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", suffix=f".{this_process()}.part") as fresh:
+        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", suffix=f".{this_process()}{PART}") as fresh:
             now = os.fstat(fresh.fileno()).st_mtime
         with open(self.path, "rb") as file:  # over NFS, what is opened is seen as it is on the server
             return file.read(), now - os.fstat(file.fileno()).st_mtime

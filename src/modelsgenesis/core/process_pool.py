@@ -8,13 +8,15 @@ import multiprocessing.connection
 import multiprocessing.queues
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from modelsgenesis.core.cluster import Cluster, work_on
+from modelsgenesis.core.cluster_workers import without_main
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -29,7 +31,12 @@ def usable_cores() -> int:
 
 
 def work_through(
-    do: Callable[[Task], Result], tasks: Iterable[Task], workers: int, *, gpus: Sequence[str] = ()
+    do: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    *,
+    gpus: Sequence[str] = (),
+    cluster: Cluster | None = None,
 ) -> Iterator[tuple[Task, Result | None]]:
     """Yield (task, result) as they are done, in any order; the result is None when the process died of the task.
 
@@ -39,11 +46,17 @@ def work_through(
     Args:
         do: a function of a module, so that other processes find it.
         tasks: its arguments.
-        workers: processes; 0 works in this one, where a death is this one's.
+        workers: processes; 0 works in this one, where a death is this one's, as does a worker of a cluster.
         gpus: as CUDA names them, dealt to the processes in turn, each of which sees its own alone.
+        cluster: whose processes do the tasks, instead of any of this machine.
+    Raises:
+        DataError: the cluster cannot be reached, or is lost.
     """
+    if cluster is not None:
+        yield from work_on(do, tasks, cluster)
+        return
     waiting = deque(tasks)
-    if workers == 0:
+    if workers == 0 or multiprocessing.current_process().daemon:  # a worker of Dask's may start none
         yield from ((task, do(task)) for task in waiting)
         return
     while waiting:
@@ -97,18 +110,9 @@ def _pool(workers: int, gpus: Sequence[str]) -> Iterator[ProcessPoolExecutor]:
 
 
 def _submit(pool: ProcessPoolExecutor, do: Callable[[Task], Result], task: Task) -> Future[Result]:
-    """Submit a task to a process that does not import the caller's script.
-
-    A spawned process would import it, and a script of five lines without `if __name__ == "__main__"` would start over.
-    """
-    main = sys.modules["__main__"]
-    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    try:
-        main.__dict__.pop("__file__", None)
-        main.__spec__ = None
+    """Submit a task to a process that does not import the caller's script."""
+    with without_main():
         return pool.submit(do, task)
-    finally:
-        vars(main).update(kept)
 
 
 def _begin(gpus: "multiprocessing.queues.SimpleQueue[str] | None") -> None:

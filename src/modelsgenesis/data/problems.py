@@ -12,6 +12,8 @@ from modelsgenesis.core.tables import write_table
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
 DIED = ("the process that read it died", "is there enough memory? If so, copy or export it again")
+NO_MEMORY = ("it does not fit into memory", "use a machine with more, or fewer --workers")
+NOT_READ = "the file cannot be read"
 QUOTED = re.compile(r"""(?<!\w)(['"`]).*['"`]""")
 MOST_LETTERS = 200  # of what a library says
 COLUMNS = ("path", "severity", "problem", "remedy")
@@ -48,6 +50,11 @@ def in_its_words(error: Exception, path: Path) -> str:
 def write_problems(table: Path, problems: Iterable[Problem]) -> None:
     """Write problems, each once, in the order of paths. The table names sources: it is for the owner of the scans."""
     write_table(table, COLUMNS, [problem.to_row() for problem in sorted(set(problems))])
+
+
+def may_pass(problem: str) -> bool:
+    """Whether another machine, or another time, may do what this problem says could not be done."""
+    return problem in (DIED[0], NO_MEMORY[0]) or problem.startswith(NOT_READ)
 
 
 def died(path: Path) -> Problem:
@@ -91,11 +98,11 @@ def costs_one_source(damaged: tuple[str, str] = DAMAGED) -> Iterator[None]:
     except (GenesisError, MissingExtraError):
         raise
     except MemoryError as error:
-        raise UnreadableError("it does not fit into memory", "use a machine with more, or fewer --workers") from error
+        raise UnreadableError(*NO_MEMORY) from error
     except OSError as error:
         if why := refusal(error):
             raise UnreadableError(*why.split("; ", 1)) from error
-        raise UnreadableError(f"the file cannot be read ({error.strerror or error})", "copy it again") from error
+        raise UnreadableError(f"{NOT_READ} ({error.strerror or error})", "copy it again") from error
     except UnicodeEncodeError as error:
         what = "the name of the file or of its folder is not UTF-8, and the library that reads it takes no other"
         raise UnreadableError(what, "rename it") from error

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.device import find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
@@ -23,7 +24,7 @@ from modelsgenesis.data.image_size import axes_of
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.problems import Problem, write_problems
 from modelsgenesis.data.sources import Source
-from modelsgenesis.embedding.encoder import make_encoder, open_network, place_of_network
+from modelsgenesis.embedding.encoder import Encoder, make_encoder, open_network, place_of_network
 from modelsgenesis.embedding.options import EmbedOptions
 from modelsgenesis.embedding.reading import ForBaseline, ForNetwork, Seen
 from modelsgenesis.embedding.table import RECORDS, VECTORS, write_embeddings
@@ -43,9 +44,8 @@ from modelsgenesis.inference.predict import (
     last_line,
     nothing_done,
     progress,
-    teller,
 )
-from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
+from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead, work_away
 from modelsgenesis.tasks.case_finder import named_sources
 from modelsgenesis.training.run_folder import refuse_run
 from modelsgenesis.weights.files import network_file
@@ -65,6 +65,7 @@ class Work:
         problems: what cannot be one; what is found later is added.
         read: reads a case, in a process of its own.
         embed: gives the vectors of what was read, (regions, length).
+        away: does both, and writes the vectors, in a process of a cluster.
         settings: that decide on them, as JSON.
         place: of the network, or the words that name it.
     """
@@ -73,6 +74,7 @@ class Work:
     problems: list[Problem]
     read: ForNetwork | ForBaseline
     embed: Callable[[Seen, Tick], Vectors]
+    away: "EmbedCase"
     settings: dict[str, Any]
     place: Path
 
@@ -85,6 +87,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         raise DataError(f"overlap must be in [0, 1), got {options.overlap:g}; 0.25 is usual")
     refuse_run(scans, "the order is genesis embed NETWORK SCANS OUT")
     console = make_console(quiet=options.quiet)
+    cluster = choose_cluster(into, options.cluster, options.slurm, teller("embed", console))
     work = (
         _baseline(network, scans, into, options)
         if network in BASELINES
@@ -93,14 +96,14 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
     begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
     with held(into, "embed"):
         try:
-            records = _embed_each(work, into, console)
+            records = _embed_each(work, into, console, cluster)
         finally:  # whatever happens, what is known of bad files is there
             write_problems(into / FAILURES, work.problems)
         if not records:
             raise DataError(nothing_done(scans, into, work.problems, "embedded"))
         write_embeddings(into, records)
         arguments = {
-            GIVEN_OPTIONS: given_options(replace(options, quiet=False)),
+            GIVEN_OPTIONS: given_options(replace(options, quiet=False, cluster=None, slurm=None)),
             **work.settings,
             "cases": len(records),
         }
@@ -128,11 +131,7 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions, cons
         encoder.reading, encoder.own_units, axes, encoder.network.in_channels, options.foreground, masks, options.masks
     )
 
-    def vectors_of(seen: Seen, tick: Tick) -> Vectors:
-        return embed_image(
-            seen.image, seen.regions, encoder, overlap_share=options.overlap, batch_size=options.batch_size, tick=tick
-        )
-
+    away = EmbedCase(read, given, axes, channels, replace(options, engine=encoder.engine_name), into)
     settings = {
         "network": given, "networks": [] if opened.recipe else [sha256(network_file(given.removeprefix("like:")))],
         "features": options.features, "foreground": options.foreground, "size": list(encoder.size),
@@ -141,7 +140,65 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions, cons
         "slices": options.slices, "modality": modality, "masks": str(options.masks.resolve()) if options.masks else "",
         **({"weights_seed": options.seed} if opened.at_random else {}),
     }  # fmt: skip
-    return Work(cases, problems, read, vectors_of, settings, place_of_network(opened))
+    return Work(cases, problems, read, _by_encoder(encoder, options), away, settings, place_of_network(opened))
+
+
+def _by_encoder(encoder: Encoder, options: EmbedOptions) -> Callable[[Seen, Tick], Vectors]:
+    """What gives the vectors of what was read, by an encoder."""
+
+    def vectors_of(seen: Seen, tick: Tick) -> Vectors:
+        return embed_image(
+            seen.image, seen.regions, encoder, overlap_share=options.overlap, batch_size=options.batch_size, tick=tick
+        )
+
+    return vectors_of
+
+
+@dataclass(frozen=True)
+class EmbedCase:
+    """Reads and embeds a case, and writes its vectors, in a process of a cluster, which opens the network once.
+
+    Attributes:
+        read: reads a case.
+        network: as it was given, or the name of a baseline.
+        axes: of the images.
+        channels: of them.
+        options: of the verb, with the engine that was chosen.
+        into: the folder of the embeddings.
+    """
+
+    read: ForNetwork | ForBaseline
+    network: str
+    axes: int
+    channels: int
+    options: EmbedOptions
+    into: Path
+
+    def __call__(self, case: Case) -> tuple[dict[str, Any] | None, list[Problem]]:
+        """The case's record, or None, and what is wrong with it."""
+        seen = self.read(case)
+        if isinstance(seen, Problem):
+            return None, [seen]
+        embed = _opened(self.network, self.axes, self.channels, self.options)
+        problems: list[Problem] = []
+        record: dict[str, Any] | None = None
+        with costs_one_case(case, problems):
+            record = _write(case, seen.names, embed(seen, lambda _: None), self.into)
+        return record, problems
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(network: str, axes: int, channels: int, options: EmbedOptions) -> Callable[[Seen, Tick], Vectors]:
+    if network in BASELINES:
+        return _by_baseline(network)
+    opened = open_network(network, trust=options.trust)
+    machine = find_machine(options.accelerator, options.precision)
+    return _by_encoder(make_encoder(opened, axes, channels, machine, options, say=lambda line: None), options)
+
+
+def _by_baseline(name: str) -> Callable[[Seen, Tick], Vectors]:
+    """What gives the vectors of what was read, by a baseline."""
+    return lambda seen, tick: BASELINES[name](seen.image)
 
 
 def _baseline(name: str, scans: Path, into: Path, options: EmbedOptions) -> Work:
@@ -152,7 +209,8 @@ def _baseline(name: str, scans: Path, into: Path, options: EmbedOptions) -> Work
     settings = {"network": name, "networks": [], "spacing": options.spacing and list(options.spacing),
                 "modality": options.modality or ""}  # fmt: skip
     read = ForBaseline(Reading(spacing_mm=options.spacing), axes_of(cases[0].images[0]) if cases else 0)
-    return Work(cases, problems, read, lambda seen, tick: BASELINES[name](seen.image), settings, Path(name))
+    away = EmbedCase(read, name, read.axes, 1, options, into)
+    return Work(cases, problems, read, _by_baseline(name), away, settings, Path(name))
 
 
 def _named_masks(folder: Path, problems: list[Problem]) -> dict[str, Source]:
@@ -163,15 +221,20 @@ def _named_masks(folder: Path, problems: list[Problem]) -> dict[str, Source]:
     return named
 
 
-def _embed_each(work: Work, into: Path, console: Console) -> list[dict[str, Any]]:
+def _embed_each(work: Work, into: Path, console: Console, cluster: Cluster | None) -> list[dict[str, Any]]:
     """Embed what is not there yet; a record a case, in their order."""
     records = {case.id: _recorded(case, into) for case in work.cases}
     undone = [case for case in work.cases if records[case.id] is None]
     with progress("embed", "embedded", len(work.cases), console) as (tick, count):
         for _ in range(len(work.cases) - len(undone)):
             count(True)
-        for case, seen in read_ahead(
-            undone, work.read, lambda one: write_problems(into / FAILURES, [*work.problems, one])
+        for case, record in work_away(work.away, undone, cluster, work.problems) if cluster else ():
+            records[case.id] = record
+            count(record is not None)
+        for case, seen in (
+            ()
+            if cluster
+            else read_ahead(undone, work.read, lambda one: write_problems(into / FAILURES, [*work.problems, one]))
         ):
             if isinstance(seen, Problem):
                 work.problems.append(seen)

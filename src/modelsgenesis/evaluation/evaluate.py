@@ -12,7 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.lease import held
@@ -55,6 +56,7 @@ VOLUMES = ("truth_ml", "predicted_ml", "difference_ml", "difference_percent")  #
 def evaluate(predictions: Path, truth: Path, into: Path, options: EvaluateOptions) -> Path:
     """Compare predictions with the truth; `commands.evaluate` describes the arguments and errors."""
     _check(predictions, options)
+    _cluster(into, options)
     if (into / PROVENANCE).exists():
         read_provenance(into, "evaluate")
     check_own(into, [SUMMARY, CASES, PAGE])
@@ -120,7 +122,7 @@ def _compare(
         if options.positive:
             raise DataError("--positive names one of two classes, and masks have none; leave it out")
         rules = Rules(target, options.tolerance, options.empty, of_pictures(cases), pixels)
-        return _masks(into, cases, rules, origin, options.workers), target
+        return _masks(into, cases, rules, origin, options), target
     if table is None or not isinstance(target, TableTarget):
         raise DataError(
             f"{origin.predictions}: has no {TABLE}, though {origin.truth} is a task of {target.kind}; "
@@ -131,7 +133,7 @@ def _compare(
     return _table(into, cases, table, (target, predicted), origin), predicted
 
 
-def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, workers: int | None) -> list[Line]:
+def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, options: EvaluateOptions) -> list[Line]:
     """Compare predicted masks with the truth; write cases.csv and the page."""
     pairs, extra = match(cases, find_predictions(origin.predictions), rules.target)
     if not any(pair.masks for pair in pairs):
@@ -140,7 +142,7 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, work
             f"the first file {extra[0] if extra else 'none'}; name the files after the cases"
         )
     kept = [pair for pair in pairs if pair.masks or pair.why] if origin.only_predicted else pairs
-    compared = _compare_all(kept, rules, workers)
+    compared = _compare_all(kept, rules, options.workers, _cluster(into, options))
     scored = [one for one in compared if one.status != "no truth"]
     if not scored:
         raise DataError(f"{origin.truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
@@ -216,14 +218,20 @@ def _check(predictions: Path, options: EvaluateOptions) -> None:
         raise DataError(f"workers cannot be negative, got {options.workers}; 0 works in this process")
 
 
-def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None) -> list[Compared]:
+def _cluster(into: Path, options: EvaluateOptions) -> Cluster | None:
+    """The cluster that compares masks, if it is one."""
+    tell = teller("evaluate", make_console(quiet=options.quiet))
+    return choose_cluster(into, options.cluster, options.slurm, tell, workers=options.workers)
+
+
+def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None, cluster: Cluster | None) -> list[Compared]:
     """Compare all cases, in the order of the truth."""
     if workers is None:
         sources = (source for pair in pairs for source in (*pair.case.masks, *pair.case.images, *pair.masks))
         workers = reading_processes(sources, much=len(pairs) >= WORTH_PROCESSES)
     do = functools.partial(compare_case, rules=rules)
     found: dict[str, Compared] = {}
-    for pair, one in work_through(do, pairs, workers):
+    for pair, one in work_through(do, pairs, workers, cluster=cluster):
         patient, why = pair.case.patient or pair.case.id, "; ".join(DIED)
         found[pair.case.id] = one or Compared(pair.case.id, patient, "no truth", why, ())
     return [found[pair.case.id] for pair in pairs]

@@ -24,6 +24,9 @@ class EvaluateOptions:
         seed: The seed decides the resamples.
         worst: How many of the worst cases the page pictures.
         workers: How many processes compare; by default one a core when there are many cases, 0 works in this process.
+        cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
+            tcp://HOST:8786, its file, or local:4.
+        slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
         quiet: No table is printed at the end.
     """
 
@@ -40,4 +43,6 @@ class EvaluateOptions:
     seed: int = 0
     worst: int = 6
     workers: int | None = None
+    cluster: str | None = None
+    slurm: str | None = None
     quiet: bool = False

@@ -31,6 +31,9 @@ class PredictOptions:
         engine: What computes the networks: auto, torch or openvino; auto is OpenVINO on a CPU where it is installed.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
+        cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
+            tcp://HOST:8786, its file, or local:4.
+        slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
         quiet: No progress is shown.
     """
 
@@ -47,4 +50,6 @@ class PredictOptions:
     engine: EngineName = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
+    cluster: str | None = None
+    slurm: str | None = None
     quiet: bool = False

@@ -5,14 +5,15 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.device import EngineName, find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of, is_leftover, read_json, read_object, write_json
@@ -33,7 +34,7 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
-from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
+from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead, work_away
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -50,15 +51,10 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
     wanted = _wanted(runs, options)
     tuned = wanted.tuned
-    machine = find_machine(options.accelerator, options.precision)
-    mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
     console = make_console(quiet=options.quiet)
-    networks = tuned.load()
-    engine, engines = make_engines(
-        networks, (tuned.channels, *tuned.patch), machine, engine_of(into, options.engine),
-        folders=[file.parent for file in tuned.files], say=teller("predict", console),
-    )  # fmt: skip
-    ensemble = Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
+    tell = teller("predict", console)
+    cluster = choose_cluster(into, options.cluster, options.slurm, tell)
+    engine, ensemble = _make_ensemble(wanted, options, engine_of(into, options.engine), tell)
     settings = {
         "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
         "views": options.views, "engine": engine, **({"head": options.head} if options.head else {}),
@@ -68,8 +64,9 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
         root = scans if scans.is_dir() else scans.parent
+        away = PredictCase(tuple(runs), replace(options, engine=engine), into, root)
         try:
-            rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
+            rows = _predict_each(cases, ensemble, wanted, into, root, problems, console, away, cluster)
         finally:  # whatever happens, what is known of bad files is there
             write_problems(into / FAILURES, problems)
         write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), rows)
@@ -84,6 +81,61 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         console.print(f"predict: --probabilities is of masks; those of a {tuned.target.kind} are in {PREDICTIONS}")
     console.print(last_line("predict", into, done, problems), soft_wrap=True, highlight=False)
     return into
+
+
+def _make_ensemble(
+    wanted: Wanted, options: PredictOptions, engine: EngineName, tell: Callable[[str], None]
+) -> tuple[EngineName, Ensemble]:
+    """Load the networks; return the engine that computes them, and the ensemble."""
+    tuned = wanted.tuned
+    machine = find_machine(options.accelerator, options.precision)
+    mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
+    networks = tuned.load()
+    name, engines = make_engines(
+        networks, (tuned.channels, *tuned.patch), machine, engine,
+        folders=[file.parent for file in tuned.files], say=tell,
+    )  # fmt: skip
+    return name, Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
+
+
+@dataclass(frozen=True)
+class PredictCase:
+    """Reads and predicts a case, and writes its files, in a process of a cluster, which opens the networks once.
+
+    Attributes:
+        runs: the networks.
+        options: of the verb, with the engine that was chosen.
+        into: the folder of the predictions.
+        root: of the scans.
+    """
+
+    runs: tuple[Path, ...]
+    options: PredictOptions
+    into: Path
+    root: Path
+
+    def __call__(self, case: Case) -> tuple[dict[str, Any] | None, list[Problem]]:
+        """The case's record, or None, and what is wrong with it."""
+        wanted, ensemble = _opened(self.runs, self.options)
+        image = _reader(wanted, self.root)(case)
+        if isinstance(image, Problem):
+            return None, [image]
+        problems: list[Problem] = []
+        return _predict_one(case, image, ensemble, wanted, self.into, lambda *_: None, problems), problems
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(runs: tuple[Path, ...], options: PredictOptions) -> tuple[Wanted, Ensemble]:
+    wanted = _wanted(runs, options)
+    return wanted, _make_ensemble(wanted, options, options.engine, lambda line: None)[1]
+
+
+def _reader(wanted: Wanted, root: Path) -> Callable[[Case], Image | Problem]:
+    """What reads a case as the networks see it, in whatever process."""
+    tuned = wanted.tuned
+    return functools.partial(
+        read_unlabelled, reading=tuned.reading, axes=len(tuned.patch), channels=tuned.channels, root=root
+    )
 
 
 def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
@@ -169,11 +221,6 @@ def engine_of(into: Path, wanted: EngineName) -> EngineName:
     return "openvino" if read_object(into / SETTINGS).get("engine") == "openvino" else "torch"
 
 
-def teller(verb: str, console: Console) -> Callable[[str], None]:
-    """What tells the user something in a line, after the verb's name."""
-    return lambda line: console.print(f"{verb}: {line}", soft_wrap=True, highlight=False, markup=False)
-
-
 def _predict_each(
     cases: Sequence[Case],
     ensemble: Ensemble,
@@ -182,18 +229,22 @@ def _predict_each(
     root: Path,
     problems: list[Problem],
     console: Console,
+    away: PredictCase,
+    cluster: Cluster | None,
 ) -> list[dict[str, str]]:
     """Predict what is not there yet; the rows of the table, in the order of the cases."""
     records = {case.id: _recorded(case, wanted, into) for case in cases}
     undone = [case for case in cases if records[case.id] is None]
-    tuned = wanted.tuned
-    read = functools.partial(
-        read_unlabelled, reading=tuned.reading, axes=len(tuned.patch), channels=tuned.channels, root=root
-    )
+    read = _reader(wanted, root)
     with progress("predict", "predicted", len(cases), console) as (tick, count):
         for _ in range(len(cases) - len(undone)):
             count(True)
-        for case, image in read_ahead(undone, read, lambda one: write_problems(into / FAILURES, [*problems, one])):
+        for case, record in work_away(away, undone, cluster, problems) if cluster else ():
+            records[case.id] = record
+            count(record is not None)
+        for case, image in (
+            () if cluster else read_ahead(undone, read, lambda one: write_problems(into / FAILURES, [*problems, one]))
+        ):
             if isinstance(image, Problem):
                 problems.append(image)
             else:

@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import torch
 
+from modelsgenesis.core.cluster import Cluster
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.problems import Problem, UnreadableError, died
 from modelsgenesis.data.sources import reading_processes
 
 Seen = TypeVar("Seen")
+Record = TypeVar("Record")
 
 
 def read_ahead(
@@ -32,6 +34,26 @@ def read_ahead(
         workers = 0
     for case, seen in work_through(read, cases, workers):
         yield case, died(case.images[0].path) if seen is None else seen
+
+
+def work_away(
+    do: Callable[[Case], tuple[Record | None, list[Problem]]],
+    cases: Sequence[Case],
+    cluster: Cluster,
+    problems: list[Problem],
+) -> Iterator[tuple[Case, Record | None]]:
+    """Yield each case with its record, or None, as a cluster has read and computed it.
+
+    Args:
+        do: gives a case's record and what is wrong with it; a function of a module, or an object that may be sent.
+        cases: to do.
+        cluster: that does them.
+        problems: what is wrong is added here.
+    """
+    for case, outcome in work_through(do, cases, 0, cluster=cluster):
+        record, found = outcome or (None, [died(case.images[0].path)])
+        problems += found
+        yield case, record
 
 
 @contextlib.contextmanager

@@ -1,14 +1,39 @@
 """What one may choose of a store: the options of `genesis prepare`."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.data.store.slicing import Direction, OrthogonalSlicing, Slicing
 
+SPELLED = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 OF_SLICES = ("slices", "every", "side", "neighbours", "workers", "quiet")
+
+
+class Part(NamedTuple):
+    """Which scans of a list are a part's: number, number + of, number + 2 of ..., the first being 1."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @classmethod
+    def parse(cls, spelled: str) -> "Part":
+        """Understand "3/8".
+
+        Raises:
+            DataError: it is none.
+        """
+        found = SPELLED.fullmatch(spelled)
+        part = cls(int(found[1]), int(found[2])) if found else None
+        if part is None or not 1 <= part.number <= part.of:
+            raise DataError(f"--part must be K/N with K from 1 to N, such as 3/8, got {spelled!r}")
+        return part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +58,12 @@ class PrepareOptions:
         side: With orthogonal slices, the side of the squares in voxels.
         neighbours: With slices, so many neighbours on either side become channels of a slice (2.5D).
         max_voxels: A scan of more voxels is refused.
+        part: K/N, such as 3/8: the K-th of N shares of the scans is prepared, in any order, on any machine that has
+            both folders; afterwards prepare without it does what is missing and finishes the store.
+        list: The scans are looked for, and listed for the parts; nothing is prepared. Otherwise the first part does it.
+        cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
+            tcp://HOST:8786, its file, or local:4.
+        slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
         quiet: No progress is shown.
     """
 
@@ -50,6 +81,10 @@ class PrepareOptions:
     side: int | None = None
     neighbours: int = 0
     max_voxels: int = MAX_VOXELS
+    part: str | None = None
+    list: bool = False
+    cluster: str | None = None
+    slurm: str | None = None
     quiet: bool = False
 
     def slicing(self, direction: Direction) -> Slicing | OrthogonalSlicing:

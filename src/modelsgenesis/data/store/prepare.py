@@ -3,7 +3,7 @@
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from modelsgenesis.core.console import make_console
+from modelsgenesis.core.cluster import Cluster, choose_cluster
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import remove_leftovers, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
@@ -25,6 +26,15 @@ from modelsgenesis.data.sources import Source, drop_duplicates
 from modelsgenesis.data.store.arrays import is_current
 from modelsgenesis.data.store.left_out import LeftOut, keep_out
 from modelsgenesis.data.store.options import PrepareOptions
+from modelsgenesis.data.store.parts import (
+    LISTING,
+    Refused,
+    await_parts,
+    forget_parts,
+    read_refused,
+    read_summed,
+    still_refused,
+)
 from modelsgenesis.data.store.preparing import Settings, name_scan, prepare_scan, sources_in, wanted_of
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import SCANS, scan_file
@@ -33,6 +43,7 @@ from modelsgenesis.data.store.writer import (
     begin_store,
     find_done,
     has_provenance,
+    refuse_foreign,
     stored_ids,
     write_problems,
     write_summed_manifest,
@@ -44,34 +55,18 @@ LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     """Turn scans into a store; `commands.prepare` describes the arguments and errors."""
-    _check(source, options)
-    left_out = LeftOut.read(options.leave_out)
-    with_leave_out = {"leave_out": True if options.leave_out else None}
-    secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
+    check(source, into, options)
     console = make_console(quiet=options.quiet)
-    settings = Settings(
-        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
-        options.crop_borders, options.max_voxels,
-    )  # fmt: skip
-    with held(into, "prepare"):
+    tell = teller("prepare", console)
+    with held(into, "prepare", after=LISTING, tell=tell):
+        settings = begin(into, options)
+        await_parts(into, tell)
         (into / SCANS).mkdir(exist_ok=True)
-        workers = usable_cores() if options.workers is None else options.workers
-        console.print(f"prepare: looking for scans in {source}", soft_wrap=True, highlight=False)
-        folder, problems = _unpacked(source, into)
-        found = _find(folder, into, workers, problems, console)
-        if not found:
-            _tell(into, problems, folder, source)
-            remove_leftovers(into)
-            raise DataError(_no_scan(source, into, problems))
-        if doubt := left_out.in_doubt():
-            console.print(f"prepare: {doubt}", soft_wrap=True, highlight=False)
-        sources = _without_copies(found, left_out, problems)
-        if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
-            console.print(f"prepare: {num} of the store's scans are left out now, and deleted")
-        sources = [one for one in sources if not left_out.holds(one)]
+        folder, sources, problems = find_scans(source, into, into / UNPACKED, options, settings, console)
         root = folder if folder.is_dir() else folder.parent
-        do = functools.partial(_prepare_one, into=into, settings=settings, root=root)
-        results = _with_progress(_each(sources, into, settings, do, workers), len(sources), console)
+        do = functools.partial(prepare_one, into=into, settings=settings, root=root)
+        refused = read_refused(into, settings)
+        results = with_progress(each(sources, into, settings, do, options, tell, refused), len(sources), console)
         scans, modalities = _sorted_out(results, problems, settings)
         orphans = _orphans(into, {scan.id for scan in scans}, problems)
         modalities.update(f"{scan.modality} without a source" for scan in orphans)
@@ -80,10 +75,69 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         remove_leftovers(into)
         if not scans:
             raise DataError(f"none of the scans in {source} could be prepared; {into / PROBLEMS} says why")
-        _write_provenance(source, into, write_summed_manifest(into, scans), len(scans), options)
+        manifest = write_summed_manifest(into, scans, summed=read_summed(into))
+        _write_provenance(source, into, manifest, len(scans), options)
+        forget_parts(into)
     last = _last_line(into, modalities, len(set(problems)), nouns(len(scans[0].size)).scan)
     console.print(last, soft_wrap=True, highlight=False)
     return into
+
+
+def begin(into: Path, options: PrepareOptions) -> Settings:
+    """Begin the store, held by this process, or see that it was begun with these options.
+
+    Raises:
+        DataError: it was not.
+    """
+    with_leave_out = {"leave_out": True if options.leave_out else None}
+    secret = begin_store(into, {**_common(options), **_of_pictures(options), **with_leave_out}, options.salt)
+    return Settings(
+        secret, options.folds, options.spacing, options.modality or "", options.longest_side, options.voi,
+        options.crop_borders, options.max_voxels,
+    )  # fmt: skip
+
+
+def find_scans(
+    source: Path, into: Path, unpacked: Path, options: PrepareOptions, settings: Settings, console: Console
+) -> tuple[Path, list[Source], list[Problem]]:
+    """Find the scans that a store is made of, and delete from it what is left out now.
+
+    Args:
+        source: where they are.
+        into: the store's folder, held by this process.
+        unpacked: the folder to unpack an archive to.
+        options: as they were given.
+        settings: of the store.
+        console: to tell of it.
+    Returns:
+        The folder or table where they were found, the scans in order, and what cannot be one.
+    Raises:
+        DataError: there is none.
+    """
+    tell, left_out = teller("prepare", console), LeftOut.read(options.leave_out)
+    tell(f"looking for scans in {source}")
+    folder, problems = _unpacked(source, unpacked)
+    found = _find(folder, into, workers_of(options), problems, console)
+    if not found:
+        _tell(into, problems, folder, source)
+        remove_leftovers(into)
+        raise DataError(_no_scan(source, into, problems))
+    if doubt := left_out.in_doubt():
+        tell(doubt)
+    sources = _without_copies(found, left_out, problems)
+    if options.leave_out and (num := keep_out(into, left_out, sources, settings)):
+        tell(f"{num} of the store's scans are left out now, and deleted")
+    return folder, [one for one in sources if not left_out.holds(one)], problems
+
+
+def cluster_of(into: Path, options: PrepareOptions, tell: Callable[[str], None]) -> Cluster | None:
+    """The cluster that prepares, if it is one."""
+    return choose_cluster(into, options.cluster, options.slurm, tell, workers=options.workers)
+
+
+def workers_of(options: PrepareOptions) -> int:
+    """How many processes read."""
+    return usable_cores() if options.workers is None else options.workers
 
 
 def _common(options: PrepareOptions) -> dict[str, Any]:
@@ -113,11 +167,10 @@ def _write_provenance(source: Path, into: Path, manifest: Path, num_scans: int, 
 
 
 def _unpacked(source: Path, into: Path) -> tuple[Path, list[Problem]]:
-    """What scans are looked for in: an archive is unpacked into the store first, to be deleted once it is read."""
+    """What scans are looked for in: an archive is unpacked first, to be deleted once it is read."""
     if not is_archive(source):
         return source, []
-    problems = unpack(source, into / UNPACKED)
-    return into / UNPACKED, problems
+    return into, unpack(source, into)
 
 
 def _tell(into: Path, problems: Iterable[Problem], folder: Path, source: Path) -> None:
@@ -129,7 +182,14 @@ def _tell(into: Path, problems: Iterable[Problem], folder: Path, source: Path) -
     write_problems(into, told)
 
 
-def _check(source: Path, options: PrepareOptions) -> None:
+def check(source: Path, into: Path, options: PrepareOptions) -> None:
+    """Refuse options that make no sense, and a folder that is something else, before anything is written there.
+
+    Raises:
+        DataError: one of them.
+    """
+    refuse_foreign(into)
+    cluster_of(into, options, lambda line: None)
     if not source.exists():
         raise DataError(f"{source}: no such folder or CSV; is it spelled right?")
     if options.leave_out and is_archive(source):
@@ -186,19 +246,46 @@ def _without_copies(sources: list[Source], left_out: LeftOut, problems: list[Pro
     return sources
 
 
-def _each(
-    sources: list[Source], into: Path, settings: Settings, do: Callable[[Source], Scan | Problem], workers: int
+def each(
+    sources: list[Source],
+    into: Path,
+    settings: Settings,
+    do: Callable[[Source], Scan | Problem],
+    options: PrepareOptions,
+    tell: Callable[[str], None],
+    refused: Mapping[str, Refused],
 ) -> Iterator[tuple[Source, Scan | Problem]]:
-    """Yield each source with its scan, from the store where it is there already, or with its problem."""
+    """Yield each source with its scan, from the store where it is there already, or with its problem.
+
+    Args:
+        sources: to prepare.
+        into: the store's folder.
+        settings: of the store.
+        do: prepares one, in another process.
+        options: that say which processes.
+        tell: called with lines for the user.
+        refused: what parts could not prepare, by id.
+    """
     undone = []
     for source in sources:
-        scan = _find_current(source, into, settings)
-        if scan is not None and source.last_changed <= scan_file(into, scan.id).stat().st_mtime_ns:
+        if (scan := _find_unchanged(source, into, settings)) is not None:
             yield source, scan
+        elif (problem := still_refused(source, refused.get(name_scan(source, settings).id))) is not None:
+            yield source, problem
         else:
             undone.append(source)
-    for source, result in work_through(do, undone, workers):
+    for source, result in work_through(do, undone, workers_of(options), cluster=cluster_of(into, options, tell)):
         yield source, died(source.path) if result is None else result
+
+
+def _find_unchanged(source: Source, into: Path, settings: Settings) -> Scan | None:
+    """The scan of a source in the store that was written after the source was."""
+    scan = _find_current(source, into, settings)
+    try:
+        unchanged = scan is not None and source.last_changed <= scan_file(into, scan.id).stat().st_mtime_ns
+    except OSError:  # one of its files is gone since: that is told when it is read
+        return None
+    return scan if unchanged else None
 
 
 def _find_current(source: Source, into: Path, settings: Settings) -> Scan | None:
@@ -210,9 +297,12 @@ def _find_current(source: Source, into: Path, settings: Settings) -> Scan | None
         return None
 
 
-def _prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
+def prepare_one(source: Source, into: Path, settings: Settings, root: Path) -> Scan | Problem:
+    """Prepare a source, unless another process did so meanwhile, or it was changed back; or say what is wrong."""
     try:
         with costs_one_source():
+            if scan := _find_unchanged(source, into, settings):
+                return scan
             if (scan := _find_current(source, into, settings)) and source.format.content_hash(source) == scan.sha256:
                 scan_file(into, scan.id).touch()  # as new as its source: the source is not hashed again
                 return scan
@@ -265,7 +355,7 @@ def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]
     return scans
 
 
-def _with_progress(
+def with_progress(
     done: Iterable[tuple[Source, Scan | Problem]], total: int, console: Console
 ) -> Iterator[tuple[Source, Scan | Problem]]:
     """Pass results on and show how many there are: a bar on a terminal, a line now and then elsewhere."""

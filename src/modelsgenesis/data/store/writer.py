@@ -8,6 +8,8 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import is_leftover, read_object, sha256, write_json, write_secret
+from modelsgenesis.core.lease import FILE as LEASE
+from modelsgenesis.core.lease import is_a_look
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data import problems as problems_room
 from modelsgenesis.data.problems import Problem
@@ -37,9 +39,8 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
     """
     if salt == "":
         raise DataError("an empty salt hides nobody; give a long secret text, or leave --salt out")
+    refuse_foreign(into)
     if not (into / SETTINGS).is_file():
-        if into.exists() and not (into.is_dir() and all(map(_is_begun, into.iterdir()))):
-            raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
         write_secret(into / SALT, salt or secrets.token_hex(16))
         write_json(into / SETTINGS, dict(settings))
     before = read_object(into / SETTINGS)
@@ -53,9 +54,21 @@ def begin_store(into: Path, settings: Mapping[str, Any], salt: str | None) -> st
     return _read_salt(into, salt)
 
 
+def refuse_foreign(into: Path) -> None:
+    """Refuse a folder that holds something else than a store, before anything is written there.
+
+    Raises:
+        DataError: it is one, or a file.
+    """
+    if (into / SETTINGS).is_file() or not into.exists():
+        return
+    if not (into.is_dir() and all(map(_is_begun, into.iterdir()))):
+        raise DataError(f"{into} is there already and no store; choose a new folder or an empty one")
+
+
 def _is_begun(path: Path) -> bool:
     """Whether a file is one that a store's beginning, killed before its end, leaves."""
-    return path.name == SALT or is_leftover(path, SALT, SETTINGS)
+    return path.name in (SALT, LEASE) or is_leftover(path, SALT, SETTINGS, LEASE) or is_a_look(path)
 
 
 def _read_salt(into: Path, salt: str | None) -> str:
@@ -79,17 +92,23 @@ def stored_ids(into: Path) -> list[str]:
     return sorted(path.stem for path in (into / SCANS).glob("*.b2nd"))
 
 
-def write_summed_manifest(into: Path, scans: Iterable[Scan]) -> Path:
+def write_summed_manifest(into: Path, scans: Iterable[Scan], *, summed: Mapping[str, Scan] | None = None) -> Path:
     """Write the manifest, with the checksums of all files, and return its path.
 
     A checksum that stands in the manifest of before stays, so that what has changed since is found out.
+
+    Args:
+        into: the store's folder.
+        scans: in it.
+        summed: scans with the checksums that parts took, by id.
     """
-    known = {scan.id: scan for scan in (read_manifest(into) if manifest_of(into).is_file() else [])}
-    return write_manifest(into, [_summed(scan, known.get(scan.id), into) for scan in scans])
+    before = read_manifest(into) if manifest_of(into).is_file() else []
+    known = {**(summed or {}), **{scan.id: scan for scan in before}}
+    return write_manifest(into, [summed_up(scan, known.get(scan.id), into) for scan in scans])
 
 
-def _summed(scan: Scan, before: Scan | None, into: Path) -> Scan:
-    """A scan with the checksum of its file."""
+def summed_up(scan: Scan, before: Scan | None, into: Path) -> Scan:
+    """A scan with the checksum of its file, taken from the same scan of before where that has one."""
     if scan.stored_sha256:
         return scan
     if before is not None and before.stored_sha256 and replace(before, stored_sha256="") == scan:
