@@ -21,6 +21,8 @@ class PredictOptions:
             eight times the work.
         views: What of a picture is seen for its class or numbers: whole; or ten-crop, the mean over the four corners
             and the centre of the picture enlarged by 8/7, and their mirror images.
+        everywhere: Masks are predicted outside the body too; by default windows that hold nothing of it, but air or
+            padding, are not computed, and are background.
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI; of
             pictures always PNG.
@@ -39,6 +41,7 @@ class PredictOptions:
     overlap: float | None = None
     mirror: bool = False
     views: Views = "whole"
+    everywhere: bool = False
     probabilities: bool = False
     format: Literal["nifti", "source"] = "nifti"
     seg: bool = True

@@ -32,13 +32,13 @@ from modelsgenesis.inference.engines import make_engines
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
-from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
+from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, predict_case
 from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 SETTINGS = "settings.json"
-AT_FIRST = {"views": "whole", "engine": "torch"}  # of settings that came later
+AT_FIRST = {"views": "whole", "engine": "torch", "everywhere": True}  # of settings that came later
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 
 
@@ -48,7 +48,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
-    wanted = _wanted(runs, options)
+    wanted = _wanted(runs, replace(options, everywhere=options.everywhere or _begun_everywhere(into)))
     tuned = wanted.tuned
     machine = find_machine(options.accelerator, options.precision)
     mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
@@ -61,7 +61,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     ensemble = Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
     settings = {
         "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
-        "views": options.views, "engine": engine, **({"head": options.head} if options.head else {}),
+        "views": options.views, "engine": engine, "everywhere": not wanted.skips,
+        **({"head": options.head} if options.head else {}),
     }  # fmt: skip
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     with held(into, "predict"):
@@ -72,7 +73,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
             rows = _predict_each(cases, ensemble, wanted, into, root, problems, console)
         finally:  # whatever happens, what is known of bad files is there
             write_problems(into / FAILURES, problems)
-        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), rows)
+        windows_column = (WINDOWS,) if isinstance(tuned.target, MaskTarget) else ()
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns, *windows_column), rows)
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(nothing_done(scans, into, problems, "predicted"))
@@ -107,7 +109,8 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
         tuned = replace(tuned, reading=enlarged(tuned))
     return Wanted(
         tuned, overlap, options.batch_size, options.format,
-        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures, ten_crop=ten_crop,
+        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
+        everywhere=options.everywhere, ten_crop=ten_crop,
     )  # fmt: skip
 
 
@@ -167,6 +170,11 @@ def engine_of(into: Path, wanted: EngineName) -> EngineName:
     if wanted != "auto" or not (into / SETTINGS).is_file():
         return wanted
     return "openvino" if read_object(into / SETTINGS).get("engine") == "openvino" else "torch"
+
+
+def _begun_everywhere(into: Path) -> bool:
+    """Whether a folder was begun before there was a choice: then it goes on as it was begun."""
+    return (into / SETTINGS).is_file() and "everywhere" not in read_object(into / SETTINGS)
 
 
 def teller(verb: str, console: Console) -> Callable[[str], None]:

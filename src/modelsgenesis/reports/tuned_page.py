@@ -36,8 +36,7 @@ from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.run import LOADING
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
-from modelsgenesis.inference.volume_prediction import predict_numbers, segment
-from modelsgenesis.inference.windows import Windows
+from modelsgenesis.inference.volume_prediction import plan_windows, predict_numbers, segment
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.metrics.titles import title_of
 from modelsgenesis.reports.model_card import reading_in_words
@@ -241,7 +240,7 @@ def row_of(case: Case, tuned: FineTuned, ensemble: Ensemble, of_truth: Target) -
     """
     target = tuned.target
     image = read_image(case.images, tuned.reading)
-    windows = Windows(image.size, tuned.patch, target.overlap)
+    windows = plan_windows(image, target, tuned.patch, target.overlap)
     if isinstance(target, TableTarget) and isinstance(of_truth, TableTarget):
         predicted = predict_numbers(image, ensemble, target, windows).tolist()
         true = target.true_values(case.values, of_truth)
