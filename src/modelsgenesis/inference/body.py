@@ -16,6 +16,7 @@ CELL_MM, MOST_VOXELS = 4.0, 8  # a cell's side, and the most voxels along it
 CLEAN_AIR_HU = -940.0  # above the mean of a cell of air however noisy, below those of lungs, fat, blankets and tables
 LEAST_PART = 0.01  # of the largest part; what is smaller is noise
 LONGEST_GAP = 0.25  # of a slice's border: what lies between two parts of the body there is cut open
+MOST_OF_IMAGE = 0.9  # above which leaving the rest out would save next to nothing
 MARGIN = 2  # cells around the body that count as body
 
 
@@ -62,7 +63,8 @@ def find_body(image: Image) -> Body | None:
     Args:
         image: of three axes.
     Returns:
-        The body; all of the image where nobody can tell, as its values are neither HU nor those of MRI; None where
+        The body; all of the image where next to all of it is, as in a crop of an organ, or where nobody can tell,
+        since its values are neither HU nor those of MRI; None where
         there is none.
     """
     side = tuple(min(MOST_VOXELS, max(1, int(CELL_MM / step))) for step in image.spacing_mm)
@@ -70,12 +72,17 @@ def find_body(image: Image) -> Body | None:
     for channel in image.values:
         threshold = _threshold(channel)
         if threshold is None:
-            return Body(np.ones((1, 1, 1), np.bool_), image.size)
+            return _all_of(image)
         above = _means(channel, side) > threshold
         occupied = above if occupied is None else occupied | above
     if occupied is None or not occupied.any():
         return None
-    return Body(_with_margin(_enclosed(_without_specks(occupied))), side)
+    cells = _with_margin(_enclosed(_without_specks(occupied)))
+    return Body(cells, side) if cells.mean() <= MOST_OF_IMAGE else _all_of(image)
+
+
+def _all_of(image: Image) -> Body:
+    return Body(np.ones((1, 1, 1), np.bool_), image.size)
 
 
 def _threshold(channel: NDArray[Any]) -> float | None:
