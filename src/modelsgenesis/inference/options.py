@@ -30,7 +30,8 @@ class PredictOptions:
         pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
             and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.
-        engine: What computes the networks: auto, torch or openvino; auto is OpenVINO on a CPU where it is installed.
+        engine: What computes the networks: auto, torch, openvino or openvino-int8; auto is OpenVINO on a CPU where it
+            is installed. openvino-int8 is of runs that `genesis weights quantize` made it for.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
         quiet: No progress is shown.

@@ -169,7 +169,8 @@ def engine_of(into: Path, wanted: EngineName) -> EngineName:
     """The engine to use: "auto" goes on with that which a folder was begun with."""
     if wanted != "auto" or not (into / SETTINGS).is_file():
         return wanted
-    return "openvino" if read_object(into / SETTINGS).get("engine") == "openvino" else "torch"
+    begun: dict[Any, EngineName] = {name: name for name in ("openvino", "openvino-int8")}
+    return begun.get(read_object(into / SETTINGS).get("engine"), "torch")
 
 
 def _begun_everywhere(into: Path) -> bool:

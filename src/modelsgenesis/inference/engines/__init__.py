@@ -40,11 +40,14 @@ def make_engines(
     Raises:
         GenesisError: OpenVINO is wanted on a GPU.
         MissingExtraError: OpenVINO is wanted and not installed.
-        WeightsError: OpenVINO is wanted and does not take a module.
+        WeightsError: OpenVINO is wanted and does not take a module, or a module was not quantised for it.
     """
     on_cpu = machine.device.type == "cpu"
-    if wanted == "openvino" and not on_cpu:
-        raise GenesisError("--engine openvino computes on a CPU; add --accelerator cpu, or use --engine torch")
+    if wanted.startswith("openvino") and not on_cpu:
+        raise GenesisError(f"--engine {wanted} computes on a CPU; add --accelerator cpu, or use --engine torch")
+    if wanted == "openvino-int8":
+        quantised: list[Engine] = [*openvino.make_int8_engines(modules, shape, folders)]
+        return wanted, quantised
     if wanted == "openvino" or (wanted == "auto" and on_cpu):
         try:
             engines: list[Engine] = [*openvino.make_engines(modules, shape, machine, folders)]
