@@ -28,7 +28,7 @@ from modelsgenesis.data.channels import read_unlabelled
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.problems import Problem, write_problems
 from modelsgenesis.inference.cases import find_cases
-from modelsgenesis.inference.engines import make_engines
+from modelsgenesis.inference.engines import make_engines, without_openvino
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
@@ -84,7 +84,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
     if options.probabilities and not isinstance(tuned.target, MaskTarget):
         console.print(f"predict: --probabilities is of masks; those of a {tuned.target.kind} are in {PREDICTIONS}")
-    console.print(last_line("predict", into, done, problems), soft_wrap=True, highlight=False)
+    line = last_line("predict", into, done, problems) + without_openvino(options.engine, machine)
+    console.print(line, soft_wrap=True, highlight=False)
     return into
 
 

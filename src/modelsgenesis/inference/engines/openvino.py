@@ -81,9 +81,14 @@ def require(*more: str) -> None:
     Raises:
         MissingExtraError: something is not installed.
     """
-    if missing := [name for name in (*NEEDED, *more) if find_spec(name) is None]:
+    if missing := missing_of(*more):
         line = "pip install -c constraints.txt '.[fast]', in the clone of modelsgenesis"
         raise MissingExtraError(f"OpenVINO, faster on a CPU, needs {', '.join(missing)}: {line}")
+
+
+def missing_of(*more: str) -> list[str]:
+    """Which of the packages that OpenVINO needs, and of more, are not installed."""
+    return [name for name in (*NEEDED, *more) if find_spec(name) is None]
 
 
 def make_int8_engines(
