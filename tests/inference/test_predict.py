@@ -501,6 +501,9 @@ def test_windows_without_body_are_background(tmp_path: Path) -> None:
     assert everything.all()
     assert not mask[40:].any()
     np.testing.assert_array_equal(mask[hu > 0], everything[hu > 0])
+    of_company = make_run(tmp_path / "of-company", UNet3D(1, 3, width=1, norm="batch_stats", activation="identity"))
+    all_of_it = quietly(of_company, tmp_path / "scans" / "ct.nii.gz", tmp_path / "all")
+    assert [row["windows"] for row in table(all_of_it / "predictions.csv")] == ["112 of 112"]
     with pytest.raises(DataError, match="everywhere is True there, False now"):
         quietly(run, tmp_path / "scans", whole)
 

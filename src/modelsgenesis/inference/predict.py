@@ -34,6 +34,7 @@ from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tune
 from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, predict_case
 from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead
+from modelsgenesis.nets.norms import uses_batch_statistics
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -54,6 +55,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
     console = make_console(quiet=options.quiet)
     networks = tuned.load()
+    if any(map(uses_batch_statistics, networks)):  # then which windows are computed together decides on each
+        wanted = replace(wanted, everywhere=True)
     engine, engines = make_engines(
         networks, (tuned.channels, *tuned.patch), machine, engine_of(into, options.engine),
         folders=[file.parent for file in tuned.files], say=teller("predict", console),
