@@ -7,7 +7,7 @@ OpenVINO: "traced" is the first call, which traces the network, and must be name
 usual way of its tutorials: LoadImage, ScaleIntensityRange, SlidingWindowInferer (mode "gaussian") on the whole volume,
 AsDiscrete (argmax), SaveImage; its fastest way is bf16 with channels last. Network, window, overlap and windows at a
 time are the same; so is the precision, but for the ways named bf16. Ours leaves windows without body out, but for
-"everywhere". --scan names a real scan to be brought to --size, and --run a run of `genesis finetune`. Voxels are
+"everywhere"; "OpenVINO int8" wants a --run that `genesis weights quantize` was given. --scan names a real scan to be brought to --size, and --run a run of `genesis finetune`. Voxels are
 compared within the body, and all of them.
 """
 
@@ -100,6 +100,7 @@ WAYS = {
     "traced": functools.partial(with_ours, engine="openvino"),
     "OpenVINO": functools.partial(with_ours, engine="openvino"),
     "OpenVINO bf16": functools.partial(with_ours, engine="openvino", precision="bf16-mixed"),
+    "OpenVINO int8": functools.partial(with_ours, engine="openvino-int8"),
     "everywhere": functools.partial(with_ours, engine="openvino", precision="bf16-mixed", everywhere=True),
     "MONAI": with_monai,
     "MONAI bf16": functools.partial(with_monai, bf16=True),
