@@ -7,8 +7,8 @@ OpenVINO: "traced" is the first call, which traces the network, and must be name
 usual way of its tutorials: LoadImage, ScaleIntensityRange, SlidingWindowInferer (mode "gaussian") on the whole volume,
 AsDiscrete (argmax), SaveImage; its fastest way is bf16 with channels last. Network, window, overlap and windows at a
 time are the same; so is the precision, but for the ways named bf16. Ours leaves windows without body out, but for
-"everywhere"; "OpenVINO int8" wants a --run that `genesis weights quantize` was given. --scan names a real scan to be brought to --size, and --run a run of `genesis finetune`. Voxels are
-compared within the body, and all of them.
+"everywhere"; "OpenVINO int8" wants a --run that `genesis weights quantize` was given. --scan names a real scan to be
+brought to --size, and --run a run of `genesis finetune`. Voxels are compared within the body, and all of them.
 """
 
 import argparse

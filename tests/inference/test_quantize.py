@@ -47,7 +47,8 @@ IN_A_PROCESS = """
 import sys
 
 def watch(event, arguments):
-    if event.startswith("socket.") and event != "socket.__new__" or event == "subprocess.Popen":
+    started = event == "subprocess.Popen" and arguments[0] != "git"  # which tells provenance the commit
+    if event.startswith("socket.") and event != "socket.__new__" or started:
         print("REPORTS", event, arguments, flush=True)
 
 sys.addaudithook(watch)
