@@ -62,11 +62,7 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         folders=[file.parent for file in tuned.files], say=teller("predict", console),
     )  # fmt: skip
     ensemble = Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
-    settings = {
-        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
-        "views": options.views, "engine": engine, "everywhere": not wanted.skips,
-        **({"head": options.head} if options.head else {}),
-    }  # fmt: skip
+    settings = _settings(wanted, options, engine)
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     with held(into, "predict"):
         pictures = len(tuned.patch) == 2
@@ -116,6 +112,15 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
         seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
         everywhere=options.everywhere, ten_crop=ten_crop,
     )  # fmt: skip
+
+
+def _settings(wanted: Wanted, options: PredictOptions, engine: EngineName) -> dict[str, Any]:
+    """What decides on all of a folder, beside networks and scans."""
+    settings = {
+        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
+        "views": options.views, "engine": engine, "everywhere": not wanted.skips,
+    }  # fmt: skip
+    return {**settings, "head": options.head} if options.head else settings
 
 
 def _check_ten_crop(tuned: FineTuned) -> None:
