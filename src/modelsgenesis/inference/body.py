@@ -64,8 +64,7 @@ def find_body(image: Image) -> Body | None:
         image: of three axes.
     Returns:
         The body; all of the image where next to all of it is, as in a crop of an organ, or where nobody can tell,
-        since its values are neither HU nor those of MRI; None where
-        there is none.
+        since its values are neither HU nor those of MRI; None where there is none.
     """
     side = tuple(min(MOST_VOXELS, max(1, int(CELL_MM / step))) for step in image.spacing_mm)
     occupied: Cells | None = None
