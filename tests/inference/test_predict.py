@@ -479,6 +479,35 @@ def test_second_run_does_nothing_and_a_new_scan_is_added(run: Path, tmp_path: Pa
     assert read_provenance(out, "predict").arguments["cases"] == 4
 
 
+def test_windows_without_body_are_background(tmp_path: Path) -> None:
+    """It is said how many were computed; everywhere computes all; a scan without a body too, with a line."""
+    hu = np.full((64, 40, 40), -1000, np.int16)
+    hu[:20, 4:20, 4:20] = 40
+    run = make_run(tmp_path / "run", thresholding_unet(-1, 0.2))  # finds its first label in air
+    air = np.random.default_rng(0).normal(-1000, 9, (20, 20, 20)).astype(np.int16)
+    (tmp_path / "scans").mkdir()
+    for name, values in (("ct", hu), ("air", air)):
+        sitk.WriteImage(make_image(values), str(tmp_path / "scans" / f"{name}.nii.gz"))
+    out = quietly(run, tmp_path / "scans", tmp_path / "out")
+    rows = {row["id"]: row["windows"] for row in table(out / "predictions.csv")}
+    computed, of = (int(number) for number in rows["ct"].split(" of "))
+    assert (computed, of) == (4 * 4 * 4, 7 * 4 * 4)  # the body and its margin end at the 28th voxel
+    assert rows["air"] == "8 of 8"
+    assert "no body" in table(out / "failures.csv")[0]["problem"]
+    whole = quietly(run, tmp_path / "scans", tmp_path / "whole", everywhere=True)
+    assert {row["windows"] for row in table(whole / "predictions.csv")} == {"112 of 112", "8 of 8"}
+    assert not table(whole / "failures.csv")
+    mask, everything = (read(folder / "ct.nii.gz") for folder in (out, whole))
+    assert everything.all()
+    assert not mask[40:].any()
+    np.testing.assert_array_equal(mask[hu > 0], everything[hu > 0])
+    of_company = make_run(tmp_path / "of-company", UNet3D(1, 3, width=1, norm="batch_stats", activation="identity"))
+    all_of_it = quietly(of_company, tmp_path / "scans" / "ct.nii.gz", tmp_path / "all")
+    assert [row["windows"] for row in table(all_of_it / "predictions.csv")] == ["112 of 112"]
+    with pytest.raises(DataError, match="everywhere is True there, False now"):
+        quietly(run, tmp_path / "scans", whole)
+
+
 def test_other_settings_or_weights_are_refused(run: Path, tmp_path: Path) -> None:
     """A folder holds predictions of one kind; what differs is named."""
     write_ct(tmp_path / "a.nii.gz", 1)
@@ -579,12 +608,15 @@ def test_killed_run_goes_on_where_it_was(run: Path, tmp_path: Path, engine: str)
 def test_done_by_an_earlier_version_stays_as_it_was(run: Path, tmp_path: Path) -> None:
     """The provenance describes the target by its old name, and says who predicted when: nothing is written anew."""
     write_ct(tmp_path / "a.nii.gz", 1)
-    made = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out") / "made.json"
+    made = quietly(run, tmp_path / "a.nii.gz", tmp_path / "out", everywhere=True) / "made.json"
     there = json.loads(made.read_text())
     there["arguments"]["target"] = described_at_first(find_fine_tuned([run]).target)
     assert there["arguments"].pop("engine") == "torch"  # there was no other
+    assert there["arguments"].pop("everywhere") is True  # nor a choice
     settings = json.loads((tmp_path / "out" / SETTINGS).read_text())
-    (tmp_path / "out" / SETTINGS).write_text(json.dumps({k: v for k, v in settings.items() if k != "engine"}))
+    (tmp_path / "out" / SETTINGS).write_text(
+        json.dumps({k: v for k, v in settings.items() if k not in ("engine", "everywhere")})
+    )
     made.write_text(json.dumps({**there, "commit": "before"}))
     before = made.read_bytes()
     quietly(run, tmp_path / "a.nii.gz", tmp_path / "out")

@@ -20,7 +20,8 @@ from modelsgenesis.core.words import many
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
-EngineName = Literal["auto", "torch", "openvino"]
+EngineName = Literal["auto", "torch", "openvino", "openvino-int8"]
+FloatEngineName = Literal["auto", "torch", "openvino"]
 
 STARTER = "GENESIS_STARTER"  # the number of the process that started the others of a run
 MACHINE = "machine"  # of a provenance's arguments: where a run was finished

@@ -123,7 +123,8 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions, cons
             break
     axes = axes_of(cases[0].images[0]) if cases else opened.axes
     machine = find_machine(options.accelerator, options.precision)
-    options = replace(options, engine=engine_of(into, options.engine))
+    engine = engine_of(into, options.engine)
+    options = replace(options, engine="torch" if engine == "openvino-int8" else engine)  # no vectors are in 8 bits
     encoder = make_encoder(opened, axes, channels, machine, options, say=teller("embed", console))
     masks = _named_masks(options.masks, problems) if options.masks else None
 

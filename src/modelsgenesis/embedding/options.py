@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from modelsgenesis.core.device import Accelerator, EngineName, Precision
+from modelsgenesis.core.device import Accelerator, FloatEngineName, Precision
 from modelsgenesis.finetuning.options import Modality
 from modelsgenesis.weights.lifting import Slices
 
@@ -51,7 +51,7 @@ class EmbedOptions:
     seed: int = 0
     trust: bool = False
     accelerator: Accelerator = "auto"
-    engine: EngineName = "auto"
+    engine: FloatEngineName = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
     cluster: str | None = None

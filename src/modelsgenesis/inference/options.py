@@ -21,6 +21,8 @@ class PredictOptions:
             eight times the work.
         views: What of a picture is seen for its class or numbers: whole; or ten-crop, the mean over the four corners
             and the centre of the picture enlarged by 8/7, and their mirror images.
+        everywhere: Masks are predicted outside the body too; by default windows that hold nothing of it, but air or
+            padding, are not computed, and are background.
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI; of
             pictures always PNG.
@@ -28,7 +30,8 @@ class PredictOptions:
         pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
             and a heat map of what speaks for each.
         accelerator: What computes: auto, cpu or gpu.
-        engine: What computes the networks: auto, torch or openvino; auto is OpenVINO on a CPU where it is installed.
+        engine: What computes the networks: auto, torch, openvino or openvino-int8; auto is OpenVINO on a CPU where it
+            is installed. openvino-int8 is of runs that `genesis weights quantize` made it for.
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         batch_size: How many windows are computed at a time; by default as many as make up a million voxels.
         cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
@@ -42,6 +45,7 @@ class PredictOptions:
     overlap: float | None = None
     mirror: bool = False
     views: Views = "whole"
+    everywhere: bool = False
     probabilities: bool = False
     format: Literal["nifti", "source"] = "nifti"
     seg: bool = True

@@ -21,11 +21,19 @@ from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.writing import NIFTI, ending_like, write_mask
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
-from modelsgenesis.inference.volume_prediction import MaskPrediction, find_evidence, predict_numbers, segment
+from modelsgenesis.inference.volume_prediction import (
+    MaskPrediction,
+    bodies_are_looked_for,
+    find_evidence,
+    plan_windows,
+    predict_numbers,
+    segment,
+)
 from modelsgenesis.inference.windows import Windows
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
 GLOWING = "The hotter, the more speaks for the class; each map by its own maximum."
+WINDOWS = "windows"  # the column that says how many windows were computed, of how many
 RECORDS, PROBABILITIES, PICTURES = "records", "probabilities", "pictures"
 
 Tick = Callable[[str, int, int], None]  # called with a case's id, its windows done, and all its windows
@@ -43,6 +51,7 @@ class Wanted:
         seg: a DICOM-SEG of a DICOM series or radiograph.
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
+        everywhere: masks are predicted outside the body too.
         ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
     """
 
@@ -53,7 +62,13 @@ class Wanted:
     seg: bool
     probabilities: bool
     pictures: bool
+    everywhere: bool = False
     ten_crop: bool = False
+
+    @property
+    def skips(self) -> bool:
+        """Whether windows are left out that hold nothing of the body."""
+        return not self.everywhere and bodies_are_looked_for(self.tuned.target, self.tuned.patch)
 
     def extras(self, case: Case) -> list[str]:
         """The names of what is written of a case beside its mask or its row."""
@@ -84,19 +99,20 @@ def predict_case(
         UnreadableError: what is written beside its source cannot be.
         DataError: the folder cannot be written.
     """
-    windows = Windows(image.size, wanted.tuned.patch, wanted.overlap, corners=wanted.ten_crop)
+    target = wanted.tuned.target
+    windows = plan_windows(image, target, wanted.tuned.patch, wanted.overlap, everywhere=wanted.everywhere)
+    windows = replace(windows, corners=wanted.ten_crop)
     done = 0
 
     def count(more: int) -> None:
         nonlocal done
         done += more
-        tick(case.id, done, len(windows.places))
+        tick(case.id, done, len(windows.computed))
 
-    tick(case.id, 0, len(windows.places))
+    tick(case.id, 0, len(windows.computed))
     notes = [(note, "have a look at the scan") for note in image.notes]
     notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
     row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
-    target = wanted.tuned.target
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
         files = (
@@ -113,6 +129,9 @@ def predict_case(
         masks = list(_write_masks(case, found, target, image, wanted, into))
         files = [*masks, *_write_extras(case, found, image, wanted, into, notes)]
     row |= {"prediction": ";".join(masks), "status": "predicted"}
+    row[WINDOWS] = f"{len(windows.computed)} of {len(windows.places)}"
+    if windows.body is None and wanted.skips:
+        notes.append(("no body was found in it, so all of it was predicted", "have a look at the scan"))
     return {"row": row, "files": files, "extras": extras, "notes": notes}
 
 

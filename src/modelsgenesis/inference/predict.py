@@ -29,17 +29,18 @@ from modelsgenesis.data.channels import read_unlabelled
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.problems import Problem, write_problems
 from modelsgenesis.inference.cases import find_cases
-from modelsgenesis.inference.engines import make_engines
+from modelsgenesis.inference.engines import make_engines, without_openvino
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
-from modelsgenesis.inference.outputs import RECORDS, Wanted, enlarged, predict_case
+from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, predict_case
 from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead, work_away
+from modelsgenesis.nets.norms import uses_batch_statistics
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
 SETTINGS = "settings.json"
-AT_FIRST = {"views": "whole", "engine": "torch"}  # of settings that came later
+AT_FIRST = {"views": "whole", "engine": "torch", "everywhere": True}  # of settings that came later
 LINE_EVERY = 10  # cases, where there is no terminal to draw a bar on
 
 
@@ -49,16 +50,14 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     if not runs or not scans.exists():
         raise DataError(f"{scans}: no such folder, file or CSV; is it spelled right?" if runs else "name a run")
     refuse_run(scans, "the order is genesis predict RUN SCANS OUT")
+    options = replace(options, everywhere=options.everywhere or _begun_everywhere(into))
     wanted = _wanted(runs, options)
     tuned = wanted.tuned
     console = make_console(quiet=options.quiet)
     tell = teller("predict", console)
     cluster = choose_cluster(into, options.cluster, options.slurm, tell)
-    engine, ensemble = _make_ensemble(wanted, options, engine_of(into, options.engine), tell)
-    settings = {
-        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
-        "views": options.views, "engine": engine, **({"head": options.head} if options.head else {}),
-    }  # fmt: skip
+    engine, ensemble, wanted = _make_ensemble(wanted, options, engine_of(into, options.engine), tell)
+    settings = _settings(wanted, options, engine)
     begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
     with held(into, "predict"):
         pictures = len(tuned.patch) == 2
@@ -69,7 +68,8 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
             rows = _predict_each(cases, ensemble, wanted, into, root, problems, console, away, cluster)
         finally:  # whatever happens, what is known of bad files is there
             write_problems(into / FAILURES, problems)
-        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns), rows)
+        windows_column = (WINDOWS,) if isinstance(tuned.target, MaskTarget) else ()
+        write_table(into / PREDICTIONS, ("id", "image", *tuned.target.columns, *windows_column), rows)
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(nothing_done(scans, into, problems, "predicted"))
@@ -79,23 +79,26 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
     if options.probabilities and not isinstance(tuned.target, MaskTarget):
         console.print(f"predict: --probabilities is of masks; those of a {tuned.target.kind} are in {PREDICTIONS}")
-    console.print(last_line("predict", into, done, problems), soft_wrap=True, highlight=False)
+    line = last_line("predict", into, done, problems) + without_openvino(options.engine, ensemble.machine)
+    console.print(line, soft_wrap=True, highlight=False)
     return into
 
 
 def _make_ensemble(
     wanted: Wanted, options: PredictOptions, engine: EngineName, tell: Callable[[str], None]
-) -> tuple[EngineName, Ensemble]:
-    """Load the networks; return the engine that computes them, and the ensemble."""
+) -> tuple[EngineName, Ensemble, Wanted]:
+    """Load the networks; return the engine that computes them, the ensemble, and what it can do of what is wanted."""
     tuned = wanted.tuned
     machine = find_machine(options.accelerator, options.precision)
     mirror = tuned.mirror if options.mirror else (0,) if wanted.ten_crop else ()
     networks = tuned.load()
+    if any(map(uses_batch_statistics, networks)):  # then which windows are computed together decides on each
+        wanted = replace(wanted, everywhere=True)
     name, engines = make_engines(
         networks, (tuned.channels, *tuned.patch), machine, engine,
         folders=[file.parent for file in tuned.files], say=tell,
     )  # fmt: skip
-    return name, Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines)
+    return name, Ensemble(networks, tuned.target, machine, mirror=mirror, engines=engines), wanted
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,8 @@ class PredictCase:
 
 @functools.lru_cache(maxsize=1)
 def _opened(runs: tuple[Path, ...], options: PredictOptions) -> tuple[Wanted, Ensemble]:
-    wanted = _wanted(runs, options)
-    return wanted, _make_ensemble(wanted, options, options.engine, lambda line: None)[1]
+    _, ensemble, wanted = _make_ensemble(_wanted(runs, options), options, options.engine, lambda line: None)
+    return wanted, ensemble
 
 
 def _reader(wanted: Wanted, root: Path) -> Callable[[Case], Image | Problem]:
@@ -159,8 +162,18 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
         tuned = replace(tuned, reading=enlarged(tuned))
     return Wanted(
         tuned, overlap, options.batch_size, options.format,
-        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures, ten_crop=ten_crop,
+        seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
+        everywhere=options.everywhere, ten_crop=ten_crop,
     )  # fmt: skip
+
+
+def _settings(wanted: Wanted, options: PredictOptions, engine: EngineName) -> dict[str, Any]:
+    """What decides on all of a folder, beside networks and scans."""
+    settings = {
+        "overlap": wanted.overlap, "mirror": options.mirror, "precision": options.precision, "format": options.format,
+        "views": options.views, "engine": engine, "everywhere": not wanted.skips,
+    }  # fmt: skip
+    return {**settings, "head": options.head} if options.head else settings
 
 
 def _check_ten_crop(tuned: FineTuned) -> None:
@@ -218,7 +231,13 @@ def engine_of(into: Path, wanted: EngineName) -> EngineName:
     """The engine to use: "auto" goes on with that which a folder was begun with."""
     if wanted != "auto" or not (into / SETTINGS).is_file():
         return wanted
-    return "openvino" if read_object(into / SETTINGS).get("engine") == "openvino" else "torch"
+    begun: dict[Any, EngineName] = {name: name for name in ("openvino", "openvino-int8")}
+    return begun.get(read_object(into / SETTINGS).get("engine"), "torch")
+
+
+def _begun_everywhere(into: Path) -> bool:
+    """Whether a folder was begun before there was a choice: then it goes on as it was begun."""
+    return (into / SETTINGS).is_file() and "everywhere" not in read_object(into / SETTINGS)
 
 
 def _predict_each(

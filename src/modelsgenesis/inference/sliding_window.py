@@ -13,6 +13,7 @@ from modelsgenesis.inference.ensemble import Ensemble, Evidence
 from modelsgenesis.inference.windows import Place, Windows
 
 ROWS = 8  # that are handed on together
+PRIOR = 1e-30  # weight of the background where no window looks; beside that of any window it is nothing
 BATCH_VOXELS = 2**20  # of the windows predicted together, unless a number of windows is given
 
 Tick = Callable[[int], object]
@@ -31,7 +32,7 @@ def predictions(
     batch_size: int | None = None,
     tick: Tick | None = None,
 ) -> Iterator[tuple[Place, Tensor]]:
-    """Yield the prediction of every window, in order.
+    """Yield the prediction of every window that is to be computed, in order.
 
     Args:
         image: scaled window by window, so that it stays in its own dtype.
@@ -43,8 +44,8 @@ def predictions(
         The first voxel of a window and its prediction, (outputs[, *patch]) on the device.
     """
     together = num_together(windows.patch, batch_size)
-    for first in range(0, len(windows.places), together):
-        places = windows.places[first : first + together]
+    for first in range(0, len(windows.computed), together):
+        places = windows.computed[first : first + together]
         batch = torch.from_numpy(np.stack([cut_window(image, windows, place) for place in places]))
         if ensemble.machine.device.type == "cuda":
             batch = batch.pin_memory()  # else its copy waits until the device has done all that it was told
@@ -55,8 +56,7 @@ def predictions(
 
 def cut_window(image: Image, windows: Windows, place: Place) -> NDArray[np.float32]:
     """One window as the network sees it, (C, *patch): scaled, and 0 where the image is padded."""
-    lower = [at - before for at, before in zip(place, windows.before, strict=True)]
-    inside, there = overlap(windows.size, lower, windows.patch)
+    inside, there = overlap(windows.size, windows.in_image(place), windows.patch)
     return embedded(image.scaled(inside), there, windows.patch)
 
 
@@ -67,8 +67,11 @@ def rows(
     *,
     batch_size: int | None = None,
     tick: Tick | None = None,
+    background: int | None = None,
 ) -> Iterator[Tensor]:
     """Yield the average of overlapping windows row by row, each voxel weighted by a Gaussian.
+
+    Where no window was computed an output is 0, and 1 if it is the background's.
 
     Args:
         image: to sweep.
@@ -76,6 +79,7 @@ def rows(
         windows: of the image.
         batch_size: as for `predictions`.
         tick: as for `predictions`.
+        background: the number of the output that says so, if there is one.
     Yields:
         (outputs, n, Y, Z), or (outputs, n, Y) of a picture, n rows along X at a time, in order; the image whole in the
         end.
@@ -83,19 +87,31 @@ def rows(
     outputs = ensemble.num_outputs
     shape = (outputs + 1, windows.patch[0], *windows.padded[1:])
     device = ensemble.machine.of_sum(4 * int(np.prod(shape)))
-    slab = torch.zeros(shape, device=device)  # the weighted sum of each output, and the sum of the weights
+    prior = torch.zeros(outputs + 1, device=device)
+    prior[[outputs] if background is None else [outputs, background]] = PRIOR
+    slab = torch.empty(shape, device=device)  # the weighted sum of each output, and the sum of the weights
+    _clear(slab, prior)
     weights = windows.weights().to(device)
-    base = 0  # which row of the padded image the slab begins with
+    starts = sorted({place[0] for place in windows.places})
     for (x, *others), predicted in predictions(image, ensemble, windows, batch_size=batch_size, tick=tick):
-        if x > base:
-            yield from _whole(slab[:, : x - base], base, windows)
-            _advance(slab, x - base)
-            base = x
+        while starts[0] < x:
+            yield from _past(slab, starts, prior, windows)
         beside = (slice(at, at + side) for at, side in zip(others, windows.patch[1:], strict=True))
         here = slab[(slice(None), slice(None), *beside)]
         here[:outputs].addcmul_(predicted.to(device), weights)
         here[outputs].add_(weights)
-    yield from _whole(slab, base, windows)
+    while starts:
+        yield from _past(slab, starts, prior, windows)
+
+
+def _past(slab: Tensor, starts: list[int], prior: Tensor, windows: Windows) -> Iterator[Tensor]:
+    """Hand on the rows before the next start, or all if there is none, and move the slab there."""
+    base = starts.pop(0)
+    if not starts:
+        yield from _whole(slab, base, windows)
+        return
+    yield from _whole(slab[:, : starts[0] - base], base, windows)
+    _advance(slab, starts[0] - base, prior)
 
 
 def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
@@ -108,9 +124,14 @@ def _whole(slab: Tensor, base: int, windows: Windows) -> Iterator[Tensor]:
         yield some[:-1] / some[-1:]
 
 
-def _advance(slab: Tensor, by: int) -> None:
+def _advance(slab: Tensor, by: int, prior: Tensor) -> None:
     """Move the slab's rows up, one at a time so that nothing is doubled, and clear those that come."""
     rest = slab.shape[1] - by
     for row in range(rest):
         slab[:, row] = slab[:, row + by]
-    slab[:, max(0, rest) :] = 0
+    _clear(slab[:, max(0, rest) :], prior)
+
+
+def _clear(rows: Tensor, prior: Tensor) -> None:
+    """Let nothing count in rows but the prior."""
+    rows[:] = prior.reshape(-1, *(1,) * (rows.ndim - 1))

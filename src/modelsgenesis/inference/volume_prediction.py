@@ -11,8 +11,10 @@ from torch import Tensor
 
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
+from modelsgenesis.core.target import Target
 from modelsgenesis.data.images import Image
 from modelsgenesis.data.volume import Geometry
+from modelsgenesis.inference.body import find_body
 from modelsgenesis.inference.ensemble import Ensemble, Evidence
 from modelsgenesis.inference.resample_to_source import axes_back, resample_to_source
 from modelsgenesis.inference.sliding_window import Tick, predictions, rows
@@ -32,6 +34,29 @@ class MaskPrediction:
     probabilities: NDArray[np.float16] | None = None
 
 
+def plan_windows(
+    image: Image, target: Target, patch: tuple[int, ...], overlap: float, *, everywhere: bool = False
+) -> Windows:
+    """Plan the windows of an image: for masks of a volume, those that hold some of its body are computed.
+
+    Args:
+        image: to predict.
+        target: of the networks.
+        patch: size of a window.
+        overlap: of the windows.
+        everywhere: all are computed.
+    Raises:
+        ShapeError: overlap is out of range.
+    """
+    body = find_body(image) if bodies_are_looked_for(target, patch) and not everywhere else None
+    return Windows(image.size, patch, overlap, body=body)
+
+
+def bodies_are_looked_for(target: Target, patch: tuple[int, ...]) -> bool:
+    """Whether windows without body may be left out: of masks of volumes, whose background they are."""
+    return isinstance(target, MaskTarget) and len(patch) == 3
+
+
 def segment(
     image: Image,
     ensemble: Ensemble,
@@ -48,7 +73,7 @@ def segment(
         image: as `read_image` gives it.
         ensemble: of the target.
         target: of masks.
-        windows: of the image.
+        windows: of the image; where none of them is computed is background.
         batch_size: windows at a time; None is as many as make up a million voxels.
         probabilities: keep them too; each label's takes as much memory as a 16-bit image.
         tick: called with the number of windows that were predicted, each time.
@@ -56,7 +81,8 @@ def segment(
     geometry, label_map = image.geometry, target.label_map
     classes = _empty(label_map.channels, geometry, np.uint8)
     kept = _empty(len(target.labels), geometry, np.float16) if probabilities else None
-    swept = rows(image, ensemble, windows, batch_size=batch_size, tick=tick)
+    background = 0 if label_map.has_background else None
+    swept = rows(image, ensemble, windows, batch_size=batch_size, tick=tick, background=background)
     back = resample_to_source(swept, axes_back(image.size, image.spacing_mm, geometry))
     for x, part in _numbered(back):
         geometry.to_lps(classes)[:, x] = _as_laid_out(label_map.decide(part))

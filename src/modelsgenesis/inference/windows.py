@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from modelsgenesis.core.errors import ShapeError
+from modelsgenesis.inference.body import Body
 
 SIGMA = 0.125  # of a window's side
 LEAST = 1e-3  # weight of any voxel, so that a corner that one window alone sees is seen
@@ -27,6 +28,7 @@ class Windows:
         patch: size of a window.
         overlap: share of a window's side that the next one sees again, in [0, 1).
         corners: there are no other windows than those in the corners, and one in the middle.
+        body: windows that hold nothing of it are not computed; None computes all.
     Raises:
         ShapeError: overlap is out of range.
     Source: MONAI's sliding_window_inference, mode "gaussian". Its formulas are repeated here, and compared in the
@@ -37,6 +39,7 @@ class Windows:
     patch: Place
     overlap: float = 0.5
     corners: bool = False
+    body: Body | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < 1:
@@ -59,6 +62,17 @@ class Windows:
             last = [whole - patch for whole, patch in zip(self.padded, self.patch, strict=True)]
             return [*itertools.product(*((0, end) for end in last)), tuple(end // 2 for end in last)]
         return list(itertools.product(*(self._starts(axis) for axis in range(len(self.size)))))
+
+    @cached_property
+    def computed(self) -> list[Place]:
+        """Those of the places whose windows are computed, in the same order: all that hold a voxel of the body."""
+        if self.body is None:
+            return self.places
+        return [place for place in self.places if self.body.touches(self.in_image(place), self.patch)]
+
+    def in_image(self, place: Place) -> Place:
+        """A place as the first voxel of the image itself, which is negative where the window begins in its padding."""
+        return tuple(at - before for at, before in zip(place, self.before, strict=True))
 
     def _starts(self, axis: int) -> list[int]:
         whole, patch = self.padded[axis], self.patch[axis]

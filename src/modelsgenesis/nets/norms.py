@@ -93,3 +93,8 @@ def make_norm(norm: Norm, channels: int, axes: int, eps: float = 1e-5) -> nn.Mod
     if norm == "group":
         return nn.GroupNorm(max(1, channels // 8), channels, eps=eps)
     raise ValueError(f"norm must be batch, batch_stats, instance or group, got {norm!r}")
+
+
+def uses_batch_statistics(network: nn.Module) -> bool:
+    """Whether what a network makes of an image depends, in evaluation too, on the others in its batch."""
+    return any(isinstance(module, BatchNorm) and module.always_batch_stats for module in network.modules())

@@ -36,10 +36,10 @@ from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.finetuning.run import LOADING
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
-from modelsgenesis.inference.volume_prediction import predict_numbers, segment
-from modelsgenesis.inference.windows import Windows
+from modelsgenesis.inference.volume_prediction import plan_windows, predict_numbers, segment
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.metrics.titles import title_of
+from modelsgenesis.nets.norms import uses_batch_statistics
 from modelsgenesis.reports.model_card import reading_in_words
 from modelsgenesis.reports.run_page import origins
 from modelsgenesis.tasks import Task
@@ -241,7 +241,8 @@ def row_of(case: Case, tuned: FineTuned, ensemble: Ensemble, of_truth: Target) -
     """
     target = tuned.target
     image = read_image(case.images, tuned.reading)
-    windows = Windows(image.size, tuned.patch, target.overlap)
+    everywhere = any(map(uses_batch_statistics, ensemble.networks))
+    windows = plan_windows(image, target, tuned.patch, target.overlap, everywhere=everywhere)
     if isinstance(target, TableTarget) and isinstance(of_truth, TableTarget):
         predicted = predict_numbers(image, ensemble, target, windows).tolist()
         true = target.true_values(case.values, of_truth)

@@ -23,7 +23,7 @@ from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
-from modelsgenesis.inference.engines import Engine, make_engines
+from modelsgenesis.inference.engines import Engine, make_engines, without_openvino
 from modelsgenesis.inference.engines.openvino import FOLDER
 from modelsgenesis.inference.engines.torch import TorchEngine
 from modelsgenesis.inference.predict import SETTINGS
@@ -153,14 +153,15 @@ def test_network_of_the_company_in_its_batch_is_left_to_pytorch() -> None:
 
 
 def test_absent_openvino_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With how to install it; under auto PyTorch computes."""
+    """Of a summary, under auto alone, where PyTorch computes; asked for, it is an error with how to install it."""
     monkeypatch.setitem(sys.modules, "openvino", None)
-    lines: list[str] = []
     network = UNet3D(1, 1, width=1)
-    assert make_engines([network], (1, 16, 16, 16), CPU, "auto", folders=[None], say=lines.append)[0] == "torch"
-    assert "'.[fast]'" in lines[0]
+    assert make_engines([network], (1, 16, 16, 16), CPU, "auto", folders=[None], say=told)[0] == "torch"
+    assert without_openvino("auto", CPU) == "; by PyTorch, as OpenVINO is not installed"
+    assert not without_openvino("torch", CPU)
+    assert not without_openvino("auto", Machine(torch.device("cuda")))
     assert make_engines([network], (1, 16, 16, 16), CPU, "torch", folders=[None], say=told)[0] == "torch"
-    with pytest.raises(MissingExtraError, match="fast"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[fast\]'"):
         openvino_of(network, (1, 16, 16, 16))
 
 

@@ -15,9 +15,9 @@ from modelsgenesis.core.naming import describe, rebuild
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.data.problems import Problem, may_pass
 from modelsgenesis.data.sources import Source
+from modelsgenesis.data.store.manifest import manifest_of, read_manifest, write_manifest
 from modelsgenesis.data.store.options import Part, PrepareOptions
 from modelsgenesis.data.store.preparing import Settings, name_scan
-from modelsgenesis.data.store.manifest import manifest_of, read_manifest, write_manifest
 from modelsgenesis.data.store.scan import Scan
 
 LISTING = "prepare --list"  # the verb by which the store is held while its sources are listed

@@ -34,26 +34,37 @@ def make_engines(
         machine: to compute on.
         wanted: "auto" is OpenVINO on a CPU, where it is installed and takes the modules.
         folders: where what was made of each module is kept for the next time; None keeps nothing.
-        say: tells the user in a line that "auto" had to fall back.
+        say: tells the user in a line that "auto" had to fall back, since OpenVINO does not take a module; that it is
+            not installed is no news, and `without_openvino` is for the end.
     Returns:
         The engine's name, and an engine a module.
     Raises:
         GenesisError: OpenVINO is wanted on a GPU.
         MissingExtraError: OpenVINO is wanted and not installed.
-        WeightsError: OpenVINO is wanted and does not take a module.
+        WeightsError: OpenVINO is wanted and does not take a module, or a module was not quantised for it.
     """
     on_cpu = machine.device.type == "cpu"
-    if wanted == "openvino" and not on_cpu:
-        raise GenesisError("--engine openvino computes on a CPU; add --accelerator cpu, or use --engine torch")
+    if wanted.startswith("openvino") and not on_cpu:
+        raise GenesisError(f"--engine {wanted} computes on a CPU; add --accelerator cpu, or use --engine torch")
+    if wanted == "openvino-int8":
+        quantised: list[Engine] = [*openvino.make_int8_engines(modules, shape, folders)]
+        return wanted, quantised
     if wanted == "openvino" or (wanted == "auto" and on_cpu):
         try:
             engines: list[Engine] = [*openvino.make_engines(modules, shape, machine, folders)]
         except (MissingExtraError, WeightsError) as error:
             if wanted == "openvino":
                 raise
-            say(f"computed by PyTorch: {error}")
+            if isinstance(error, WeightsError):
+                say(f"computed by PyTorch: {error}")
         else:
             for module in modules:
                 prepared(module, machine)
             return "openvino", engines
     return "torch", [TorchEngine(prepared(module, machine), machine) for module in modules]
+
+
+def without_openvino(wanted: EngineName, machine: Machine) -> str:
+    """A few words for the end of a summary where "auto" would have taken OpenVINO, were it installed; else none."""
+    missed = wanted == "auto" and machine.device.type == "cpu" and openvino.missing_of()
+    return "; by PyTorch, as OpenVINO is not installed" if missed else ""

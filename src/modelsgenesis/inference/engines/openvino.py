@@ -4,6 +4,7 @@ What is kept for the next time is the ONNX, since tracing a network takes second
 one file serves every precision and processor.
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -25,6 +26,7 @@ from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, refuse_batch_
 from modelsgenesis.weights.files import describe_network, distinct
 
 FOLDER = "openvino-cache"  # beside the weights
+FOLDER_INT8 = "openvino-int8"  # beside them too
 NEEDED = ("openvino", "onnx", "onnxscript")
 INSIDE = "model.onnx"
 CONVERTER = "openvino.tools.ovc"
@@ -66,23 +68,65 @@ def make_engines(
         MissingExtraError: OpenVINO, or what it takes to write ONNX, is not installed.
         WeightsError: a module cannot be traced, OpenVINO does not take it, or computes it otherwise than PyTorch.
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        line = "pip install -c constraints.txt '.[fast]', in the clone of modelsgenesis"
-        raise MissingExtraError(f"OpenVINO, faster on a CPU, needs {', '.join(missing)}: {line}")
+    require()
     return [
-        OpenVinoEngine(_model_of(module, shape, folder), machine.bf16)
+        OpenVinoEngine(model_of(module, shape, folder), machine.bf16)
         for module, folder in zip(modules, folders, strict=True)
     ]
 
 
-def _model_of(module: nn.Module, shape: tuple[int, ...], folder: Path | None) -> bytes:
+def require(*more: str) -> None:
+    """Refuse to go on without what OpenVINO needs, and more packages.
+
+    Raises:
+        MissingExtraError: something is not installed.
+    """
+    if missing := missing_of(*more):
+        line = "pip install -c constraints.txt '.[fast]', in the clone of modelsgenesis"
+        raise MissingExtraError(f"OpenVINO, faster on a CPU, needs {', '.join(missing)}: {line}")
+
+
+def missing_of(*more: str) -> list[str]:
+    """Which of the packages that OpenVINO needs, and of more, are not installed."""
+    return [name for name in (*NEEDED, *more) if find_spec(name) is None]
+
+
+def make_int8_engines(
+    modules: Sequence[nn.Module], shape: tuple[int, ...], folders: Sequence[Path | None]
+) -> list[OpenVinoEngine]:
+    """Make an engine of each module as it was quantised; `inference.engines.make_engines` describes the arguments.
+
+    Raises:
+        MissingExtraError: OpenVINO, or what it takes to write ONNX, is not installed.
+        WeightsError: a module was not quantised with these weights, for windows of this size, by these versions.
+    """
+    require()
+    found = []
+    for module, folder in zip(modules, folders, strict=True):
+        model = read_kept(int8_file(module, shape, folder)) if folder else None
+        if model is None:
+            raise WeightsError(
+                f"{folder or 'the network'} has no int8 network of these weights, versions and size of window; make it "
+                "with scans of your own: genesis weights quantize RUN LABELLED"
+            )
+        found.append(OpenVinoEngine(model, bf16=False))
+    return found
+
+
+def int8_file(module: nn.Module, shape: tuple[int, ...], folder: Path) -> Path:
+    """Where the quantised module is kept."""
+    return folder / FOLDER_INT8 / f"{_fingerprint(module, shape)}.zip"
+
+
+def model_of(module: nn.Module, shape: tuple[int, ...], folder: Path | None) -> bytes:
     """The ONNX of a module: that kept before, if it is whole, or made, checked and kept now."""
     kept = folder / FOLDER / f"{_fingerprint(module, shape)}.zip" if folder else None
-    if kept is not None and (model := _read(kept)) is not None:
+    if kept is not None and (model := read_kept(kept)) is not None:
         return model
     model = _checked_model(module, shape)
     if kept is not None:
-        _keep(kept, model)
+        with contextlib.suppress(DataError):  # where nothing may be written, nothing is kept
+            keep(kept, model)
     return model
 
 
@@ -97,7 +141,7 @@ def _fingerprint(module: nn.Module, shape: tuple[int, ...]) -> str:
     return digest.hexdigest()
 
 
-def _read(kept: Path) -> bytes | None:
+def read_kept(kept: Path) -> bytes | None:
     """The ONNX that a file holds; None if there is none, or it is damaged, which the zip's checksum tells."""
     try:
         with zipfile.ZipFile(kept) as archive:
@@ -106,13 +150,14 @@ def _read(kept: Path) -> bytes | None:
         return None
 
 
-def _keep(kept: Path, model: bytes) -> None:
-    """Keep the ONNX for the next time; where nothing may be written, nothing is kept."""
-    try:
-        with written_aside(kept) as aside, zipfile.ZipFile(aside, "w") as archive:
-            archive.writestr(INSIDE, model)
-    except DataError:
-        return
+def keep(kept: Path, model: bytes) -> None:
+    """Keep the ONNX for the next time.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    with written_aside(kept) as aside, zipfile.ZipFile(aside, "w") as archive:
+        archive.writestr(INSIDE, model)
 
 
 def _checked_model(module: nn.Module, shape: tuple[int, ...]) -> bytes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from modelsgenesis.core.errors import MissingExtraError, WeightsError
 from modelsgenesis.core.files import write_json, written_aside
 from modelsgenesis.nets.network import Encoding, Network, backbone_of
-from modelsgenesis.nets.norms import BatchNorm
+from modelsgenesis.nets.norms import uses_batch_statistics
 from modelsgenesis.weights.exporters.base.given import Given, read_given
 
 OPSET = 20
@@ -76,7 +76,7 @@ def refuse_batch_statistics(network: nn.Module, named: str) -> None:
     Raises:
         WeightsError: it is such a network.
     """
-    if any(isinstance(module, BatchNorm) and module.always_batch_stats for module in network.modules()):
+    if uses_batch_statistics(network):
         raise WeightsError(
             f"{named}: this network normalises by the batch it is given (norm batch_stats), so what it predicts "
             "depends on the company; give it an ordinary batch norm first: "
