@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",
     "probe": "EMBEDDINGS LABELS OUT: what vectors say of labels, with few and many, in seconds",
+    "choose": "EMBEDDINGS TABLE: which cases to label next",
     "report": "RUN [PAGE]: one self-contained HTML page about a run or a benchmark",
     "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
     "export": "RUN INTO: the network for another program, with a model card",

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from modelsgenesis.core.device import make_fabric
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit
 from modelsgenesis.core.options import given_options
+from modelsgenesis.core.tables import read_table
 from modelsgenesis.finetuning.config import make_config
 from modelsgenesis.finetuning.initialization import Initialization, choose_initialization
 from modelsgenesis.finetuning.options import FineTuneOptions
@@ -52,9 +55,21 @@ def splits_of(task: Task, options: FineTuneOptions) -> list[CaseSplit]:
     """Deal the cases to training, validation and test: once, or once for each fold."""
     split = split_cases(
         task, cases=options.cases, fraction=options.fraction, test=options.test, val=options.val, seed=options.seed,
-        rehearsal=options.rehearsal,
+        rehearsal=options.rehearsal, chosen=chosen_ids(options.chosen) if options.chosen else (),
     )  # fmt: skip
     return cross_validation_splits(split, options.folds) if options.folds else [split]
+
+
+def chosen_ids(table: Path) -> list[str]:
+    """The ids of the cases that a table chooses, the first to be used first.
+
+    Raises:
+        DataError: it has no column id, or no row.
+    """
+    rows, columns = read_table(table)
+    if "id" not in columns or not rows:
+        raise DataError(f"{table}: chooses no case: it needs a column id and a row a case, as genesis choose writes")
+    return [fit(row["id"]) for row in rows]
 
 
 def initialization_of(task: Task, options: FineTuneOptions) -> Initialization:

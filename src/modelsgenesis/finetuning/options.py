@@ -34,6 +34,8 @@ class FineTuneOptions:
             run whatever its author wanted.
         cases: How many labelled cases are used, for training and validation together; all by default.
         fraction: The share of the cases that are used, in place of their number.
+        chosen: A table with the column id, such as that of genesis choose, whose cases are used, the first first, in
+            place of a draw; with cases, so many of them.
         test: The share of the patients to hold out where the data declare no test cases; it is the same for every seed.
         rehearsal: The test cases are put away, and that share of the other patients (--test) is tested on in their
             place, so that settings may be chosen.
@@ -96,6 +98,7 @@ class FineTuneOptions:
     trust: bool = False
     cases: int | None = None
     fraction: float | None = None
+    chosen: Path | None = None
     test: float = 0.0
     rehearsal: bool = False
     val: int | None = None
