@@ -23,7 +23,7 @@ def listed() -> dict[str, dict[str, str]]:
             flags = verbs.setdefault(line, {})
         else:
             name, _, default = line.strip().partition(" =")
-            flags[name] = default.strip()
+            flags[name] = default.strip().replace("None", "")
     return verbs
 
 

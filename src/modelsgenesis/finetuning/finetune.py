@@ -13,12 +13,14 @@ from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.finetuning.run import OWN, Tuning
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.assembly import of_modality
+from modelsgenesis.tasks.correction import is_correction, take_back
 from modelsgenesis.tasks.splitting import CaseSplit, cross_validation_splits, split_cases
 from modelsgenesis.training.run_folder import check_own, held_run, refuse_run
 
 
 def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> Path:
     """Fine-tune a network; `commands.finetune` describes the arguments and errors."""
+    corrected = None if isinstance(data, Task) or not is_correction(Path(data)) else take_back(Path(data))
     labelled = read_task(data, options)
     divisions = splits_of(labelled, options)
     start = initialization_of(labelled, options)
@@ -32,8 +34,15 @@ def finetune(data: Task | str | Path, into: Path, options: FineTuneOptions) -> P
         case_cache=options.shelf, quiet=options.quiet,
     )  # fmt: skip
     check_own(into, OWN)
+    if corrected:
+        tuning.announce(f"finetune: {corrected.words()}")
     with held_run(into, "finetune", fabric):
-        return tuning.dry_run(divisions[0]) if options.dry_run else tuning.run(divisions)
+        if options.dry_run:
+            return tuning.dry_run(divisions[0])
+        made = tuning.run(divisions)
+        if corrected and fabric.is_global_zero:
+            corrected.write(into)
+        return made
 
 
 def read_task(data: Task | str | Path, options: FineTuneOptions) -> Task:

@@ -23,6 +23,7 @@ from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned
 from modelsgenesis.inference.volume_prediction import MaskPrediction, find_evidence, predict_numbers, segment
 from modelsgenesis.inference.windows import Windows
+from modelsgenesis.tasks import correction
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
 GLOWING = "The hotter, the more speaks for the class; each map by its own maximum."
@@ -43,6 +44,7 @@ class Wanted:
         seg: a DICOM-SEG of a DICOM series or radiograph.
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
+        correction: of masks, to be corrected by hand.
         ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
     """
 
@@ -54,6 +56,7 @@ class Wanted:
     probabilities: bool
     pictures: bool
     ten_crop: bool = False
+    correction: bool = False
 
     def extras(self, case: Case) -> list[str]:
         """The names of what is written of a case beside its mask or its row."""
@@ -62,6 +65,7 @@ class Wanted:
             "seg": masks and self.seg and case.images[0].format.is_dicom and case.images[0].box is None,
             PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
+            correction.FOLDER: self.correction,
         }
         return [name for name, yes in wanted.items() if yes]
 
@@ -168,6 +172,8 @@ def _write_extras(
             path = Path(PROBABILITIES, f"{case.id}__p_{fit(name)}{NIFTI}")
             write_mask(into / path, p.astype(np.float32), image.geometry, case.images[0])
             yield str(path)
+    if correction.FOLDER in extras:
+        yield from correction.write_case(into, case, found.classes[0], image.geometry, names)
     if PICTURES in extras:
         yield _draw(case, found.classes, wanted, into)
 
