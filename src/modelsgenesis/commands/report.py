@@ -36,7 +36,7 @@ def report(run: str | Path, into: str | Path | None = None, options: ReportOptio
     folder also gets report.md, the figures, and the tables as CSV and LaTeX.
 
     Args:
-        run: The folder of a run of pretrain or finetune, or of a benchmark, which need not be finished; or of embeddings.
+        run: The folder of a run of pretrain or finetune, or of a benchmark, finished or not; or of embeddings.
         into: The HTML file, or a folder that gets report.html; by default the run's own.
     Returns:
         The page's path.
