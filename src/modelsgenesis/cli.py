@@ -152,22 +152,23 @@ def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
     said = explained(stage.__doc__ or "")
 
     def with_words(*args: Any, **settings: Any) -> Any:
-        for name in GROUPS:
+        for name in titles:
             if (group := settings.pop(name, None)) is not None:
                 settings |= {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
         return stage(*args, **settings)
 
+    titles = [f"{name}s" if name in signature.parameters else name for name in GROUPS]
     spelled = {name: _spelled(name, one, said.get(name, "")) for name, one in signature.parameters.items()}
     own = {name: one for name, one in spelled.items() if one.kind is not one.KEYWORD_ONLY or not group_of(name)}
     parameters = list(own.values())
-    for group in GROUPS:
+    for group, title in zip(GROUPS, titles, strict=True):
         members = [one for name, one in spelled.items() if name not in own and group_of(name) == group]
         if members:
-            kind = dataclasses.make_dataclass(group, [(one.name, one.annotation, one.default) for one in members])
+            kind = dataclasses.make_dataclass(title, [(one.name, one.annotation, one.default) for one in members])
             kind.__doc__ = ""
             annotation = tyro.conf.OmitArgPrefixes[kind]  # type: ignore[valid-type]
             parameters.append(
-                inspect.Parameter(group, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=annotation)
+                inspect.Parameter(title, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=annotation)
             )
     # Not functools.wraps: it would lead tyro back to the annotations of the stage.
     with_words.__doc__ = stage.__doc__

@@ -32,7 +32,7 @@ def test_flags_and_defaults_are_those_of_the_list(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flag that is missing, new, or has another default is a change that users see."""
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main([*verb.split(), "--help"])
     assert flags_of(capsys.readouterr().out) == listed()[verb]

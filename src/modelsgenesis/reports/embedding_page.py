@@ -29,6 +29,7 @@ from modelsgenesis.figures.planes import cut_plane, middle_channel, names
 
 MOST_THUMBNAILS = 1000  # which take about 2 MB of the page
 NAMING = ("id", "image", "image_0", "file", "filename", "case")
+NOT_SHOWN = (*NAMING, "patient")  # whom no page should name
 HEADING = "What looks alike to it"
 HOW = (
     "A point is a scan, and those with like vectors lie together. Vectors are standardised and brought to one length. "
@@ -104,7 +105,7 @@ def _columns(found: Embeddings, table: Path) -> dict[str, list[str]]:
         raise DataError(
             f"{table}: names none of the scans, such as {found.ids[0]}; it needs a column id, image or file"
         )
-    told = {name: [row.get(name, "") for row in matched] for name in head if name not in NAMING}
+    told = {name: [row.get(name, "") for row in matched] for name in head if name not in NOT_SHOWN}
     return {name: column for name, column in told.items() if _tells(column)}
 
 

@@ -82,7 +82,7 @@ class WandbTracker:
 
 
 class MlflowTracker:
-    """A run of MLflow in a database of its own, FOLDER/mlflow/runs.db, unless MLFLOW_TRACKING_URI names a server.
+    """A run of MLflow in files of its own below FOLDER/mlflow, unless MLFLOW_TRACKING_URI names a server.
 
     Args:
         folder: of the run.
@@ -91,6 +91,7 @@ class MlflowTracker:
     def __init__(self, folder: Path) -> None:
         from mlflow import MlflowClient
 
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow 3 opens no files of its own
         self.client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _store_in(folder / "mlflow"))
         known = self.client.get_experiment_by_name(PROJECT)
         experiment = known.experiment_id if known else self.client.create_experiment(PROJECT)
