@@ -188,7 +188,8 @@ def _spelled(name: str, parameter: inspect.Parameter, text: str) -> inspect.Para
         return parameter.replace(
             annotation=Annotated[optional, tyro.conf.arg(metavar=name.upper(), help_behavior_hint=_hint)]
         )
-    kind = tyro.conf.DisallowNone[parameter.annotation] if parameter.default is None else parameter.annotation
+    markers: Any = tyro.conf  # which are types to mypy, and are applied to values here
+    kind = markers.DisallowNone[parameter.annotation] if parameter.default is None else parameter.annotation
     flag = name[:-1] if name.endswith("_") else None  # a word of Python's own, such as from
     return parameter.replace(annotation=Annotated[kind, tyro.conf.arg(name=flag, help=text, help_behavior_hint=_hint)])
 

@@ -23,7 +23,7 @@ class KCentre(Strategy):
         """Choose the farthest case, again and again."""
         chosen: list[Choice] = []
         far = np.full(len(pool.vectors), np.inf)
-        for centre in np.flatnonzero(pool.labelled):
+        for centre in np.flatnonzero(pool.labelled).tolist():
             far = np.minimum(far, _distances(pool, centre))
         while len(chosen) < num:
             first = not np.isfinite(far).any()
