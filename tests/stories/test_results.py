@@ -78,7 +78,7 @@ def test_scores_of_choosing_are_those_of_its_runs() -> None:
         assert {(row["task"], row["cases"], row["seed"]) for row in rows if row["arm"] == arm} == pairs
     checked = 0
     for part in (CHOSEN / "README.md").read_text(encoding="utf-8").split("## ")[1:]:
-        task = part.split()[0]
+        task = part.split()[0].rstrip(":")
         for line in re.findall(r"^\| [a-z-]+ \|.*±.*$", part, re.MULTILINE):
             arm, *cells = (cell.strip() for cell in line.strip("|").split("|"))
             for budget, cell in zip(("10", "30", "100"), cells, strict=True):
