@@ -10,6 +10,8 @@ import SimpleITK as sitk
 from tests.conftest import write_blobs
 
 from modelsgenesis.cli import VERBS, main
+from modelsgenesis.commands.completion import completion
+from modelsgenesis.commands.help_text import EXAMPLES
 
 
 def test_help_lists_every_verb_and_loads_nothing_heavy() -> None:
@@ -112,3 +114,71 @@ def test_page_of_a_report_may_be_left_out(tmp_path: Path, capsys: pytest.Capture
     assert main(["report", str(tmp_path), str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").is_file()
     assert capsys.readouterr().out.split() == [str(tmp_path / "report.html"), str(tmp_path / "page.html")]
+
+
+def test_help_groups_options_and_ends_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """No default is None; the example is of flags that there are."""
+    with pytest.raises(SystemExit):
+        main(["finetune", "--help"])
+    text = capsys.readouterr().out
+    for group in ("cubes", "network", "optimiser", "labels", "machine"):
+        assert f"{group} options" in text
+    assert "(default: None)" not in text
+    assert "(default: )" not in text
+    assert text.index("optimiser options") < text.index("--lr FLOAT")
+    assert text.rstrip().splitlines()[-1].strip().startswith("genesis finetune ")
+
+
+@pytest.mark.parametrize("words", EXAMPLES)
+def test_example_of_every_verb_has_its_words_and_flags(words: str) -> None:
+    """As the list of flags knows them."""
+    verb, *_ = words.split()
+    assert verb in VERBS
+    flags = (Path(__file__).parent / "commands" / "flags.txt").read_text(encoding="utf-8").split("\n")
+    example = EXAMPLES[words].split()
+    assert example[: 1 + len(words.split())] == ["genesis", *words.split()] or words == "weights"
+    own = flags[flags.index(words) + 1 :] if words in flags else []
+    end = next((k for k, line in enumerate(own) if not line.startswith(" ")), len(own))
+    known = [line.split(" =")[0].strip() for line in own[:end]]
+    assert all(word in known for word in example if word.startswith("--"))
+    required = [word for word, line in zip(known, own, strict=False) if line.endswith("= required")]
+    assert len(required) <= len(example) - 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["fin"], {"finetune"}),
+        (["finetune", "--tu"], {"--tune"}),
+        (["finetune", "--tune", "la"], {"layer-decay"}),
+        (["weights", "fe"], {"fetch"}),
+        (["predict", "run"], set()),
+        (["embed", "--no-fore"], {"--no-foreground"}),
+    ],
+)
+def test_shell_completes_verbs_flags_and_choices(
+    completion_script: Path, typed: list[str], completed: set[str]
+) -> None:
+    """In a real bash; where it knows no word, nothing is said and the shell completes files."""
+    words = " ".join(f'"{word}"' for word in ["genesis", *typed])
+    code = (
+        f'source {completion_script}; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _genesis; echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(["bash", "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60)
+    assert set(done.stdout.split()) == completed
+
+
+@pytest.fixture(scope="module")
+def completion_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `genesis --completion bash` prints."""
+    path = tmp_path_factory.mktemp("completion") / "genesis.sh"
+    path.write_text(completion("bash", VERBS), encoding="utf-8")
+    return path
+
+
+def test_completion_of_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """With those there are."""
+    assert main(["--completion", "csh"]) == 2
+    assert "knows bash and zsh, got 'csh'" in capsys.readouterr().err
+    assert main(["--completion", "zsh"]) == 0
+    assert "bashcompinit" in capsys.readouterr().out

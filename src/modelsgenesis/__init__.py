@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modelsgenesis import deformations, recipes, tasks
     from modelsgenesis.commands.benchmark import benchmark
+    from modelsgenesis.commands.choose import choose
     from modelsgenesis.commands.demo import demo
     from modelsgenesis.commands.embed import embed
     from modelsgenesis.commands.evaluate import evaluate
@@ -30,6 +31,7 @@ __all__ = [
     "Store",
     "UNet3D",
     "benchmark",
+    "choose",
     "deformations",
     "demo",
     "embed",
@@ -53,6 +55,7 @@ _HOMES = {
     "Store": "data.store.store",
     "UNet3D": "nets",
     "benchmark": "commands.benchmark",
+    "choose": "commands.choose",
     "demo": "commands.demo",
     "embed": "commands.embed",
     "evaluate": "commands.evaluate",

@@ -1,5 +1,6 @@
 """The command `genesis`: a verb is a stage, its arguments are the stage's own."""
 
+import dataclasses
 import functools
 import gc
 import importlib
@@ -21,6 +22,7 @@ VERBS = {
     "evaluate": "PREDICTIONS TRUTH SCORES: how good predictions are, case by case, with intervals",
     "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",
     "probe": "EMBEDDINGS LABELS OUT: what vectors say of labels, with few and many, in seconds",
+    "choose": "EMBEDDINGS TABLE: which cases to label next",
     "report": "RUN [PAGE]: one self-contained HTML page about a run or a benchmark",
     "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
     "export": "RUN INTO: the network for another program, with a model card",
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"genesis {version('modelsgenesis')}\n")
         return 0
+    if given[0] == "--completion":
+        return _complete(given[1:])
     verb, *rest = given
     if verb not in VERBS:
         sys.stderr.write(f"genesis: no verb {verb!r}; there are: {', '.join(VERBS)}\n")
@@ -64,15 +68,30 @@ def overview() -> str:
             "",
             *lines,
             "",
-            "genesis VERB --help says the rest; --debug shows the traceback of an error; --version.",
+            "genesis VERB --help says the rest; --debug shows the traceback of an error; --version;",
+            "--completion bash, or zsh, prints what makes the shell complete verbs and flags.",
             "",
         ]
     )
 
 
+def _complete(words: Sequence[str]) -> int:
+    """Print the script of a shell's completion."""
+    from modelsgenesis.commands.completion import completion
+    from modelsgenesis.core.errors import GenesisError
+
+    try:
+        sys.stdout.write(completion(words[0] if words else "", VERBS))
+    except GenesisError as error:
+        sys.stderr.write(f"genesis: {error}\n")
+        return 2
+    return 0
+
+
 def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     import tyro
 
+    from modelsgenesis.commands.help_text import example_of
     from modelsgenesis.core.console import printable
     from modelsgenesis.core.errors import GenesisError, MissingExtraError, refusal
     from modelsgenesis.core.files import FULL, reason
@@ -96,6 +115,10 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
             config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff),
         )
         sys.stdout.write(printable(f"{made}\n"))
+    except SystemExit as stop:
+        if stop.code in (0, None) and {"-h", "--help"} & set(arguments):
+            sys.stdout.write(f"For example:\n\n    {example_of([verb, *arguments])}\n\n")
+        raise
     except (GenesisError, MissingExtraError) as error:
         if debug:
             raise
@@ -116,28 +139,61 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
 
 
 def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
-    """The stage with its required arguments as plain words, since in Python they may be paths or objects too."""
+    """The stage with its required arguments as plain words and its options in groups, as the help shows them.
 
-    def with_words(*args: Any, **settings: Any) -> Any:
-        return stage(*args, **settings)
-
+    In Python the required arguments may be paths or objects too.
+    """
     import tyro
 
+    from modelsgenesis.commands.help_text import GROUPS, group_of
+    from modelsgenesis.core.options import explained
+
     signature = inspect.signature(stage, eval_str=True)
+    said = explained(stage.__doc__ or "")
 
-    def spelled(name: str, parameter: inspect.Parameter) -> inspect.Parameter:
-        if parameter.default is parameter.empty:
-            return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:  # it may be left out, and has no flag in Python either
-            optional = tyro.conf.Positional[str | None]
-            return parameter.replace(annotation=Annotated[optional, tyro.conf.arg(metavar=name.upper())])
-        if name.endswith("_"):  # a word of Python's own, such as from
-            return parameter.replace(annotation=Annotated[parameter.annotation, tyro.conf.arg(name=name[:-1])])
-        return parameter
+    def with_words(*args: Any, **settings: Any) -> Any:
+        for name in titles:
+            if (group := settings.pop(name, None)) is not None:
+                settings |= {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
+        return stage(*args, **settings)
 
-    parameters = [spelled(name, parameter) for name, parameter in signature.parameters.items()]
+    titles = [f"{name}s" if name in signature.parameters else name for name in GROUPS]
+    spelled = {name: _spelled(name, one, said.get(name, "")) for name, one in signature.parameters.items()}
+    own = {name: one for name, one in spelled.items() if one.kind is not one.KEYWORD_ONLY or not group_of(name)}
+    parameters = list(own.values())
+    for group, title in zip(GROUPS, titles, strict=True):
+        members = [one for name, one in spelled.items() if name not in own and group_of(name) == group]
+        if members:
+            kind = dataclasses.make_dataclass(title, [(one.name, one.annotation, one.default) for one in members])
+            kind.__doc__ = ""
+            annotation = tyro.conf.OmitArgPrefixes[kind]  # type: ignore[valid-type]
+            parameters.append(
+                inspect.Parameter(title, inspect.Parameter.KEYWORD_ONLY, default=kind(), annotation=annotation)
+            )
     # Not functools.wraps: it would lead tyro back to the annotations of the stage.
     with_words.__doc__ = stage.__doc__
     with_words.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     with_words.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return with_words
+
+
+def _spelled(name: str, parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+    """A parameter as it is typed: words in capitals, flags without the underline that Python needs."""
+    import tyro
+
+    if parameter.default is parameter.empty:
+        return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:  # it may be left out, and has no flag in Python either
+        optional = tyro.conf.Positional[str | None]
+        return parameter.replace(
+            annotation=Annotated[optional, tyro.conf.arg(metavar=name.upper(), help_behavior_hint=_hint)]
+        )
+    markers: Any = tyro.conf  # which are types to mypy, and are applied to values here
+    kind = markers.DisallowNone[parameter.annotation] if parameter.default is None else parameter.annotation
+    flag = name[:-1] if name.endswith("_") else None  # a word of Python's own, such as from
+    return parameter.replace(annotation=Annotated[kind, tyro.conf.arg(name=flag, help=text, help_behavior_hint=_hint)])
+
+
+def _hint(default: str) -> str:
+    """What the help says of a default; nothing where there is none."""
+    return f"(default: {default})" if default not in ("", "None") else ""

@@ -24,4 +24,4 @@ def flags_of(text: str) -> dict[str, str]:
 
 def _default(entry: str) -> str:
     found = DEFAULT.search(entry)
-    return (found[1] or found[2] or "") if found else "?"
+    return (found[1] or found[2] or "") if found else ""  # nothing is said of a default that is nothing

@@ -12,7 +12,7 @@ from modelsgenesis.commands.weights import weights
 
 LIST = Path(__file__).with_name("flags.txt")
 VERBS = ["prepare", "show", "pretrain", "inspect", "finetune", "predict", "embed", "evaluate", "benchmark", "probe",
-         "report", "export", "demo", *(f"weights {action}" for action in weights)]  # fmt: skip
+         "choose", "report", "export", "demo", *(f"weights {action}" for action in weights)]  # fmt: skip
 
 
 def listed() -> dict[str, dict[str, str]]:
@@ -23,7 +23,7 @@ def listed() -> dict[str, dict[str, str]]:
             flags = verbs.setdefault(line, {})
         else:
             name, _, default = line.strip().partition(" =")
-            flags[name] = default.strip()
+            flags[name] = default.strip().replace("None", "")
     return verbs
 
 
@@ -32,7 +32,7 @@ def test_flags_and_defaults_are_those_of_the_list(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flag that is missing, new, or has another default is a change that users see."""
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main([*verb.split(), "--help"])
     assert flags_of(capsys.readouterr().out) == listed()[verb]

@@ -86,7 +86,7 @@ def test_processes_that_srun_started_are_taken(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("in_batch_script")
 @pytest.mark.parametrize(
-    ("changed", "nodes", "said"),
+    ("changed", "nodes", "machine"),
     [
         ({}, 2, "2 devices on 2 nodes wanted, and Slurm started 1 task; start it with srun --nodes=2 --ntasks-per-no"),
         ({"SLURM_STEP_NUM_TASKS": "3"}, 1, "on 1 node wanted, and Slurm started 3 tasks; start it with srun --nodes=1"),
@@ -94,10 +94,10 @@ def test_processes_that_srun_started_are_taken(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_srun_has_not_started_is_refused_at_once(
-    changed: dict[str, str], nodes: int, said: str, monkeypatch: pytest.MonkeyPatch
+    changed: dict[str, str], nodes: int, machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On several nodes, or with another number of tasks, nobody would ever come."""
     for name, value in changed.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=machine):
         make_fabric("32-true", accelerator="cpu", devices=2, nodes=nodes)

@@ -63,3 +63,28 @@ def test_comparisons_can_be_made_anew(folder: Path) -> None:
         if (folder / "cases.csv").is_file():
             assert one.over_patients is not None
             assert one.over_patients.low95 == pytest.approx(float(row["over_patients_low95"]), rel=1e-3)
+
+
+CHOSEN = RESULTS / "choose"
+
+
+@pytest.mark.skipif(not (CHOSEN / "runs.csv").is_file(), reason="no result of choosing is here")
+def test_scores_of_choosing_are_those_of_its_runs() -> None:
+    """Every mean and standard deviation of the tables, a table a task; every arm has the runs of random, its pairs."""
+    rows = rows_of(CHOSEN / "runs.csv")
+    assert list(rows[0]) == COLUMNS
+    pairs = {(row["task"], row["cases"], row["seed"]) for row in rows if row["arm"] == "random"}
+    for arm in {row["arm"] for row in rows}:
+        assert {(row["task"], row["cases"], row["seed"]) for row in rows if row["arm"] == arm} == pairs
+    checked = 0
+    for part in (CHOSEN / "README.md").read_text(encoding="utf-8").split("## ")[1:]:
+        task = part.split()[0].rstrip(":")
+        for line in re.findall(r"^\| [a-z-]+ \|.*±.*$", part, re.MULTILINE):
+            arm, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            for budget, cell in zip(("10", "30", "100"), cells, strict=True):
+                key = (task, arm, budget)
+                values = [float(row["value"]) for row in rows if (row["task"], row["arm"], row["cases"]) == key]
+                mean, sd = (float(number) for number in cell.replace("*", "").split("±"))
+                assert (np.mean(values), np.std(values, ddof=1)) == pytest.approx((mean, sd), abs=6e-4), key
+                checked += 1
+    assert checked >= 12

@@ -175,3 +175,17 @@ def test_budget_of_overlapping_labels_has_each_and_is_otherwise_drawn() -> None:
         shares.append(sum(case.values[1] for case in used) / len(used))
     assert sum(shares) / len(shares) == pytest.approx(1 / 3, abs=0.06)
     assert len({split_cases(task, cases=40, val=0, seed=seed).train[5].id for seed in range(5)}) > 1
+
+
+def test_chosen_cases_are_used_in_their_order() -> None:
+    """In place of a draw: so many as the budget says, and not the others of their patients; test cases are refused."""
+    task = make_task(40, of_patient=2)
+    whole = split_cases(task, test=0.2, val=0)
+    order = [case.id for case in whole.train][::-3]
+    division = split_cases(task, cases=4, test=0.2, val=0, chosen=order)
+    assert {case.id for case in division.train} == set(order[:4])
+    assert ids(division)["unused"] == {case.id for case in whole.train} - set(order[:4])
+    assert division.test == whole.test
+    assert {case.id for case in split_cases(task, test=0.2, val=0, chosen=order).train} == set(order)
+    with pytest.raises(DataError, match=f"{whole.test[0].id}, may not be used here: a test case"):
+        split_cases(task, test=0.2, chosen=[whole.test[0].id])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modelsgenesis.benchmarking.choices import CHOICES, RANDOM
 from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.run_tables import CASES, PUBLISHED, RUNS
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import RESAMPLES, bootstrap_runs
@@ -36,6 +37,7 @@ class Findings:
         published: scores of papers on that task by that metric: start, mean, sd, source.
         why: no interval is over patients.
         in_pixels: its distances are in pixels, as the spacing of pictures is not known.
+        by_choice: its arms differ in which cases they were taught on, rather than in what they start from.
     """
 
     table: Table
@@ -46,6 +48,7 @@ class Findings:
     published: tuple[Mapping[str, Any], ...] = ()
     why: str = ""
     in_pixels: bool = False
+    by_choice: bool = False
 
     @property
     def title(self) -> str:
@@ -83,11 +86,14 @@ def read_findings(folder: Path) -> list[Findings]:
     rows = read_rows(folder / CASES) if (folder / CASES).is_file() else []
     scores = [_score_of(row) for row in with_raw_patients(rows, folder)]  # drawn in the order of their raw names
     found = []
-    for each in tabulate(sorted(runs, key=lambda run: _standing(run.arm)), scores):
+    by_choice = (folder / CHOICES).is_dir()
+    for each in tabulate(sorted(runs, key=lambda run: _standing(run.arm, by_choice)), scores):
         own = tuple(one for one in scores if (one.task, one.metric) == (each.task, each.metric))
         compared = compare(each, lambda table: _bootstrap(folder, table), own)
         in_pixels = any(_in_pixels(folder, run) for run in runs if run.task == each.task)
-        found.append(replace(compared, published=_published(folder, each.metric), in_pixels=in_pixels))
+        found.append(
+            replace(compared, published=_published(folder, each.metric), in_pixels=in_pixels, by_choice=by_choice)
+        )
     return found
 
 
@@ -131,8 +137,10 @@ def is_longer(arm: str) -> bool:
     return arm.startswith(f"{SCRATCH}:")
 
 
-def _standing(arm: str) -> int:
-    """Scratch, which the others are held against, comes first, and then its longer schedules."""
+def _standing(arm: str, by_choice: bool) -> int:
+    """Scratch, which the others are held against, comes first, and then its longer schedules; or a random choice."""
+    if by_choice:
+        return int(arm != RANDOM)
     return 0 if arm == SCRATCH else 1 if is_longer(arm) else 2
 
 

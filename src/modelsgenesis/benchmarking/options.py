@@ -1,6 +1,7 @@
 """What one may choose of a benchmark: the options of `genesis benchmark`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from modelsgenesis.benchmarking.trial import ALL
 from modelsgenesis.core.device import Accelerator, Precision
@@ -24,6 +25,9 @@ class BenchmarkOptions:
             network takes volumes, as --slices of finetune does.
         cases: The budgets of labelled cases, and all; by default those of 3 6 12 25 50 for which there are cases, and
             all.
+        choose: Ways to choose which cases have labels, held against random from the same start: random typiclust
+            k-centre uncertainty spread; each of them is an arm, of the one start that --from names.
+        embeddings: With typiclust and k-centre: a folder of genesis embed with the vectors of the cases.
         seeds: How many runs each arm and budget has, with seeds 0, 1, 2 ...
         test: The share of the patients to test on, where the data declare no test cases.
         allow: The arms to run though they may have seen test cases, or though nobody can know.
@@ -61,6 +65,8 @@ class BenchmarkOptions:
 
     from_: tuple[str, ...] = (SCRATCH,)
     cases: tuple[str, ...] = BUDGETS
+    choose: tuple[str, ...] = ()
+    embeddings: Path | None = None
     seeds: int = 5
     test: float = 0.2
     allow: tuple[str, ...] = ()

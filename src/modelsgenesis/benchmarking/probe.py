@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.benchmarking.arms import budgets_of, metric_of
+from modelsgenesis.benchmarking.choices import (
+    RANDOM,
+    Choosing,
+    Said,
+    begin,
+    file_of,
+    strategies_of,
+    vectors_of,
+    write_choices,
+)
 from modelsgenesis.benchmarking.findings import Findings, compare
 from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
 from modelsgenesis.benchmarking.probe_heads import Head
@@ -21,6 +31,7 @@ from modelsgenesis.benchmarking.statistics.bootstrap_runs import Rows, bootstrap
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
 from modelsgenesis.benchmarking.statistics.runs import Run, Table, tabulate
 from modelsgenesis.benchmarking.trial import ALL
+from modelsgenesis.choosing.strategy import Answers, Strategy
 from modelsgenesis.core.console import make_console
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
@@ -32,7 +43,6 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.entries import spell
 from modelsgenesis.data.patient_names import PATIENTS, keep_names
 from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
@@ -41,6 +51,8 @@ from modelsgenesis.embedding.table import Embeddings, is_embeddings, read_embedd
 from modelsgenesis.evaluation.table_predictions import BY_PATIENT, TablePrediction, case_rows, score_predictions
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.metrics.summary import MEAN
+from modelsgenesis.targets.classification import Classification
+from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks import Task
 from modelsgenesis.tasks.case_finder import names_of
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
@@ -61,12 +73,14 @@ class ProbeArm:
         embeddings: the vectors.
         head: that learns.
         vectors: by the id of the case.
+        strategy: that chooses its training cases; None draws them.
     """
 
     name: str
     embeddings: Embeddings
     head: Head
     vectors: Mapping[str, NDArray[np.float32]]
+    strategy: Strategy | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,7 @@ class Probed:
         runs: the rows of runs.csv.
         groups: the rows of groups.csv.
         test: the cases that were tested on.
+        choices: what was chosen, by arm and seed, where cases were chosen rather than drawn.
     """
 
     findings: Findings
@@ -86,6 +101,7 @@ class Probed:
     runs: list[Row]
     groups: list[Row]
     test: tuple[Case, ...]
+    choices: dict[tuple[str, int], Choosing] = field(default_factory=dict)
 
 
 WriteReport = Callable[[Path, Probed], Path]
@@ -110,6 +126,8 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
         write_table(into / RUNS, RUN_COLUMNS, probed.runs)
         if options.groups:
             write_table(into / GROUPS, [*KEY, "metric", "value", "column", "group", "n"], probed.groups)
+        for (arm, seed), choosing in probed.choices.items():
+            write_choices(file_of(into, arm, seed), choosing)
         inputs = [*(each.folder for each in opened.values()), labels]
         made = {GIVEN_OPTIONS: given_options(options), "runs": len(probed.runs)}
         write_provenance(into, "probe", made, inputs=inputs)
@@ -124,6 +142,8 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
 def _check(into: Path, options: ProbeOptions) -> None:
     if options.seeds < 1 or not options.head:
         raise DataError(f"seeds must be 1 or more and a head named, got {options.seeds} and {options.head}")
+    if options.choose and (options.with_ or len(options.head) > 1):
+        raise DataError("--choose compares ways to choose from one start: leave --with out, and name one --head")
     if (into / PROVENANCE).is_file():
         read_provenance(into, "probe")
     elif (
@@ -175,7 +195,7 @@ def _matched(
     opened: Mapping[str, Embeddings], task: Task, options: ProbeOptions
 ) -> tuple[list[ProbeArm], Task, list[Problem]]:
     """The arms, and the task without the cases that lack a vector in one of them."""
-    found = {name: _vectors_of(each, task.cases) for name, each in opened.items()}
+    found = {name: vectors_of(each, task.cases) for name, each in opened.items()}
     lacking = {case.id: name for case in task.cases for name, vectors in found.items() if case.id not in vectors}
     if len(lacking) == len(task.cases):
         name = next(iter(lacking.values()))
@@ -189,6 +209,15 @@ def _matched(
         if case.id in lacking
     ]
     kept = replace(task, cases=tuple(case for case in task.cases if case.id not in lacking))
+    if options.choose:
+        ((name, vectors),) = found.items()
+        ways = strategies_of(options.choose, options.cases if options.cases != BUDGETS else ())
+        if patchy := [way for way, strategy in ways.items() if strategy.needs == "patches"]:
+            raise DataError(
+                f"--choose {patchy[0]} asks about patches, and a probe has one answer a case; benchmark can"
+            )
+        arms = [ProbeArm(way, opened[name], options.head[0], vectors, each) for way, each in ways.items()]
+        return arms, kept, [*task.problems, *problems]
     several = len(options.head) > 1
     arms = [
         ProbeArm(f"{name}-{head}" if several else name, opened[name], head, vectors)
@@ -196,20 +225,6 @@ def _matched(
         for head in options.head
     ]
     return arms, kept, [*task.problems, *problems]
-
-
-def _vectors_of(embeddings: Embeddings, cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each case: by its image's file, or else by its names."""
-    by_image = dict(zip(embeddings.images, embeddings.vectors, strict=True))
-    by_id = dict(zip(embeddings.ids, embeddings.vectors, strict=True))
-    found = {}
-    for case in cases:
-        vector = by_image.get(spell(case.images[0]))
-        if vector is None:
-            vector = next((by_id[name] for name in names_of(case) if name in by_id), None)
-        if vector is not None:
-            found[case.id] = vector
-    return found
 
 
 def _audit(opened: Mapping[str, Embeddings], test: Sequence[Case], into: Path, options: ProbeOptions) -> None:
@@ -258,16 +273,18 @@ def _probe_all(
     metric = metric_of(options.metric, task, [case.patient or case.id for case in whole.test])
     num = len(whole.train)
     words = [word for word in options.cases if options.cases != BUDGETS or word == ALL or int(word) < num]
+    words = [word for word in words if not (options.choose and word == ALL)]
     rows: list[Row] = []
     of_groups: list[Row] = []
     predicted: dict[tuple[str, int, int], Rows] = {}
+    draw = _Draw(task, target, whole, options)
     for budget in budgets_of(words, num):
         for seed in range(options.seeds if budget else 1):  # all cases are the same whatever the seed
-            train = split_cases(task, cases=budget, test=options.test, val=0, seed=seed).train
             for arm in arms:
                 key = (arm.name, budget or num, seed)
                 named = {"task": task.name, "arm": arm.name, "cases": budget or num, "seed": seed, "metric": metric}
-                p, truth = _predicted(arm, target, train, whole.test)
+                p = _predicted(arm, target, draw.cases(arm, budget, seed), whole.test)
+                truth = _truth(whole.test)
                 value = _score(p, truth, whole.test, target, metric)
                 if math.isnan(value):
                     raise DataError(f"{metric} is undefined on these test cases; choose another --metric")
@@ -278,17 +295,66 @@ def _probe_all(
     runs = [Run(row["task"], row["arm"], row["cases"], row["seed"], row["metric"], float(row["value"])) for row in rows]
     runs = sorted(runs, key=lambda run: run.arm != reference)
     findings = _findings([run for run in runs if run.cases < num] or runs, predicted)
-    return Probed(findings, tabulate(runs)[0], rows, of_groups, whole.test)
+    findings = replace(findings, by_choice=bool(options.choose))
+    return Probed(findings, tabulate(runs)[0], rows, of_groups, whole.test, draw.choices)
 
 
-def _predicted(
-    arm: ProbeArm, target: TableTarget, train: Sequence[Case], test: Sequence[Case]
-) -> tuple[Numbers, Numbers]:
-    """What an arm predicts for the test cases, and what is true."""
+@dataclass
+class _Draw:
+    """The training cases of each run: drawn, the same for all arms, or chosen by the arm's strategy.
+
+    Attributes:
+        task: whose cases.
+        target: of it.
+        whole: its division.
+        options: of the probe.
+        choices: what strategies have chosen, by arm and seed; a larger budget goes on from a smaller one.
+    """
+
+    task: Task
+    target: TableTarget
+    whole: CaseSplit
+    options: ProbeOptions
+    choices: dict[tuple[str, int], Choosing] = field(default_factory=dict)
+    drawn: dict[tuple[int | None, int], tuple[Case, ...]] = field(default_factory=dict)
+
+    def cases(self, arm: ProbeArm, budget: int | None, seed: int) -> tuple[Case, ...]:
+        """The training cases of an arm's run; budgets must come in rising order."""
+        if arm.strategy is None or budget is None:
+            if (budget, seed) not in self.drawn:
+                split = split_cases(self.task, cases=budget, test=self.options.test, val=0, seed=seed)
+                self.drawn = {(budget, seed): split.train}
+            return self.drawn[budget, seed]
+        key = (arm.name, seed)
+        if key not in self.choices:
+            self.choices[key] = begin(arm.strategy, self.whole.train, arm.vectors, seed, None)
+        before = [str(row["id"]) for row in self.choices[key].rows]
+        chosen = self.choices[key].up_to(budget, lambda asked: self._said(arm, before, asked))
+        by_id = {case.id: case for case in self.whole.train}
+        return tuple(by_id[id_] for id_ in chosen)
+
+    def _said(self, arm: ProbeArm, before: Sequence[str], asked: Sequence[int]) -> Said:
+        """What the arm's head says of cases, learned from those that had labels before."""
+        if not isinstance(self.target, (Classification, MultilabelClassification)):
+            raise DataError(f"a {self.target.kind} gives no probabilities, so nothing says how sure it is")
+        train = [case for case in self.whole.train if case.id in set(before)]
+        p = _predicted(arm, self.target, train, [self.whole.train[number] for number in asked])
+        if isinstance(self.target, Classification):
+            each = p[:, None, :, None]  # (cases, answers, classes, places)
+        else:
+            each = np.stack([p, 1 - p], axis=1)[:, None]
+        return ((number, iter([Answers(said)])) for number, said in zip(asked, each, strict=True))
+
+
+def _predicted(arm: ProbeArm, target: TableTarget, train: Sequence[Case], test: Sequence[Case]) -> Numbers:
+    """What an arm predicts for other cases than it learns from."""
     own, others = (np.array([arm.vectors[case.id] for case in cases], np.float64) for cases in (train, test))
-    values, truth = (np.array([case.values for case in cases], np.float64) for cases in (train, test))
     patients = [case.patient or case.id for case in train]
-    return learn(arm.head, own, values, patients, others, target), truth
+    return learn(arm.head, own, _truth(train), patients, others, target)
+
+
+def _truth(cases: Sequence[Case]) -> Numbers:
+    return np.array([case.values for case in cases], np.float64)
 
 
 def _score(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget, metric: str) -> float:
@@ -347,6 +413,8 @@ def _reference(arms: Sequence[ProbeArm], options: ProbeOptions) -> str:
         if options.reference not in names:
             raise DataError(f"--reference {options.reference}: no such arm; there are {', '.join(names)}")
         return options.reference
+    if options.choose:
+        return RANDOM
     kinds = [arm.embeddings.network for arm in arms]
     at_random = [name for name, kind in zip(names, kinds, strict=True) if kind.startswith(LIKE)]
     simple = [name for word in (RAW, SIZE) for name, kind in zip(names, kinds, strict=True) if kind == word]

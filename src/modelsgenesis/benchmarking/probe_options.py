@@ -19,6 +19,8 @@ class ProbeOptions:
         with_: Further arms, as NAME=EMBEDDINGS: folders of genesis embed by other networks, at random, raw or size.
         head: What is learned on the vectors: linear, knn, or few-shot, the nearest class mean; several are arms each.
         cases: The budgets of labelled cases, and all; by default those of 10 30 100 for which there are cases, and all.
+        choose: Ways to choose the training cases, held against random from the same start: random typiclust k-centre
+            uncertainty; each of them is an arm.
         seeds: How many draws of training cases each budget has, with seeds 0, 1, 2 ...; all cases are one draw.
         test: The share of the patients to test on, where the data declare no test cases.
         allow: The arms to probe though they may have seen test cases, or though nobody can know.
@@ -38,6 +40,7 @@ class ProbeOptions:
     with_: tuple[str, ...] = ()
     head: tuple[Head, ...] = ("linear",)
     cases: tuple[str, ...] = BUDGETS
+    choose: tuple[str, ...] = ()
     seeds: int = 50
     test: float = 0.2
     allow: tuple[str, ...] = ()

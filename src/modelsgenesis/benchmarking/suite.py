@@ -12,6 +12,7 @@ from rich.console import Console
 
 from modelsgenesis.benchmarking import rehearsal
 from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of, metric_of
+from modelsgenesis.benchmarking.choices import Choices, file_of, strategies_of
 from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
 from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOptions
 from modelsgenesis.benchmarking.plan_table import plan_table
@@ -30,6 +31,7 @@ from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
 from modelsgenesis.core.words import many
 from modelsgenesis.data.patient_names import keep_names
+from modelsgenesis.embedding.table import read_embeddings
 from modelsgenesis.finetuning.config import make_config, usual_steps
 from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.finetuning.initialization import SCRATCH, Initialization, choose_initialization
@@ -85,6 +87,7 @@ class Design:
         metric: to compare by.
         like: of scratch: the run or recipe whose kind of network is taken.
         tuning: what all fine-tunings share, with the size and spacing that were decided.
+        choices: what chooses the cases of each arm, where they are chosen rather than drawn.
     """
 
     data: Path
@@ -97,6 +100,7 @@ class Design:
     metric: str
     like: str | None
     tuning: FineTuneOptions
+    choices: Choices | None = None
 
     def alike(self) -> dict[str, Any]:
         """The settings that all runs of a folder share."""
@@ -104,7 +108,8 @@ class Design:
         shared = {name: getattr(self.tuning, name) for name in names}
         rates = self.options.rates or self.tuning.lr
         views = {} if self.options.views == "whole" else {"views": self.options.views}
-        return dict(describe({**shared, **views, "lr": rates, "data": self.task.name, "metric": self.metric}))
+        chosen = {"embeddings": str(self.options.embeddings), "by_choice": True} if self.choices else {}
+        return dict(describe({**shared, **views, **chosen, "lr": rates, "data": self.task.name, "metric": self.metric}))
 
     def cluster(self) -> Cluster | None:
         """The cluster that does the runs, one at a time each worker, if it is one."""
@@ -145,6 +150,8 @@ class Design:
         """A run of an arm, with fine-tune options of its own; None leaves one as all have it."""
         steps = arm.times * (self.tuning.steps or usual_steps(budget or self.num))
         own = {name: value for name, value in own.items() if value is not None}
+        if self.choices:
+            own["chosen"] = file_of(self.into, arm.name, seed)
         return Trial(
             arm.name, budget, seed, self.data, into, arm.start, arm.like or self.like, self.case_cache, self.metric,
             replace(self.tuning, steps=steps, slices=arm.slices, **own), self.options.views, self.options.threads,
@@ -183,7 +190,8 @@ class Design:
     def read_cases(self, starts: Iterable[Initialization]) -> None:
         """Read the cases of all runs, once for each way in which an arm reads images."""
         tunings = map(self.tuning_from, starts)
-        splits = [self.split(cases=budget, seed=seed) for seed in range(self.options.seeds) for budget in self.budgets]
+        draws = [(budget, seed) for seed in range(self.options.seeds) for budget in self.budgets]
+        splits = [self.split()] if self.choices else [self.split(cases=budget, seed=seed) for budget, seed in draws]
         for tuning in {each.case_cache: each for each in tunings}.values():
             tuning.read_cases(splits)
 
@@ -200,6 +208,7 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     metric = metric_of(options.metric, task, [case.patient or case.id for case in whole.test])
     num = len(whole.train)
     words = [word for word in options.cases if options.cases != BUDGETS or word == ALL or int(word) < num]
+    words = [word for word in words if not (options.choose and word == ALL)]
     budgets = budgets_of(words, num)
     pretrained = [arm for arm in arms if arm.start != SCRATCH]
     hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test)]
@@ -208,8 +217,22 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     first = arms[0] if like is None else Arm(SCRATCH, SCRATCH)
     start = choose_initialization(SCRATCH, task, like=first.like or like, slices=first.slices)
     config = make_config(task, start, whole.train, validates=False, options=tuning.settings())
+    choices = _choices(arms, task, whole, options)
+    if choices:
+        arms = [replace(arms[0], name=name) for name in choices.strategies]
     decided: dict[str, Any] = {"size": config.size, "spacing": config.reading.spacing_mm}
-    return Design(data, into, options, task, arms, budgets, num, metric, like, replace(tuning, **decided))
+    return Design(data, into, options, task, arms, budgets, num, metric, like, replace(tuning, **decided), choices)
+
+
+def _choices(arms: Sequence[Arm], task: Task, whole: CaseSplit, options: BenchmarkOptions) -> Choices | None:
+    """What chooses the cases of each arm, where that is what is compared."""
+    if not options.choose:
+        return None
+    if len(arms) > 1 or options.rates:
+        raise DataError("--choose compares ways to choose from one start: name one in --from, and one --lr")
+    given = options.cases if options.cases != BUDGETS else ()
+    found = read_embeddings(options.embeddings) if options.embeddings else None
+    return Choices.of(strategies_of(options.choose, given), whole.train, found, options.accelerator)
 
 
 @dataclass
@@ -269,11 +292,25 @@ class Benchmark:
 
     def _do_trials(self) -> bool:
         """Do every run; return whether all were done without a request to stop."""
-        for trial, result in self._each_done(self.trials):
+        for trial, result in self._rounds():
             self.results[trial] = result
             self._report_progress(trial, result, f"{len(self.results)} of {len(self.trials)}")
             write_run_tables(self.design.into, self.design.task.name, self.design.num, self.results)
         return not any(_stopped(result) for result in self.results.values())
+
+    def _rounds(self) -> Iterator[tuple[Trial, Result]]:
+        """Do all runs; where cases are chosen, those of the smallest budget first, which the next choice asks."""
+        choices = self.design.choices
+        if choices is None:
+            yield from self._each_done(self.trials)
+            return
+        for budget in self.design.budgets:
+            trials = [trial for trial in self.trials if trial.cases == budget]
+            for trial in trials:
+                choices.choose(trial, self.design.into)
+            yield from self._each_done(trials)
+            if any(trial not in self.results or math.isnan(self.results[trial].value) for trial in trials):
+                return  # stopped or failed: the next round would have nobody to ask
 
     def _each_done(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Result]]:
         """Do runs, until one in this process is asked to stop."""
@@ -286,7 +323,7 @@ class Benchmark:
                 return
 
     def _refuse_failed(self) -> None:
-        failed = [trial for trial in self.trials if self.results[trial].why]
+        failed = [trial for trial in self.trials if trial in self.results and self.results[trial].why]
         if not failed:
             return
         first = self.results[failed[0]].why

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 Made = TypeVar("Made")
 
 OPTIONS = "options"  # of a verb's own function: the parameter that takes the dataclass
+ARGUMENT = re.compile(r"    (\w+): (.*)")
 SECTIONS = re.compile(r"^(Args|Returns|Raises|Source|Example):", re.MULTILINE)
 
 
@@ -76,6 +77,18 @@ def _document(body: Callable[..., Any], kind: type) -> str:
     head = text[:end].rstrip()
     args = "" if "\nArgs:" in head else "\n\nArgs:"
     return f"{head}{args}\n{explained}\n{text[end:]}"
+
+
+def explained(document: str) -> dict[str, str]:
+    """The sentences of a docstring's "Args:", by the name that they explain, each on one line."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in _section(inspect.cleandoc(document), "Args").splitlines():
+        if begun := ARGUMENT.match(line):
+            name, found[begun[1]] = begun[1], begun[2]
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return found
 
 
 def _section(text: str, name: str) -> str:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from modelsgenesis.core.files import written_aside
+from modelsgenesis.figures.embedding_map import EmbeddingMap
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 24  # letters of a word that is kept whole in a table
@@ -87,7 +88,7 @@ class Folded:
     unfolded: bool = False
 
 
-Part = Paragraph | Picture | Table | Code | Folded
+Part = Paragraph | Picture | Table | Code | Folded | EmbeddingMap
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from modelsgenesis.finetuning.config import AXES
 from modelsgenesis.finetuning.initialization import SCRATCH
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.training.plan import Optimizer, Schedule
+from modelsgenesis.training.trackers import TrackerName
 from modelsgenesis.weights.lifting import Slices
 from modelsgenesis.weights.transfer import ChannelAdaptation
 
@@ -34,6 +35,8 @@ class FineTuneOptions:
             run whatever its author wanted.
         cases: How many labelled cases are used, for training and validation together; all by default.
         fraction: The share of the cases that are used, in place of their number.
+        chosen: A table with the column id, such as that of genesis choose, whose cases are used, the first first, in
+            place of a draw; with cases, so many of them.
         test: The share of the patients to hold out where the data declare no test cases; it is the same for every seed.
         rehearsal: The test cases are put away, and that share of the other patients (--test) is tested on in their
             place, so that settings may be chosen.
@@ -83,6 +86,8 @@ class FineTuneOptions:
         precision: How numbers are computed: auto, 32-true or bf16-mixed.
         compile: The network is compiled with torch.compile.
         workers: How many loader processes each process has.
+        log: Where else the metrics go, beside log.csv and TensorBoard events, which are always written: wandb, offline
+            unless WANDB_MODE says otherwise; mlflow, in the run's folder unless MLFLOW_TRACKING_URI names a server.
         accelerator: What computes: auto, cpu or gpu.
         devices: How many processes run on a machine.
         nodes: How many machines take part.
@@ -96,6 +101,7 @@ class FineTuneOptions:
     trust: bool = False
     cases: int | None = None
     fraction: float | None = None
+    chosen: Path | None = None
     test: float = 0.0
     rehearsal: bool = False
     val: int | None = None
@@ -139,6 +145,7 @@ class FineTuneOptions:
     precision: Precision | None = None
     compile: bool = False
     workers: int | None = None
+    log: tuple[TrackerName, ...] = ()
     accelerator: Accelerator = "auto"
     devices: int = 1
     nodes: int = 1
@@ -164,7 +171,11 @@ class FineTuneOptions:
                 "intensity": SCALES[self.intensity] if self.intensity else None,
                 "voi": self.voi or None,
             },
-            "plan": {**{name: getattr(self, name) for name in plan}, "compile": self.compile or None},
+            "plan": {
+                **{name: getattr(self, name) for name in plan},
+                "compile": self.compile or None,
+                "log": self.log or None,
+            },
             "layer_rates": {"how": self.tune and self.tune.replace("-", "_"), "decay": self.decay, "rest": self.rest},
             "augmentation": {"mirror": axes_of(self.mirror), **off},
             "config": {"size": self.size, "foreground": self.foreground, "widen": self.widen, "hidden": hidden},

@@ -26,6 +26,8 @@ class PredictOptions:
         probabilities: Each label's probabilities are kept, as OUT/probabilities/ID__p_LABEL.nii.gz.
         format: The format of masks: nifti, or the source's own where it is NRRD, MetaImage or uncompressed NIfTI; of
             pictures always PNG.
+        for_correction: Masks are also written to be corrected by hand, in OUT/correction: for Slicer (.seg.nrrd) and as
+            an nnU-Net raw data set; corrected, that folder is data for finetune.
         seg: A DICOM-SEG is written beside the mask of a DICOM series or radiograph; --no-seg leaves it out.
         pictures: Each scan is pictured in OUT/pictures with its mask, with the numbers predicted, or with the classes
             and a heat map of what speaks for each.
@@ -48,6 +50,7 @@ class PredictOptions:
     everywhere: bool = False
     probabilities: bool = False
     format: Literal["nifti", "source"] = "nifti"
+    for_correction: bool = False
     seg: bool = True
     pictures: bool = False
     accelerator: Accelerator = "auto"

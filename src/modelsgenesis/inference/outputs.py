@@ -30,6 +30,7 @@ from modelsgenesis.inference.volume_prediction import (
     segment,
 )
 from modelsgenesis.inference.windows import Windows
+from modelsgenesis.tasks import correction
 
 MOST_APART = 1.5  # by which voxels may be finer or coarser than those that networks were trained on
 GLOWING = "The hotter, the more speaks for the class; each map by its own maximum."
@@ -52,6 +53,7 @@ class Wanted:
         probabilities: a file a label.
         pictures: of each scan with what was predicted.
         everywhere: masks are predicted outside the body too.
+        correction: of masks, to be corrected by hand.
         ten_crop: the corners and the centre of the enlarged picture are seen, rather than windows that cover it.
     """
 
@@ -64,6 +66,7 @@ class Wanted:
     pictures: bool
     everywhere: bool = False
     ten_crop: bool = False
+    correction: bool = False
 
     @property
     def skips(self) -> bool:
@@ -77,6 +80,7 @@ class Wanted:
             "seg": masks and self.seg and case.images[0].format.is_dicom and case.images[0].box is None,
             PROBABILITIES: masks and self.probabilities,
             PICTURES: self.pictures,
+            correction.FOLDER: self.correction,
         }
         return [name for name, yes in wanted.items() if yes]
 
@@ -187,6 +191,8 @@ def _write_extras(
             path = Path(PROBABILITIES, f"{case.id}__p_{fit(name)}{NIFTI}")
             write_mask(into / path, p.astype(np.float32), image.geometry, case.images[0])
             yield str(path)
+    if correction.FOLDER in extras:
+        yield from correction.write_case(into, case, found.classes[0], image.geometry, names)
     if PICTURES in extras:
         yield _draw(case, found.classes, wanted, into)
 

@@ -36,6 +36,7 @@ from modelsgenesis.inference.options import PredictOptions
 from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, predict_case
 from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead, work_away
 from modelsgenesis.nets.norms import uses_batch_statistics
+from modelsgenesis.tasks import correction
 from modelsgenesis.training.run_folder import refuse_run
 
 FAILURES, PREDICTIONS = "failures.csv", "predictions.csv"
@@ -73,7 +74,11 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
         done = sum(row.get("status", "predicted") == "predicted" for row in rows)
         if not done:
             raise DataError(nothing_done(scans, into, problems, "predicted"))
+        if options.for_correction:
+            ids = [row["id"] for row in rows if row["status"] == "predicted"]
+            correction.write_description(into, ids, tuned.target.names, tuned.modality, tuned.channels)
         extras = {"probabilities": options.probabilities, "seg": options.seg, "pictures": options.pictures}
+        extras |= {"for_correction": True} if options.for_correction else {}
         arguments = {"target": describe(tuned.target), **settings, **extras, "cases": done}
         if not has_provenance(into, "predict", arguments):
             write_provenance(into, "predict", arguments, inputs=[*runs, scans])
@@ -160,10 +165,12 @@ def _wanted(runs: Sequence[Path], options: PredictOptions) -> Wanted:
     if ten_crop:
         _check_ten_crop(tuned)
         tuned = replace(tuned, reading=enlarged(tuned))
+    if options.for_correction and (why := correction.refusal(tuned.target, len(tuned.patch))):
+        raise DataError(why)
     return Wanted(
         tuned, overlap, options.batch_size, options.format,
         seg=options.seg, probabilities=options.probabilities, pictures=options.pictures,
-        everywhere=options.everywhere, ten_crop=ten_crop,
+        everywhere=options.everywhere, ten_crop=ten_crop, correction=options.for_correction,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.nets.norms import Norm
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.training.plan import Optimizer, Plan, Schedule, Where
+from modelsgenesis.training.trackers import TrackerName
 
 FEWEST_VALIDATIONS = 20  # of a run that is cut short, if the recipe has that many
 
@@ -61,6 +62,8 @@ class PretrainOptions:
         views: Where cubes are deformed: in the loader's workers, or on the device, where a worker would not keep up.
         train_folds: The folds of the store to train on.
         val_folds: The folds of the store that are held out.
+        log: Where else the metrics go, beside log.csv and TensorBoard events, which are always written: wandb, offline
+            unless WANDB_MODE says otherwise; mlflow, in the run's folder unless MLFLOW_TRACKING_URI names a server.
         accelerator: What computes: auto, cpu or gpu.
         devices: How many processes run on a machine; torchrun's and SLURM's own launch are noticed.
         nodes: How many machines take part.
@@ -103,6 +106,7 @@ class PretrainOptions:
     views: Where | None = None
     train_folds: tuple[int, ...] | None = None
     val_folds: tuple[int, ...] | None = None
+    log: tuple[TrackerName, ...] = ()
     accelerator: Accelerator = "auto"
     devices: int = 1
     nodes: int = 1
@@ -133,7 +137,12 @@ class PretrainOptions:
         given = {name: getattr(self, name) for name in plan if getattr(self, name) is not None}
         return recipe.but(
             cubes={"size": self.size, "rule": self.rule},
-            plan={**shortened(recipe.plan, self.steps), **given, "compile": self.compile or None},
+            plan={
+                **shortened(recipe.plan, self.steps),
+                **given,
+                "compile": self.compile or None,
+                "log": self.log or None,
+            },
             backbone=self.backbone,
             backbone_args=self.network_settings,
             method=self.method and self.method.replace("-", "_"),

@@ -35,13 +35,13 @@ from modelsgenesis.reports.benchmark_tables import (
     score_table,
 )
 from modelsgenesis.reports.benchmark_words import (
-    HOW,
     PAIRS,
     PUBLISHED,
     SEEDS_ONLY,
     few_words,
     flat_words,
     headline,
+    how_words,
     lead,
     saved_words,
     scored_words,
@@ -132,7 +132,9 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
         words = [saved_words(found), *alone, *flat_words(found)]
         sections.append((f"Savings of labels: {named}", [*words, Tabled(*saving_table(found))]))
         compared = Tabled(comparison_rows(found), COMPARISON_HEAD)
-        sections.append((f"Each arm against {found.reference}: {named}", [HOW, *few_words(found), *alone, compared]))
+        sections.append(
+            (f"Each arm against {found.reference}: {named}", [how_words(found), *few_words(found), *alone, compared])
+        )
     sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
     return sections
 

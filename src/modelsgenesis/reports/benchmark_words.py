@@ -22,6 +22,15 @@ HOW = (
     "Holm over all lines of the table; the sign-flip test is exact and paired. The intervals are not corrected. g: "
     "Hedges' effect size."
 )
+HOW_CHOSEN = (
+    "Every arm begins with the same network, has as many labelled cases and updates, and is scored on the same test "
+    "patients, who were used for no choice: the arms differ in which cases they learn from. `random` draws them "
+    "without looking at anything, not even at classes, as one must who has no labels yet. Cases are chosen in rounds: "
+    "those of the smallest budget first, for every larger one more beside them, with what was learned from those "
+    "before; a way that asks a trained network draws its first round like `random`. Differences are paired by seed, "
+    "with Student's 95 % interval over seeds, for these test cases only; `over patients too` is for other patients as "
+    "well. The paired t-test is corrected by Holm over all lines of the table; the intervals are not."
+)
 SAVED = (
     "A saving is the share of the reference's labels that an arm does without, read off a monotone learning curve; it "
     "is claimed only where its whole 95 % interval, {scope}, is above zero. These intervals are not "
@@ -46,6 +55,11 @@ PUBLISHED = (
     "Published scores are of other patients, networks and schedules than ours: they show what to expect, not who is "
     "better."
 )
+
+
+def how_words(found: Findings) -> str:
+    """Explain how the arms were trained and are compared."""
+    return HOW_CHOSEN if found.by_choice else HOW
 
 
 def saved_words(found: Findings) -> str:
@@ -104,6 +118,7 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[Headline]:
     """The large numbers at the top of the page."""
+    how = "choosing" if all(each.by_choice for each in findings) else "pre-training"
     bought = [one.shown for each in findings for one in each.savings if not is_longer(one.arm)]
     num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
@@ -113,7 +128,7 @@ def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> 
         (str(max(len(each.table.budgets) for each in findings)), "numbers of labelled cases", ""),
         (str(max(len(each.table.seeds) for each in findings)), "seeds", ""),
         *([(str(patients), "test patients", "")] if patients else []),
-        *([(counted, "savings of labels by pre-training shown", "good" if num else "bad")] if bought else []),
+        *([(counted, f"savings of labels by {how} shown", "good" if num else "bad")] if bought else []),
     ]
 
 
@@ -128,8 +143,9 @@ def _found(found: Findings) -> str:
     """Describe the savings by pre-training, then by longer schedules, and where more labels do not help."""
     longer = {one.arm for one in found.savings if is_longer(one.arm)}
     trained = {one.arm for one in found.savings} - longer
+    how = "by choosing" if found.by_choice else "by pre-training"
     sentences = [
-        *([f"{found.table.task}: {_shown(found, trained, 'by pre-training')}"] if trained else []),
+        *([f"{found.table.task}: {_shown(found, trained, how)}"] if trained else []),
         *([f"{found.table.task}, without pre-training: {_shown(found, longer, 'by more updates')}"] if longer else []),
     ]
     return " ".join([*sentences, *(flat_words(found) if any(one.shown for one in found.savings) else [])])

@@ -30,7 +30,7 @@ from modelsgenesis.reports.inspection_tables import (
     problem_rows,
     summary,
 )
-from modelsgenesis.reports.store_inspection import is_store, store_rows, verified_row
+from modelsgenesis.reports.store_inspection import LOOKED_UP, is_store, looked_up, store_rows, verified_row
 from modelsgenesis.tasks import Task, read
 from modelsgenesis.tasks.checks import Checked, check
 from modelsgenesis.tasks.task import NoCaseError
@@ -56,6 +56,8 @@ class InspectOptions:
         classes: How a column is cut into classes, as in --classes benign "<3" malignant ">3"; other rows are left out.
         columns: What columns of a table are called, as in --columns image Path patient "Patient ID".
         cases: How many cases are listed one by one in the text; the page lists all.
+        id: Of a store, while its salt is there: ids or salted patients, to see which files they are; or files, to see
+            their ids. Nothing of it is written anywhere.
         verify: Every file of a store is compared with its checksum.
         workers: How many processes read; by default one a core where there is much to read, 0 works in this process.
         quiet: No progress is shown.
@@ -68,6 +70,7 @@ class InspectOptions:
     classes: dict[str, str] | None = field(default=None, hash=False)
     columns: dict[str, str] | None = field(default=None, hash=False)
     cases: int = 20
+    id: tuple[str, ...] = ()
     verify: bool = False
     workers: int | None = None
     quiet: bool = False
@@ -83,6 +86,8 @@ def inspect(data: Path, options: InspectOptions) -> Path | str:
     console = make_console(quiet=options.quiet)
     if is_store(data):
         return _of_store(data, options, console)
+    if options.id:
+        raise DataError(f"{data} is no store, and only a store has such ids; leave --id out")
     if options.verify:
         raise DataError(f"{data} is no store, and only a store has checksums; leave --verify out")
     try:
@@ -112,7 +117,12 @@ def _of_store(place: Path, options: InspectOptions, console: Console) -> Path | 
     rows = store_rows(store)
     if options.verify:
         rows.append(verified_row(store, options.workers, console))
-    text = _as_text([(rows, (), place.name)])
+    tables: list[Titled] = [(rows, (), place.name)]
+    if options.id:
+        tables.append((looked_up(store, options.id), LOOKED_UP, "looked up"))
+        if options.into:
+            raise DataError("--id leads from ids to files, which no page should hold; leave --into out")
+    text = _as_text(tables)
     if options.into is None:
         return text
     page = Page(place.name, "A store, as genesis inspect found it.")

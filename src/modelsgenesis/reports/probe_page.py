@@ -29,7 +29,15 @@ from modelsgenesis.reports.benchmark_page import (
     plots,
 )
 from modelsgenesis.reports.benchmark_tables import COMPARISON_HEAD, comparison_rows, saving_table, score_table
-from modelsgenesis.reports.benchmark_words import SEEDS_ONLY, few_words, flat_words, lead, saved_words, seeds_words
+from modelsgenesis.reports.benchmark_words import (
+    SEEDS_ONLY,
+    few_words,
+    flat_words,
+    how_words,
+    lead,
+    saved_words,
+    seeds_words,
+)
 
 TITLE = "What frozen vectors say"
 GROUPS_HEAD = ("column", "group", "test cases", "arm", "mean ± sd over the seeds")
@@ -106,7 +114,12 @@ def _sections(folder: Path, probed: Probed, command: CommandLine) -> list[Sectio
             *map(_of_vectors, flat_words(found)),
             Tabled(*saving_table(found)),
         ]
-        compared: list[Content] = [HOW, *few_words(found), *alone, Tabled(comparison_rows(found), COMPARISON_HEAD)]
+        compared: list[Content] = [
+            how_words(found) if found.by_choice else HOW,
+            *few_words(found),
+            *alone,
+            Tabled(comparison_rows(found), COMPARISON_HEAD),
+        ]
         sections += [
             (f"Savings of labels: {named}", saved),
             (f"Each arm against {found.reference}: {named}", compared),

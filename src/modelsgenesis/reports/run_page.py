@@ -13,6 +13,7 @@ from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.words import Nouns, duration, many, nouns
 from modelsgenesis.data.store.store import Store
+from modelsgenesis.embedding.table import is_embeddings, read_embeddings
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
 from modelsgenesis.reports.replay import clearest_sample, recipe_of, settings_of
@@ -24,13 +25,27 @@ MOST_SHEETS = 4
 PAPER = "Zhou et al., Models Genesis, Medical Image Analysis 67:101840, 2021"
 
 
-def report(run: Path, into: Path | None, *, sample: int | None, command: CommandLine) -> Path:
-    """Write the page of a run or benchmark; `commands.report` describes the rest, `command` spells command lines."""
+def report(
+    run: Path,
+    into: Path | None,
+    *,
+    sample: int | None,
+    command: CommandLine,
+    mapped: tuple[Path | None, Path | None] = (None, None),
+) -> Path:
+    """Write the page of a run or benchmark; `commands.report` describes the rest, `command` spells command lines.
+
+    `mapped` are the embeddings of a map on a run's page, and the table that colours it.
+    """
     into = into or run
     if into.suffix.lower() != ".html":
         if into.suffix and not into.is_dir():
             raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
         into = into / "report.html"
+    if is_embeddings(run) and not (run / SETTINGS).is_file():
+        from modelsgenesis.reports.embedding_page import write_report as write_map  # here: it reads scans
+
+        return write_map(run, into, mapped[1], command=command)
     if (run / RUNS).is_file():
         from modelsgenesis.reports.benchmark_page import write_report  # here, since it brings all that fine-tunes
 
@@ -38,7 +53,7 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
     if is_tuned(run):
         from modelsgenesis.reports.tuned_page import write_report as write_tuned  # likewise
 
-        return write_tuned(run, into, command=command)
+        return write_tuned(run, into, command=command, extra=map_of(*mapped))
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
@@ -63,11 +78,28 @@ def report(run: Path, into: Path | None, *, sample: int | None, command: Command
         page.section("How it learned", Paragraph(words, "caption"), curves)
     if metrics.restores:
         page.section(f"Restorations of held-out {said.cube}s over time", *restorations(run, said))
+    for heading, parts in map_of(*mapped):
+        page.section(heading, *parts)
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
     page.section("Use it", Code(use(run, settings, metrics)))
     source = f" Method: {PAPER}." if method == GENESIS else ""
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
+
+
+def map_of(embeddings: Path | None, table: Path | None) -> list[tuple[str, list[Part]]]:
+    """The section with the map of a network's embeddings; none where they were not given.
+
+    Raises:
+        DataError: there is a table, and no embeddings that it could colour.
+    """
+    if embeddings is None:
+        if table is not None:
+            raise DataError("--table colours a map of embeddings; name their folder by --embeddings")
+        return []
+    from modelsgenesis.reports.embedding_page import HEADING, map_parts  # here: it reads scans
+
+    return [(HEADING, map_parts(read_embeddings(embeddings), table))]
 
 
 def is_tuned(run: Path) -> bool:

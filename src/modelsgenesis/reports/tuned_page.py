@@ -108,13 +108,14 @@ def _folds(run: Path) -> list[Path]:
     )
 
 
-def write_report(run: Path, into: Path, *, command: CommandLine) -> Path:
+def write_report(run: Path, into: Path, *, command: CommandLine, extra: Sequence[tuple[str, list[Part]]] = ()) -> Path:
     """Write the page of a fine-tuned run.
 
     Args:
         run: its folder; it need not be finished.
         into: the HTML file.
         command: What spells command lines.
+        extra: further sections, such as a map of embeddings.
     Returns:
         `into`.
     Raises:
@@ -135,6 +136,8 @@ def write_report(run: Path, into: Path, *, command: CommandLine) -> Path:
     page.section("Scores", *scores(run))
     page.section("Cases", *each(networks, lambda one: cases(one, target)))
     page.section("What it began with", *each(networks, loading))
+    for heading, parts in extra:
+        page.section(heading, *parts)
     page.section("The run in numbers", pairs(numbers(first)))
     page.section("Where it comes from", *origins(chain, command))
     page.section("Use it", Code(USE.format(run=run)))

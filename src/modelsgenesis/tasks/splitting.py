@@ -50,6 +50,7 @@ def split_cases(
     val: int | None = None,
     seed: int = 0,
     rehearsal: bool = False,
+    chosen: Sequence[str] = (),
 ) -> CaseSplit:
     """Divide a task's cases.
 
@@ -67,8 +68,11 @@ def split_cases(
             cases are used, else none of fewer than thirty and a tenth of more.
         seed: of the draw.
         rehearsal: the test cases are put away, and that share of the other patients is tested on in their place.
+        chosen: ids of the cases that may be used, the first first, in place of a draw; a budget takes the first of
+            them, and the other cases of a patient stay unused.
     Raises:
-        DataError: a number that makes no sense, or nothing would be left to train on.
+        DataError: one that was chosen is a test case or there is none such, a number that makes no sense, or nothing
+            would be left to train on.
     """
     if cases is not None and fraction is not None:
         raise DataError("cases and fraction both set how many labels to use; give one")
@@ -86,19 +90,24 @@ def split_cases(
         rest = _without(rest, held_out)
     whole = cases is None and fraction is None and val is None
     declared = [group for group in rest if whole and group[0].split == "val"]
-    pool = _stratified(_without(rest, declared), task, lambda some: _drawn(some, seed))
+    others: Patients = []
+    if chosen:
+        pool, others = _as_chosen(_flat(_without(rest, declared)), chosen)
+    else:
+        pool = _stratified(_without(rest, declared), task, lambda some: _drawn(some, seed))
     num = len(_flat(pool))
     wanted = max(1, round(fraction * num)) if fraction is not None else num if cases is None else cases
     if not 1 <= wanted <= num:
         raise DataError(f"{wanted} labelled cases wanted; {num} of {len(task.cases)} may be used (the rest is test)")
     used, unused = _split_off(pool, wanted)
+    used = by_patient(_flat(used))
     num_val = 0 if declared else _num_val(val, len(_flat(used)))
     validating, training = _split_off(used[::-1], num_val)
     if not training:
         raise DataError(
             f"{many(num_val, 'case')} to validate leave none of {len(_flat(used))} to train on; use a smaller --val"
         )
-    return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), _flat(unused), _flat(held_out))
+    return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), _flat([*unused, *others]), _flat(held_out))
 
 
 def cross_validation_splits(division: CaseSplit, folds: int) -> list[CaseSplit]:
@@ -137,6 +146,18 @@ def by_patient(cases: Sequence[Case]) -> Patients:
     for case in cases:
         patients.setdefault(case.patient or case.id, []).append(case)
     return list(patients.values())
+
+
+def _as_chosen(cases: Sequence[Case], chosen: Sequence[str]) -> tuple[Patients, Patients]:
+    """The cases that were chosen, one after another, and the others."""
+    named = {case.id: case for case in cases}
+    if strange := [id_ for id_ in chosen if id_ not in named]:
+        raise DataError(
+            f"{many(len(strange), 'chosen case')}, such as {strange[0]}, may not be used here: a test case, or none "
+            f"of the labelled ones, such as {next(iter(named), 'none')}"
+        )
+    order = dict.fromkeys(chosen)
+    return [[named[id_]] for id_ in order], [[case] for id_, case in named.items() if id_ not in order]
 
 
 def _held_out(patients: Patients, task: Task, share: float) -> Patients:

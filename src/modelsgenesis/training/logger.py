@@ -3,6 +3,7 @@
 import math
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import reason
 from modelsgenesis.core.tables import append_row, read_rows, write_table
+from modelsgenesis.training.trackers import Tracker, closing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
@@ -31,14 +33,24 @@ class RunLogger:
         start: steps already done; later lines of an interrupted run are cut away, since they will come again.
         console: for the user; a bar on a terminal, a line a validation elsewhere.
         noun: what a sample is called.
+        trackers: that take the metrics too, and are closed with it.
     """
 
-    def __init__(self, folder: Path, steps: int, *, start: int, console: Console, noun: str = "cube") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        *,
+        start: int,
+        console: Console,
+        noun: str = "cube",
+        trackers: Sequence[Tracker] = (),
+    ) -> None:
         self.path = folder / FILE
         self.columns = _cut_after(self.path, start)
         self.folder, self.start = folder / "tensorboard", start
         self.events: SummaryWriter | None = None  # made at the first line, so that the first step need not wait
-        self.console, self.noun = console, noun
+        self.console, self.noun, self.trackers = console, noun, trackers
         bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*bar, console=console, disable=not console.is_terminal)
         self.task = self.progress.add_task("training", total=steps, completed=start)
@@ -53,8 +65,9 @@ class RunLogger:
     ) -> None:
         self.progress.stop()
         try:
-            if self.events is not None:
-                self.events.close()
+            with closing(self.trackers):
+                if self.events is not None:
+                    self.events.close()
         except OSError as refused:
             raise DataError(f"{self.folder}: could not be written ({reason(refused)})") from refused
         finally:
@@ -74,6 +87,8 @@ class RunLogger:
             events = self._events()
             for name, value in metrics.items():
                 events.add_scalar(_tag(name), value, step)
+            for tracker in self.trackers:
+                tracker.write(step, {_tag(name): value for name, value in metrics.items()})
         except OSError as error:
             raise DataError(f"{self.path}: could not be written ({reason(error)})") from error
         self._show(step, metrics)

@@ -25,6 +25,7 @@ from modelsgenesis.training.optimizers import SGD, AdamW
 from modelsgenesis.training.plan import Plan
 from modelsgenesis.training.schedule import learning_rate, since_best
 from modelsgenesis.training.signals import StopRequest
+from modelsgenesis.training.trackers import make_trackers
 
 LOG_EVERY = 10  # steps between lines of the log, and between looks at whether the loss is still a number
 COLLAPSED = 0.05  # of the spread of the target: below it the prediction is one grey value
@@ -319,7 +320,12 @@ class Training:
         if not self.fabric.is_global_zero:
             return contextlib.nullcontext()
         return RunLogger(
-            self.into, self.plan.steps, start=self.state.step, console=self.console, noun=self.materials.noun
+            self.into,
+            self.plan.steps,
+            start=self.state.step,
+            console=self.console,
+            noun=self.materials.noun,
+            trackers=make_trackers(self.plan.log, self.into),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from modelsgenesis.core.device import Precision
 from modelsgenesis.core.errors import TrainingError
+from modelsgenesis.training.trackers import TrackerName, check_trackers
 
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "plateau", "halving", "constant"]
@@ -34,10 +35,12 @@ class Plan:
         precision: "auto" is bf16 where the device computes it fast, else 32 bits.
         compile: the network with torch.compile, which pays on long runs on a GPU.
         workers: loader processes; None chooses by device.
+        log: where else the metrics go: wandb, mlflow; log.csv and TensorBoard events are always written.
         views: where what the network sees is made: by the loader workers, or from their draws on the device, so that a
             worker only reads; the same views, but for the last digit of an intensity.
     Raises:
         TrainingError: a number that makes no sense, or a batch that does not divide.
+        MissingExtraError: a tracker of metrics is not installed.
     """
 
     steps: int
@@ -57,6 +60,7 @@ class Plan:
     precision: Precision = "auto"
     compile: bool = False
     workers: int | None = field(default=None, metadata={"no_result": True})
+    log: tuple[TrackerName, ...] = field(default=(), metadata={"no_result": True})
     views: Where = "workers"
 
     def __post_init__(self) -> None:
@@ -73,6 +77,7 @@ class Plan:
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise TrainingError(f"{name} must be more than 0, got {getattr(self, name)}")
         self.share(1)
+        check_trackers(self.log)
 
     def share(self, world_size: int) -> int:
         """The number of cubes of one backward pass in one process.

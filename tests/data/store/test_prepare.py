@@ -16,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 from tests.data.scan_files import make_ct, make_image, write_ct, write_series
 
+from modelsgenesis.commands.inspect import inspect
 from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError, ShapeError
 from modelsgenesis.core.files import sha256
@@ -471,3 +472,25 @@ def test_first_line_comes_before_files_are_listed(
         prepare(folder, tmp_path / "store", workers=0)
     assert before[0] == f"prepare: looking for scans in {folder}\n"
     assert before[1] + capsys.readouterr().err == 2 * "prepare: 3 files looked at\nprepare: 6 files looked at\n"
+
+
+def test_ids_are_looked_up_both_ways_while_the_salt_is_there(scans: Path, tmp_path: Path) -> None:
+    """From an id to its file, from a file's name or path to its id, from a patient to all of hers; nothing else."""
+    store = quietly(scans, tmp_path / "store", modality="CT")
+    opened = Store.open(store)
+    number = next(scan.id for scan in opened.scans if scan.size == (70, 66, 68))
+    text = inspect(store, id=(number,))
+    assert "c.mha" in text
+    assert text.count(number) == 1
+    assert "b.nrrd" not in text
+    assert number in inspect(store, id=("c.mha",))
+    assert number in inspect(store, id=(str(scans / "c.mha"),))
+    patient = next(scan.patient for scan in opened.scans if scan.id == number)
+    assert number in inspect(store, id=(patient,))
+    with pytest.raises(DataError, match="no id of it, no patient and no file"):
+        inspect(store, id=("d.mha",))
+    with pytest.raises(DataError, match="which no page should hold"):
+        inspect(store, id=(number,), into=tmp_path / "page.html")
+    (store / "salt").unlink()
+    with pytest.raises(DataError, match="nothing leads from its ids to files: its salt is gone"):
+        inspect(store, id=(number,))

@@ -1,0 +1,1 @@
+"""Ways to choose which cases to label next, one file each."""

@@ -1,0 +1,98 @@
+"""The map of embeddings: where points lie, what colours them, who is near, and that no patient is named."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.benchmarking.test_probe import IDS, NUM, TRUE, write_vectors
+from tests.radiographs import write_picture
+
+import modelsgenesis as mg
+from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.labels import COLOURS
+from modelsgenesis.core.tables import write_table
+from modelsgenesis.figures.embedding_map import colouring, in_units, neighbours_of, projections
+
+DATA = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors of two groups, pictures of them, and a table with a hostile value."""
+    folder, rng = tmp_path_factory.mktemp("map"), np.random.default_rng(0)
+    for id_ in IDS:
+        write_picture(folder / f"{id_}.png", rng.integers(0, 255, (90, 60), np.uint8))
+    vectors = rng.standard_normal((NUM, 5)) + 6 * np.array(TRUE)[:, None]
+    write_vectors(folder / "vectors", folder, vectors)
+    rows = [
+        {"id": id_, "class": "</script><b>ill" if ill else "well", "age": str(number), "patient": f"SMITH-{number}"}
+        for number, (id_, ill) in enumerate(zip(IDS, TRUE, strict=True))
+    ]
+    write_table(folder / "labels.csv", ["id", "class", "age", "patient"], rows)
+    return folder
+
+
+def test_page_holds_map_colours_thumbnails_and_neighbours(made: Path, tmp_path: Path) -> None:
+    """Coloured by any column but patients' names; neighbours are of one's own group; nothing is loaded."""
+    page = mg.report(made / "vectors", tmp_path / "map.html", table=made / "labels.csv").read_text(encoding="utf-8")
+    found = DATA.findall(page)
+    assert len(found) == 1
+    data = json.loads(found[0])
+    assert data["ids"] == IDS
+    assert [name for name, *_ in data["colourings"]] == ["class", "age"]
+    (_, fills, legend), (_, ramp, _) = data["colourings"]
+    assert len({fill for fill, ill in zip(fills, TRUE, strict=True) if ill}) == 1
+    assert set(fills) == {COLOURS[0], COLOURS[1]}
+    assert {words for _, words in legend} == {"</script><b>ill", "well"}
+    assert (ramp[0], ramp[-1]) == ("#440154", "#fde725")
+    assert page.count("<circle") == NUM
+    assert all(TRUE[k] == TRUE[near] for k, some in enumerate(data["neighbours"]) for near in some)
+    assert all(data["thumbnails"])
+    assert "SMITH" not in page
+    assert "<b>ill" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_page_of_a_benchmarks_folder_is_not_mistaken(made: Path, tmp_path: Path) -> None:
+    """A table without embeddings colours nothing; one of other scans is refused; one scan is no map."""
+    write_table(tmp_path / "other.csv", ["id", "class"], [{"id": "nobody", "class": "a"}])
+    with pytest.raises(DataError, match="names none of the scans, such as case00"):
+        mg.report(made / "vectors", tmp_path / "map.html", table=tmp_path / "other.csv")
+    page = mg.report(made / "vectors", tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "<option>nothing</option>" in page
+
+
+def test_projection_is_that_of_the_singular_value_decomposition() -> None:
+    """Up to signs; as far apart along both axes as the vectors are."""
+    vectors = np.random.default_rng(1).standard_normal((30, 4)) * [5, 2, 1, 1]
+    centred = vectors - vectors.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    mine = in_units(left[:, :2] * singular[:2])
+    places, share = projections(vectors)
+    apart, own = (np.linalg.norm(each[:, None] - each[None], axis=2) for each in (places["PCA"], mine))
+    np.testing.assert_allclose(apart, own, atol=1e-6)
+    assert share == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum())
+    assert places["PCA"].min() >= 0
+    assert places["PCA"].max() <= 1000
+
+
+def test_neighbours_are_the_nearest_others() -> None:
+    """By plain distances, the nearest first, never oneself."""
+    vectors = np.random.default_rng(2).standard_normal((12, 3))
+    found = neighbours_of(vectors, 4)
+    for k, near in enumerate(found):
+        apart = np.linalg.norm(vectors - vectors[k], axis=1)
+        assert near.tolist() == [n for n in np.argsort(apart) if n != k][:4]
+
+
+def test_colours_tell_values_apart() -> None:
+    """Few values have the house's colours, the rarest beyond seven none; numbers have a ramp, what is missing grey."""
+    names = colouring("site", [*"aabbccddeeffgg", "rare", ""])
+    assert len(set(names.fills[:14])) == 7
+    assert names.fills[14] == names.fills[15] == "#9aa5b1"
+    assert ("#9aa5b1", "other or unknown") in names.legend
+    ages = colouring("age", [*map(str, range(20)), ""])
+    assert len(set(ages.fills)) == 21
+    assert [words for _, words in ages.legend] == ["0", "4.75", "9.5", "14.25", "19", "other or unknown"]
