@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelsgenesis.commands.probe import probe
     from modelsgenesis.commands.report import report
     from modelsgenesis.commands.show import show
+    from modelsgenesis.commands.view import view
     from modelsgenesis.data.store.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.weights import load
@@ -46,6 +47,7 @@ __all__ = [
     "report",
     "show",
     "tasks",
+    "view",
 ]
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     "probe": "commands.probe",
     "report": "commands.report",
     "show": "commands.show",
+    "view": "commands.view",
 }
 
 

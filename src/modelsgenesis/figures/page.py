@@ -122,7 +122,7 @@ class Page:
 
     def html(self, footer: str = "") -> str:
         """Render the whole page; every text in it is escaped."""
-        return _environment().get_template("page.html").render(page=self, footer=footer)
+        return environment().get_template("page.html").render(page=self, footer=footer)
 
     def write(self, path: Path | str, footer: str = "") -> Path:
         """Write the page whole or not at all."""
@@ -133,7 +133,8 @@ class Page:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, which escape every text that they show."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
