@@ -6,9 +6,11 @@ from modelsgenesis.core.options import verb
 from modelsgenesis.reports.viewing import view as room
 from modelsgenesis.reports.viewing.view import ViewOptions
 
+USUAL = ViewOptions()
+
 
 @verb(ViewOptions)
-def view(what: str | Path, into: str | Path | None = None, options: ViewOptions = ViewOptions()) -> Path | str:
+def view(what: str | Path, into: str | Path | None = None, options: ViewOptions = USUAL) -> Path | str:
     """Scroll through a scan, a prediction, an evaluation or a sample of training, in any browser.
 
     The page holds the viewer and the volumes; it can be opened from a disk without a network, and asks none for

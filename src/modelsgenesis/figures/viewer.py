@@ -1,4 +1,4 @@
-"""A page to scroll through volumes in: NiiVue, its licence and the volumes inside, and nothing loaded from elsewhere."""
+"""A page to scroll through volumes in: NiiVue and the volumes are inside, and nothing is loaded from elsewhere."""
 
 import base64
 import gzip

@@ -1,5 +1,6 @@
 "use strict";
-// Panes of NiiVue, each a canvas of its own; the page's description says what they show. Millimetres of NiiVue are RAS.
+// Panes of NiiVue, each a canvas of its own; the page's description says what they show. Millimetres are RAS here.
+const EXACT = [0, true]; // the first volume's millimetres, of oblique axes too
 const find = (id) => document.getElementById(id);
 const page = JSON.parse(find("scenes").textContent);
 const state = { scene: 0, panes: [], hidden: new Set(), labels: true, limits: [0, 1], opacity: 0.5, smooth: true };
@@ -66,12 +67,12 @@ async function make_pane() {
 }
 
 function moved(pane) {
-  const viewer = pane.viewer, mm = viewer.frac2mm(viewer.scene.crosshairPos);
+  const viewer = pane.viewer, mm = viewer.frac2mm(viewer.scene.crosshairPos, ...EXACT);
   tell(pane, viewer.scene.crosshairPos);
   if (!find("linked").checked || !page.scenes[state.scene].linked) return;
   for (const other of shown_panes()) {
     if (other === pane) continue;
-    other.viewer.scene.crosshairPos = other.viewer.mm2frac(mm);
+    other.viewer.scene.crosshairPos = other.viewer.mm2frac(mm, ...EXACT);
     other.viewer.scene.pan2Dxyzmm = [...viewer.scene.pan2Dxyzmm];
     other.viewer.drawScene();
     tell(other, other.viewer.scene.crosshairPos);
@@ -92,7 +93,7 @@ function in_letters(mm) {
 function tell(pane, frac) {
   const image = pane.viewer.volumes[0], scene = page.scenes[state.scene];
   if (!image) return;
-  const voxel = Array.from(pane.viewer.frac2vox(frac)), mm = pane.viewer.frac2mm(frac);
+  const voxel = Array.from(pane.viewer.frac2vox(frac)), mm = pane.viewer.frac2mm(frac, ...EXACT);
   const value = image.getValue(...voxel), exact = Number.isInteger(value) ? value : Number(value.toPrecision(4));
   const names = pane.layers.flatMap((layer, at) => {
     const there = pane.viewer.volumes[at + 1].getValue(...voxel);
@@ -139,7 +140,7 @@ async function fill(pane, shown, scene) {
   }
   viewer.opts.isOrientationTextVisible = scene.oriented;
   viewer.opts.sliceType = scene.flat ? 0 : Number(find("view").value);
-  viewer.scene.crosshairPos = viewer.mm2frac(shown.at);
+  viewer.scene.crosshairPos = viewer.mm2frac(shown.at, ...EXACT);
   viewer.setInterpolation(!state.smooth);
 }
 

@@ -92,8 +92,8 @@ def errors_in_words(restored: Array, deformed: Array, original: Array) -> str:
         float(np.mean((each - original) ** 2)) for each in (restored, deformed, np.full_like(original, original.mean()))
     )
     return (
-        f"Mean squared error of the restoration {error:.4f}; of the deformed left as it is {unchanged:.4f}; of one grey "
-        f"value everywhere, the {flat:.4f} that knows only the mean."
+        f"Mean squared error of the restoration {error:.4f}; of what the network saw, left as it is, {unchanged:.4f}; "
+        f"of the mean grey value everywhere {flat:.4f}."
     )
 
 
@@ -121,10 +121,8 @@ def correspondence_scenes(store: Store, recipe: Recipe, run: Path, sample: int) 
     """Cells of one held-out image, and for each the most similar cell of several other patients, one colour a place."""
     found = corresponding(store, recipe, run, sample)
     panes = tuple(found_pane(one, recipe) for one in found)
-    note = (
-        f"One colour is one place, found in {many(len(found) - 1, 'other patient')} by the nearest cell; grey values in "
-        "[0, 1]."
-    )
+    others = many(len(found) - 1, "other patient")
+    note = f"One colour is one place, found in {others} by the nearest cell; grey values in [0, 1]."
     image = panes[0].values
     oriented = image.ndim == 3
     return [Scene(f"places found again: {recipe.method}", panes, windows_of(recipe, image), note, oriented, False)], 1
