@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import math
 import struct
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.core.files import written_aside
-from modelsgenesis.figures.page import TEMPLATES, environment
+from modelsgenesis.figures.page import environment, hash_source, policy_of, template_text
 from modelsgenesis.figures.viewpoint import bounds, widest
 
 Array = NDArray[Any]
@@ -151,17 +150,12 @@ def viewer_html(title: str, lead: str, packed: Packed, *, footer: str = "", serv
         footer: its last line.
         served: the volumes lie beside the page, called NAME.nii.gz, on a server that it may ask.
     """
-    script = (TEMPLATES / "viewer.js").read_text(encoding="utf-8")
-    style = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "viewer.css"))
+    script, style = template_text("viewer.js"), template_text("page.css", "viewer.css")
     bundle = (NIIVUE / "niivue.umd.js.gz").read_bytes()
     policy = {
-        "default-src": "'none'",
         "script-src": f"{hash_source(script.encode())} {hash_source(gzip.decompress(bundle))}",
         "style-src": hash_source(style.encode()),
-        "img-src": "data:",
         "connect-src": "'self'" if served else "'none'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
     }
     described = json.dumps({"scenes": packed.scenes, "served": served}, ensure_ascii=True)
     return (
@@ -171,7 +165,7 @@ def viewer_html(title: str, lead: str, packed: Packed, *, footer: str = "", serv
             title=title,
             lead=lead,
             footer=footer,
-            policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+            policy=policy_of(policy),
             script=script,
             style=style,
             niivue=as_text(bundle),
@@ -185,11 +179,6 @@ def viewer_html(title: str, lead: str, packed: Packed, *, footer: str = "", serv
 def as_text(data: bytes) -> str:
     """Bytes as base64."""
     return base64.b64encode(data).decode("ascii")
-
-
-def hash_source(text: bytes) -> str:
-    """The word of a content security policy that allows one script or style of just these bytes."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}'"
 
 
 def pack(scenes: Sequence[Scene], most_bytes: int | None) -> Packed:
