@@ -211,7 +211,8 @@ def arrays_of(scene: Scene) -> list[Array]:
 
 
 def describe_scene(scene: Scene, names: Mapping[int, str], steps: Sequence[tuple[int, ...]]) -> dict[str, Any]:
-    """The description of a scene that viewer.js reads."""
+    """The description of a scene that viewer.js reads; linked panes begin where the first has most labelled."""
+    starts = [start_of(scene.panes[0] if scene.linked else pane) for pane in scene.panes]
     panes = [
         {
             "title": pane.title,
@@ -219,14 +220,14 @@ def describe_scene(scene: Scene, names: Mapping[int, str], steps: Sequence[tuple
             "display": pane.display,
             "diverging": pane.diverging,
             "unit": pane.unit,
-            "at": (LPS_TO_RAS @ pane.affine @ [*shown_voxel(start_of(pane), step), 1])[:3].tolist(),
+            "at": (LPS_TO_RAS @ pane.affine @ [*shown_voxel(starts[number], step), 1])[:3].tolist(),
             "step": [*step, 1][:3],
             "layers": [
                 {"volume": names[id(layer.classes)], "labels": [vars(label) for label in layer.labels]}
                 for layer in pane.layers
             ],
         }
-        for pane, step in zip(scene.panes, steps, strict=True)
+        for number, (pane, step) in enumerate(zip(scene.panes, steps, strict=True))
     ]
     return {
         "title": scene.title,

@@ -32,7 +32,7 @@ from modelsgenesis.reports.benchmark_cases import Tested, complete_budgets, pred
 from modelsgenesis.reports.viewing.scans import amount_in_words, layers_of, marked, volume_scene
 from modelsgenesis.tasks import Task
 
-MISSED, ADDED, OTHER = "#d55e00", "#56b4e9", "#f0e442"  # blind to no colour-blindness, by lightness too
+MISSED, ADDED, OTHER = "#ff4a3d", "#40e0ff", "#fff3a0"  # told apart by lightness too, and unlike the labels
 TRUTH, PREDICTION, DIFFERENCE = "truth", "prediction", "difference"
 
 Scenes = tuple[list[Scene], int]  # and how many cases there are

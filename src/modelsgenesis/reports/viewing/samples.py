@@ -83,7 +83,9 @@ def error_pane(error: Array, affine: NDArray[np.float64]) -> Pane:
     """A pane of differences: blue where the restoration is too dark, red where too bright."""
     widest = max(float(np.abs(error).max()), 1e-3)
     limits = (-widest, widest)
-    return Pane("restoration less original", error, affine, display=limits, diverging=True, unit=f"of {UNIT}")
+    return Pane(
+        "restoration less original", error, affine, display=limits, diverging=True, unit="of grey values in [0, 1]"
+    )
 
 
 def errors_in_words(restored: Array, deformed: Array, original: Array) -> str:
@@ -107,14 +109,13 @@ def placed(spacing_mm: tuple[float, ...], lower: tuple[int, ...]) -> NDArray[np.
 
 
 def windows_of(recipe: Recipe, values: Array) -> dict[str, tuple[float, float]]:
-    """The whole range, and of a CT the windows in the units of the network; the best first."""
+    """The whole range first, in which all deformations can be seen; of a CT then the windows of its reader."""
     intensity = recipe.cubes.intensity
     if not isinstance(intensity, Window):
         return {WHOLE: (0.0, 1.0)}
     limits = (intensity.low_hu, intensity.high_hu)
     best = ct_window(values, limits)
-    named = {name: ct_display(name, limits) for name in (best, *WINDOWS_HU)}
-    return {**named, WHOLE: (0.0, 1.0)}
+    return {WHOLE: (0.0, 1.0), **{name: ct_display(name, limits) for name in (best, *WINDOWS_HU)}}
 
 
 def correspondence_scenes(store: Store, recipe: Recipe, run: Path, sample: int) -> tuple[list[Scene], int]:
