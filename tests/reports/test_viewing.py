@@ -22,8 +22,10 @@ from tests.data.scan_files import make_image, write_series
 from tests.inference.runs import ORGANS, make_run
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.tables import read_rows
 from modelsgenesis.figures.viewer import coarser_step, pack
 from modelsgenesis.reports.viewing.scans import scan_scenes
 from modelsgenesis.reports.viewing.server import address_of, make_server
@@ -424,3 +426,62 @@ def test_what_cannot_be_seen_is_refused_with_a_remedy(
         assert main(["view", *words]) == 1
         assert why in capsys.readouterr().err
     assert not list(tmp_path.glob("*.html"))
+
+
+@needs_browser
+def test_report_pages_sort_zoom_and_darken(evaluation: Path, window: Browser) -> None:
+    """A table by the numbers of a column, undefined ones last, both ways; a picture in its own size; a dark ground."""
+    window.open((evaluation / "report.html").as_uri(), ready="")
+    column = "[...document.querySelectorAll('table.sortable')[0].rows].slice(1).map((row) => row.cells[3].textContent)"
+    head = "document.querySelectorAll('table.sortable th')[3]"
+    for order in (1, -1):
+        window.run(f"{head}.click()")
+        shown = [float(each) for each in window.run(column) if each != "–"]
+        assert shown == sorted(shown, reverse=order < 0)
+        assert len(set(shown)) > 2
+    assert window.run(f"{head}.getAttribute('aria-sort')") == "descending"
+    narrow, own = window.run(
+        "(() => { const p = document.querySelector('.picture img'), before = p.clientWidth; p.click();"
+        " return [before, [p.clientWidth, p.naturalWidth]]; })()"
+    )
+    assert own[0] == own[1] > narrow
+    assert window.run("document.documentElement.scrollWidth") <= 500
+    assert window.run("document.querySelector('a[href=\"view.html\"]').textContent") == "view.html"
+    window.size(500, 640, dark=True)
+    assert window.screenshot()[2, 2].mean() < 60
+    window.size(500, 640)
+    assert window.errors == []
+    assert window.strangers() == []
+
+
+def test_benchmark_shows_the_worst_case_of_all_arms_first(evaluation: Path, tmp_path: Path) -> None:
+    """The truth, and each arm's mask with its score; of the arms' one seed."""
+    rows, of_case = ["task,arm,cases,seed,metric,value"], {"good": 1, "bad": 4}
+    by_case, data = ["task,arm,cases,seed,case,patient,metric,value"], evaluation.parent / "data"
+    for arm, more in (("scratch", 2), ("ours", 0)):
+        place = tmp_path / "bench" / "runs" / arm / "cases-3" / "seed-0"
+        (place / "run").mkdir(parents=True)
+        (place / "predictions").mkdir()
+        for name, moved in of_case.items():
+            truth = sitk.GetArrayFromImage(sitk.ReadImage(str(data / "labels" / f"{name}.nii.gz")))
+            mask = make_image(np.roll(truth, moved + more, 1).transpose(2, 1, 0), SPACING)
+            sitk.WriteImage(mask, str(place / "predictions" / f"{name}.nii.gz"))
+        listed = [f"{name},{data}/images/{name}.nii.gz,{data}/labels/{name}.nii.gz" for name in of_case]
+        (place / "run" / TEST).write_text("\n".join(["id,image,label", *listed]) + "\n")
+        (place / "run" / "labels.json").write_text((data / "labels.json").read_text())
+        mg.evaluate(place / "predictions", place / "run" / TEST, place / "scores", workers=0, quiet=True)
+        scored = read_rows(place / "scores" / "cases.csv")
+        mean = np.mean([float(row["dice"]) for row in scored])
+        for name in of_case:
+            own = np.mean([float(row["dice"]) for row in scored if row["id"] == name])
+            by_case.append(f"t,{arm},3,0,{name},{name},dice,{own}")
+        rows.append(f"t,{arm},3,0,dice,{mean}")
+    (tmp_path / "bench" / "cases.csv").write_text("\n".join(by_case) + "\n")
+    (tmp_path / "bench" / "runs.csv").write_text("\n".join(rows) + "\n")
+    page = mg.view(tmp_path / "bench", tmp_path / "page.html")
+    first, second = config_of(page)["scenes"]
+    assert (first["title"], second["title"]) == ("bad", "good")
+    assert [pane["title"].split(":")[0] for pane in first["panes"]] == ["truth", "scratch", "ours"]
+    drawn = [np.asarray(volume_of(page, p["layers"][0]["volume"], tmp_path).dataobj) for p in first["panes"]]
+    overlap = [2 * np.sum((mask == 1) & (drawn[0] == 1)) / np.sum((mask == 1) + (drawn[0] == 1)) for mask in drawn]
+    assert overlap[0] == 1 > overlap[2] > overlap[1]
