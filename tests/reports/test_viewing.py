@@ -483,5 +483,7 @@ def test_benchmark_shows_the_worst_case_of_all_arms_first(evaluation: Path, tmp_
     assert (first["title"], second["title"]) == ("bad", "good")
     assert [pane["title"].split(":")[0] for pane in first["panes"]] == ["truth", "scratch", "ours"]
     drawn = [np.asarray(volume_of(page, p["layers"][0]["volume"], tmp_path).dataobj) for p in first["panes"]]
-    overlap = [2 * np.sum((mask == 1) & (drawn[0] == 1)) / np.sum((mask == 1) + (drawn[0] == 1)) for mask in drawn]
+    overlap = [
+        2 * np.sum((mask == 1) & (drawn[0] == 1)) / (np.sum(mask == 1) + np.sum(drawn[0] == 1)) for mask in drawn
+    ]
     assert overlap[0] == 1 > overlap[2] > overlap[1]
