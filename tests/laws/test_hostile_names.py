@@ -82,7 +82,7 @@ def test_hostile_names_are_names_to_every_verb(
     assert "\x07" not in out + err
     assert CLASSES[0] in out + err
     for page in tmp_path.rglob("*.html"):
-        assert not re.search(r"<script>alert|<i>", page.read_text(encoding="utf-8")), page  # pages have a script of ours
+        assert not re.search(r"<script>alert|<i>", page.read_text(encoding="utf-8")), page
     assert len(list(tmp_path.rglob("*.html"))) >= 8
     tables = [path for path in tmp_path.rglob("*.csv") if path != data]
     assert len(tables) >= 15
