@@ -1,4 +1,5 @@
-# Two commands: `make demo` and `make test`. Both make their own virtual environment, .venv.
+# Two commands: `make demo` and `make test`. Both make their own virtual environment, .venv. As root, `make browser`
+# installs the browser that the tests of pages need.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ DEMO := demo
 POOR := LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0
 PYTEST := OMP_NUM_THREADS=1 $(POOR) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
-.PHONY: install demo test check coverage format clean
+.PHONY: install demo test check browser coverage format clean
 
 install: $(VENV)/installed
 
@@ -32,6 +33,10 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST)
+
+# The tests of pages run in a real Chromium where there is one, and say that they skip where there is none.
+browser:
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
 
 coverage: install
 	$(PYTEST) --cov --cov-report=term

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelsgenesis.commands.probe import probe
     from modelsgenesis.commands.report import report
     from modelsgenesis.commands.show import show
+    from modelsgenesis.commands.view import view
     from modelsgenesis.data.store.store import Store
     from modelsgenesis.nets import ResidualUNet, UNet3D
     from modelsgenesis.weights import load
@@ -48,6 +49,7 @@ __all__ = [
     "report",
     "show",
     "tasks",
+    "view",
 ]
 
 _HOMES = {
@@ -69,6 +71,7 @@ _HOMES = {
     "probe": "commands.probe",
     "report": "commands.report",
     "show": "commands.show",
+    "view": "commands.view",
 }
 
 

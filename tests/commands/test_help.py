@@ -12,7 +12,7 @@ from modelsgenesis.commands.weights import weights
 
 LIST = Path(__file__).with_name("flags.txt")
 VERBS = ["prepare", "show", "pretrain", "inspect", "finetune", "predict", "embed", "evaluate", "benchmark", "probe",
-         "choose", "report", "export", "demo", *(f"weights {action}" for action in weights)]  # fmt: skip
+         "choose", "report", "view", "export", "demo", *(f"weights {action}" for action in weights)]  # fmt: skip
 
 
 def listed() -> dict[str, dict[str, str]]:

@@ -1,14 +1,17 @@
 """Pages that hold all they show."""
 
 import base64
+import hashlib
+import html
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Table, pairs, picture
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Table, pairs, picture, viewer_beside
 
 VOID = {"meta", "img", "br"}
 
@@ -46,15 +49,31 @@ def full_page(tmp_path) -> str:
 
 
 def test_page_is_whole_and_loads_nothing(tmp_path):
-    """Every tag is closed in order, and all that is loaded lies inside the page; there are no scripts."""
+    """Every tag is closed in order, and all that is loaded lies inside the page, whose policy allows no more."""
     text = full_page(tmp_path)
     balance = Balance()
     balance.feed(text)
     assert balance.wrong == []
     assert balance.open == []
     assert all(address.startswith("data:image/webp;base64,") for address in balance.loaded)
-    assert "<script" not in text
-    assert "http" not in text
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)
+    assert policy
+    allowed = dict(rule.split(" ", 1) for rule in html.unescape(policy[1]).split("; "))
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert allowed.pop(rule) == f"'sha256-{digest}'"
+    assert allowed == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_viewer_is_named_with_the_command_that_writes_it_beside():
+    """The address is beside the page, and the command can be pasted, whatever the folder is called."""
+    page = Page("a", "b")
+    page.section("c", viewer_beside(Path("my scores/report.html"), Path("my scores")))
+    text = page.html()
+    assert '<a href="view.html">' in text
+    assert "genesis view &#39;my scores&#39; &#39;my scores/view.html&#39;" in text
 
 
 def test_text_is_escaped(tmp_path):

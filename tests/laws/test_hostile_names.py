@@ -52,6 +52,9 @@ def test_hostile_names_are_names_to_every_verb(
         ["finetune", "data.csv", "run", *start],
         ["predict", "run", "run/test.csv", "predicted"],
         ["evaluate", "predicted", "run/test.csv", "scores", "--resamples", "10"],
+        ["view", "scans"],
+        ["view", "predicted"],
+        ["view", "scores"],
         ["report", "run"],
         ["export", "run", "exported"],
         ["embed", "start.safetensors", "scans", "embedded"],
@@ -79,8 +82,8 @@ def test_hostile_names_are_names_to_every_verb(
     assert "\x07" not in out + err
     assert CLASSES[0] in out + err
     for page in tmp_path.rglob("*.html"):
-        assert not re.search(r"<script>|<i>", page.read_text(encoding="utf-8")), page
-    assert len(list(tmp_path.rglob("*.html"))) >= 5
+        assert not re.search(r"<script>alert|<i>", page.read_text(encoding="utf-8")), page
+    assert len(list(tmp_path.rglob("*.html"))) >= 8
     tables = [path for path in tmp_path.rglob("*.csv") if path != data]
     assert len(tables) >= 15
     written = set()

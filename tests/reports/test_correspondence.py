@@ -16,10 +16,12 @@ from modelsgenesis.data.store.store import Store
 from modelsgenesis.methods.base.cell_grid import CellGrid
 from modelsgenesis.methods.peac import PEAC
 from modelsgenesis.recipes import Recipe, small_2d
-from modelsgenesis.recipes.recipe import build_learner, split
+from modelsgenesis.recipes.recipe import build_learner, make_learner, split
 from modelsgenesis.reports.correspondence import centred, embed, errors, nearest
 from modelsgenesis.reports.known_landmarks import read_landmarks
 from modelsgenesis.reports.view_sheet import cells_of, middle_layer, offset_of, section
+from modelsgenesis.reports.viewing.samples import sample_scenes
+from modelsgenesis.weights.loading import load_backbone
 
 CELL, PATIENTS, FACTOR = 8, 6, 2  # pixels, pictures, and how many pixels of the file are one of the store
 
@@ -135,6 +137,27 @@ def test_views_lie_over_the_whole_picture_and_agree_where_they_overlap(folder: P
     assert (place.tolist(), round(alike, 4)) == ([2, 3], 1.0)
 
 
+def check_viewer(store: Path, run: Path, recipe: Recipe, folder: Path) -> None:
+    """The viewer marks, in every held-out picture, the cell that is most alike each one that is asked about."""
+    (scene,), _ = sample_scenes(store, recipe=None, run=run, sample=0, seed=None)
+    learner = make_learner(recipe, load_backbone(run)).eval()
+    assert isinstance(learner, PEAC)
+    scans = {scan.id[:12]: scan for scan in split(Store.open(store), recipe)[1]}
+    shown = [scans[pane.title.split()[-1]] for pane in scene.panes]
+    embedded = centred([embed(Store.open(store), recipe, learner, scan, {}) for scan in shown])
+    asked = scene.panes[0].layers[0]
+    for pane, one in zip(scene.panes[1:], embedded[1:], strict=True):
+        for label in asked.labels:
+            corner = np.argwhere(asked.classes == label.value).min(axis=0)
+            cell = ((corner - embedded[0].first) // CELL).tolist()
+            best, _ = nearest(embedded[0].vectors[tuple(cell)], one)
+            low = one.first + CELL * best
+            assert (pane.layers[0].classes[tuple(low + CELL // 2)] > 0).all()
+            assert pane.layers[0].labels[label.value - 1].size.startswith("alike ")
+    mg.view(store, folder / "scroll.html", run=run)
+    assert "places found again: peac" in (folder / "scroll.html").read_text(encoding="utf-8")
+
+
 def test_show_draws_both_pictures(folder: Path, recipe: Recipe, tmp_path: Path) -> None:
     """Views without a run; with one, the places, and beside them a table of the errors that the landmarks allow."""
     store = folder / "store"
@@ -150,6 +173,8 @@ def test_show_draws_both_pictures(folder: Path, recipe: Recipe, tmp_path: Path) 
     page = mg.report(run, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Both views of one sample" in page
     assert "found again" in page
+    assert f"genesis view {store} {tmp_path / 'view.html'} --run {run}" in page
+    check_viewer(store, run, recipe, tmp_path)
     popar = recipe.but(method="popar", method_args={"cell": CELL, "spare": 1})
     other = mg.pretrain(popar, store, tmp_path / "popar")
     found = mg.show(popar, store, tmp_path / "popar.png", run=other, landmarks=folder / "points.csv")

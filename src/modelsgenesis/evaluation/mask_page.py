@@ -23,7 +23,7 @@ from modelsgenesis.evaluation.page_parts import (
     summary_table,
 )
 from modelsgenesis.figures.overlay import Overlay, overlay_picture
-from modelsgenesis.figures.page import Page, Paragraph, Part, picture
+from modelsgenesis.figures.page import Page, Paragraph, Part, picture, viewer_beside
 from modelsgenesis.figures.scores import draw_strips
 from modelsgenesis.metrics.summary import MEAN, Line, mean_defined
 from modelsgenesis.metrics.titles import title_of
@@ -63,7 +63,8 @@ def masks_page(
     page.section(
         "Every case", Paragraph("A point is a case; the bar is the median, the line the middle half.", "caption"), drawn
     )
-    page.section("The worst cases", *worst(pairs, compared, rules, origin.worst))
+    shown = worst(pairs, compared, rules, origin.worst)
+    page.section("The worst cases", *shown, viewer_beside(path, path.parent))
     page.section("Cases that were not compared", *not_compared(compared, origin))
     page.section("Rules", *[Paragraph(rule) for rule in mask_rules(rules)])
     page.section("Where it comes from", origins(origin))

@@ -22,7 +22,7 @@ from modelsgenesis.evaluation.page_parts import (
 )
 from modelsgenesis.evaluation.table_predictions import TablePrediction
 from modelsgenesis.figures.overlay import Overlay, overlay_picture
-from modelsgenesis.figures.page import Page, Paragraph, Part, Table, picture
+from modelsgenesis.figures.page import Page, Paragraph, Part, Table, picture, viewer_beside
 from modelsgenesis.metrics.summary import Line
 from modelsgenesis.metrics.titles import title_of
 
@@ -58,7 +58,8 @@ def table_page(
     for counts in target.counts(predicted, truth):
         page.section(counts.title, Paragraph(counts.words, "caption"), Table(counts.rows, counts.head))
     compared = [one for one in predictions if one.status == "compared"]
-    page.section("The worst cases", *worst(compared, predicted, truth, target, origin.worst))
+    shown = worst(compared, predicted, truth, target, origin.worst)
+    page.section("The worst cases", *shown, viewer_beside(path, path.parent))
     page.section("Cases that were not compared", *not_compared(predictions, origin))
     whole, *others = target.rules()
     page.section("Rules", *[Paragraph(rule) for rule in (whole, MISSING, *others)])

@@ -2,7 +2,9 @@
 
 import base64
 import functools
+import hashlib
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from modelsgenesis.figures.embedding_map import EmbeddingMap
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 24  # letters of a word that is kept whole in a table
+VIEWER = "view.html"  # beside a page: what it pictures, to scroll through
 QUALITY = 92  # of WebP, at which a sheet takes a fifth of its PNG and no eye sees it
 
 Headline = tuple[str, str, str]  # a large number, what it is, and "good", "bad" or ""
@@ -88,7 +91,20 @@ class Folded:
     unfolded: bool = False
 
 
-Part = Paragraph | Picture | Table | Code | Folded | EmbeddingMap
+@dataclass(frozen=True)
+class Viewer:
+    """Where what a page pictures can be scrolled through.
+
+    Attributes:
+        page: of the viewer, beside this one.
+        command: that makes it.
+    """
+
+    page: str
+    command: str
+
+
+Part = Paragraph | Picture | Table | Code | Folded | EmbeddingMap | Viewer
 
 
 @dataclass(frozen=True)
@@ -121,9 +137,18 @@ class Page:
         """Add parts under a heading to the page."""
         self.blocks.append(Section(heading, parts))
 
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of all sections."""
+        return [part for block in self.blocks if isinstance(block, Section) for part in block.parts]
+
     def html(self, footer: str = "") -> str:
-        """Render the whole page; every text in it is escaped."""
-        return _environment().get_template("page.html").render(page=self, footer=footer)
+        """Render the whole page; every text in it is escaped, and its policy lets no request leave it."""
+        mapped = ["map"] if any(isinstance(part, EmbeddingMap) for part in self.parts) else []
+        style, script = (template_text(*(f"{name}.{kind}" for name in ("page", *mapped))) for kind in ("css", "js"))
+        policy = policy_of({"script-src": hash_source(script.encode()), "style-src": hash_source(style.encode())})
+        made = environment().get_template("page.html")
+        return made.render(page=self, footer=footer, style=style, script=script, policy=policy)
 
     def write(self, path: Path | str, footer: str = "") -> Path:
         """Write the page whole or not at all."""
@@ -134,7 +159,8 @@ class Page:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, which escape every text that they show."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -145,6 +171,28 @@ def _environment() -> Environment:
     )
     made.tests["long"] = has_long_word
     return made
+
+
+def template_text(*names: str) -> str:
+    """The text of templates that are no more than text, such as scripts and styles, one after the other."""
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+
+
+def hash_source(text: bytes) -> str:
+    """The word of a content security policy that allows one script or style of just these bytes."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}'"
+
+
+def policy_of(allowed: Mapping[str, str]) -> str:
+    """A content security policy under which a page asks no one for anything but what is allowed."""
+    usual = {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
+    return "; ".join(f"{name} {value}" for name, value in {**usual, **allowed}.items())
+
+
+def viewer_beside(page: Path, folder: Path, *options: str) -> Viewer:
+    """A link to the viewer of a folder, which `genesis view` writes beside a page, and the command that does."""
+    beside = page.with_name(VIEWER)
+    return Viewer(VIEWER, shlex.join(["genesis", "view", str(folder), str(beside), *options]))
 
 
 def has_long_word(text: str) -> bool:

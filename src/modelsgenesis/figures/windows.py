@@ -7,6 +7,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 WINDOWS_HU = {"lung": (-1350.0, 150.0), "soft tissue": (-160.0, 240.0)}
+# What a viewer offers beside them, which a reader of CT knows by name.
+VIEWER_HU = {**WINDOWS_HU, "bone": (-500.0, 1300.0), "brain": (0.0, 80.0)}
 LUNG_HU = (-980.0, -600.0)
 
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import written_aside
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import Numbers, TableTarget
+from modelsgenesis.core.target import Target
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
 from modelsgenesis.evaluation.case_pictures import case_pictures, pictures_of
@@ -78,11 +79,7 @@ def case_sheets(folder: Path, found: Findings, into: Path, name: str) -> tuple[l
         The sheets; and why there are none, if there are none.
     """
     sheets: list[Sheet] = []
-    complete = [
-        budget
-        for at, budget in enumerate(found.table.budgets)
-        if all(np.isfinite(found.table.of(arm)[at]).any() for arm in found.table.arms)
-    ]
+    complete = complete_budgets(found)
     for which, budget in {"fewest": complete[:1], "most": complete[1:][-1:]}.items():
         for cases in budget:
             title = f"{found.table.task}, {cases} labelled cases"
@@ -109,6 +106,41 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     Raises:
         GenesisError: a run's folder is not here, or what it was tested on.
     """
+    tested = tested_at(folder, found, cases)
+    seed, places, task, target = tested.seed, tested.places, tested.task, tested.target
+    if isinstance(target, MaskTarget):
+        rows = _contours(found, cases, seed, places, task, target)
+        shown = AROUND if _flat(rows) else SLICE
+        return rows, target.names, CONTOURS.format(seed=seed, metric=found.title, shown=shown)
+    if not isinstance(target, TableTarget) or not isinstance(task.target, TableTarget):
+        raise DataError(f"cases of {target.kind} cannot be pictured")
+    rows = _predictions(places, task.cases, task.target, target)
+    return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if _flat(rows) else "The middle slice")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The runs of one seed that were all tested on the same cases.
+
+    Attributes:
+        seed: the first that every arm was run with.
+        places: the folder of each arm's run.
+        task: what they were tested on.
+        target: of their networks.
+    """
+
+    seed: int
+    places: dict[str, Path]
+    task: Task
+    target: Target
+
+
+def tested_at(folder: Path, found: Findings, cases: int) -> Tested:
+    """Find the runs of one seed at a number of labelled cases, and what they were tested on.
+
+    Raises:
+        GenesisError: a run's folder is not here, or what it was tested on.
+    """
     at, arms = found.table.budgets.index(cases), found.table.arms[:MOST_ARMS]
     there = np.all([np.isfinite(found.table.of(arm)[at]) for arm in arms], axis=0)
     if not there.any():
@@ -121,15 +153,16 @@ def rows_of_cases(folder: Path, found: Findings, cases: int) -> tuple[list[Overl
     of_network = predicted_target(first / "predictions")
     kind = of_network.kind if of_network else None
     task = read_truth(first / "run" / TEST, first / "predictions", of_network, kind=kind)
-    target = of_network or task.target
-    if isinstance(target, MaskTarget):
-        rows = _contours(found, cases, seed, places, task, target)
-        shown = AROUND if _flat(rows) else SLICE
-        return rows, target.names, CONTOURS.format(seed=seed, metric=found.title, shown=shown)
-    if not isinstance(target, TableTarget) or not isinstance(task.target, TableTarget):
-        raise DataError(f"cases of {target.kind} cannot be pictured")
-    rows = _predictions(places, task.cases, task.target, target)
-    return rows, (), PREDICTIONS.format(seed=seed, shown="The picture" if _flat(rows) else "The middle slice")
+    return Tested(seed, places, task, of_network or task.target)
+
+
+def complete_budgets(found: Findings) -> list[int]:
+    """The numbers of labelled cases that every arm was trained on at least once, in rising order."""
+    return [
+        budget
+        for at, budget in enumerate(found.table.budgets)
+        if all(np.isfinite(found.table.of(arm)[at]).any() for arm in found.table.arms)
+    ]
 
 
 def _flat(rows: Sequence[Overlay]) -> bool:
@@ -140,17 +173,8 @@ def _flat(rows: Sequence[Overlay]) -> bool:
 def _contours(
     found: Findings, cases: int, seed: int, places: Mapping[str, Path], task: Task, target: MaskTarget
 ) -> list[Overlay]:
-    scores: dict[str, list[float]] = defaultdict(list)
-    own: dict[tuple[str, str], float] = {}
-    for one in found.by_case:
-        if one.cases == cases and np.isfinite(one.value):
-            scores[one.case].append(one.value)
-            if one.seed == seed:
-                own[one.case, one.arm] = one.value
     by_id = {case.id: case for case in task.cases}
-    ranked = sorted(
-        (each for each in scores if each in by_id), key=lambda each: found.sign * float(np.mean(scores[each]))
-    )
+    ranked, scores, own = ranked_cases(found, cases, seed, by_id)
     rules = Rules(target, 0.0, "undefined")
     predicted = {arm: find_predictions(place / "predictions") for arm, place in places.items()}
     rows = []
@@ -166,10 +190,34 @@ def _contours(
     return rows
 
 
+def ranked_cases(
+    found: Findings, cases: int, seed: int, known: Container[str]
+) -> tuple[list[str], dict[str, list[float]], dict[tuple[str, str], float]]:
+    """Rank the test cases by their score over all arms and seeds, the worst first.
+
+    Args:
+        found: of a task and metric.
+        cases: labelled, that the runs were trained on.
+        seed: whose scores are wanted one by one.
+        known: the cases that are there.
+    Returns:
+        The cases in order; all scores of each; and the scores of that seed, by case and arm.
+    """
+    scores: dict[str, list[float]] = defaultdict(list)
+    own: dict[tuple[str, str], float] = {}
+    for one in found.by_case:
+        if one.cases == cases and np.isfinite(one.value):
+            scores[one.case].append(one.value)
+            if one.seed == seed:
+                own[one.case, one.arm] = one.value
+    some = (each for each in scores if each in known)
+    return sorted(some, key=lambda each: found.sign * float(np.mean(scores[each]))), scores, own
+
+
 def _predictions(
     places: Mapping[str, Path], cases: Sequence[Case], of_truth: TableTarget, target: TableTarget
 ) -> list[Overlay]:
-    by_arm = {arm: _predictions_of(place, cases, target) for arm, place in places.items()}
+    by_arm = {arm: predictions_of(place, cases, target) for arm, place in places.items()}
     there = [k for k in range(len(cases)) if all(some[k].status == "compared" for some in by_arm.values())]
     if not there:
         raise DataError("no test case was predicted by every arm")
@@ -186,7 +234,8 @@ def _predictions(
     return rows
 
 
-def _predictions_of(place: Path, cases: Sequence[Case], target: TableTarget) -> list[TablePrediction]:
+def predictions_of(place: Path, cases: Sequence[Case], target: TableTarget) -> list[TablePrediction]:
+    """The predictions that one run made of its test cases, in their order."""
     table = read_predictions(place / "predictions", type(target))
     if table is None:
         raise DataError(f"{place / 'predictions'} holds no table of predictions")

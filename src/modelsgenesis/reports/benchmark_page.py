@@ -23,7 +23,7 @@ from modelsgenesis.core.provenance import CommandLine, lineage, package_version
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.core.words import many
 from modelsgenesis.figures.learning_curve import draw_learning, draw_pairs
-from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, picture
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, picture, viewer_beside
 from modelsgenesis.reports.benchmark_cases import Sheet, case_sheets
 from modelsgenesis.reports.benchmark_files import as_markdown, latex, write_tables
 from modelsgenesis.reports.benchmark_tables import (
@@ -60,6 +60,8 @@ RATES_HOW = (
     "cases, with one budget and the first seeds."
 )
 NOT_FINISHED = "The benchmark is not finished, so it has no provenance yet."
+
+ENDS = "The worst and the best cases"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def write_report(folder: Path, page: Path | None = None, *, command: CommandLine
     Returns:
         The page's path.
     """
+    page = page or folder / PAGE
     findings = read_findings(folder)
     arms = [arm for each in findings for arm in each.table.arms]
     ran = sorted(read_ran(folder, read_rows(folder / RUNS)), key=lambda one: (arms.index(one.arm), one.cases))
@@ -113,8 +116,10 @@ def write_report(folder: Path, page: Path | None = None, *, command: CommandLine
     made = Page(TITLE, lead(findings))
     made.headline(headline(folder, findings, ran))
     for heading, contents in parts:
-        made.section(heading, *(shown for part in contents for shown in as_html(part)))
-    return made.write(page or folder / PAGE, f"Made by genesis report, modelsgenesis {package_version()}.")
+        pictured = heading.startswith(ENDS) and any(isinstance(part, Sheet) for part in contents)
+        viewer = [viewer_beside(page, folder)] if pictured else []
+        made.section(heading, *(shown for part in contents for shown in as_html(part)), *viewer)
+    return made.write(page, f"Made by genesis report, modelsgenesis {package_version()}.")
 
 
 def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
@@ -135,7 +140,7 @@ def sections_of(folder: Path, found: Findings, name: str) -> list[Section]:
         sections.append(
             (f"Each arm against {found.reference}: {named}", [how_words(found), *few_words(found), *alone, compared])
         )
-    sections.append((f"The worst and the best cases: {named}", [*sheets, *([why] if why else [])]))
+    sections.append((f"{ENDS}: {named}", [*sheets, *([why] if why else [])]))
     return sections
 
 

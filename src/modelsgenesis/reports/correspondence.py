@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.colors import to_hex
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import write_table
@@ -69,6 +70,24 @@ def draw_correspondence(
     Raises:
         DataError: too few images are as large as a view, or the table names none of them.
     """
+    learner, embedded = embed_held_out(store, recipe, run, sample, landmarks)
+    said = nouns(store.axes)
+    cell, measured = learner.grid.cell, ""
+    if landmarks:
+        rows = errors(embedded, cell)
+        write_table(into.with_suffix(".csv"), list(rows[0]), rows)
+        measured = "\n" + in_words(rows, said.voxel)
+    pictures = marked(embedded[: 1 + OTHERS], cell)
+    title = f"One place in {many(len(pictures), 'patient')}, found by the nearest cell: {recipe.method}, {recipe.name}"
+    foot = f"cells of {cell} {said.voxel}s; alike is the cosine of two cells' vectors, less the mean of all"
+    crosses = "; crosses are the landmarks" * bool(landmarks)
+    return draw_marked(pictures, into, display=display, title=title, footnote=foot + crosses + measured, columns=3)
+
+
+def embed_held_out(
+    store: Store, recipe: Recipe, run: Path, sample: int, landmarks: Path | None = None
+) -> tuple[POPAR, list[Embedded]]:
+    """Embed one held-out image and those of other patients; arguments and errors as `draw_correspondence`."""
     learner = make_learner(recipe, load_backbone(run)).eval()
     if not isinstance(learner, POPAR):
         raise DataError(f"the method {recipe.method} has no cells to find again; popar and peac have")
@@ -84,17 +103,47 @@ def draw_correspondence(
         )
     turned = of_patients[sample % len(of_patients) :] + of_patients[: sample % len(of_patients)]
     wanted = turned if landmarks else turned[: 1 + OTHERS]
-    embedded = centred([embed(store, recipe, learner, scan, known.get(scan.id, {})) for scan in wanted])
-    cell, measured = learner.grid.cell, ""
-    if landmarks:
-        rows = errors(embedded, cell)
-        write_table(into.with_suffix(".csv"), list(rows[0]), rows)
-        measured = "\n" + in_words(rows, said.voxel)
-    pictures = marked(embedded[: 1 + OTHERS], cell)
-    title = f"One place in {many(len(pictures), 'patient')}, found by the nearest cell: {recipe.method}, {recipe.name}"
-    foot = f"cells of {cell} {said.voxel}s; alike is the cosine of two cells' vectors, less the mean of all"
-    crosses = "; crosses are the landmarks" * bool(landmarks)
-    return draw_marked(pictures, into, display=display, title=title, footnote=foot + crosses + measured, columns=3)
+    return learner, centred([embed(store, recipe, learner, scan, known.get(scan.id, {})) for scan in wanted])
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image with the cells that were asked about in it, or found.
+
+    Attributes:
+        title: says which image it is.
+        image: (C, *size) in [0, 1].
+        spacing_mm: between its voxels.
+        side: of a cell, in voxels.
+        cells: of each place its first voxel along each axis, how alike it is (None where it was asked), its colour.
+    """
+
+    title: str
+    image: Array
+    spacing_mm: tuple[float, ...]
+    side: int
+    cells: tuple[tuple[tuple[int, ...], float | None, str], ...]
+
+
+def corresponding(store: Store, recipe: Recipe, run: Path, sample: int) -> list[Found]:
+    """Cells of one held-out image, and for each the most similar cell of several others; as `draw_correspondence`."""
+    learner, embedded = embed_held_out(store, recipe, run, sample)
+    asked, cell = embedded[0], learner.grid.cell
+    places = spread_cells(asked)
+    colours = [to_hex(each) for each in hues(len(places))]
+    found = []
+    for one in embedded:
+        cells = []
+        for place, colour in zip(places, colours, strict=True):
+            where, alike = (place, None) if one is asked else nearest(asked.vectors[tuple(place)], one)
+            cells.append((tuple((one.first + cell * where).tolist()), alike, colour))
+        found.append(Found(name_of(one, asked), one.image, one.scan.spacing_mm, cell, tuple(cells)))
+    return found
+
+
+def name_of(one: Embedded, asked: Embedded) -> str:
+    """What an image is called beside the one that is asked about."""
+    return f"{'asked: held-out' if one is asked else 'found in'} {nouns(len(one.first)).scan} {one.scan.id[:12]}"
 
 
 def embed(store: Store, recipe: Recipe, learner: POPAR, scan: Scan, points: Points) -> Embedded:
@@ -172,7 +221,7 @@ def marked(embedded: Sequence[Embedded], cell: int) -> list[Marked]:
         known = [(*one.points[name].tolist(), colour) for name, colour in zip(names, colours, strict=False)
                  if name in one.points]  # fmt: skip
         at = [np.array([int(middle_of(one, found[0][0], cell)[2])])] if len(one.first) == 3 else []
-        title = f"{'asked: held-out' if one is asked else 'found in'} {nouns(len(one.first)).scan} {one.scan.id[:12]}"
+        title = name_of(one, asked)
         note = "" if one is asked else "alike " + ", ".join(f"{alike:.2f}" for _, alike in found)
         pictures.append(Marked(title, section(one.image, one.scan.spacing_mm, at), boxes, note, known))
     return pictures

@@ -69,6 +69,11 @@ class RunMetrics:
         """The share of that error that is left."""
         return self.error / self.baseline if self.baseline > 0 else float("nan")
 
+    @property
+    def ratio_to_grey(self) -> float:
+        """The share of the error of one grey value everywhere that is left; NaN where that is not known."""
+        return self.error / self.mean_baseline if self.mean_baseline > 0 else float("nan")
+
 
 def measure(run: Path, log: Log) -> RunMetrics:
     """Read the results of a run from its log and its network."""
@@ -110,18 +115,32 @@ def headline(metrics: RunMetrics, noun: str = "cube") -> list[Headline]:
     ]
 
 
+OF_GREYS = "(grey values in [0, 1])"
+
+
 def restored(metrics: RunMetrics, noun: str) -> list[Headline]:
     """The large numbers of a method that restores."""
     mood = "good" if metrics.ratio < HALF else "bad" if metrics.ratio >= 1 else ""
-    nothing = (
-        f"leaving the deformed {noun}s as they are" if metrics.unchanged_is_better else "one grey value everywhere"
-    )
+    knowing_nothing = [
+        (metrics.identity_baseline, f"leaving the deformed {noun}s as they are"),
+        (metrics.mean_baseline, "one grey value everywhere"),
+    ]
+    knowing_nothing.sort(key=lambda one: one[0] if np.isfinite(one[0]) else np.inf)  # the harder to beat first
+    shares = [
+        (f"{100 * metrics.error / of:.0f} %", f"of the error of {what} is left", mood if at == 0 else "")
+        for at, (of, what) in enumerate(knowing_nothing)
+        if np.isfinite(of) and of > 0
+    ]
     baseline = (f"{metrics.mean_baseline:.4f}", f"the same for each {noun}'s own mean grey everywhere", "")
     guessed = f"of the cells put out of order are told their place; guessing gets {100 * metrics.chance:.1f} %"
     order = (f"{100 * metrics.accuracy:.0f} %", guessed, "bad" if metrics.accuracy <= metrics.chance else "")
     return [
-        (f"{100 * metrics.ratio:.0f} %", f"of the error of {nothing} is left", mood),
-        (f"{metrics.error:.4f}", f"mean squared error on held-out patients, best at step {metrics.best_step:,}", ""),
+        *shares,
+        (
+            f"{metrics.error:.4f}",
+            f"mean squared error {OF_GREYS} on held-out patients, best at step {metrics.best_step:,}",
+            "",
+        ),
         (f"{metrics.identity_baseline:.4f}", f"the same for the deformed {noun}s, left as they are", ""),
         *([baseline] if np.isfinite(metrics.mean_baseline) else []),
         *([order] if np.isfinite(metrics.accuracy) else []),

@@ -15,9 +15,9 @@ from modelsgenesis.core.words import Nouns, duration, many, nouns
 from modelsgenesis.data.store.store import Store
 from modelsgenesis.embedding.table import is_embeddings, read_embeddings
 from modelsgenesis.figures.curves import Log, draw_curves
-from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture
+from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture, viewer_beside
 from modelsgenesis.reports.replay import clearest_sample, recipe_of, settings_of
-from modelsgenesis.reports.run_metrics import RunMetrics, headline, measure
+from modelsgenesis.reports.run_metrics import OF_GREYS, RunMetrics, headline, measure
 from modelsgenesis.reports.sample_sheet import GENESIS, ShowOptions, method_words, show
 from modelsgenesis.training.run_folder import SETTINGS
 
@@ -70,7 +70,7 @@ def report(
     with tempfile.TemporaryDirectory() as folder:
         if metrics.restores:
             shown = sheet(run, settings, chain, sample, Path(folder))
-            page.section("What the network sees, and what it makes of it", *shown)
+            page.section("What the network sees, and what it makes of it", *shown, *viewer(run, settings, chain, into))
         curves = picture(
             draw_curves(log, Path(folder) / "curves.png", said.cube), "errors, learning rate, speed", narrow=True
         )
@@ -120,7 +120,8 @@ CURVES = (
 )
 KNOWING_NOTHING = (
     " The dashed line is the error of handing the deformed {cube} back unchanged, what "
-    "a network that learned nothing could always do; the dotted line that of one grey value, each {cube}'s own mean."
+    "a network that learned nothing could always do; the dotted line that of one grey value, each {cube}'s own mean. "
+    "Errors are mean squares of grey values in [0, 1]."
 )
 USE = """import modelsgenesis as mg
 
@@ -205,6 +206,14 @@ def sheet(
     ]
 
 
+def viewer(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provenance]], page: Path) -> list[Part]:
+    """Where samples of the run can be scrolled through; nowhere once the store has moved away, or without a network."""
+    store = store_of(run, settings, chain)
+    if store is None or not (run / "model.safetensors").is_file():
+        return []
+    return [viewer_beside(page, store.path, "--run", str(run))]
+
+
 def views_of(
     run: Path, settings: dict[str, Any], store: Store, sample: int, folder: Path, network: Path | None
 ) -> list[Part]:
@@ -282,10 +291,11 @@ def numbers(metrics: RunMetrics, settings: dict[str, Any]) -> dict[str, str]:
     network = ", ".join(f"{name} {value}" for name, value in arguments.items())
     intensity = {name: value for name, value in cubes["intensity"].items() if name != "class"}
     achieved = {
-        "error on held-out patients": f"{metrics.error:.5f}, at step {metrics.best_step:,}",
+        "error on held-out patients": f"{metrics.error:.5f} {OF_GREYS}, at step {metrics.best_step:,}",
         f"error of the deformed {said.cube}s left as they are": f"{metrics.identity_baseline:.5f}",
         f"error of each {said.cube}'s own mean, everywhere": f"{metrics.mean_baseline:.5f}",
         "ratio to the better of the two": f"{metrics.ratio:.3f}",
+        "ratio to one grey value": f"{metrics.ratio_to_grey:.3f}",
     }
     if metrics.classifies:
         achieved = {
