@@ -11,7 +11,7 @@ from rich.console import Console
 
 from modelsgenesis.core.cluster import Cluster, choose_cluster
 from modelsgenesis.core.console import make_console, teller
-from modelsgenesis.core.device import find_machine
+from modelsgenesis.core.device import FloatEngineName, find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
 from modelsgenesis.core.lease import held
@@ -132,7 +132,8 @@ def _by_network(given: str, scans: Path, into: Path, options: EmbedOptions, cons
         encoder.reading, encoder.own_units, axes, encoder.network.in_channels, options.foreground, masks, options.masks
     )
 
-    away = EmbedCase(read, given, axes, channels, replace(options, engine=encoder.engine_name), into)
+    chosen: FloatEngineName = "openvino" if encoder.engine_name == "openvino" else "torch"
+    away = EmbedCase(read, given, axes, channels, replace(options, engine=chosen), into)
     settings = {
         "network": given, "networks": [] if opened.recipe else [sha256(network_file(given.removeprefix("like:")))],
         "features": options.features, "foreground": options.foreground, "size": list(encoder.size),
