@@ -107,7 +107,11 @@ def split_cases(
         raise DataError(
             f"{many(num_val, 'case')} to validate leave none of {len(_flat(used))} to train on; use a smaller --val"
         )
-    return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), _flat([*unused, *others]), _flat(held_out))
+    left = _flat([*unused, *others])
+    if chosen:  # in an order of their own: a longer list of what was chosen, of which as many are used, changes nothing
+        taken = {case.id for case in _flat(used)}
+        left = [case for case in _flat(_without(rest, declared)) if case.id not in taken]
+    return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), left, _flat(held_out))
 
 
 def cross_validation_splits(division: CaseSplit, folds: int) -> list[CaseSplit]:
