@@ -15,13 +15,13 @@ GROUPS = {
         "steps", "batch_size", "accumulate", "optimizer", "lr", "weight_decay", "schedule", "warmup_steps",
         "clip_norm", "validate_every", "val_cubes", "patience", "tune", "decay", "rest", "rule",
     ),
-    "labels": (
+    "data": (
         "task", "kind", "label", "classes", "columns", "cases", "fraction", "chosen", "choose",
         "embeddings", "labelled", "test", "val", "folds", "rehearsal", "train_folds", "val_folds", "metric",
         "groups", "reference", "seeds",
     ),
     "machine": (
-        "accelerator", "engine", "precision", "compile", "workers", "threads", "devices", "nodes", "shelf",
+        "cluster", "slurm", "accelerator", "engine", "precision", "compile", "workers", "threads", "devices", "nodes", "shelf",
         "stall_s", "log", "quiet", "dry_run",
     ),
 }  # fmt: skip
@@ -38,6 +38,7 @@ EXAMPLES = {
     "benchmark": "genesis benchmark hippocampus/ runs/bench --from scratch runs/chest-ct --cases 3 12 50 --seeds 5",
     "probe": "genesis probe vectors/genesis labels.csv probes/age --label age --kind regression",
     "choose": "genesis choose vectors/genesis next.csv --cases 10 --labelled labels.csv",
+    "view": "genesis view masks/ masks.html",
     "report": "genesis report runs/bench bench.html",
     "weights": "genesis weights list",
     "weights list": "genesis weights list",
