@@ -90,9 +90,7 @@ class SegResNet(Backbone):
 class _Encoder(nn.Module):
     """The levels under their published names; every level but the last ends in a convolution that halves the size."""
 
-    def __init__(
-        self, in_channels: int, channels: Sequence[int], blocks: Sequence[int], norm: Norm, axes: int
-    ) -> None:
+    def __init__(self, in_channels: int, channels: Sequence[int], blocks: Sequence[int], norm: Norm, axes: int) -> None:
         super().__init__()
         self.conv_init = _convolution(in_channels, channels[0], axes)
         self.layers = nn.ModuleList()

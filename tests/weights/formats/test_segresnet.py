@@ -99,7 +99,9 @@ def test_a_task_starts_from_ct_fm(tmp_path: Path) -> None:
 def test_uneven_kernels_and_missing_tensors_are_refused(tmp_path: Path) -> None:
     """MONAI's network for a resolution has flat kernels and other strides; a file cut down lacks tensors."""
     torch.save(SegResNetDS(**CT_FM, resolution=(1, 1, 5)).state_dict(), tmp_path / "flat.pt")
-    with pytest.raises(WeightsError, match=r"conv_init.weight would be \(4, 1, .*but the network's is \(4, 1, 3, 3, 3\)"):
+    with pytest.raises(
+        WeightsError, match=r"conv_init.weight would be \(4, 1, .*but the network's is \(4, 1, 3, 3, 3\)"
+    ):
         load_weights(tmp_path / "flat.pt")
     state = SegResEncoder(**CT_FM).state_dict()
     del state["layers.2.downsample.weight"]

@@ -9,8 +9,8 @@ published take the published files' 311 and 349 MB):
 
 CT-FM sees axes in the order Z, Y, X, each in the direction of ours (MONAI's "SPL"), and HU from -1024 to 2048 as 0 to 1
 (its cards). Its kernels are turned here, so that the network takes our axes, and its outputs are the original's, turned
-back. It is known by its blocks, its batch norm and its one head. Of other such networks neither axes nor units are known:
-they stay as they are. Without a running mean the norm is taken for an instance norm.
+back. It is known by its blocks, its batch norm and its one head. Of other such networks neither axes nor units are
+known: they stay as they are. Without a running mean the norm is taken for an instance norm.
 """
 
 import functools
