@@ -1,7 +1,7 @@
 """What `make docs` adds to the pages of this folder: the API, the notebooks, and pages that lie elsewhere in the clone.
 
-MkDocs calls the functions here by their names. A link to a page outside docs/ leads to a copy of it under repository/; a
-link to a file or folder that is no page, such as a source file, becomes its words alone, since a site is no clone.
+MkDocs calls the functions here by their names. A link to a page outside docs/ leads to a copy of it under repository/;
+a link to a file or folder that is no page, such as a source file, becomes its words alone, since a site is no clone.
 """
 
 import posixpath
@@ -67,6 +67,8 @@ def _target(place: str, target: str) -> str:
 
 def _uri(place: str) -> str | None:
     """Where a file of the clone is in the site; None if it is not."""
+    if place.startswith("docs/notebooks/"):
+        return place.removeprefix("docs/").replace(".py", ".md")
     if place.startswith("docs/"):
         return None if (ROOT / place).is_dir() else place.removeprefix("docs/")
     return f"{ELSEWHERE}{place}" if place.endswith(".md") else None

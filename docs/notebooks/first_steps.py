@@ -7,8 +7,9 @@
 # %% [markdown]
 # # First steps
 #
-# From a folder of scans to a network that restores what was deformed in them. The scans are made up, so that this runs
-# anywhere in a minute; give a folder of yours in place of `work / "scans"`. All is written to a folder `first-steps`.
+# From a folder of scans to a network that restores what was deformed in them. The scans are made up, so that this
+# runs anywhere in a minute; give a folder of yours in place of `work / "scans"`. All is written to a folder
+# `first-steps`.
 
 # %%
 from pathlib import Path
@@ -25,8 +26,8 @@ write_phantoms(work, 4, size=(64, 64, 48))
 # %% [markdown]
 # ## Scans become a store
 #
-# `prepare` reads every format that it knows, straightens and compresses the scans, and de-identifies them. What it could
-# not read is listed in `problems.csv`, with what to do about it.
+# `prepare` reads every format that it knows, straightens and compresses the scans, and de-identifies them. What it
+# could not read is listed in `problems.csv`, with what to do about it.
 
 # %%
 mg.prepare(work / "scans", work / "store", modality="CT")
@@ -37,7 +38,8 @@ for scan in store.scans:
 # %% [markdown]
 # ## What the network will see
 #
-# Cubes are cut at random places and deformed in four ways; the network shall undo it. Each row of the sheet is one cube.
+# Cubes are cut at random places and deformed in four ways; the network shall undo it. Each row of the sheet is one
+# cube.
 
 # %%
 mg.show("small", work / "store", work / "sheet.png")
@@ -49,18 +51,18 @@ plt.show()
 # %% [markdown]
 # ## Pre-train
 #
-# A few steps, to see that it works; the recipe's own number is in the thousands. Stopped and run again, it goes on where it
-# was. `report` makes a page of the run.
+# A few steps, to see that it works; the recipe's own number is in the thousands. Stopped and run again, it goes on
+# where it was. `report` makes a page of the run.
 
 # %%
-run = mg.pretrain("small", work / "store", work / "run", steps=200, batch_size=4)
+run = mg.pretrain("small", work / "store", work / "run", steps=200, batch_size=4, val_cubes=8)
 mg.report(run, work / "report.html")
 
 # %% [markdown]
 # ## Use it
 #
-# `load` gives a plain PyTorch module. It restores cubes, and `encode` gives its features, finest first: they are what a
-# task starts from.
+# `load` gives a plain PyTorch module. It restores cubes, and `encode` gives its features, finest first: they are what
+# a task starts from.
 
 # %%
 network = mg.load(run)

@@ -7,9 +7,9 @@
 # %% [markdown]
 # # The encoder inside MONAI and nnU-Net
 #
-# A pre-trained network is a plain PyTorch module. Here it is trained by MONAI's loss and applied by MONAI's sliding window;
-# then a network that nnU-Net planned is pre-trained, and nnU-Net's own network starts from it. All is written to a folder
-# `monai-and-nnunet`.
+# A pre-trained network is a plain PyTorch module. Here it is trained by MONAI's loss and applied by MONAI's sliding
+# window; then a network that nnU-Net planned is pre-trained, and nnU-Net's own network starts from it. All is written
+# to a folder `monai-and-nnunet`.
 
 # %%
 import json
@@ -30,8 +30,8 @@ torch.manual_seed(0)
 # %% [markdown]
 # ## MONAI
 #
-# `genesis-small-ct` comes with the package. `network_for` makes a network of the same kind for another number of outputs,
-# `transfer` copies the weights that fit and says what became of each.
+# `genesis-small-ct` comes with the package. `network_for` makes a network of the same kind for another number of
+# outputs, `transfer` copies the weights that fit and says what became of each.
 
 # %%
 pretrained = mg.load("genesis-small-ct")
@@ -57,7 +57,7 @@ for _ in range(steps):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-print("loss:", float(loss))
+print("loss:", loss.item())
 
 # %%
 network.eval()
@@ -68,7 +68,8 @@ assert logits.shape == (1, 2, *image.shape[2:])
 # %% [markdown]
 # ## nnU-Net
 #
-# `nnUNetv2_plan_and_preprocess` writes `nnUNetPlans.json`; give its path below. This one is cut to what is needed, and small.
+# `nnUNetv2_plan_and_preprocess` writes `nnUNetPlans.json`; give its path below. This one is cut to what is needed,
+# and small.
 
 # %%
 layers = {
@@ -119,12 +120,12 @@ work.mkdir(exist_ok=True)
 # %%
 write_phantoms(work, 3, size=(64, 64, 48))
 mg.prepare(work / "scans", work / "store", modality="CT", spacing=(4.0, 4.0, 4.0))
-run = mg.pretrain("any", work / "store", work / "run", plans=work / "nnUNetPlans.json", steps=200)
+run = mg.pretrain("any", work / "store", work / "run", plans=work / "nnUNetPlans.json", steps=200, val_cubes=8)
 exported = mg.export(run, work / "exported", to="nnunet")
 
 # %% [markdown]
-# `nnUNetv2_train ... -pretrained_weights monai-and-nnunet/exported/nnunet-pretrained.pth` does what follows: nnU-Net builds
-# its network and takes all tensors but those of the heads, which must all be there.
+# `nnUNetv2_train ... -pretrained_weights monai-and-nnunet/exported/nnunet-pretrained.pth` does what follows: nnU-Net
+# builds its network and takes all tensors but those of the heads, which must all be there.
 
 # %%
 from dynamic_network_architectures.architectures.unet import PlainConvUNet

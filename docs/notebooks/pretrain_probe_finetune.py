@@ -7,8 +7,8 @@
 # %% [markdown]
 # # Pre-train, probe, fine-tune
 #
-# A network learns from scans without labels; then one asks what it knows, before and after a few labels. The scans are
-# made-up torsos with the volume of each organ known. All is written to a folder `pretrain-probe-finetune`.
+# A network learns from scans without labels; then one asks what it knows, before and after a few labels. The scans
+# are made-up torsos with the volume of each organ known. All is written to a folder `pretrain-probe-finetune`.
 
 # %%
 import csv
@@ -29,14 +29,14 @@ write_phantoms(labelled, 8, seed=100, size=(48, 48, 32), with_labels=True)  # ot
 
 # %%
 mg.prepare(unlabelled / "scans", work / "store", modality="CT")
-run = mg.pretrain("small", work / "store", work / "run", steps=500, batch_size=4)
+run = mg.pretrain("small", work / "store", work / "run", steps=500, batch_size=4, val_cubes=8)
 
 # %% [markdown]
 # ## Probe: what do its features say?
 #
-# `embed` makes a vector of each scan, `probe` fits a line to them, again and again. The number asked for is the volume of
-# the liver. A network at random and the grey values alone are the baselines: whoever does not beat them has learned nothing
-# of use here.
+# `embed` makes a vector of each scan, `probe` fits a line to them, again and again. The number asked for is the
+# volume of the liver. A network at random and the grey values alone are the baselines: whoever does not beat them has
+# learned nothing of use here.
 
 # %%
 liver = next(value for value, name in LABELS.items() if name == "liver")
@@ -90,4 +90,5 @@ mg.predict(tuned, tuned / "unused.csv", work / "masks")
 scores = mg.evaluate(work / "masks", tuned / "unused.csv", work / "scores")
 with open(scores / "summary.csv", encoding="utf-8") as file:
     for row in csv.DictReader(file):
-        print(row)
+        if row["metric"] == "dice":
+            print(row["label"], row["value"])
