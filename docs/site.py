@@ -11,12 +11,14 @@ from pathlib import Path
 import jupytext
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "modelsgenesis"
 ELSEWHERE = "repository/"
 ALWAYS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+TITLES = {"Api": "API", "Repository": "Elsewhere in the clone"}  # MkDocs names a section by its folder
 LINK = re.compile(r"(?P<open>!?\[(?P<words>[^\]]*)\]\()(?P<target>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -55,6 +57,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{link['open']}{posixpath.relpath(there, posixpath.dirname(uri) or '.')}{link['anchor'] or ''})"
 
     return LINK.sub(led, markdown)
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Call the sections of the navigation what they are."""
+    for section in nav.items:
+        section.title = TITLES.get(section.title or "", section.title)
+    return nav
 
 
 def _target(place: str, target: str) -> str:

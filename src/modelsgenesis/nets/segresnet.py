@@ -103,9 +103,10 @@ class _Encoder(nn.Module):
         """(B, C, *space) -> one feature a level, finest first."""
         features, x = [], self.conv_init(x)
         for level in self.layers:
-            x = level.blocks(x)
+            blocks, downsample = level.children()
+            x = blocks(x)
             features.append(x)
-            x = level.downsample(x)
+            x = downsample(x)
         return features
 
 
