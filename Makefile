@@ -9,7 +9,7 @@ DEMO := demo
 POOR := LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0
 PYTEST := OMP_NUM_THREADS=1 $(POOR) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
-.PHONY: install demo test check browser coverage format clean
+.PHONY: install demo test check browser docs notebooks coverage format clean
 
 install: $(VENV)/installed
 
@@ -38,6 +38,17 @@ check:
 browser:
 	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
 
+# A site in build/site, which loads nothing from elsewhere; a link that leads nowhere is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'open build/site/index.html; to search it too: $(BIN)/python -m http.server --directory build/site --bind 127.0.0.1'
+
+# What Jupyter opens, of the scripts in docs/notebooks.
+notebooks: install
+	mkdir -p build/notebooks
+	for one in docs/notebooks/*.py; do \
+	    $(BIN)/jupytext --to ipynb --output build/notebooks/$$(basename $$one .py).ipynb $$one || exit 1; done
+
 coverage: install
 	$(PYTEST) --cov --cov-report=term
 
@@ -46,4 +57,4 @@ format:
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .coverage*

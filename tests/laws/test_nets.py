@@ -9,7 +9,7 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SliceWise, Swin, UNet3D, ViT
+from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SegResNet, SliceWise, Swin, UNet3D, ViT
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -55,6 +55,8 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "resnet": lambda: ResNet(blocks=(1, 2, 1, 1), width=4, shortcut="A"),
     "resnet-bottleneck": lambda: ResNet(blocks=(1, 1, 1, 1), width=4, bottleneck=True, in_channels=2, out_channels=3),
     "resnet-2d": lambda: ResNet(blocks=(1, 2, 1, 1), width=4, axes=2, dilated=False, in_channels=3, units=(4.4, -2.0)),
+    "segresnet": lambda: SegResNet(width=4, blocks=(1, 2, 1), blocks_up=(2, 1), in_channels=2, out_channels=3),
+    "segresnet-2d": lambda: SegResNet(width=4, blocks=(1, 1, 1), axes=2, norm="instance", activation="identity"),
     "convnext": lambda: ConvNeXt(blocks=(1, 2, 1, 1), width=4, in_channels=3, units=(4.4, -2.0)),
     "swin": lambda: Swin(embed=8, depths=(2, 1), heads=(1, 2), window=2, width=8, units=(4.0, -2.0)),
     "swin-2": lambda: Swin(embed=8, depths=(2, 1), heads=(1, 2), window=2, width=8, version=2),

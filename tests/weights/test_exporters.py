@@ -19,6 +19,7 @@ from modelsgenesis.data.intensity import Percentiles
 from modelsgenesis.nets import Classifier, Network, ResidualUNet, SliceWise, Swin, UNet3D, ViT
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.nets.segresnet import SegResNet
 from modelsgenesis.weights.exporters import find_exporter, read_given
 from modelsgenesis.weights.exporters.onnx import OPSET, TOLERANCE, largest_difference
 from modelsgenesis.weights.files import save_network
@@ -36,6 +37,7 @@ NETWORKS = {
     "slice by slice": lambda: SliceWise(UNet3D(3, 2, width=2, axes=2), across=1, neighbours=1),
     "planned by nnU-Net": lambda: PlannedUNet(PLANNED, units=(3.0, -1.0)),
     "MedicalNet's": lambda: ResNet(width=2, blocks=(1, 1, 1, 1)),
+    "CT-FM's": lambda: SegResNet(width=2, blocks=(1, 2, 1), activation="identity"),
     "Swin": lambda: Swin(embed=8, depths=(2,), heads=(2,), window=2, width=8, activation="identity"),
     "Swin, classifying": lambda: Classifier(Swin(embed=8, depths=(2, 2), heads=(1, 2), window=2, width=8), 3, hidden=4),
     "ViT": lambda: ViT(embed=8, depth=2, heads=2, patch=4, grid=3, width=8, activation="identity"),
@@ -139,7 +141,14 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
         for name, value in described["arguments"].items()
     }
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
-    kinds |= {"planned_unet": PlannedUNet, "resnet": ResNet, "slice_wise": SliceWise, "swin": Swin, "vit": ViT}
+    kinds |= {
+        "planned_unet": PlannedUNet,
+        "resnet": ResNet,
+        "segresnet": SegResNet,
+        "slice_wise": SliceWise,
+        "swin": Swin,
+        "vit": ViT,
+    }
     return kinds[described["name"]](**arguments)
 
 

@@ -6,6 +6,7 @@ from modelsgenesis.nets.network import Network
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
+from modelsgenesis.nets.segresnet import SegResNet
 from modelsgenesis.nets.slice_wise import SliceWise
 from modelsgenesis.nets.swin import Swin
 from modelsgenesis.nets.unet3d import UNet3D
@@ -20,6 +21,7 @@ __all__ = [
     "PlannedUNet",
     "ResNet",
     "ResidualUNet",
+    "SegResNet",
     "SliceWise",
     "Swin",
     "UNet3D",

@@ -28,10 +28,10 @@ class PretrainOptions:
         seed: The seed decides the cubes, the deformations and the first weights.
         size: The size of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: The crop rule says where cubes may lie: lung, not_mostly_air or anywhere.
-        backbone: The kind of network: unet3d, residual-unet, resnet, convnext, swin or vit (pictures), or
+        backbone: The kind of network: unet3d, residual-unet, resnet, segresnet, convnext, swin or vit (pictures), or
             package.module:Class.
         width: The channels of the network's first convolution.
-        blocks: How many blocks each layer of resnet or convnext has: 3 4 6 3 is the encoder of a ResNet-34.
+        blocks: How many blocks each layer of resnet, segresnet or convnext has: 3 4 6 3 is a ResNet-34's encoder.
         bottleneck: The blocks of resnet have three convolutions: with 3 4 6 3, a ResNet-50.
         norm: The norm of unet3d: batch, batch_stats (the authors' PyTorch network), instance or group.
         method: What is learned: genesis, or a rival: mae, popar, peac, context-restoration, denoising,

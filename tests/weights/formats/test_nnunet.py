@@ -193,6 +193,64 @@ def test_network_known_by_name_is_read_off_its_tensors(tmp_path: Path) -> None:
     check_predictions(opened(tmp_path, content).network, reference, (high - low, low))
 
 
+BESIDE = {  # what nnssl's methods train beside an encoder: VoCo and SimCLR, and SwinUNETR's method
+    "contrast": ("projector.layer1.0.weight", "projector.layer3.0.bias"),
+    "SwinUNETR": ("rotation_proj_head.weight", "contrast_proj_head.bias", "recon_proj_head.0.weight"),
+}
+
+
+@pytest.mark.parametrize("method", BESIDE)
+def test_encoder_that_nnssl_trained_alone_gives_its_features(method: str, tmp_path: Path) -> None:
+    """ResEncL without numbers and without a decoder, in the plan of the published files; its features are all there."""
+    numbers = {**NUMBERS, "kernel_sizes": 3, "strides": [1, 2, 2], "n_conv_per_stage_decoder": 1}
+    torch.manual_seed(0)
+    made = {"input_channels": 1, "num_classes": 1, "n_blocks_per_stage": [1, 2, 3], **numbers, **LAYERS}
+    reference = shaken(ResidualEncoderUNet(**made))
+    content = nnssl_checkpoint("ResidualEncoderUNet", reference)
+    content["nnssl_adaptation_plan"]["architecture_plans"] = {
+        "arch_class_name": "ResEncL", "arch_kwargs": None, "arch_kwargs_requiring_import": None,
+    }  # fmt: skip
+    encoder = {name: tensor for name, tensor in reference.state_dict().items() if name.startswith("encoder.")}
+    content["network_weights"] = encoder | {name: torch.rand(3) for name in BESIDE[method]}
+    found = opened(tmp_path, content)
+    image = torch.rand(2, 1, 8, 12, 16)
+    with torch.no_grad():
+        theirs = reference.encoder(image.permute(0, 1, 4, 3, 2) * 9 - 3)
+        ours = found.network.encode(image)
+    assert [tuple(one.shape[1:]) for one in ours] == [(4, 8, 12, 16), (6, 4, 6, 8), (8, 2, 3, 4)]
+    for own, original_one in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own.permute(0, 1, 4, 3, 2), original_one, atol=TOLERANCE, rtol=TOLERANCE)
+    assert found.report.shares == {"encoder": 1.0, "decoder": 0.0, "head": 0.0}
+    assert set(found.report.unused) == set(BESIDE[method])
+
+
+def test_encoder_of_unknown_strides_is_refused(tmp_path: Path) -> None:
+    """Without a decoder the tensors do not show by how much a stage shrinks, and nothing is guessed."""
+    state = original("ResidualEncoderUNet").state_dict()
+    encoder = {name: tensor for name, tensor in state.items() if name.startswith("encoder.")}
+    with pytest.raises(WeightsError, match=r"it lacks decoder\.transpconvs\.1\.weight"):
+        opened(tmp_path, {"network_weights": encoder})
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_vocomni_of_nnunet_predicts_as_the_original(prefix: str, tmp_path: Path) -> None:
+    """The bare state of a PlainConvUNet of six stages and 21 classes; as published, with a 16th of the channels."""
+    torch.manual_seed(0)
+    made = {"n_stages": 6, "features_per_stage": [2, 4, 8, 16, 20, 20], "kernel_sizes": [[3, 3, 3]] * 6}
+    blocks = {
+        "strides": [[1, 1, 1]] + [[2, 2, 2]] * 5,
+        "n_conv_per_stage": [2] * 6,
+        "n_conv_per_stage_decoder": [2] * 5,
+    }
+    reference = shaken(
+        PlainConvUNet(input_channels=1, num_classes=21, deep_supervision=False, **made, **blocks, **LAYERS)
+    )
+    found = opened(tmp_path, {prefix + name: tensor for name, tensor in reference.state_dict().items()})
+    check_predictions(found.network, reference)
+    assert found.report.unused == ()
+    assert found.reading is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_bare_weights_are_enough(kind: str, tmp_path: Path) -> None:
     """Without plans the architecture is read off the tensors, all of it."""

@@ -3,7 +3,8 @@
 Layouts, and where each is known from:
 - nnU-Net's: {"network_weights", "init_args": {"plans", "configuration", ...}, ...} (the package nnunetv2 2.8.1).
 - nnssl's: {"network_weights", "nnssl_adaptation_plan": {"architecture_plans", "pretrain_plan", ...}, ...} (its public
-  code). Its ResEncL has no numbers of its own there: they are read off the tensors.
+  code). Its ResEncL has no numbers of its own there: they are read off the tensors. What contrasts, as VoCo, SimCLR and
+  SwinUNETR's method do, trains an encoder alone, with projectors beside it; it halves every side at each stage.
 - Either's weights alone: the architecture is read off the tensors, and how images were fed is not known.
 
 Where the plans are there, the network takes our [0, 1] cubes, read as `reading` says, and turns them itself into what
@@ -52,9 +53,10 @@ def adapt(content: Content) -> LoadedWeights:
     planned = _planned(plans, configuration)
     heads = sorted(name for name in inside if name.startswith("decoder.seg_layers.") and name.endswith(".weight"))
     reading, units = _fed(planned)
+    architecture = _architecture(content, plans, configuration)
     make = functools.partial(
         PlannedUNet,
-        _architecture(content, plans, configuration) or architecture_of(inside),
+        architecture or architecture_of(inside, halves=_class_name(content) in BY_NAME),
         in_channels=inside[first].shape[1],
         out_channels=inside[heads[-1]].shape[0] if heads else 1,
         activation="identity",
@@ -95,19 +97,28 @@ def _planned(plans: Mapping[str, Any], configuration: str) -> Planned | None:
 
 def _architecture(content: Content, plans: Mapping[str, Any], configuration: str) -> Mapping[str, Any] | None:
     """The architecture in the plans; None when they do not hold its numbers."""
-    architecture = _mapping(_mapping(content.get("nnssl_adaptation_plan")).get("architecture_plans"))
-    name, settings = str(architecture.get("arch_class_name", "")), architecture.get("arch_kwargs")
-    if name and name.rpartition(".")[2] not in (*CLASSES, *BY_NAME):
+    architecture, name = _nnssl_architecture(content), _class_name(content)
+    settings = architecture.get("arch_kwargs")
+    if name and name not in (*CLASSES, *BY_NAME):
         raise WeightsError(f"its network is a {name}; only {', '.join((*CLASSES, *BY_NAME))} can be built")
-    if isinstance(settings, Mapping) and name.rpartition(".")[2] in CLASSES:
+    if isinstance(settings, Mapping) and name in CLASSES:
         layers = architecture.get("arch_kwargs_requiring_import") or []
         return {
-            "network_class_name": name.rpartition(".")[2],
+            "network_class_name": name,
             "arch_kwargs": settings,
             "_kw_requires_import": [layer for layer in layers if layer in settings],
         }
     found = _mapping(_mapping(_mapping(plans.get("configurations")).get(configuration)).get("architecture"))
     return found if isinstance(found.get("arch_kwargs"), Mapping) else None
+
+
+def _nnssl_architecture(content: Content) -> Mapping[str, Any]:
+    return _mapping(_mapping(content.get("nnssl_adaptation_plan")).get("architecture_plans"))
+
+
+def _class_name(content: Content) -> str:
+    """The class of the network in nnssl's plan, such as ResEncL; empty without one."""
+    return str(_nnssl_architecture(content).get("arch_class_name", "")).rpartition(".")[2]
 
 
 def _fed(planned: Planned | None) -> tuple[Reading | None, Units]:

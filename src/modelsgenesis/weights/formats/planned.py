@@ -18,11 +18,13 @@ PLAIN = "encoder.stages.0.0.convs.0.conv.weight"
 OURS = "network."  # before the names of the wrapped network
 
 
-def architecture_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def architecture_of(tensors: Mapping[str, Tensor], *, halves: bool = False) -> dict[str, Any]:
     """The architecture of a whole U-Net of nnU-Net v2, read off its state; its leaky ReLU is taken for the usual one.
 
     Args:
         tensors: by nnU-Net v2's names.
+        halves: the network is known to halve every side at each stage but the first: then an encoder alone is enough,
+            whose tensors do not show its strides, and a decoder of one convolution a stage is added.
     Raises:
         WeightsError: names or shapes are not those of its U-Nets.
     """
@@ -31,12 +33,14 @@ def architecture_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     if any(".conv3." in name for name in tensors):
         raise WeightsError("its blocks have bottlenecks, which is no planned U-Net of nnU-Net; only such can be built")
     num = _count(tensors, r"encoder\.stages\.(\d+)\.")
+    alone = halves and not any(name.startswith("decoder.") for name in tensors)
     try:
         firsts = [tensors[unit.format(stage, 0)] for stage in range(num)]
-        steps = [tensors[f"decoder.transpconvs.{num - 1 - stage}.weight"].shape[2:] for stage in range(1, num)]
+        axes = firsts[0].dim() - 2
+        rises = [f"decoder.transpconvs.{num - 1 - stage}.weight" for stage in range(1, num)]
+        steps = [(2,) * axes if alone else tuple(tensors[rise].shape[2:]) for rise in rises]
     except KeyError as error:
         raise WeightsError(f"it lacks {error.args[0]}; it is cut down, or of another network") from error
-    axes = firsts[0].dim() - 2
     batch = any(name.endswith("norm.running_mean") for name in tensors)
     inside = r"blocks\.(\d+)\." if residual else r"0\.convs\.(\d+)\."
     return {
@@ -51,7 +55,8 @@ def architecture_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
                 _count(tensors, rf"encoder\.stages\.{stage}\.{inside}") for stage in range(num)
             ],
             "n_conv_per_stage_decoder": [
-                _count(tensors, rf"decoder\.stages\.{stage}\.convs\.(\d+)\.") for stage in range(num - 1)
+                1 if alone else _count(tensors, rf"decoder\.stages\.{stage}\.convs\.(\d+)\.")
+                for stage in range(num - 1)
             ],
             "conv_bias": any(name.endswith("convs.0.conv.bias") for name in tensors),
             "norm_op": f"torch.nn.{'BatchNorm' if batch else 'InstanceNorm'}{axes}d",
