@@ -8,6 +8,7 @@ import inspect
 import io
 import logging
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -183,7 +184,9 @@ def _spelled(name: str, parameter: inspect.Parameter, text: str) -> inspect.Para
     import tyro
 
     if parameter.default is parameter.empty:
-        return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+        several = any(typing.get_origin(one) is tuple for one in typing.get_args(parameter.annotation))
+        word = tyro.conf.arg(metavar=name.upper(), help_behavior_hint="(required)")
+        return parameter.replace(annotation=Annotated[tuple[str, ...] if several else str, word])
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:  # it may be left out, and has no flag in Python either
         optional = tyro.conf.Positional[str | None]
         return parameter.replace(

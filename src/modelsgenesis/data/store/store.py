@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -178,7 +179,19 @@ def find_salt(store: Path) -> tuple[str | None, str]:
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
     """Open a scan's array, and make room for its coarse maps."""
+    if why := lost_behind(path):
+        raise DataError(f"{path}: {why}")
     return StoredArray(path), {}
+
+
+def lost_behind(file: Path) -> str:
+    """What is wrong with a link of a joined store that leads nowhere; "" of any other file."""
+    if not file.is_symlink() or file.exists():
+        return ""
+    return (
+        f"leads to {os.readlink(file)}, which is gone; put the store that it was joined from back there, or join what "
+        "is left into a new folder"
+    )
 
 
 def scan_file(store: Path, id_: str) -> Path:
