@@ -212,7 +212,7 @@ def test_slices_join_and_stay_slices(stores: tuple[Path, Path], tmp_path: Path) 
 
 
 def test_a_joined_store_pretrains_and_is_joined_again(
-    stores: tuple[Path, Path], tmp_path: Path, tiny_recipe: Recipe
+    stores: tuple[Path, Path], tmp_path: Path, tiny_recipe: Recipe, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A store of stores: sites stay those of the first joining, and the run is finished by the usual command."""
     north, south = stores
@@ -220,5 +220,9 @@ def test_a_joined_store_pretrains_and_is_joined_again(
     again = Store.open(mg.prepare(into, tmp_path / "again", join=True, where="fold in (1, 2)", quiet=True))
     assert {scan.site for scan in again.scans} == {hashed("", "site", str(one)) for one in stores}
     assert {scan.fold for scan in again.scans} == {1, 2}
-    run = mg.pretrain(tiny_recipe, into, tmp_path / "run")
-    assert (run / "made.json").is_file()
+    with pytest.raises(DataError, match="does not say from which site"):
+        mg.pretrain(tiny_recipe, north, tmp_path / "of-one", balance="site", val_folds=(1,))
+    run = mg.pretrain(tiny_recipe, into, tmp_path / "run", balance="site", val_folds=(3,), train_folds=(1, 2))
+    assert read_provenance(run, "pretrain").arguments["recipe"]["cubes"]["balance"] == "site"
+    assert "each site is as likely: there are 2 to train on" in capfd.readouterr().err
+    assert "--balance site" in command(str(run), read_provenance(run, "pretrain"))
