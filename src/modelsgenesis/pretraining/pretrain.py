@@ -13,7 +13,7 @@ from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.console import make_console
-from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
+from modelsgenesis.core.device import MACHINE, describe_machine, launch, make_fabric
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Batch, Learner
@@ -146,7 +146,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         console.print(f"{into}: this run is done already")
         work.finish()  # it may have been killed before this
         return into
-    fabric.launch()
+    launch(fabric)
     samples = work.samples(fabric, console)
 
     def keep_best(step: int, metrics: dict[str, float]) -> None:
