@@ -324,7 +324,7 @@ def test_store_without_its_salt_is_a_doubt(scans: Path, tmp_path: Path) -> None:
 
 
 def test_patients_of_joined_stores_are_found_by_each_stores_salt(scans: Path, tmp_path: Path) -> None:
-    """Also one who went by another name in the second store, which a scan that both hold has shown; or it is a doubt."""
+    """Also one who went by another name in the second store, shown by a scan that both hold; or it is a doubt."""
     for name, copied in (("north", {"scan0": "scan0"}), ("south", {"scan0": "other", "scan1": "scan1"})):
         (tmp_path / name).mkdir()
         for number, new in copied.items():

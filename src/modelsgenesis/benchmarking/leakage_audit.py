@@ -204,7 +204,7 @@ def _scans_of(path: Path) -> _TrainedOn:
 
 
 def _patients_in(store: Store, hashes: set[str]) -> set[str]:
-    """The patients of the scans with these hashes, by every name: joined stores give one of two to a patient of both."""
+    """The patients of the scans with these hashes, by every name: joined stores keep one of a patient's two."""
     patients = {scan.patient for scan in store.scans if scan.sha256 in hashes}
     places = [Path(place) for place in read_provenance(store.path, "prepare").inputs] if store.is_joined else []
     there = [Store.open(place) for place in places if (place / MADE).is_file()]

@@ -88,6 +88,26 @@ def test_a_joined_store_has_the_scans_of_all_once_and_none_of_their_bytes_again(
     assert copy["severity"] == "warning"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--join NORTH SOUTH INTO --where ALL --quiet",
+        "--where ALL --join NORTH SOUTH INTO",
+        "NORTH SOUTH INTO --join --where ALL",
+        "NORTH --join SOUTH INTO --where ALL",
+        "--quiet NORTH SOUTH INTO --where ALL --join",
+        "INNER INTO --where ALL --join",
+        "INNER --where ALL INTO --join",
+    ],
+)
+def test_words_and_flags_come_in_any_order(words: str, stores: tuple[Path, Path], tmp_path: Path) -> None:
+    """The last word is the new store; an option's own words stay its own."""
+    inner = mg.prepare(stores, tmp_path / "inner", join=True, quiet=True)
+    places = {"NORTH": stores[0], "SOUTH": stores[1], "INNER": inner, "INTO": tmp_path / "into", "ALL": "fold < 9"}
+    assert main(["prepare", *(str(places.get(word, word)) for word in words.split())]) == 0
+    assert len(Store.open(tmp_path / "into").scans) == 4
+
+
 def test_provenance_names_the_stores_and_gives_the_command_back(stores: tuple[Path, Path], tmp_path: Path) -> None:
     """From the joined store one gets to its stores, and by the command to the same store."""
     into = mg.prepare(stores, tmp_path / "joined", join=True, where="size_y > 23", quiet=True)
