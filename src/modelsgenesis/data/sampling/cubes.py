@@ -155,7 +155,8 @@ class CubeSampler:
         Raises:
             DataError: each site is to be as likely, and the store does not say of a scan where it comes from.
         """
-        weights = np.maximum(1.0, self.scans.column("num_cubes") / self.scans.column("cubes_per_scan"))
+        per_scan = self.scans.column("num_cubes") / self.scans.column("cubes_per_scan")
+        weights: NDArray[np.float64] = np.maximum(1.0, per_scan)
         if not self.spec.balance:
             return weights
         values = self.scans.column(self.spec.balance)
