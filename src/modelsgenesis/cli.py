@@ -8,6 +8,7 @@ import inspect
 import io
 import logging
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -107,7 +108,8 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
         stage = {action: _for_the_shell(one) for action, one in stage.items()}
         run = functools.partial(tyro.extras.subcommand_cli_from_dict, description=VERBS[verb])
     else:
-        stage = _for_the_shell(stage)
+        arguments, several = _several_last(stage, arguments)
+        stage = _for_the_shell(stage, several=several)
     try:
         made = run(
             stage,
@@ -139,10 +141,14 @@ def _run(verb: str, arguments: list[str], *, debug: bool) -> int:
     return 0
 
 
-def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
+def _for_the_shell(stage: Callable[..., Any], *, several: bool = False) -> Callable[..., Any]:
     """The stage with its required arguments as plain words and its options in groups, as the help shows them.
 
     In Python the required arguments may be paths or objects too.
+
+    Args:
+        stage: of a verb.
+        several: an argument that may be several words takes them.
     """
     import tyro
 
@@ -159,7 +165,9 @@ def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
         return stage(*args, **settings)
 
     titles = [f"{name}s" if name in signature.parameters else name for name in GROUPS]
-    spelled = {name: _spelled(name, one, said.get(name, "")) for name, one in signature.parameters.items()}
+    spelled = {
+        name: _spelled(name, one, said.get(name, ""), several=several) for name, one in signature.parameters.items()
+    }
     own = {name: one for name, one in spelled.items() if one.kind is not one.KEYWORD_ONLY or not group_of(name)}
     parameters = list(own.values())
     for group, title in zip(GROUPS, titles, strict=True):
@@ -178,12 +186,44 @@ def _for_the_shell(stage: Callable[..., Any]) -> Callable[..., Any]:
     return with_words
 
 
-def _spelled(name: str, parameter: inspect.Parameter, text: str) -> inspect.Parameter:
+def _may_be_several(parameter: inspect.Parameter) -> bool:
+    """Whether a required argument may be a tuple: its words are then all but those of the arguments after it."""
+    return any(typing.get_origin(one) is tuple for one in typing.get_args(parameter.annotation))
+
+
+def _several_last(stage: Callable[..., Any], arguments: list[str]) -> tuple[list[str], bool]:
+    """Put the words of no option last where there are more than required arguments, and one of those takes several.
+
+    A parser does not know otherwise which word is the last one's. Of no option are the words at the beginning, and
+    those behind a flag that is on or off.
+
+    Returns:
+        The arguments, and whether there are more.
+    """
+    parameters = inspect.signature(stage, eval_str=True).parameters.values()
+    required = [one for one in parameters if one.default is one.empty]
+    switches = {f"--{one.name.replace('_', '-')}" for one in parameters if one.annotation is bool}
+    own: dict[bool, list[str]] = {True: [], False: []}  # words of no option, and all others
+    on: list[str] = []
+    is_own = True
+    for word in arguments:
+        if word.startswith("-"):
+            is_own = word in switches
+            (on if is_own else own[False]).append(word)
+        else:
+            own[is_own].append(word)
+    if len(own[True]) <= len(required) or not any(map(_may_be_several, required)):
+        return arguments, False
+    return [*own[False], *on, *own[True]], True
+
+
+def _spelled(name: str, parameter: inspect.Parameter, text: str, *, several: bool) -> inspect.Parameter:
     """A parameter as it is typed: words in capitals, flags without the underline that Python needs."""
     import tyro
 
     if parameter.default is parameter.empty:
-        return parameter.replace(annotation=Annotated[str, tyro.conf.arg(metavar=name.upper())])
+        kind: Any = tuple[str, ...] if several and _may_be_several(parameter) else str
+        return parameter.replace(annotation=Annotated[kind, tyro.conf.arg(metavar=name.upper())])
     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:  # it may be left out, and has no flag in Python either
         optional = tyro.conf.Positional[str | None]
         return parameter.replace(

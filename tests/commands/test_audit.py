@@ -20,6 +20,7 @@ from modelsgenesis.core.tables import write_table
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.fingerprints import Fingerprint
 from modelsgenesis.data.patient_names import with_raw_patients
+from modelsgenesis.data.store.store import Store
 from modelsgenesis.reports.benchmark_page import audit_rows
 from modelsgenesis.tasks import Task, folder
 from modelsgenesis.tasks.case_tables import write_cases
@@ -320,6 +321,28 @@ def test_store_without_its_salt_is_a_doubt(scans: Path, tmp_path: Path) -> None:
         stop_at([hit], tmp_path / "out", arms=("genesis",), allow=())
     stop_at([hit], tmp_path / "out", arms=("genesis",), allow=("genesis",))
     assert audit_rows(tmp_path / "out") == [("genesis", "", hit.why, "yes")]
+
+
+def test_patients_of_joined_stores_are_found_by_each_stores_salt(scans: Path, tmp_path: Path) -> None:
+    """Also one who went by another name in the second store, shown by a scan that both hold; or it is a doubt."""
+    for name, copied in (("north", {"scan0": "scan0"}), ("south", {"scan0": "other", "scan1": "scan1"})):
+        (tmp_path / name).mkdir()
+        for number, new in copied.items():
+            shutil.copy(scans / "known" / f"{number}.nii.gz", tmp_path / name / f"{new}.nii.gz")
+    stores = [
+        mg.prepare(tmp_path / name, tmp_path / f"{name}-store", quiet=True, workers=0, modality="MR", salt=name)
+        for name in ("north", "south")
+    ]
+    joined = mg.prepare(tuple(stores), tmp_path / "joined", join=True, quiet=True)
+    write_provenance(tmp_path / "run", "pretrain", {}, inputs=[joined])
+    write_image(tmp_path / "task" / "images" / "new.nii.gz", blob(9)[0])
+    for patient, found in (("scan0", 1), ("other", 1), ("scan1", 1), ("scan2", 0)):
+        case = case_of(tmp_path / "task" / "images" / "new.nii.gz", patient=f"{patient}.nii.gz")
+        assert len(audit("genesis", tmp_path / "run", [case])) == found, patient
+    (stores[1] / "salt").unlink()
+    (hit,) = audit("genesis", tmp_path / "run", [case])
+    assert (f"{stores[1]}/salt is gone" in hit.why, "nobody can know" in hit.why) == (True, True)
+    assert {source.path.name for source in Store.open(joined).sources.values()} == {"scan0.nii.gz"}
 
 
 def test_box_of_a_scan_is_held_against_the_scan(scans: Path, run: Path, tmp_path: Path) -> None:

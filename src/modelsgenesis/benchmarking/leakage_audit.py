@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.provenance import Provenance, is_unchanged, lineage
+from modelsgenesis.core.provenance import FILE as MADE
+from modelsgenesis.core.provenance import Provenance, is_unchanged, lineage, read_provenance
 from modelsgenesis.core.tables import read_rows, read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
@@ -18,7 +19,7 @@ from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
 from modelsgenesis.data.store.scan import hashed
-from modelsgenesis.data.store.store import Store, find_salt
+from modelsgenesis.data.store.store import Store, find_salts
 from modelsgenesis.pretraining.labelled_sets import SETS
 from modelsgenesis.tasks.case_finder import with_modality
 from modelsgenesis.tasks.case_tables import CASES
@@ -184,19 +185,30 @@ def _origins(made: Provenance, labelled: bool) -> dict[str, str]:
 def _scans_of(path: Path) -> _TrainedOn:
     """The hashes and fingerprints of a store's scans."""
     store = Store.open(path)
-    salt, why = find_salt(path)
-    patients = {scan.patient for scan in store.scans}
+    salts, why = find_salts(path)
+    hashes = {scan.sha256 for scan in store.scans}
+    patients = _patients_in(store, hashes)
     known = [Fingerprint.read(scan.fingerprint) for scan in store.scans if scan.fingerprint]
     unknown = len(store.scans) - len(known)
     lost = [f"{path} holds {many(unknown, 'scan')} without a fingerprint, such as official cubes"] if unknown else []
     lost += [f"{why}, so that nothing is found by patient"] if why else []
     return _TrainedOn(
         where=f"in the store {path}",
-        hashes={scan.sha256 for scan in store.scans},
-        knows=lambda case, source: hashed(salt or "", "patient", _patient_of(case, source)) in patients,
+        hashes=hashes,
+        knows=lambda case, source: any(
+            hashed(salt, "patient", _patient_of(case, source)) in patients for salt in salts
+        ),
         fingerprints=Fingerprints(known),
         lost=tuple(lost),
     )
+
+
+def _patients_in(store: Store, hashes: set[str]) -> set[str]:
+    """The patients of the scans with these hashes, by every name: joined stores keep one of a patient's two."""
+    patients = {scan.patient for scan in store.scans if scan.sha256 in hashes}
+    places = [Path(place) for place in read_provenance(store.path, "prepare").inputs] if store.is_joined else []
+    there = [Store.open(place) for place in places if (place / MADE).is_file()]
+    return patients.union(*(_patients_in(one, hashes) for one in there))
 
 
 def _scans_listed(weights: Path) -> _TrainedOn:

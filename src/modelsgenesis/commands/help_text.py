@@ -4,7 +4,7 @@ GROUPS = {
     "cubes": (
         "size", "spacing", "slices", "neighbours", "overlap", "foreground", "mirror", "augment",
         "intensity", "modality", "voi", "crop_borders", "longest_side", "every", "side", "max_voxels",
-        "masks", "views", "region", "window",
+        "masks", "views", "region", "window", "balance",
     ),
     "network": (
         "from_", "like", "trust", "plans", "configuration", "backbone", "width", "blocks", "bottleneck",

@@ -5,13 +5,14 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
 from modelsgenesis.data.store import prepare as room
+from modelsgenesis.data.store.joining import join_stores
 from modelsgenesis.data.store.options import PrepareOptions
 from modelsgenesis.data.store.prepare_part import prepare_part
 from modelsgenesis.data.store.slicing import slice_store
 
 
 @verb(PrepareOptions)
-def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Path:
+def prepare(source: str | Path | tuple[str | Path, ...], into: str | Path, options: PrepareOptions) -> Path:
     """Turn scans of any format into a store that training reads: LPS, chunked, without names.
 
     What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
@@ -21,15 +22,23 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     Args:
         source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
             TIFF), a .zip or .tar of such a folder, a CSV with the column `image` (and, if known, patient, modality,
-            fold), or a .npz of MedMNIST; with slices, a store of volumes.
+            fold), or a .npz of MedMNIST; with slices, a store of volumes; with join, one store or several.
         into: The store's folder.
     Returns:
         `into`.
     Raises:
         DataError: there is nothing to prepare, nothing could be prepared, or the store cannot be written.
     """
-    if not str(source) or not str(into):
-        raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
+    sources = [source] if isinstance(source, (str, Path)) else list(source)
+    if not sources or not all(map(str, (*sources, into))):
+        given = " ".join(map(repr, map(str, (*sources, into))))
+        raise DataError(f"SCANS and STORE must not be empty, got {given}; name two folders")
+    if options.join:
+        options.check_joining()
+        return join_stores([Path(one) for one in sources], Path(into), options.where, quiet=options.quiet)
+    if len(sources) > 1 or options.where is not None:
+        raise DataError("several stores, and --where, are for --join, which takes the scans of finished stores")
+    source = sources[0]
     if options.slices is not None:
         return slice_store(Path(source), Path(into), options.slicing(options.slices), quiet=options.quiet)
     if options.part is not None or options.list:

@@ -1,11 +1,14 @@
 """What computes, and in which precision: one process or many, on CPUs or GPUs, started by us, torchrun or SLURM."""
 
+import contextlib
 import logging
 import os
 import platform
+import re
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +29,7 @@ FloatEngineName = Literal["auto", "torch", "openvino"]
 STARTER = "GENESIS_STARTER"  # the number of the process that started the others of a run
 MACHINE = "machine"  # of a provenance's arguments: where a run was finished
 SHARE = 3  # of a GPU's free memory that the weighted sum of windows may take: one third
+LOST_PEER = re.compile(r"gloo/transport/|NCCL (error|communicator)|ProcessGroup(NCCL|Gloo)")
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -105,6 +109,42 @@ def make_fabric(
         precision=chosen,
         plugins=_starter(devices, nodes),
     )
+
+
+def launch(fabric: Processes) -> None:
+    """Start the processes of a run, or find those that another program started.
+
+    Raises:
+        TrainingError: they do not reach each other.
+    """
+    try:
+        fabric.launch()
+    except RuntimeError as error:  # so are the errors of torch.distributed
+        why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise TrainingError(
+            f"the {fabric.world_size} processes of this run do not reach each other ({why}); a machine whose name is "
+            "that of its own loopback needs GLOO_SOCKET_IFNAME (CPUs) or NCCL_SOCKET_IFNAME (GPUs), the network "
+            "interface to the others"
+        ) from error
+
+
+@contextlib.contextmanager
+def peers_told() -> Iterator[None]:
+    """Say in one line what torch says in many when another process of a run is gone.
+
+    Raises:
+        TrainingError: it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, GenesisError) or not LOST_PEER.search(str(error)):
+            raise
+        why = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(
+            f"another process of this run is gone, or is not reached any more ({why}); the same command on all nodes "
+            "goes on from the last checkpoint"
+        ) from error
 
 
 def _starter(devices: int, nodes: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from modelsgenesis.core.console import make_console
-from modelsgenesis.core.device import MACHINE, describe_machine
+from modelsgenesis.core.device import MACHINE, describe_machine, launch
 from modelsgenesis.core.errors import TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Learner
@@ -93,7 +93,7 @@ class Tuning:
 
     def _rehearsed(self, split: CaseSplit) -> tuple[Learner, Materials]:
         """The samples and callbacks of a dry run."""
-        self.fabric.launch()
+        launch(self.fabric)
         fold = _Fold(self, self.read_cases([split]), split, self.into)
         return fold.learner, fold.materials()
 
@@ -105,7 +105,7 @@ class Tuning:
         every = list(zip(splits, folders, strict=True))
         todo = [(split, folder) for split, folder in every if not is_done(folder, "finetune", self.settings(split))]
         if todo:
-            self.fabric.launch()
+            launch(self.fabric)
             case_cache = self.read_cases([split for split, _ in todo])
             if several and self.fabric.is_global_zero:
                 write_held_out(self.into, splits[0], self.task.target)

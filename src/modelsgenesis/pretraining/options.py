@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from modelsgenesis.core.device import Accelerator, Precision
 from modelsgenesis.nets.norms import Norm
@@ -28,6 +28,8 @@ class PretrainOptions:
         seed: The seed decides the cubes, the deformations and the first weights.
         size: The size of the cubes in voxels, in place of the recipe's; so with every setting that follows.
         rule: The crop rule says where cubes may lie: lung, not_mostly_air or anywhere.
+        balance: Every modality is as likely, or every site: the stores that a store was joined from. By default every
+            scan is as likely. It holds for training and for validation.
         backbone: The kind of network: unet3d, residual-unet, resnet, segresnet, convnext, swin or vit (pictures), or
             package.module:Class.
         width: The channels of the network's first convolution.
@@ -77,6 +79,7 @@ class PretrainOptions:
     seed: int = 0
     size: tuple[int, ...] | None = None
     rule: str | None = None
+    balance: Literal["modality", "site"] | None = None
     backbone: str | None = None
     width: int | None = None
     blocks: tuple[int, ...] | None = None
@@ -136,7 +139,7 @@ class PretrainOptions:
         )  # fmt: skip
         given = {name: getattr(self, name) for name in plan if getattr(self, name) is not None}
         return recipe.but(
-            cubes={"size": self.size, "rule": self.rule},
+            cubes={"size": self.size, "rule": self.rule, "balance": self.balance},
             plan={
                 **shortened(recipe.plan, self.steps),
                 **given,

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from modelsgenesis.core.backbone import Backbone, Part
 from modelsgenesis.core.console import make_console
-from modelsgenesis.core.device import MACHINE, describe_machine, make_fabric
+from modelsgenesis.core.device import MACHINE, describe_machine, launch, make_fabric
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import write_json
 from modelsgenesis.core.learner import Batch, Learner
@@ -100,6 +100,8 @@ def pretrain(recipe: Recipe | str, store: Path, into: Path, options: PretrainOpt
         changed.plan.precision, accelerator=options.accelerator, devices=options.devices, nodes=options.nodes
     )
     if _is_labelled(changed, store):
+        if changed.cubes.balance:
+            raise DataError("--balance is of the scans of a store; labelled sets take turns, set by set")
         from modelsgenesis.pretraining.labelled_sets import SetWork  # here: a store needs no reader of files
 
         work: Work = SetWork(changed, store, into, options.seed)
@@ -144,7 +146,7 @@ def _follow(work: Work, into: Path, seed: int, fabric: Processes, start: Start |
         console.print(f"{into}: this run is done already")
         work.finish()  # it may have been killed before this
         return into
-    fabric.launch()
+    launch(fabric)
     samples = work.samples(fabric, console)
 
     def keep_best(step: int, metrics: dict[str, float]) -> None:
@@ -310,6 +312,9 @@ def _greeting(recipe: Recipe, training: Scans, held_out: Scans, samplers: list[C
     lines = [f"{recipe.name}: {learning} to train on, {held_out.num_images} held out"]
     if recipe.plans is not None:
         lines.append(_plans_in_words(recipe, recipe.plans))
+    if balance := recipe.cubes.balance:
+        num = len(np.unique(samplers[0].scans.column(balance)))
+        lines.append(f"each {balance} is as likely: there {'is' if num == 1 else 'are'} {num} to train on")
     return "\n".join([*lines, *_without_cubes(recipe.cubes.size, samplers)])
 
 

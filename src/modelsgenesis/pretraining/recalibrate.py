@@ -1,7 +1,7 @@
 """An ordinary batch norm from cubes of a store: `genesis weights recalibrate FILE STORE OUT`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,7 @@ class _Cubes:
                 "CT (the "
                 f"first is {strange[0].id}, {strange[0].modality}); prepare --modality CT, or name another --recipe"
             )
+        spec = replace(spec, balance="")  # the store may be another than the run's, of which no site is known
         self.sampler, self.spec, self.seed, self.device = CubeSampler(store, spec), spec, seed, device
 
     def batches(self, name: str, num: int, size: int) -> Iterator[Tensor]:

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from modelsgenesis.core.device import peers_told
 from modelsgenesis.core.errors import TrainingError, blamed_on
 from modelsgenesis.core.learner import Batch, Learner
 from modelsgenesis.core.processes import Processes
@@ -110,6 +111,7 @@ class Training:
         self.since = time.perf_counter()  # of which time the window does not know yet
 
     @loading_told()
+    @peers_told()
     def run(self) -> Outcome:
         """Train until the plan is done, patience is over or a signal comes.
 

@@ -1,5 +1,6 @@
 """Cubes: where they lie, what they hold, and that the generator alone decides."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.data.scan_files import make_image, write_ct
 
 from modelsgenesis.commands.prepare import prepare
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.naming import describe
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.intensity import Percentiles, Window
 from modelsgenesis.data.intensity_statistics import CELL_SIDE, make_foreground_map
@@ -129,6 +131,45 @@ def test_scans_are_equally_likely(store: Store) -> None:
     ids = [sampler.sample(generator_for(0, index)).scan.id for index in range(900)]
     for scan in store.scans:
         assert abs(ids.count(scan.id) - 300) < 5 * np.sqrt(900 * 2 / 9)
+
+
+@pytest.mark.parametrize("column", ["modality", "site"])
+def test_balanced_values_are_equally_likely(store: Store, column: str) -> None:
+    """One scan of a value is drawn as often as two of another together; 900 draws, within 5 standard deviations."""
+    values = {"modality": ("CT", "MR", "MR"), "site": ("a" * 16, "b" * 16, "b" * 16)}[column]
+    scans = [replace(scan, **{column: value}) for scan, value in zip(store.scans, values, strict=True)]
+    sampler = CubeSampler(Store(store.path, scans), CubeSpec(size=(8, 8, 8), rule="anywhere", balance=column))
+    ids = [sampler.sample(generator_for(0, index)).scan.id for index in range(900)]
+    for scan, share in zip(scans, (0.5, 0.25, 0.25), strict=True):
+        assert abs(ids.count(scan.id) - 900 * share) < 5 * np.sqrt(900 * share * (1 - share))
+
+
+def test_values_that_give_no_cube_take_no_share(store: Store) -> None:
+    """Of two modalities, the one whose only scan is too small is never drawn, and the others share all draws."""
+    small = next(scan for scan in store.scans if scan.size == (20, 20, 20))
+    scans = [replace(scan, modality="MR") if scan.id == small.id else scan for scan in store.scans]
+    spec = CubeSpec(size=(24, 24, 24), rule="anywhere", balance="modality")
+    sampler = CubeSampler(Store(store.path, scans), spec)
+    ids = [sampler.sample(generator_for(0, index)).scan.id for index in range(100)]
+    assert sorted(set(ids)) == sorted(scan.id for scan in store.scans if scan.id != small.id)
+
+
+def test_official_cube_files_keep_their_weight_within_a_value(store: Store) -> None:
+    """A file of 40 cubes, 10 a scan, is four times as likely as a scan of its modality, and both are half of all."""
+    one, two, three = store.scans
+    scans = [replace(one, num_cubes=40, cubes_per_scan=10, modality="CT"), two, replace(three, modality="MR")]
+    sampler = CubeSampler(Store(store.path, scans), CubeSpec(size=(8, 8, 8), rule="anywhere", balance="modality"))
+    np.testing.assert_allclose(np.diff(sampler._cumulative, prepend=0), [0.4, 0.1, 0.5])
+
+
+def test_sites_that_are_not_known_are_refused(store: Store) -> None:
+    """With what to do; and a balance that is none. What a recipe without balance is described by is as it was."""
+    with pytest.raises(DataError, match="does not say from which site 3 scans of 3 come; join a store of each site"):
+        CubeSampler(store, CubeSpec(size=(8, 8, 8), balance="site", rule="anywhere"))
+    with pytest.raises(DataError, match="cannot be balanced by 'fold', only by modality or site"):
+        CubeSpec(balance="fold")
+    assert "balance" not in describe(CubeSpec())
+    assert describe(CubeSpec(balance="site"))["balance"] == "site"
 
 
 @pytest.mark.parametrize(

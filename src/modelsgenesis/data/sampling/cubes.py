@@ -17,6 +17,7 @@ from modelsgenesis.data.store.store import Scan, Store
 
 MEASURED_AT_ONCE = 65_536  # scans, by the manifest: the numbers of all of them would need much memory
 MOST_LIMITS = 4096  # scans whose maps' measures are kept
+BALANCED = ("modality", "site")  # columns of the manifest
 RECIPES = {
     2: ("chest-xray", "chest-ct-2d", "small-2d"),
     3: ("chest-ct", "small", "any"),
@@ -32,17 +33,21 @@ class CubeSpec:
         intensity: how values become [0, 1].
         rule: where cubes are cut: "lung" (the paper's: at most 15 % tissue, away from the borders), "not_mostly_air"
             (at least a quarter of the voxels above the background) or "anywhere".
+        balance: a column of BALANCED, each of whose values is as likely; "" has each scan as likely.
     Raises:
-        DataError: an unknown rule, or a size that is not two or three positive numbers.
+        DataError: an unknown rule or balance, or a size that is not two or three positive numbers.
     """
 
     size: tuple[int, ...] = (64, 64, 32)
     intensity: Intensity = field(default_factory=Window)
     rule: str = "lung"
+    balance: str = field(default="", metadata={"only_if_set": True})
 
     def __post_init__(self) -> None:
         if self.rule not in CROP_RULES:
             raise DataError(f"no rule {self.rule!r} for where cubes are cut; there are: {', '.join(CROP_RULES)}")
+        if self.balance not in ("", *BALANCED):
+            raise DataError(f"cubes cannot be balanced by {self.balance!r}, only by {' or '.join(BALANCED)}")
         if len(self.size) not in (2, 3) or any(side < 1 for side in self.size):
             raise DataError(
                 f"a cube needs three sides of at least one voxel, and a crop of pictures two, got {self.size}; "
@@ -87,7 +92,8 @@ class CubeSampler:
 
     Every scan is as likely as another, whatever its size, as in the paper, which takes 32 cubes of each; an official
     cube file counts as the number of scans it was cut from. Within a scan every place that obeys the rule is as likely;
-    within the slices of one, every slice that has such a place.
+    within the slices of one, every slice that has such a place. With a balance, every value of its column is as likely
+    that a scan has which gives cubes; within it, scans are as likely to each other as without.
 
     Args:
         store: to cut from.
@@ -98,7 +104,8 @@ class CubeSampler:
         too_small: those that are smaller than a cube.
         lacking: the others that give no cube, for want of a place that obeys the rule.
     Raises:
-        DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse.
+        DataError: no scan gives a cube; the message gives the reasons. Or cubes are wanted of pictures, or the reverse;
+            or of each site, and a scan's is not known.
     """
 
     def __init__(self, store: Store, spec: CubeSpec, scans: Sequence[Scan] | None = None) -> None:
@@ -124,7 +131,7 @@ class CubeSampler:
                 f"none of the {many(len(given), said.scan)} gives a {said.cube} of {spec.size} {said.voxel}s "
                 f"({some or 'none given'})"
             )
-        weights = np.maximum(1.0, self.scans.column("num_cubes") / self.scans.column("cubes_per_scan"))
+        weights = self._weights()
         self._cumulative = np.cumsum(weights) / weights.sum()
 
     def sample(self, rng: np.random.Generator) -> Cube:
@@ -141,6 +148,26 @@ class CubeSampler:
         lower = self._draw_place(scan, index, float(limits[index]), rng)
         image = self.store.read_scaled(scan, lower, self.spec.size, self.spec.intensity, index=index)
         return Cube(image, scan, lower, index)
+
+    def _weights(self) -> NDArray[np.float64]:
+        """How likely each scan is, up to a factor.
+
+        Raises:
+            DataError: each site is to be as likely, and the store does not say of a scan where it comes from.
+        """
+        per_scan = self.scans.column("num_cubes") / self.scans.column("cubes_per_scan")
+        weights: NDArray[np.float64] = np.maximum(1.0, per_scan)
+        if not self.spec.balance:
+            return weights
+        values = self.scans.column(self.spec.balance)
+        if self.spec.balance == "site" and not values.all():
+            raise DataError(
+                f"{self.store.path} does not say from which site {many(int((values == 0).sum()), 'scan')} of "
+                f"{len(values)} come; join a store of each site with genesis prepare --join, or leave --balance out"
+            )
+        group = np.unique(values, return_inverse=True)[1]
+        balanced: NDArray[np.float64] = weights / np.bincount(group, weights)[group]
+        return balanced
 
     @property
     def left_out(self) -> dict[str, str]:

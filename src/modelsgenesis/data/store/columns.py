@@ -16,6 +16,7 @@ from modelsgenesis.data.store.scan import DTYPES, MODALITIES, NUMBERS, Scan, che
 IDS = ("id", "patient", "series")
 SHAPED = ("shape", "spacing_mm", "percentiles", "levels", "occupancy")
 TEXTS = ("sha256", "stored_sha256", "fingerprint", "notes")
+MIXED = "there are volumes and pictures in one store; prepare them apart"
 Rows = NDArray[np.uint32]
 
 
@@ -37,6 +38,20 @@ class Scans(Sequence[Scan]):
     def of(cls, scans: Iterable[Scan]) -> "Scans":
         """Take the columns of scans that are there already."""
         return scans if isinstance(scans, Scans) else cls(Columns.of(list(scans)))
+
+    @classmethod
+    def joined(cls, stores: Sequence["Scans"]) -> "Scans":
+        """The scans of several manifests, one after the other, in columns of their own.
+
+        Raises:
+            DataError: some are of volumes and some of pictures.
+        """
+        if len({scans.sizes.shape[1] for scans in stores}) > 1:
+            raise DataError(MIXED)
+        names = stores[0].columns.numbers
+        numbers = {name: np.concatenate([scans.column(name) for scans in stores]) for name in names}
+        texts = {name: [text for scans in stores for text in scans.texts(name)] for name in TEXTS}
+        return cls(Columns(numbers, {name: column.__getitem__ for name, column in texts.items()}))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,6 +80,14 @@ class Scans(Sequence[Scan]):
         """One column of numbers: (N,), or (N, numbers) of those in SHAPED; ids are 64 bits, a modality its number."""
         whole: NDArray[Any] = self.columns.numbers[name]
         return whole if len(self) == len(whole) and self._is_whole else whole[self.rows]
+
+    def texts(self, name: str) -> Iterator[str]:
+        """The texts of one of the columns in TEXTS, in their order."""
+        return map(self.columns.texts[name], map(int, self.rows))
+
+    def by_id(self) -> "Scans":
+        """The same scans in the order of their ids."""
+        return Scans(self.columns, self.rows[np.argsort(self.column("id"), kind="stable")])
 
     @functools.cached_property
     def _is_whole(self) -> bool:
@@ -115,11 +138,14 @@ class Columns:
         Raises:
             DataError: there are volumes and pictures among them, which no store holds together.
         """
+        if isinstance(scans, Scans):
+            return Scans.joined([scans]).columns
         if len({len(scan.shape) for scan in scans}) > 1:
-            raise DataError("there are volumes and pictures in one store; prepare them apart")
+            raise DataError(MIXED)
         numbers: dict[str, NDArray[Any]] = {
             name: np.array([int(getattr(scan, name), 16) for scan in scans], np.uint64) for name in IDS
         }
+        numbers["site"] = np.array([int(scan.site or "0", 16) for scan in scans], np.uint64)
         numbers["modality"] = np.array([MODALITIES.index(scan.modality) for scan in scans], np.int8)
         numbers["dtype"] = np.array([DTYPES.index(scan.dtype) for scan in scans], np.int8)
         for name, kind in NUMBERS.items():
@@ -158,6 +184,7 @@ class Columns:
             sha256=self.texts["sha256"](row),
             stored_sha256=self.texts["stored_sha256"](row),
             fingerprint=self.texts["fingerprint"](row),
+            site=f"{site:016x}" if (site := numbers["site"][row].item()) else "",
             notes=notes_from(self.texts["notes"](row)),
         )
         try:

@@ -38,12 +38,12 @@ def write_manifest(store: Path, scans: Sequence[Scan]) -> Path:
     Returns:
         Its path.
     """
-    ordered = sorted(scans, key=lambda scan: scan.id)
-    if len(ordered) > MOST_IN_CSV:
-        write_mapped(store / MAPPED, Columns.of(ordered))
+    if len(scans) > MOST_IN_CSV:
+        write_mapped(store / MAPPED, Columns.of(Scans.of(scans).by_id()))
         (store / MANIFEST).unlink(missing_ok=True)
         return store / MAPPED
-    unused = {name for name in ("levels", "occupancy") if not any(getattr(scan, name) for scan in ordered)}
+    ordered = sorted(scans, key=lambda scan: scan.id)
+    unused = {name for name in ("site", "levels", "occupancy") if not any(getattr(scan, name) for scan in ordered)}
     names = [name for name in COLUMNS if name not in unused]
     rows = (scan.to_row() for scan in ordered)
     write_table(store / MANIFEST, names, ({name: row[name] for name in names} for row in rows))

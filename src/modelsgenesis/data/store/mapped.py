@@ -8,6 +8,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, blamed_on
@@ -29,7 +30,8 @@ def write_mapped(path: Path, columns: Columns) -> None:
     """
     import pyarrow as pa
 
-    plain = {name: values for name, values in columns.numbers.items() if name not in ("modality", "dtype")}
+    unused = () if columns.numbers["site"].any() else ("site",)
+    plain = {name: values for name, values in columns.numbers.items() if name not in ("modality", "dtype", *unused)}
     arrays = {name: _numbers_to(pa, values) for name, values in plain.items()}
     for name, words in (("modality", MODALITIES), ("dtype", DTYPES)):
         arrays[name] = pa.DictionaryArray.from_arrays(columns.numbers[name], list(words))
@@ -67,6 +69,8 @@ def read_mapped(path: Path) -> Columns:
         batch = _only_batch(pa, path)
         numbers = {name: batch[name].to_numpy() for name in (*IDS, *NUMBERS)}
         numbers |= {name: _numbers_from(batch[name]) for name in SHAPED}
+        known = "site" in batch.schema.names
+        numbers["site"] = batch["site"].to_numpy() if known else np.broadcast_to(np.uint64(0), len(numbers["id"]))
         for name, words in (("modality", MODALITIES), ("dtype", DTYPES)):
             if batch[name].dictionary.to_pylist() != list(words):
                 raise ValueError(f"other words for {name}")

@@ -11,6 +11,7 @@ from modelsgenesis.data.store.slicing import Direction, OrthogonalSlicing, Slici
 
 SPELLED = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 OF_SLICES = ("slices", "every", "side", "neighbours", "workers", "quiet")
+OF_JOINING = ("join", "where", "workers", "quiet")
 
 
 class Part(NamedTuple):
@@ -61,6 +62,9 @@ class PrepareOptions:
         part: K/N, such as 3/8: the K-th of N shares of the scans is prepared, in any order, on any machine that has
             both folders; afterwards prepare without it does what is missing and finishes the store.
         list: The scans are looked for, and listed for the parts; nothing is prepared. Otherwise the first part does it.
+        join: SCANS are stores, whose scans the store holds together, without copies of their files; of one store,
+            those that a condition holds for.
+        where: With join, the condition on scans that are taken, such as "modality == 'CT' and spacing_z < 3".
         cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
             tcp://HOST:8786, its file, or local:4.
         slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
@@ -83,6 +87,8 @@ class PrepareOptions:
     max_voxels: int = MAX_VOXELS
     part: str | None = None
     list: bool = False
+    join: bool = False
+    where: str | None = None
     cluster: str | None = None
     slurm: str | None = None
     quiet: bool = False
@@ -93,11 +99,9 @@ class PrepareOptions:
         Raises:
             DataError: an option of the other kind of slices or of scans is given, or the side of the squares is not.
         """
-        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        of_scans = [f"--{name.replace('_', '-')}" for name in given if name not in OF_SLICES]
-        if of_scans:
+        if of_scans := self._given_beside(OF_SLICES):
             raise DataError(
-                f"{', '.join(of_scans)} cannot be given with --slices, of scans as they were prepared; prepare the "
+                f"{of_scans} cannot be given with --slices, of scans as they were prepared; prepare the "
                 "store of volumes with it, then slice that again"
             )
         if direction != "orthogonal":
@@ -109,3 +113,20 @@ class PrepareOptions:
         if self.neighbours or self.side is None:
             raise DataError("orthogonal slices need --side, such as 64, and take no --neighbours")
         return OrthogonalSlicing(self.side, self.side if self.every is None else self.every)
+
+    def check_joining(self) -> None:
+        """Refuse options that stores are not joined by.
+
+        Raises:
+            DataError: one is given.
+        """
+        if of_scans := self._given_beside(OF_JOINING):
+            raise DataError(
+                f"{of_scans} cannot be given with --join, of scans as they were prepared; prepare the stores with it, "
+                "then join them again"
+            )
+
+    def _given_beside(self, names: tuple[str, ...]) -> str:
+        """The options that are given and have other names than these, as they are typed."""
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        return ", ".join(f"--{name.replace('_', '-')}" for name in given if name not in names)

@@ -58,6 +58,7 @@ class Scan:
         stored_sha256: of the file in `scans/`, which cannot hold it itself; "" in stores from before it was taken.
         occupancy: boxes of the coarse maps, by `occupancy_of`; none in stores from before it was taken, and of official
             cubes.
+        site: hash of where it comes from, such as the store that it was joined from; "" where that is not known.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Scan:
     levels: tuple[float, float] | None = None
     stored_sha256: str = ""
     occupancy: tuple[int, ...] = ()
+    site: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -103,7 +105,7 @@ class Scan:
         del data["stored_sha256"]
         data["percentiles"] = {f"{p:g}": value for p, value in self.percentiles.items()}
         data["print"] = data.pop("fingerprint")
-        for name in ("levels", "occupancy"):  # those of pictures, and those that official cubes lack
+        for name in ("levels", "occupancy", "site"):  # of pictures, not of official cubes, of several sites
             if not data[name]:
                 del data[name]
         return data
@@ -127,7 +129,7 @@ class Scan:
         row["shape"] = " ".join(map(str, self.shape))
         row["spacing_mm"] = " ".join(map(repr, self.spacing_mm))
         row["notes"] = notes_to_text(self.notes)
-        row["print"], row["stored_sha256"] = self.fingerprint, self.stored_sha256
+        row["print"], row["stored_sha256"], row["site"] = self.fingerprint, self.stored_sha256, self.site
         row["levels"] = " ".join(map(repr, self.levels or ()))
         return row | {f"p{p}": repr(value) for p, value in data["percentiles"].items()}
 
@@ -151,6 +153,7 @@ class Scan:
                 levels=_levels(row.get("levels", "")),
                 stored_sha256=row.get("stored_sha256", ""),
                 occupancy=tuple(int(number) for number in row.get("occupancy", "").split()),
+                site=row.get("site", ""),
             )
             return checked(scan)
         except (KeyError, TypeError, ValueError) as error:
@@ -181,7 +184,7 @@ NUMBERS: dict[str, type[int] | type[float]] = {
 }
 
 COLUMNS = (
-    *("id", "patient", "series", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
+    *("id", "patient", "series", "site", "modality", "fold", "shape", "spacing_mm", "dtype", "slope", "intercept"),
     *("minimum", "maximum", "foreground", *_MOMENTS),
     *(f"p{p:g}" for p in PERCENTILES),
     *(
@@ -204,7 +207,8 @@ def checked(scan: Scan) -> Scan:
     Raises:
         ValueError: it cannot.
     """
-    if strange := [name for name in (scan.id, scan.patient, scan.series) if not HASHED.fullmatch(name)]:
+    names = (scan.id, scan.patient, scan.series, *([scan.site] if scan.site else []))
+    if strange := [name for name in names if not HASHED.fullmatch(name)]:
         raise ValueError(f"{strange[0]!r} is no id of {ID_LENGTH} hexadecimal digits")
     if min(scan.num_cubes, scan.cubes_per_scan) < 1 or min(scan.fold, scan.source_bytes) < 0:
         raise ValueError("a scan of no cube, or of a fold or size below 0")

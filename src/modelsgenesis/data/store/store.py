@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError, refusal
 from modelsgenesis.core.files import read_text
+from modelsgenesis.core.provenance import FILE as MADE
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
@@ -142,12 +144,19 @@ class Store:
         from modelsgenesis.data.store.preparing import Settings, name_scan, sources_in  # here: it imports this file
 
         try:
-            settings = Settings(read_text(self.path / SALT))
             places = [Path(place) for place in read_provenance(self.path, "prepare").inputs]
+            if self.is_joined:  # of an id that two stores have, the first store's scan keeps it
+                return {id_: source for place in reversed(places) for id_, source in _sources_of(place).items()}
+            settings = Settings(read_text(self.path / SALT))
             sources = [source for place in places for source in sources_in(place, self.path)[0]]
         except (DataError, OSError):
             return {}
         return {name_scan(source, settings).id: source for source in sources}
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether its scans are those of other stores, which its provenance names."""
+        return bool(read_provenance(self.path, "prepare").arguments.get("join"))
 
     @contextlib.contextmanager
     def _naming(self, scan: Scan) -> Iterator[None]:
@@ -165,6 +174,27 @@ class Store:
         return self._open[self._paths[scan.id]]
 
 
+def _sources_of(place: Path) -> "dict[str, Source]":
+    """The sources of a store that may be gone."""
+    try:
+        return Store.open(place).sources
+    except (DataError, OSError):
+        return {}
+
+
+def find_salts(store: Path) -> tuple[list[str], str]:
+    """Read the salts by which the patients of a store are named: several, where it was joined of stores with their own.
+
+    Returns:
+        Those that are there, and why one is not, if any is not.
+    """
+    salt, why = find_salt(store)
+    if salt is not None or not (store / MADE).is_file() or not Store.open(store).is_joined:
+        return ([] if salt is None else [salt]), why
+    found = [find_salts(Path(place)) for place in read_provenance(store, "prepare").inputs]
+    return [salt for salts, _ in found for salt in salts], "; ".join(filter(None, (why for _, why in found)))
+
+
 def find_salt(store: Path) -> tuple[str | None, str]:
     """Read the salt of a store; without it None, and the true reason."""
     path = store / SALT
@@ -178,7 +208,19 @@ def find_salt(store: Path) -> tuple[str | None, str]:
 
 def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
     """Open a scan's array, and make room for its coarse maps."""
+    if why := lost_behind(path):
+        raise DataError(f"{path}: {why}")
     return StoredArray(path), {}
+
+
+def lost_behind(file: Path) -> str:
+    """What is wrong with a link of a joined store that leads nowhere; "" of any other file."""
+    if not file.is_symlink() or file.exists():
+        return ""
+    return (
+        f"leads to {os.readlink(file)}, which is gone; put the store that it was joined from back there, or join what "
+        "is left into a new folder"
+    )
 
 
 def scan_file(store: Path, id_: str) -> Path:

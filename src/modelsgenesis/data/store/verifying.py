@@ -11,7 +11,7 @@ from modelsgenesis.core.files import sha256
 from modelsgenesis.core.process_pool import usable_cores, work_through
 from modelsgenesis.core.words import many
 from modelsgenesis.data.store.scan import Scan
-from modelsgenesis.data.store.store import Store, scan_file
+from modelsgenesis.data.store.store import Store, lost_behind, scan_file
 
 MOST_BYTES = 8 * 2**30  # read by a background check: some ten seconds of a core
 
@@ -23,7 +23,7 @@ def damage_of(scan: Scan, store: Store) -> str:
         if not scan.stored_sha256 or sha256(file) == scan.stored_sha256:
             return ""
     except OSError as error:
-        return f"{file}: {refusal(error) or f'cannot be read ({error.strerror or error})'}"
+        return f"{file}: {lost_behind(file) or refusal(error) or f'cannot be read ({error.strerror or error})'}"
     return f"{file}: is not what was written; delete it and run genesis prepare again"
 
 
