@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here, local_path, spool_of
 from modelsgenesis.data.store import prepare as room
 from modelsgenesis.data.store.options import PrepareOptions
 from modelsgenesis.data.store.prepare_part import prepare_part
+from modelsgenesis.data.store.publishing import check_begun_here, publish
 from modelsgenesis.data.store.slicing import slice_store
 
 
 @verb(PrepareOptions)
-def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Path:
+def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Path | str:
     """Turn scans of any format into a store that training reads: LPS, chunked, without names.
 
     What cannot be prepared is a line in `STORE/problems.csv`; the rest goes on. Run again, it goes on where it was and
@@ -19,10 +22,10 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     made.json: they name sources by path.
 
     Args:
-        source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
+        source: The scans: a folder or URL (s3://, gs://) of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
             TIFF), a .zip or .tar of such a folder, a CSV with the column `image` (and, if known, patient, modality,
             fold), or a .npz of MedMNIST; with slices, a store of volumes.
-        into: The store's folder.
+        into: The store's folder; or its URL, to which it is uploaded once it is made in the cache.
     Returns:
         `into`.
     Raises:
@@ -30,8 +33,20 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     """
     if not str(source) or not str(into):
         raise DataError(f"SCANS and STORE must not be empty, got {str(source)!r} and {str(into)!r}; name two folders")
+    cache = Cache(options.cache, options.cache_gib)
+    folder = local_path(into)
+    if folder is not None:
+        return _prepare(here(source, cache), folder, options)
+    spool, location = spool_of(str(into), cache)
+    check_begun_here(spool, location, options)
+    _prepare(here(source, cache), spool, options)
+    publish(spool, location, teller("prepare", make_console(quiet=options.quiet)))
+    return str(location)
+
+
+def _prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
     if options.slices is not None:
-        return slice_store(Path(source), Path(into), options.slicing(options.slices), quiet=options.quiet)
+        return slice_store(source, into, options.slicing(options.slices), quiet=options.quiet)
     if options.part is not None or options.list:
-        return prepare_part(Path(source), Path(into), options)
-    return room.prepare(Path(source), Path(into), options)
+        return prepare_part(source, into, options)
+    return room.prepare(source, into, options)
