@@ -22,9 +22,9 @@ def prepare(source: str | Path, into: str | Path, options: PrepareOptions) -> Pa
     made.json: they name sources by path.
 
     Args:
-        source: The scans: a folder or URL (s3://, gs://) of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
+        source: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of pictures alone (PNG, JPEG,
             TIFF), a .zip or .tar of such a folder, a CSV with the column `image` (and, if known, patient, modality,
-            fold), or a .npz of MedMNIST; with slices, a store of volumes.
+            fold), or a .npz of MedMNIST; with slices, a store of volumes. Or the URL of one of them: s3://, gs://.
         into: The store's folder; or its URL, to which it is uploaded once it is made in the cache.
     Returns:
         `into`.

@@ -26,9 +26,9 @@ from modelsgenesis.core.files import (
     aside_of,
     is_being_written,
     read_object,
+    reason,
     sha256,
     write_json,
-    written_aside,
 )
 from modelsgenesis.core.transfers import ask
 
@@ -299,7 +299,9 @@ def _is_used(path: Path) -> bool:
 
 
 def _fetch(path: Path, location: Location, checksum: str) -> None:
-    with written_aside(path) as aside:
+    aside = aside_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         (told,) = ask("get", location.bucket, url=str(location), key=location.key, path=str(aside))
         if checksum and (came := sha256(aside)) != checksum:
             raise DataError(
@@ -307,6 +309,13 @@ def _fetch(path: Path, location: Location, checksum: str) -> None:
                 "scan again, or copy the store anew"
             )
         os.utime(aside, ns=(time.time_ns(), told["ns"]))
+        os.replace(aside, path)
+    except AwayError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: could not be written ({reason(error)})") from error
+    finally:
+        aside.unlink(missing_ok=True)
     cache = next(folder.parent for folder in path.parents if folder.name.startswith(MIRROR))
     _room(cache).filled(told["bytes"])
 

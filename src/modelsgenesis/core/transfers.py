@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,12 @@ PIECE_BYTES = 2**20
 AT_ONCE = 8  # objects that are uploaded
 IN_PARTS_BYTES = 2**26  # an object of more is uploaded in parts, and appears when all of them are there
 PART_BYTES = 2**25
+STATUS = re.compile(r"status code: (4\d\d)")
+AGAIN = ("408", "429")  # answers of a server that will do it later
+NO_PERMISSION = (
+    "no permission; are the credentials in the environment (AWS_ACCESS_KEY_ID ..., GOOGLE_APPLICATION_CREDENTIALS) the "
+    "right ones?"
+)
 END = {"end": True}
 
 
@@ -62,18 +69,18 @@ def ask(do: str, bucket: str, **request: Any) -> Iterator[dict[str, Any]]:
     if find_spec("obstore") is None:
         raise MissingExtraError(f"{bucket} needs obstore; install it with: pip install -c constraints.txt '.[cloud]'")
     line = json.dumps({"do": do, "bucket": bucket, "patience": PATIENCE, **request})
-    yield from _helper(os.getpid()).ask(line, bucket)
+    yield from helper_of(os.getpid()).ask(line, bucket)
 
 
 @functools.cache
-def _helper(pid: int) -> "_Helper":
+def helper_of(pid: int) -> "Helper":
     """The process that transfers for a process; one that was forked has another."""
-    helper = _Helper()
+    helper = Helper()
     atexit.register(helper.close)
     return helper
 
 
-class _Helper:
+class Helper:
     """A process that does one request after the other, and ends with the process that asks."""
 
     def __init__(self) -> None:
@@ -223,16 +230,25 @@ def _patiently(do: Callable[[], Any], patience: Patience, url: str) -> Any:
         except (PermissionError, refused.PermissionDeniedError, refused.UnauthenticatedError) as error:
             if getattr(error, "errno", None):
                 raise  # of a file
-            raise AwayError(
-                f"{url}: no permission; are the credentials in the environment (AWS_ACCESS_KEY_ID ..., "
-                "GOOGLE_APPLICATION_CREDENTIALS) the right ones?"
-            ) from error
+            raise AwayError(f"{url}: {NO_PERMISSION}") from error
         except (refused.BaseError, ConnectionError, TimeoutError) as error:
+            if why := _is_final(error):
+                raise AwayError(f"{url}: {why}") from error
             if number + 1 == patience.tries:
-                why = " ".join(str(error).split())[:200]
+                why = " ".join(str(error).split())[:300]
                 raise AwayError(f"{url}: given up after {patience.tries} tries ({why}); try again") from error
             time.sleep(patience.pause_s * 2**number)
     raise RuntimeError("no tries")
+
+
+def _is_final(error: Exception) -> str:
+    """Why another try makes no sense, in words; "" where it may."""
+    found = STATUS.search(str(error))
+    if not found or found[1] in AGAIN:
+        return ""
+    if found[1] in ("401", "403"):
+        return NO_PERMISSION
+    return f"the server refuses ({found[1]}); is the bucket spelled right?"
 
 
 @functools.cache
