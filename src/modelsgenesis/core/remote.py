@@ -235,6 +235,9 @@ def _is_store(root: Path, location: Location, top: dict[str, tuple[int, int]]) -
 def _place(root: Path, location: Location, found: dict[str, tuple[int, int]], *, others_stay: bool = False) -> None:
     """Put a placeholder where a file is not here, or is another than there; delete what is there no more."""
     wanted = {root / key.removeprefix(location.prefix): told for key, told in found.items() if not key.endswith("/")}
+    for key in found:
+        if key.endswith("/"):
+            (root / key.removeprefix(location.prefix)).mkdir(parents=True, exist_ok=True)
     for path, (num_bytes, ns) in wanted.items():
         if not _is_same(path, num_bytes, ns):
             _put_placeholder(path, num_bytes, ns)
@@ -308,7 +311,9 @@ def _fetch(path: Path, location: Location, checksum: str) -> None:
                 f"{location}: is not what was written (SHA-256 {came[:12]}..., not {checksum[:12]}...); prepare the "
                 "scan again, or copy the store anew"
             )
-        os.utime(aside, ns=(time.time_ns(), told["ns"]))
+        listed = path.stat() if path.exists() else None  # whose time some servers round otherwise than that of a file
+        same = listed is not None and listed.st_size == told["bytes"]
+        os.utime(aside, ns=(time.time_ns(), listed.st_mtime_ns if listed and same else told["ns"]))
         os.replace(aside, path)
     except AwayError:
         raise

@@ -34,6 +34,7 @@ NO_PERMISSION = (
     "no permission; are the credentials in the environment (AWS_ACCESS_KEY_ID ..., GOOGLE_APPLICATION_CREDENTIALS) the "
     "right ones?"
 )
+SETTINGS = ("AWS_", "GOOGLE_")  # how the environment variables begin that the library reads
 END = {"end": True}
 
 
@@ -85,6 +86,7 @@ class Helper:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.settings: dict[str, str] = {}  # that it was started with
         self.process: subprocess.Popen[str] | None = None
 
     def ask(self, line: str, bucket: str) -> Iterator[dict[str, Any]]:
@@ -119,7 +121,10 @@ class Helper:
         yield from map(json.loads, process.stdout)
 
     def _started(self) -> "subprocess.Popen[str]":
-        if self.process is None or self.process.poll() is not None:
+        settings = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+        if self.process is None or self.process.poll() is not None or settings != self.settings:
+            self.close()
+            self.settings = settings
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "modelsgenesis.core.transfers"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True,
@@ -139,7 +144,7 @@ class Helper:
 
 
 def _do_list(store: Any, patience: Patience, *, url: str, prefix: str, below: bool) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a folder: key, bytes and time, in nanoseconds.
+    """Yield the objects of a folder: key, bytes and time, in nanoseconds; the keys of folders in it end in /.
 
     Args:
         store: to look in.
@@ -151,12 +156,14 @@ def _do_list(store: Any, patience: Patience, *, url: str, prefix: str, below: bo
     import obstore
 
     def every() -> list[Any]:
-        if not below:
-            return list(obstore.list_with_delimiter(store, prefix or None)["objects"])
-        return [each for some in obstore.list(store, prefix or None) for each in some]
+        if below:
+            return [each for some in obstore.list(store, prefix or None) for each in some]
+        found = obstore.list_with_delimiter(store, prefix or None)
+        return [*found["objects"], *found["common_prefixes"]]
 
     for each in _patiently(every, patience, url):
-        yield {"key": each["path"], **_told(each)}
+        folder = isinstance(each, str)
+        yield {"key": f"{each}/", "bytes": 0, "ns": 0, "mark": ""} if folder else {"key": each["path"], **_told(each)}
 
 
 def _do_get(store: Any, patience: Patience, *, url: str, key: str, path: str) -> Iterator[dict[str, Any]]:
@@ -193,7 +200,7 @@ def _do_put(store: Any, patience: Patience, *, url: str, files: dict[str, str]) 
                 parts = os.fstat(file.fileno()).st_size > IN_PARTS_BYTES
                 return obstore.put(store, key, file, use_multipart=parts, chunk_size=PART_BYTES)
 
-        return {"key": key, "mark": _patiently(once, patience, url)["e_tag"] or ""}
+        return {"key": key, "mark": _patiently(once, patience, f"{url} ({key})")["e_tag"] or ""}
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(one, files)
@@ -257,7 +264,7 @@ def _store_of(bucket: str, stall_s: float) -> Any:
     from obstore.store import from_url
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    client = {
+    client: Any = {
         "allow_http": endpoint.startswith("http://"), "connect_timeout": timedelta(seconds=stall_s),
         "read_timeout": timedelta(seconds=stall_s), "timeout": timedelta(days=1),
     }  # fmt: skip
@@ -287,7 +294,9 @@ def _answered(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Do a request, and yield its answers, of which the last may be that it failed."""
     from obstore.exceptions import BaseError
 
-    do = {"list": _do_list, "get": _do_get, "put": _do_put, "delete": _do_delete}[request.pop("do")]
+    does: dict[str, Callable[..., Iterator[dict[str, Any]]]]
+    does = {"list": _do_list, "get": _do_get, "put": _do_put, "delete": _do_delete}
+    do = does[request.pop("do")]
     bucket, patience = request.pop("bucket"), Patience(*request.pop("patience"))
     try:
         yield from do(_store_of(bucket, patience.stall_s), patience, **request)
