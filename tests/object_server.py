@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import hashlib
 import http.client
+import re
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import pytest
 
@@ -77,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         """Write."""
         self.answer()
 
-    def do_DELETE(self) -> None:
+    def do_POST(self) -> None:
         """Delete."""
         self.answer()
 
@@ -117,13 +118,20 @@ class ObjectServer(ThreadingHTTPServer):
             return 200, {"Content-Type": "application/xml"}, self._listed(parse_qs(urlsplit(path).query))
         if method == "PUT":
             self.objects[key] = sent
-        elif method == "DELETE":
-            self.objects.pop(key, None)
-            return 204, {}, b""
+        elif method == "POST":
+            return 200, {"Content-Type": "application/xml"}, self._deleted(sent)
         if key not in self.objects:
             return 404, {}, b"<Error><Code>NoSuchKey</Code></Error>"
         told = {"ETag": self._mark(key), "Last-Modified": email.utils.formatdate(TIME, usegmt=True)}
         return 200, told, self.objects[key] if method == "GET" else b""
+
+    def _deleted(self, sent: bytes) -> bytes:
+        """Delete the objects that a request names."""
+        keys = re.findall("<Key>(.*?)</Key>", sent.decode())
+        for key in keys:
+            self.objects.pop(unescape(key), None)
+        told = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+        return f'<?xml version="1.0"?><DeleteResult>{told}</DeleteResult>'.encode()
 
     def _mark(self, key: str) -> str:
         return f'"{hashlib.md5(self.objects[key]).hexdigest()}"'
@@ -155,8 +163,8 @@ class ObjectServer(ThreadingHTTPServer):
         kept = {name: value for name, value in answer.getheaders() if name in ("ETag", "Last-Modified", "Content-Type")}
         if method == "PUT" and answer.status == 200:
             self.objects[key] = sent  # to look at; what is answered comes from behind
-        elif method == "DELETE":
-            self.objects.pop(key, None)
+        elif method == "POST":
+            self._deleted(sent)
         return answer.status, kept, body
 
 

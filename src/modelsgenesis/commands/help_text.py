@@ -22,7 +22,7 @@ GROUPS = {
     ),
     "machine": (
         "accelerator", "engine", "precision", "compile", "workers", "threads", "devices", "nodes", "shelf",
-        "stall_s", "log", "quiet", "dry_run",
+        "stall_s", "cache", "cache_gib", "log", "quiet", "dry_run",
     ),
 }  # fmt: skip
 

@@ -297,3 +297,40 @@ def test_file_url_is_its_path(tmp_path: Path) -> None:
     assert name_of(tmp_path) == str(tmp_path)
     script = "import modelsgenesis.core.remote, sys; assert 'obstore' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_embed_reads_a_folder_file_by_file(asked: ObjectServer, tmp_path: Path) -> None:
+    """Each scan once, by whoever reads it; the tables name URLs, and the same command again fetches nothing."""
+    settings = {"cache": tmp_path / "cache", "quiet": True}
+    into = mg.embed("size", "s3://scans/raw", tmp_path / "out", **settings)
+    assert (asked.count("one.nii.gz"), asked.count("two.nii.gz")) == (1, 1)
+    made = json.loads((into / "made.json").read_text(encoding="utf-8"))
+    assert "s3://scans/raw" in made["inputs"]
+    assert "url=" not in json.dumps(made)
+    mg.embed("size", "s3://scans/raw", tmp_path / "out", **settings)
+    assert asked.count(".nii.gz") == 2
+
+
+def test_folder_that_changes_is_seen(asked: ObjectServer, tmp_path: Path) -> None:
+    """A file that is another, and one that is gone, are found out by the next listing."""
+    path = _file(tmp_path / "a", b"before")
+    list(remote.upload(parse("s3://scans/changing"), {"a.npy": path, "b.npy": path}))
+    folder = here("s3://scans/changing", Cache(tmp_path / "cache", 1))
+    assert _content(folder / "a.npy") == b"before"
+    list(remote.upload(parse("s3://scans/changing"), {"a.npy": _file(path, b"after it")}))
+    remote.delete(parse("s3://scans/changing"), ["b.npy"])
+    assert here("s3://scans/changing", Cache(tmp_path / "cache", 1)) == folder
+    assert _content(folder / "a.npy") == b"after it"
+    assert not (folder / "b.npy").exists()
+
+
+def test_table_names_scans_beside_it(asked: ObjectServer, tmp_path: Path) -> None:
+    """A CSV in a bucket, whose rows are relative to it."""
+    table = _file(tmp_path / "table.csv", b"image,patient\none.nii.gz,p1\n")
+    list(remote.upload(parse("s3://scans/raw"), {"table.csv": table}))
+    try:
+        mg.prepare("s3://scans/raw/table.csv", tmp_path / "store", cache=tmp_path / "cache", workers=0, quiet=True)
+    finally:
+        remote.delete(parse("s3://scans/raw"), ["table.csv"])
+    assert len(Store.open(tmp_path / "store").scans) == 1
+    assert asked.count("two.nii.gz") == 0
