@@ -136,7 +136,10 @@ def location_of(path: Path | str) -> Location | None:
     parts = Path(path).parts
     for number, part in enumerate(parts):
         if part.startswith(MIRROR):
-            scheme, _, rest = unquote(part.removeprefix(MIRROR)).partition("://")
+            url = unquote(part.removeprefix(MIRROR))
+            if not URL.match(url):  # somebody's own folder is called so
+                continue
+            scheme, _, rest = url.partition("://")
             bucket, _, key = rest.partition("/")
             return Location(f"{scheme}://{bucket}", "/".join(filter(None, (key, *parts[number + 1 :]))))
     return None
@@ -321,8 +324,12 @@ def _fetch(path: Path, location: Location, checksum: str) -> None:
         raise DataError(f"{path}: could not be written ({reason(error)})") from error
     finally:
         aside.unlink(missing_ok=True)
-    cache = next(folder.parent for folder in path.parents if folder.name.startswith(MIRROR))
-    _room(cache).filled(told["bytes"])
+    _room(_cache_of(path)).filled(told["bytes"])
+
+
+def _cache_of(path: Path) -> Path:
+    """The cache that a file of a mirror is in."""
+    return next(folder.parent for folder in path.parents if folder.name.startswith(MIRROR) and location_of(folder))
 
 
 @contextlib.contextmanager
@@ -330,9 +337,8 @@ def _locked(path: Path, what: str) -> Iterator[None]:
     """Hold a lock of the system, which ends with the process, on a file or on its use; some files share one."""
     import fcntl
 
-    cache = next(folder.parent for folder in path.parents if folder.name.startswith(MIRROR))
     number = sum(os.fsencode(path)) % NUM_LOCKS
-    with open(cache / LOCKS / f"{what}-{number}", "ab") as file:
+    with open(_cache_of(path) / LOCKS / f"{what}-{number}", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
