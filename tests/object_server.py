@@ -39,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: "ObjectServer"
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the other side
 
     def answer(self) -> None:
         """Answer a request of any method."""

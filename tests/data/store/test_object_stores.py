@@ -1,5 +1,6 @@
 """Scans and stores in an object store: each file comes once and whole, whatever the server does."""
 
+import csv
 import json
 import multiprocessing
 import os
@@ -334,3 +335,32 @@ def test_table_names_scans_beside_it(asked: ObjectServer, tmp_path: Path) -> Non
         remote.delete(parse("s3://scans/raw"), ["table.csv"])
     assert len(Store.open(tmp_path / "store").scans) == 1
     assert asked.count("two.nii.gz") == 0
+
+
+def test_lost_scan_costs_itself_alone(asked: ObjectServer, tmp_path: Path) -> None:
+    """The other is embedded; a row of failures.csv names the URL and why, and the same command takes it then."""
+    settings = {"cache": tmp_path / "cache", "quiet": True}
+    asked.manners.extend(["404", "404"])  # one of them when the first is asked for its axes
+    into = mg.embed("size", "s3://scans/raw", tmp_path / "out", **settings)
+    with open(into / "failures.csv", encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] in ("s3://scans/raw/one.nii.gz", "s3://scans/raw/two.nii.gz")
+    assert (row["problem"], row["remedy"]) == (f"{row['path']} is not there", "was it deleted?")
+    mg.embed("size", "s3://scans/raw", into, **settings)
+    assert len((into / "failures.csv").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_store_that_is_another_is_forgotten(asked: ObjectServer, tmp_path: Path) -> None:
+    """Its scans may have the same names."""
+    store = Store.open(here(STORE, Cache(tmp_path / "cache", 1)))
+    store.read(store.scans[0], (0, 0, 0), (4, 4, 4))
+    file = store.path / "scans" / f"{store.scans[0].id}.b2nd"
+    assert here(STORE, Cache(tmp_path / "cache", 1)) == store.path
+    assert is_here(file)
+    made = asked.objects["prepared/store/made.json"]
+    try:
+        list(remote.upload(parse(STORE), {"made.json": _file(tmp_path / "made.json", made + b"\n")}))
+        here(STORE, Cache(tmp_path / "cache", 1))
+        assert not is_here(file)
+    finally:
+        list(remote.upload(parse(STORE), {"made.json": _file(tmp_path / "made.json", made)}))
