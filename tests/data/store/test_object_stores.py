@@ -17,12 +17,15 @@ from tests.conftest import write_blobs
 from tests.object_server import ObjectServer, object_server
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.leakage_audit import audit
 from modelsgenesis.core import remote, transfers
 from modelsgenesis.core.errors import AwayError, DataError
 from modelsgenesis.core.files import open_regular, sha256
+from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.remote import Cache, here, is_here, make_room, name_of, parse
 from modelsgenesis.core.transfers import Patience
 from modelsgenesis.data.store.store import SALT, Store
+from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.recipes import Recipe
 
 pytest.importorskip("obstore", reason="obstore is not installed: pip install -c constraints.txt '.[cloud]'")
@@ -364,3 +367,18 @@ def test_store_that_is_another_is_forgotten(asked: ObjectServer, tmp_path: Path)
         assert not is_here(file)
     finally:
         list(remote.upload(parse(STORE), {"made.json": _file(tmp_path / "made.json", made)}))
+
+
+def test_audit_looks_into_a_store_at_a_url(asked: ObjectServer, tmp_path: Path) -> None:
+    """A run names its store by URL; a test case that it saw is found, and without a cache that it cannot be known."""
+    cache = Cache(tmp_path / "cache", 1)
+    (tmp_path / "run").mkdir()
+    write_provenance(tmp_path / "run", "pretrain", {}, inputs=[here(STORE, cache)])
+    (tmp_path / "test").mkdir()
+    write_blobs(tmp_path / "test" / "seen.nii.gz", 2)
+    write_blobs(tmp_path / "test" / "new.nii.gz", 9)
+    cases, _ = find_cases(tmp_path / "test", 1, tmp_path / "out")
+    assert "seen" in {hit.case for hit in audit("arm", tmp_path / "run", cases, cache)}
+    assert "new" not in {hit.case for hit in audit("arm", tmp_path / "run", cases, cache)}
+    assert any("--cache FOLDER" in hit.why for hit in audit("arm", tmp_path / "run", cases))
+    assert asked.count(".b2nd") == 0
