@@ -8,6 +8,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import FILE as MADE
 from modelsgenesis.core.provenance import Provenance, is_unchanged, lineage, read_provenance
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.core.tables import read_rows, read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
@@ -27,6 +28,7 @@ from modelsgenesis.training.run_folder import BEST, LAST
 from modelsgenesis.weights.files import EXPORTED, OWN
 from modelsgenesis.weights.registry import BOX
 
+NO_CACHE = Cache(None, 500.0)
 FILE = "audit.csv"
 COLUMNS = ("arm", "case", "patient", "why", "allowed")
 MOST_NAMED = 5  # hits in an error; the table has them all
@@ -93,22 +95,30 @@ class _TrainedOn:
         )
 
 
-def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
+def audit(arm: str, start: Path, cases: Sequence[Case], cache: Cache = NO_CACHE) -> list[Hit]:
     """Look for test cases among what a network was trained on.
 
     Args:
         arm: the name of the start.
         start: a run, or a weights file.
         cases: of the test set.
+        cache: for stores that the lineage names by URL; without one they count as gone.
     Returns:
         What was found; also where the lineage leads nowhere, so that something could not be looked up.
     """
     hits: list[Hit] = []
     doubts = _doubts_of(cases)
     looked: set[Path] = set()
-    waiting = [(start, "", "")]  # what to look at, the verb of the stage that used it, and its fingerprint then
+    waiting: list[tuple[str | Path, str, str]] = [
+        (start, "", "")
+    ]  # what to look at, the verb of the stage that used it, and its fingerprint then
     while waiting:
-        place, used_by, was = waiting.pop(0)
+        named, used_by, was = waiting.pop(0)
+        try:
+            place = here(named, cache)
+        except DataError as error:
+            doubts.append(str(error))
+            continue
         home = place if place.is_dir() else place.parent
         if home == BOX:
             hits += [Hit(arm, case.id, case.patient, why) for case, why in _scans_listed(place).search(cases)]
@@ -124,7 +134,7 @@ def audit(arm: str, start: Path, cases: Sequence[Case]) -> list[Hit]:
             continue
         looked.add(home)
         sets = sorted(path.parent for path in home.glob(f"{SETS}/*/{CASES}")) if made.verb == "pretrain" else []
-        waiting += [(Path(name), made.verb, hash_) for name, hash_ in _origins(made, bool(sets)).items()]
+        waiting += [(name, made.verb, hash_) for name, hash_ in _origins(made, bool(sets)).items()]
         of_cases = [home] if made.verb == "finetune" else sets
         for trained_on in [_scans_of(home)] if made.verb == "prepare" else map(_cases_of, of_cases):
             hits += [Hit(arm, case.id, case.patient, why) for case, why in trained_on.search(cases)]

@@ -60,6 +60,9 @@ class BenchmarkOptions:
         cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
             tcp://HOST:8786, its file, or local:4.
         slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
+        cache: The folder on a local disk where files of an object store are kept, for the audit of arms that were
+            pre-trained on a store at a URL.
+        cache_gib: How many GiB the cache may fill; what was not used for longest goes.
         dry_run: The plan is printed with its hours, and nothing is trained.
     """
 
@@ -95,6 +98,8 @@ class BenchmarkOptions:
     threads: int = 1
     cluster: str | None = None
     slurm: str | None = None
+    cache: Path | None = None
+    cache_gib: float = 500.0
     dry_run: bool = False
 
     @property

@@ -29,6 +29,7 @@ from modelsgenesis.core.options import given_options
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
+from modelsgenesis.core.remote import Cache
 from modelsgenesis.core.words import many
 from modelsgenesis.data.patient_names import keep_names
 from modelsgenesis.embedding.table import read_embeddings
@@ -211,7 +212,8 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     words = [word for word in words if not (options.choose and word == ALL)]
     budgets = budgets_of(words, num)
     pretrained = [arm for arm in arms if arm.start != SCRATCH]
-    hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test)]
+    cache = Cache(options.cache, options.cache_gib)
+    hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test, cache)]
     stop_at(hits, into, arms=[arm.name for arm in arms], allow=options.allow)
     like = options.like or next((arm.start for arm in pretrained), None)
     first = arms[0] if like is None else Arm(SCRATCH, SCRATCH)

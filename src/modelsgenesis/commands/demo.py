@@ -83,7 +83,7 @@ def demo(into: str | Path, options: DemoOptions) -> Path:
         raise DataError(f"{into / 'scans'} holds {left[0].name} of another demo; use its settings or another folder")
     write_phantoms(into, scans, seed=seed, size=options.size)
     announce(f"2/5 preparing them into {into / 'store'}")
-    store = prepare(into / "scans", into / "store", modality="CT", salt="demo")
+    store = Path(prepare(into / "scans", into / "store", modality="CT", salt="demo"))
     recipe = timed_recipe(into / "run", store, seconds, seed, steps)
     announce(f"3/5 showing what the network will see in {into / 'sheet.png'}")
     show(recipe, store, into / "sheet.png", seed=seed, sample=clearest_sample(recipe, store, seed=seed))

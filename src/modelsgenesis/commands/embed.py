@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.embedding import embed as room
 from modelsgenesis.embedding.options import EmbedOptions
 
@@ -27,4 +28,4 @@ def embed(network: str | Path, scans: str | Path, into: str | Path, options: Emb
         DataError: there is nothing to embed, nothing could be embedded, or OUT holds something else.
         WeightsError: there is no such network, or it cannot take the scans.
     """
-    return room.embed(str(network), Path(scans), Path(into), options)
+    return room.embed(str(network), here(scans, Cache(options.cache, options.cache_gib)), Path(into), options)

@@ -21,8 +21,8 @@ GROUPS = {
         "groups", "reference", "seeds",
     ),
     "machine": (
-        "cluster", "slurm", "accelerator", "engine", "precision", "compile", "workers", "threads", "devices", "nodes", "shelf",
-        "stall_s", "log", "quiet", "dry_run",
+        "cluster", "slurm", "accelerator", "engine", "precision", "compile", "workers", "threads", "devices", "nodes",
+        "shelf", "stall_s", "cache", "cache_gib", "log", "quiet", "dry_run",
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.reports import inspection as room
 from modelsgenesis.reports.inspection import InspectOptions
 
@@ -23,4 +24,4 @@ def inspect(data: str | Path, options: InspectOptions) -> Path | str:
         DataError: it is no task, or no case of it can be used; stderr then has the problems. Or a file of a store is
             not as it was written.
     """
-    return room.inspect(Path(data), options)
+    return room.inspect(here(data, Cache(options.cache, options.cache_gib)), options)

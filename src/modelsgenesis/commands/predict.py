@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.inference import predict as room
 from modelsgenesis.inference.options import PredictOptions
 
@@ -30,4 +31,6 @@ def predict(
         WeightsError: there is no fine-tuned network, or the networks do not go together.
     """
     runs = [run] if isinstance(run, (str, Path)) else run
-    return room.predict([Path(each) for each in runs], Path(scans), Path(into), options)
+    return room.predict(
+        [Path(each) for each in runs], here(scans, Cache(options.cache, options.cache_gib)), Path(into), options
+    )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.pretraining import pretrain as room
 from modelsgenesis.pretraining.options import PretrainOptions
 from modelsgenesis.recipes import Recipe
@@ -31,4 +32,4 @@ def pretrain(recipe: Recipe | str, store: str | Path, into: str | Path, options:
         ShapeError: the cubes do not fit the network, or are too small for the method.
         TrainingError: the folder holds another run, or the training failed; the message says what to change.
     """
-    return room.pretrain(recipe, Path(store), Path(into), options)
+    return room.pretrain(recipe, here(store, Cache(options.cache, options.cache_gib)), Path(into), options)

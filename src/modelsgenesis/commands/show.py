@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelsgenesis.core.options import verb
+from modelsgenesis.core.remote import Cache, here
 from modelsgenesis.recipes import Recipe
 from modelsgenesis.reports import sample_sheet as room
 from modelsgenesis.reports.sample_sheet import ShowOptions
@@ -30,4 +31,4 @@ def show(recipe: Recipe | str, store: str | Path, into: str | Path, options: Sho
             method that restores nothing.
         ShapeError: the run's network cannot take such cubes.
     """
-    return room.show(recipe, Path(store), Path(into), options)
+    return room.show(recipe, here(store, Cache(options.cache, options.cache_gib)), Path(into), options)

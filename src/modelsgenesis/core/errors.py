@@ -30,6 +30,19 @@ class MissingExtraError(ImportError):
     """An optional library is absent; the message holds the line that installs it."""
 
 
+class AwayError(OSError):
+    """What an object store has cannot be had: it does not answer, refuses, or has it no more.
+
+    Args:
+        message: what is wrong, and what to do.
+        gone: the store answers that there is no such object.
+    """
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
 REFUSALS = {  # by the system, for which the content of the file is not to blame
     **dict.fromkeys((errno.EACCES, errno.EPERM), "no permission to read it; change its permissions"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open; raise the limit with ulimit -n"),
@@ -41,6 +54,8 @@ REFUSALS = {  # by the system, for which the content of the file is not to blame
 
 def refusal(error: BaseException | None) -> str:
     """Why the system refused to read a file, with the remedy; "" where the file itself may be to blame."""
+    if isinstance(error, AwayError):
+        return str(error)
     return REFUSALS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
 
 

@@ -19,6 +19,7 @@ from modelsgenesis.core.process_id import ProcessId, this_process
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what of it a user may have
 LONGEST_NAME = 200  # bytes of the 255 that a file system takes, the rest for what is written around it
+MIRROR = "url="  # how the name of a folder begins that mirrors one of an object store
 PART = ".part"  # what files end in until they are whole
 ABANDONED_S = 3600.0  # since another machine last wrote to such a file
 UNFIT = re.compile(r"[^\w.+=@-]+")  # for the name of a file
@@ -36,7 +37,12 @@ def check_regular(path: Path) -> Path:
     Raises:
         IrregularFileError: it is a named pipe, a socket or a device.
         OSError: it is not there, or may not be looked at.
+        AwayError: it is of an object store, and cannot be had.
     """
+    if MIRROR in str(path):  # of an object store: it may not be here yet
+        from modelsgenesis.core.remote import bring
+
+        bring(path)
     mode = path.stat().st_mode
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return path
@@ -110,12 +116,17 @@ def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
     """
     for pattern in (".*", "*/.*", "*/*/.*"):
         for path in folder.glob(f"{pattern}{PART}"):
-            if not _is_being_written(path, alone=alone):
+            if not is_being_written(path, alone=alone):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _is_being_written(path: Path, *, alone: bool) -> bool:
-    """Whether the process that a file is named after may still write to it."""
+def is_being_written(path: Path, *, alone: bool) -> bool:
+    """Whether the process that a file is named after may still write to it.
+
+    Args:
+        path: of a file that was written aside.
+        alone: no process of another machine is left that may.
+    """
     process = ProcessId.parse(path.name.removesuffix(PART).rpartition(".")[2])
     if process is None:
         return False

@@ -9,6 +9,7 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json, sha256, write_json
+from modelsgenesis.core.remote import name_of
 
 FILE = "made.json"
 GIVEN_OPTIONS = "asked"  # the key of the options as they were given, where the other arguments follow from them
@@ -53,7 +54,7 @@ def write_provenance(
     made = Provenance(
         verb=verb,
         arguments=arguments,
-        inputs={str(path): fingerprint(path) for path in inputs},
+        inputs={name_of(path): fingerprint(path) for path in inputs},
         version=package_version(),
         commit=package_commit(),
         seed=seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError, refusal
+from modelsgenesis.core.remote import name_of
 from modelsgenesis.core.tables import write_table
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")
@@ -37,7 +38,7 @@ class Problem:
 
     def to_row(self) -> dict[str, str]:
         """The problem as a row of the table."""
-        return {"path": str(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
+        return {"path": name_of(self.path), "severity": self.severity, "problem": self.problem, "remedy": self.remedy}
 
 
 def in_its_words(error: Exception, path: Path) -> str:

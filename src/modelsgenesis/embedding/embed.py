@@ -18,6 +18,7 @@ from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
+from modelsgenesis.core.remote import name_of
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
 from modelsgenesis.data.image_size import axes_of
@@ -93,7 +94,7 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         if network in BASELINES
         else _by_network(network, scans, into, options, console)
     )
-    begin(into, "embed", "embeddings", {**work.settings, "scans": str(scans.resolve())})
+    begin(into, "embed", "embeddings", {**work.settings, "scans": name_of(scans.resolve())})
     with held(into, "embed"):
         try:
             records = _embed_each(work, into, console, cluster)
@@ -102,8 +103,10 @@ def embed(network: str, scans: Path, into: Path, options: EmbedOptions) -> Path:
         if not records:
             raise DataError(nothing_done(scans, into, work.problems, "embedded"))
         write_embeddings(into, records)
+        usual = EmbedOptions()
+        of_this_machine = {name: getattr(usual, name) for name in ("quiet", "cluster", "slurm", "cache", "cache_gib")}
         arguments = {
-            GIVEN_OPTIONS: given_options(replace(options, quiet=False, cluster=None, slurm=None)),
+            GIVEN_OPTIONS: given_options(replace(options, **of_this_machine)),
             **work.settings,
             "cases": len(records),
         }

@@ -37,6 +37,8 @@ class EmbedOptions:
         cluster: Where the work is done instead of here: the address of a scheduler of Dask, such as
             tcp://HOST:8786, its file, or local:4.
         slurm: The work is done by jobs of Slurm with these settings, such as "partition=cpu,time=60", in minutes.
+        cache: The folder on a local disk where files of an object store are kept, where a URL is given (s3://, gs://).
+        cache_gib: How many GiB the cache may fill; what was not used for longest goes.
         quiet: No progress is shown.
     """
 
@@ -56,4 +58,6 @@ class EmbedOptions:
     batch_size: int | None = None
     cluster: str | None = None
     slurm: str | None = None
+    cache: Path | None = None
+    cache_gib: float = 500.0
     quiet: bool = False

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.remote import name_of
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import Image, Reading
@@ -116,7 +117,7 @@ def predict_case(
     tick(case.id, 0, len(windows.computed))
     notes = [(note, "have a look at the scan") for note in image.notes]
     notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
-    row = {"id": case.id, "image": os.path.abspath(case.images[0].path)}
+    row = {"id": case.id, "image": name_of(os.path.abspath(case.images[0].path))}
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
         files = (

@@ -22,6 +22,7 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
+from modelsgenesis.core.remote import name_of
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
@@ -59,7 +60,12 @@ def predict(runs: Sequence[Path], scans: Path, into: Path, options: PredictOptio
     cluster = choose_cluster(into, options.cluster, options.slurm, tell)
     engine, ensemble, wanted = _make_ensemble(wanted, options, engine_of(into, options.engine), tell)
     settings = _settings(wanted, options, engine)
-    begin(into, "predict", "predictions", {"networks": tuned.fingerprints(), "scans": str(scans.resolve()), **settings})
+    begin(
+        into,
+        "predict",
+        "predictions",
+        {"networks": tuned.fingerprints(), "scans": name_of(scans.resolve()), **settings},
+    )
     with held(into, "predict"):
         pictures = len(tuned.patch) == 2
         cases, problems = find_cases(scans, tuned.channels, into, pictures=pictures, modality=tuned.modality)
@@ -304,7 +310,7 @@ def _row(
         problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
         return dict(record["row"])
     failed = ensemble.target.failed_row
-    return {"id": case.id, "image": os.path.abspath(case.images[0].path), **failed} if failed else None
+    return {"id": case.id, "image": name_of(os.path.abspath(case.images[0].path)), **failed} if failed else None
 
 
 def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:

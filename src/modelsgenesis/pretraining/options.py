@@ -70,6 +70,8 @@ class PretrainOptions:
         devices: How many processes run on a machine; torchrun's and SLURM's own launch are noticed.
         nodes: How many machines take part.
         dry_run: A few steps are measured, what would happen is printed, and nothing is written.
+        cache: The folder on a local disk where files of an object store are kept, where a URL is given (s3://, gs://).
+        cache_gib: How many GiB the cache may fill; what was not used for longest goes.
     """
 
     from_: str | Path | None = None
@@ -114,6 +116,8 @@ class PretrainOptions:
     devices: int = 1
     nodes: int = 1
     dry_run: bool = False
+    cache: Path | None = None
+    cache_gib: float = 500.0
 
     @property
     def network_settings(self) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class InspectOptions:
             their ids. Nothing of it is written anywhere.
         verify: Every file of a store is compared with its checksum.
         workers: How many processes read; by default one a core where there is much to read, 0 works in this process.
+        cache: The folder on a local disk where files of an object store are kept, where a URL is given (s3://, gs://).
+        cache_gib: How many GiB the cache may fill; what was not used for longest goes.
         quiet: No progress is shown.
     """
 
@@ -73,6 +75,8 @@ class InspectOptions:
     id: tuple[str, ...] = ()
     verify: bool = False
     workers: int | None = None
+    cache: Path | None = None
+    cache_gib: float = 500.0
     quiet: bool = False
 
 

@@ -68,6 +68,8 @@ class ShowOptions:
         list: All deformations there are are drawn on one whole slice instead.
         landmarks: With popar or peac and a run: a table of known places, image, NAME_x, NAME_y; how far off the cells
             found for them lie is said under the picture, and in a table beside it.
+        cache: The folder on a local disk where files of an object store are kept, where a URL is given (s3://, gs://).
+        cache_gib: How many GiB the cache may fill; what was not used for longest goes.
     """
 
     run: str | Path | None = None
@@ -78,6 +80,8 @@ class ShowOptions:
     window: str | None = None
     list: bool = False
     landmarks: str | Path | None = None
+    cache: Path | None = None
+    cache_gib: float = 500.0
 
 
 def show(recipe: Recipe | str, store: Path, into: Path, options: ShowOptions) -> Path:

@@ -15,6 +15,7 @@ from modelsgenesis.core.naming import updated
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.remote import name_of
 from modelsgenesis.data.patient_names import PATIENTS
 from modelsgenesis.training.checkpoint import FILE as RESUME
 
@@ -36,7 +37,7 @@ def held_run(into: Path, verb: str, fabric: Processes) -> AbstractContextManager
 
 def remember(into: Path, settings: dict[str, Any], source: Path) -> None:
     """Write the settings that decide a run's weights, before it starts."""
-    write_json(into / SETTINGS, {**settings, FROM: str(source)})
+    write_json(into / SETTINGS, {**settings, FROM: name_of(source)})
 
 
 def check_own(into: Path, own: Sequence[str]) -> None:

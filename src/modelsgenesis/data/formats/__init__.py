@@ -7,6 +7,7 @@ from modelsgenesis.core.errors import refusal
 from modelsgenesis.core.files import IrregularFileError, open_regular
 from modelsgenesis.core.image_format import ImageFormat
 from modelsgenesis.core.naming import find_class, members
+from modelsgenesis.core.remote import is_here
 from modelsgenesis.data.problems import UnreadableError
 
 HEAD_BYTES = 352
@@ -78,6 +79,8 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
     Raises:
         UnreadableError: the file is empty or cannot be opened.
     """
+    if claimed and not is_here(file):  # it comes when it is read, by whoever reads it
+        return claimed, claimed.endings[ending_of(file)]
     try:
         with open_regular(file) as opened:
             head = opened.read(HEAD_BYTES)

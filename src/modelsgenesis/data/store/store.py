@@ -15,6 +15,7 @@ from modelsgenesis.core.errors import DataError, ShapeError, refusal
 from modelsgenesis.core.files import read_text
 from modelsgenesis.core.provenance import FILE as MADE
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.core.remote import bring, location_of
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
@@ -41,6 +42,7 @@ class Store:
     def __init__(self, path: Path, scans: Sequence[Scan]) -> None:
         self.path, self.scans = path, Scans.of(scans)
         self._open = OpenFiles(_open)
+        self._mirrored = location_of(path) is not None
         self._paths: dict[str, Path] = {}  # of what was read, by id: joining one takes longer than to find it open
         self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
 
@@ -167,6 +169,8 @@ class Store:
             raise type(error)(f"{error}{self.source_of(scan.id)}") from error
 
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
+        if self._mirrored:  # Blosc2 opens a file anew for each read, and it may have had to make room
+            bring(scan_file(self.path, scan.id), scan.stored_sha256)
         if scan.id not in self._paths:
             path = scan_file(self.path, scan.id)
             self._open[path][0].check((scan.num_cubes, *scan.shape), scan.dtype)

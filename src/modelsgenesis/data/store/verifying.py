@@ -9,6 +9,7 @@ import numpy as np
 from modelsgenesis.core.errors import DataError, refusal
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.process_pool import usable_cores, work_through
+from modelsgenesis.core.remote import is_here
 from modelsgenesis.core.words import many
 from modelsgenesis.data.store.scan import Scan
 from modelsgenesis.data.store.store import Store, lost_behind, scan_file
@@ -104,7 +105,7 @@ def _within(most_bytes: int, store: Store, scans: Sequence[Scan]) -> Iterable[Sc
         scan = scans[int(number)]
         if held >= most_bytes:
             return
-        if scan.stored_sha256:
-            file = scan_file(store.path, scan.id)
+        file = scan_file(store.path, scan.id)
+        if scan.stored_sha256 and is_here(file):  # another is compared when it comes
             held += file.stat().st_size if file.is_file() else 0
             yield scan
