@@ -153,7 +153,7 @@ def test_case_before_the_one_that_was_refused_is_taken_when_that_is_mended(folde
         soft += int((values == 1).sum())
         header["Segment1_Name"] = "dense" if place == places[0] else "Segment_2"
         nrrd.write(str(place), np.where(values == 1, 2, values).astype(np.uint8), header)
-    with pytest.raises(DataError, match="ct1.seg.nrrd: a segment is called 'Segment_2'"):
+    with pytest.raises(DataError, match=r"ct1\.seg\.nrrd: a segment is called 'Segment_2'"):
         take_back(folder)
     values, header = nrrd.read(str(places[1]))
     header["Segment1_Name"] = "dense"
