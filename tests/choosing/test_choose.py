@@ -70,7 +70,7 @@ def test_table_is_ready_for_an_annotator(made: Path, tmp_path: Path) -> None:
 
 
 def test_what_has_labels_is_not_chosen_again(made: Path, tmp_path: Path) -> None:
-    """By id, by a table of ids, by one of images, and by a run's table, of which test cases have no labels."""
+    """By id, by tables of ids and images, by one half filled in, and by a run's, of which test cases have no labels."""
     write_table(tmp_path / "ids.csv", ("id", "label"), [{"id": "ct-1", "label": "x"}])
     write_table(tmp_path / "images.csv", ("image",), [{"image": str(made / "scans" / "ct-2.nii.gz")}])
     (tmp_path / "run").mkdir()
@@ -84,6 +84,10 @@ def test_what_has_labels_is_not_chosen_again(made: Path, tmp_path: Path) -> None
         asked(made / "vectors", tmp_path / "next.csv", cases=3, labelled=words)
     with pytest.raises(DataError, match="ct-9: is neither a table nor the id of an embedding, as ct-0"):
         asked(made / "vectors", tmp_path / "next.csv", labelled=("ct-9",))
+    half = [{"id": "ct-0", "why": "x", "tumour": "yes"}, {"id": "ct-1", "why": "x", "tumour": ""}]
+    write_table(tmp_path / "half.csv", ("id", "why", "tumour"), half)
+    out = asked(made / "vectors", tmp_path / "rest.csv", cases=5, labelled=(str(tmp_path / "half.csv"),))
+    assert sorted(ids(out)) == ["ct-1", "ct-2", "ct-3", "ct-4", "ct-5"]
     write_table(tmp_path / "strange.csv", ("id",), [{"id": "other"}])
     with pytest.raises(DataError, match="none of its cases is among the embeddings"):
         asked(made / "vectors", tmp_path / "next.csv", labelled=(str(tmp_path / "strange.csv"),))

@@ -180,7 +180,7 @@ def place_mm(path: Path, voxel: list[int]) -> np.ndarray:
     return np.diag([-1, -1, 1]) @ (image.affine @ [*turned[path.name](voxel), 1])[:3]
 
 
-HOSTILE = '<img src=x onerror="document.title=1">'
+HOSTILE = '<img src=x onerror="document.title=1">' + "without_a_break" * 12
 
 
 @pytest.fixture(scope="module")
@@ -284,9 +284,35 @@ def test_page_fits_narrow_windows_and_follows_the_system(evaluation: Path, tmp_p
         assert window.run(ask) == "stayed"
         assert any("Content Security Policy" in error for error in window.errors)
         window.errors.clear()
+        long = tmp_path / f"{'without_a_break' * 12}.npy"
+        np.save(long, phantom())
+        window.open(mg.view(long, tmp_path / "long.html").as_uri())
+        assert window.run("document.documentElement.scrollWidth") <= 500
         assert window.run("(() => { try { return eval('1'); } catch (error) { return error.name; } })()") == "EvalError"
     finally:
         window.size(500, 640)
+
+
+def test_notes_of_a_scan_are_sentences(tmp_path: Path) -> None:
+    """What is known of a scan begins with a capital letter and ends with a stop, one after the other."""
+    turned = nib.Nifti1Image(phantom(), np.diag([-1.0, -1, 1, 1]) @ np.array(
+        [[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    ))  # fmt: skip
+    nib.save(turned, tmp_path / "turned.nii")
+    note = scan_scenes(tmp_path / "turned.nii", None, 1)[0][0].note
+    assert note.endswith(" voxels of 1 x 1 x 1 mm. Its axes lie 37 degrees off LPS; the nearest axes are taken.")
+
+
+def test_page_of_a_folder_says_why_some_are_missing(tmp_path: Path) -> None:
+    """More cases help where there are more; those that cannot be read are not promised."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(2):
+        np.save(folder / f"{number}.npy", phantom() + np.int16(number))
+    np.save(folder / "2.npy", np.full(SIZE, np.nan, np.float32))
+    for cases, words in ((1, "1 of 3 cases: --cases shows more."), (8, "2 of 3 cases; the others cannot be read.")):
+        page = mg.view(folder, tmp_path / "page.html", cases=cases)
+        assert f"A scan as its file has it. {words}" in page.read_text(encoding="utf-8")
 
 
 def test_prediction_lies_on_the_scan_it_was_made_for(tmp_path: Path) -> None:

@@ -144,6 +144,23 @@ def test_segment_of_another_name_is_refused(folder: Path) -> None:
         take_back(folder)
 
 
+def test_case_before_the_one_that_was_refused_is_taken_when_that_is_mended(folder: Path) -> None:
+    """The first case was taken when the second was refused; renamed, both are counted as if nothing had been wrong."""
+    places = [folder / "segmentations" / f"ct{number}.seg.nrrd" for number in range(2)]
+    soft = 0
+    for place in places:
+        values, header = nrrd.read(str(place))
+        soft += int((values == 1).sum())
+        header["Segment1_Name"] = "dense" if place == places[0] else "Segment_2"
+        nrrd.write(str(place), np.where(values == 1, 2, values).astype(np.uint8), header)
+    with pytest.raises(DataError, match=r"ct1\.seg\.nrrd: a segment is called 'Segment_2'"):
+        take_back(folder)
+    values, header = nrrd.read(str(places[1]))
+    header["Segment1_Name"] = "dense"
+    nrrd.write(str(places[1]), values, header)
+    assert f"2 of 2 cases were corrected: {2 * soft} voxels" in take_back(folder).words()
+
+
 def test_numbers_cannot_be_corrected(predicted: Path, tmp_path: Path) -> None:
     """Nor classes: there is no mask."""
     target = Classification((Label("a"), Label("b")))

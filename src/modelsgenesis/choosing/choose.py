@@ -27,6 +27,7 @@ from modelsgenesis.tasks.case_tables import CASES
 COLUMNS = ("rank", "id", "image", "score", "cluster", "why")
 LEARNED = ("train", "val")  # roles of a run's cases whose labels it had
 NAMING = ("id", "image", "image_0")
+TELLING = {*COLUMNS, *NAMING, "patient", "modality", "split", "fold"}  # columns that are no labels
 
 
 def choose(embeddings: Path, into: Path, options: ChooseOptions) -> Path:
@@ -116,19 +117,26 @@ def labelled_ids(found: Embeddings, words: list[str]) -> set[str]:
             continue
         named = _named(path, known, by_image)
         if not named and str(path) == word:
-            raise DataError(f"--labelled {word}: none of its cases is among the embeddings, such as {found.ids[0]}")
+            raise DataError(
+                f"--labelled {word}: none of its cases is among the embeddings, such as {found.ids[0]}, and has a label"
+            )
         labelled |= named
     return labelled
 
 
 def _named(path: Path, known: set[str], by_image: dict[str, str]) -> set[str]:
-    """The embedded cases that a table names, by id or by the file of the image; those of a role that had labels."""
+    """The embedded cases that a table names, by id or by the file of the image; those of a role that had labels.
+
+    Where the table has columns of labels, a case without any is not yet labelled.
+    """
     if path.suffix.lower() != ".csv" and not path.name.endswith(".csv.gz"):
         return set()  # a weights file given by --run
-    rows, _ = read_table(path)
+    rows, columns = read_table(path)
+    of_run = "role" in columns
+    labels = [name for name in columns if not (of_run or name in TELLING or name.startswith("image_"))]
     ids: set[str] = set()
     for row in rows:
-        if row.get("role", "train") not in LEARNED:
+        if row.get("role", "train") not in LEARNED or (labels and not any(map(row.get, labels))):
             continue
         for column in NAMING:
             entry = row.get(column, "")

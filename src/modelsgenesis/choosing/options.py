@@ -14,8 +14,9 @@ class ChooseOptions:
         cases: How many cases are chosen.
         method: How: random; typiclust, the most typical case of each kind; k-centre, so that no case is far from a
             labelled one; with --run, uncertainty, or spread, how far the answers over a case's patches lie apart.
-        labelled: What has labels already: ids, or a table or a run that names the cases; of a run's cases those that it
-            was trained and validated on. Those of --run always have.
+        labelled: What has labels already: ids, or a table or a run that names the cases; of a table with columns of
+            labels those that have one, of a run's cases those that it was trained and validated on. Those of --run
+            always have.
         run: For uncertainty and spread: the fine-tuned run or runs that are asked.
         seed: Of what is left to chance: the draw, the first centre, the clusters.
         region: Of embeddings by region: whose vectors are taken.

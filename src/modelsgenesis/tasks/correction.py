@@ -149,27 +149,35 @@ def _take_segmentation(folder: Path, id_: str, hashes: dict[str, str], numbers: 
     segmentation, label = folder / SEGMENTATIONS / f"{id_}{ENDING}", _label(folder, id_)
     if not segmentation.is_file() or sha256(segmentation) == hashes["segmentation"]:
         return
-    if sha256(label) != hashes["label"]:
-        raise DataError(f"{segmentation} and {label} were both changed; put back, or delete, the segmentation")
     like = sitk.ReadImage(str(folder / PREDICTED / f"{id_}{NIFTI}"))
-    found = sitk.GetImageFromArray(np.ascontiguousarray(read_slicer_seg(segmentation, like, numbers).T))
-    found.CopyInformation(like)
-    aside = label.with_name(f".{label.name}")
-    sitk.WriteImage(found, str(aside), useCompression=True)
-    shutil.move(aside, label)
+    corrected = np.ascontiguousarray(read_slicer_seg(segmentation, like, numbers).T)  # (Z, Y, X)
+    if sha256(label) == hashes["label"]:
+        found = sitk.GetImageFromArray(corrected)
+        found.CopyInformation(like)
+        aside = label.with_name(f".{label.name}")
+        sitk.WriteImage(found, str(aside), useCompression=True)
+        shutil.move(aside, label)
+    elif not np.array_equal(_values_of(label), corrected):  # else a process that ended early took it
+        raise DataError(f"{segmentation} and {label} were both changed; put back, or delete, the segmentation")
     hashes["label"] = sha256(label)
+
+
+def _values_of(label: Path) -> NDArray[Any]:
+    """The values of a label map, (Z, Y, X).
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        values: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(label)))
+    except RuntimeError as error:
+        raise DataError(f"{label}: cannot be read ({str(error).splitlines()[-1]}); save it again") from error
+    return values
 
 
 def _counted(folder: Path, id_: str, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     """The voxels of each label of a case, as predicted and as they are now."""
-    try:
-        now, then = (
-            sitk.GetArrayFromImage(sitk.ReadImage(str(folder / part / f"{id_}{NIFTI}"))) for part in (LABELS, PREDICTED)
-        )
-    except RuntimeError as error:
-        raise DataError(
-            f"{_label(folder, id_)}: cannot be read ({str(error).splitlines()[-1]}); save it again"
-        ) from error
+    now, then = _values_of(_label(folder, id_)), _values_of(folder / PREDICTED / f"{id_}{NIFTI}")
     if now.shape != then.shape:
         raise DataError(
             f"{_label(folder, id_)}: has {now.shape} voxels, and the prediction {then.shape}; keep its grid"

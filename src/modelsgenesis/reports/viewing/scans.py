@@ -88,7 +88,12 @@ def volume_scene(volume: Volume, title: str, panes: Sequence[tuple[str, tuple[La
     windows, unit = windows_of(values, volume.modality)
     affine = affine_of(volume.geometry)
     shown = tuple(Pane(words, values, affine, layers, unit=unit) for words, layers in panes)
-    said = [note, size_in_words(volume), place_in_words(volume), *(f"{each}." for each in volume.notes)]
+    said = [
+        note,
+        size_in_words(volume),
+        place_in_words(volume),
+        *(f"{each[:1].upper()}{each[1:]}." for each in volume.notes),
+    ]
     oriented = volume.geometry.oriented and values.ndim == 3
     return Scene(title, shown, windows, " ".join(filter(None, said)), oriented)
 

@@ -58,12 +58,19 @@ def view(what: Path, into: Path | None, options: ViewOptions) -> Path | str:
     kind = kind_of(what)
     _check(kind, options)
     scenes, num = scenes_of(what, kind, options)
-    of_all = f" {len(scenes)} of {many(num, 'case')}: --cases shows more." if len(scenes) < num else ""
-    title, lead = what.resolve().name, LEAD[kind] + of_all
+    title, lead = what.resolve().name, LEAD[kind] + _missing(len(scenes), num, options.cases)
     footer = f"Made by genesis view, modelsgenesis {package_version()}. Not for diagnosis."
     if page is None:
         return serve(title, lead, scenes, footer)
     return write_viewer(page, title, lead, scenes, footer=footer)
+
+
+def _missing(shown: int, num: int, most: int) -> str:
+    """Say how many of the cases are shown, and why not all; nothing where all are."""
+    if shown >= num:
+        return ""
+    why = ": --cases shows more." if shown == most else "; the others cannot be read."
+    return f" {shown} of {many(num, 'case')}{why}"
 
 
 def scenes_of(what: Path, kind: str, options: ViewOptions) -> tuple[list[Scene], int]:
