@@ -1,4 +1,4 @@
-"""Where a training step goes: convolutions, the rest of the network, the loss, augmentation, loading, the optimiser, Python.
+"""Where a training step goes: convolutions, the rest of the network, the loss, augmentation, loading, Python.
 
 Run: python benchmarks/step_profile.py [--steps 8] [--only pretrain-small]
 Trains for a few steps on made-up torsos, on one thread, without loader workers, so that everything is seen, and prints

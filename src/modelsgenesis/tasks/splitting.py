@@ -110,7 +110,7 @@ def split_cases(
     left = _flat([*unused, *others])
     if chosen:  # in an order of their own: a longer list of what was chosen, of which as many are used, changes nothing
         taken = {case.id for case in _flat(used)}
-        left = [case for case in _flat(_without(rest, declared)) if case.id not in taken]
+        left = tuple(case for case in _flat(_without(rest, declared)) if case.id not in taken)
     return CaseSplit(_flat(training[::-1]), _flat([*validating, *declared]), left, _flat(held_out))
 
 
