@@ -3,10 +3,13 @@
 import csv
 import json
 import os
+import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.conftest import write_blobs
 
@@ -15,6 +18,8 @@ from modelsgenesis.cli import main
 from modelsgenesis.commands.command_line import command
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import lineage, read_provenance
+from modelsgenesis.data.store import manifest
+from modelsgenesis.data.store.manifest import MANIFEST, MAPPED, write_manifest
 from modelsgenesis.data.store.scan import hashed
 from modelsgenesis.data.store.slicing import Slicing, slicing_of
 from modelsgenesis.data.store.store import Store, scan_file
@@ -220,6 +225,29 @@ def test_what_does_not_fit_together_is_refused(sites: Path, stores: tuple[Path, 
     with pytest.raises(DataError, match="holds for none of the 2 scans"):
         mg.prepare(north, tmp_path / "none", join=True, where="fold > 8")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_mapped_manifest_joins_as_a_csv_does(
+    stores: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same scans, their sites too, from columns that nobody parsed; a store of no site has no such column."""
+    as_csv = mg.prepare(stores, tmp_path / "csv", join=True, quiet=True)
+    expected = list(Store.open(as_csv).scans)
+    heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in (as_csv / MANIFEST, stores[0] / MANIFEST)]
+    assert ["site" in head.split(",") for head in heads] == [True, False]
+    monkeypatch.setattr(manifest, "MOST_IN_CSV", 1)
+    for store in stores:
+        shutil.copytree(store, tmp_path / store.name)
+        write_manifest(tmp_path / store.name, list(Store.open(store).scans))
+        names = pa.ipc.open_file(tmp_path / store.name / MAPPED).schema.names
+        assert "site" not in names
+    monkeypatch.chdir(tmp_path)
+    mapped = mg.prepare((Path("north"), Path("south")), tmp_path / "mapped", join=True, quiet=True)
+    assert "site" in pa.ipc.open_file(mapped / MAPPED).schema.names
+    sites = {str(store): hashed("", "site", name) for store, name in zip(stores, ("north", "south"), strict=True)}
+    named = {hashed("", "site", store): site for store, site in sites.items()}
+    assert list(Store.open(mapped).scans) == [replace(scan, site=named[scan.site]) for scan in expected]
+    assert pickle.loads(pickle.dumps(Store.open(mapped))).scans[0] == Store.open(mapped).scans[0]
 
 
 def test_slices_join_and_stay_slices(stores: tuple[Path, Path], tmp_path: Path) -> None:
