@@ -121,7 +121,7 @@ def test_help_groups_options_and_ends_with_an_example(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         main(["finetune", "--help"])
     text = capsys.readouterr().out
-    for group in ("cubes", "network", "optimiser", "labelled cases", "machine"):
+    for group in ("cubes", "network", "optimiser", "labelling", "machine"):
         assert f"{group} options" in text
     assert "(default: None)" not in text
     assert "(default: )" not in text

@@ -15,7 +15,7 @@ GROUPS = {
         "steps", "batch_size", "accumulate", "optimizer", "lr", "weight_decay", "schedule", "warmup_steps",
         "clip_norm", "validate_every", "val_cubes", "patience", "tune", "decay", "rest", "rule",
     ),
-    "labelled cases": (
+    "labelling": (
         "task", "kind", "label", "classes", "columns", "cases", "fraction", "chosen", "choose",
         "embeddings", "labelled", "test", "val", "folds", "rehearsal", "train_folds", "val_folds", "metric",
         "groups", "reference", "seeds",
