@@ -22,8 +22,9 @@ from modelsgenesis.benchmarking.leakage_audit import audit
 from modelsgenesis.core import remote, transfers
 from modelsgenesis.core.errors import AwayError, DataError
 from modelsgenesis.core.files import open_regular, sha256
+from modelsgenesis.core.locations import name_of, parse
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.core.remote import Cache, here, is_here, make_room, name_of, parse
+from modelsgenesis.core.remote import Cache, here, is_here, make_room
 from modelsgenesis.core.transfers import Patience
 from modelsgenesis.data.store.store import SALT, Store
 from modelsgenesis.inference.cases import find_cases
