@@ -4,8 +4,9 @@ from pathlib import Path
 
 from modelsgenesis.core.console import make_console, teller
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.locations import local_path
 from modelsgenesis.core.options import verb
-from modelsgenesis.core.remote import Cache, here, local_path, spool_of
+from modelsgenesis.core.remote import Cache, here, spool_of
 from modelsgenesis.data.store import prepare as room
 from modelsgenesis.data.store.joining import join_stores
 from modelsgenesis.data.store.options import PrepareOptions

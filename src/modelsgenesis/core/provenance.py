@@ -9,7 +9,7 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json, sha256, write_json
-from modelsgenesis.core.remote import name_of
+from modelsgenesis.core.locations import name_of
 
 FILE = "made.json"
 GIVEN_OPTIONS = "asked"  # the key of the options as they were given, where the other arguments follow from them

@@ -9,15 +9,12 @@ placeholders again when the cache is full. Nothing is held but by locks of the s
 import contextlib
 import functools
 import os
-import re
 import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote
 
 from modelsgenesis.core.errors import AwayError, DataError, refusal
 from modelsgenesis.core.files import (
@@ -30,9 +27,9 @@ from modelsgenesis.core.files import (
     sha256,
     write_json,
 )
+from modelsgenesis.core.locations import Location, local_path, location_of, parse
 from modelsgenesis.core.transfers import ask
 
-URL = re.compile(r"(s3|gs|file)://", re.IGNORECASE)
 SPOOL = "spool="  # how the name of a folder begins that is uploaded
 LOCKS, LIMIT = ".locks", "cache.json"
 MADE = "made.json"  # the folder has it: its other files are named by what is in it, and need no listing
@@ -41,7 +38,6 @@ LONGEST = 220  # letters of a folder's name in a cache
 GIB = 2**30
 SPARED_S = 60.0  # a file that was used so recently stays: somebody may be about to open it
 NUM_LOCKS = 256
-SETTINGS = {"endpoint": "AWS_ENDPOINT_URL", "region": "AWS_REGION"}  # what a URL may say after its ?
 
 
 @dataclass(frozen=True)
@@ -55,47 +51,6 @@ class Cache:
 
     folder: Path | None
     gib: float
-
-
-class Location(NamedTuple):
-    """What a URL names, without any secret.
-
-    Attributes:
-        bucket: as a URL, such as s3://scans.
-        key: of the object, or of the folder without its last /; "" is the whole bucket.
-    """
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.bucket}/{self.key}".rstrip("/")
-
-    @property
-    def prefix(self) -> str:
-        """How the keys of the folder's objects begin."""
-        return f"{self.key}/" if self.key else ""
-
-
-def is_url(place: str | Path) -> bool:
-    """Whether a place is given as a URL that is read here."""
-    return isinstance(place, str) and URL.match(place) is not None
-
-
-def local_path(place: str | Path) -> Path | None:
-    """The path of a place on this machine, also of a file:// URL; None of another URL.
-
-    Raises:
-        DataError: a file:// URL names another machine.
-    """
-    if not is_url(place):
-        return Path(place)
-    parts = urlsplit(str(place))
-    if parts.scheme != "file":
-        return None
-    if parts.netloc not in ("", "localhost"):
-        raise DataError(f"{place}: a file:// URL has three slashes, as file:///scans, or names this machine")
-    return Path(url2pathname(parts.path))
 
 
 def here(place: str | Path, cache: Cache) -> Path:
@@ -121,57 +76,6 @@ def spool_of(place: str, cache: Cache) -> tuple[Path, Location]:
     """The folder of this machine where what is uploaded to a URL is made, and what the URL names."""
     location = parse(place)
     return _prepared(location, cache) / _named(SPOOL, location), location
-
-
-def name_of(path: Path | str) -> str:
-    """What people call a path: the URL where a file comes from, otherwise the path itself."""
-    location = location_of(path)
-    return str(location) if location else str(path)
-
-
-def location_of(path: Path | str) -> Location | None:
-    """Where a file of a mirror comes from, by its path alone; None of any other file."""
-    if MIRROR not in str(path):
-        return None
-    parts = Path(path).parts
-    for number, part in enumerate(parts):
-        if part.startswith(MIRROR):
-            url = unquote(part.removeprefix(MIRROR))
-            if not URL.match(url):  # somebody's own folder is called so
-                continue
-            scheme, _, rest = url.partition("://")
-            bucket, _, key = rest.partition("/")
-            return Location(f"{scheme}://{bucket}", "/".join(filter(None, (key, *parts[number + 1 :]))))
-    return None
-
-
-def parse(url: str) -> Location:
-    """Understand a URL; credentials and settings in it go to the environment of this process and of those it starts.
-
-    Raises:
-        DataError: it has no bucket, or a setting that is not known.
-    """
-    parts = urlsplit(url)
-    login, _, bucket = parts.netloc.rpartition("@")
-    scheme = parts.scheme.lower()
-    if not bucket or parts.fragment:
-        raise DataError(f"{scheme}://{bucket}{parts.path} is no URL of a bucket; write it as {scheme}://BUCKET/FOLDER")
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = [name for name in given if name not in SETTINGS]
-    if unknown or (scheme != "s3" and (given or login)):
-        raise DataError(
-            f"{scheme}://{bucket}{parts.path}: after ? an s3:// URL may have endpoint and region, others nothing, and "
-            "only s3:// may have KEY:SECRET@; set the library's environment variables instead"
-        )
-    for name, value in given.items():
-        os.environ[SETTINGS[name]] = value
-    if login:
-        user, _, password = login.partition(":")
-        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = unquote(user), unquote(password)
-    key = "/".join(filter(None, unquote(parts.path).split("/")))
-    if ".." in key.split("/"):
-        raise DataError(f"{scheme}://{bucket}{parts.path}: .. leads nowhere in a bucket; write the URL without it")
-    return Location(f"{scheme}://{bucket}", key)
 
 
 def _prepared(location: Location, cache: Cache) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError, refusal
-from modelsgenesis.core.remote import name_of
+from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.tables import write_table
 
 DAMAGED = ("it cannot be read: the file is damaged", "copy or export it again")

@@ -15,10 +15,10 @@ from modelsgenesis.core.device import FloatEngineName, find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_json, sha256, write_json, written_aside
 from modelsgenesis.core.lease import held
+from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.options import given_options
 from modelsgenesis.core.provenance import GIVEN_OPTIONS, write_provenance
-from modelsgenesis.core.remote import name_of
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
 from modelsgenesis.data.image_size import axes_of

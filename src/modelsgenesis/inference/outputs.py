@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import fit
+from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.mask_target import MaskTarget
-from modelsgenesis.core.remote import name_of
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.images import Image, Reading

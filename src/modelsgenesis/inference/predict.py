@@ -18,11 +18,11 @@ from modelsgenesis.core.device import EngineName, find_machine
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import bytes_of, is_leftover, read_json, read_object, write_json
 from modelsgenesis.core.lease import held
+from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
-from modelsgenesis.core.remote import name_of
 from modelsgenesis.core.tables import write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case

@@ -11,11 +11,11 @@ from typing import Any
 from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_object, sha256, write_json
 from modelsgenesis.core.lease import held
+from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.naming import updated
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.remote import name_of
 from modelsgenesis.data.patient_names import PATIENTS
 from modelsgenesis.training.checkpoint import FILE as RESUME
 

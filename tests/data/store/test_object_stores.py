@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import write_blobs
+from tests.inference.runs import make_run
 from tests.object_server import ObjectServer, object_server
 
 import modelsgenesis as mg
@@ -21,8 +22,9 @@ from modelsgenesis.benchmarking.leakage_audit import audit
 from modelsgenesis.core import remote, transfers
 from modelsgenesis.core.errors import AwayError, DataError
 from modelsgenesis.core.files import open_regular, sha256
+from modelsgenesis.core.locations import name_of, parse
 from modelsgenesis.core.provenance import write_provenance
-from modelsgenesis.core.remote import Cache, here, is_here, make_room, name_of, parse
+from modelsgenesis.core.remote import Cache, here, is_here, make_room
 from modelsgenesis.core.transfers import Patience
 from modelsgenesis.data.store.store import SALT, Store
 from modelsgenesis.inference.cases import find_cases
@@ -382,3 +384,19 @@ def test_audit_looks_into_a_store_at_a_url(asked: ObjectServer, tmp_path: Path) 
     assert "new" not in {hit.case for hit in audit("arm", tmp_path / "run", cases, cache)}
     assert any("--cache FOLDER" in hit.why for hit in audit("arm", tmp_path / "run", cases))
     assert asked.count(".b2nd") == 0
+
+
+def test_predict_reads_a_folder_file_by_file(asked: ObjectServer, tmp_path: Path) -> None:
+    """The masks are those of the same folder on this machine, byte for byte; the table names URLs."""
+    run = make_run(tmp_path / "run")
+    (tmp_path / "raw").mkdir()
+    for name in ("one.nii.gz", "two.nii.gz"):
+        _file(tmp_path / "raw" / name, asked.objects[f"raw/{name}"])
+    away = mg.predict(run, "s3://scans/raw", tmp_path / "away", cache=tmp_path / "cache", quiet=True)
+    local = mg.predict(run, tmp_path / "raw", tmp_path / "local", quiet=True)
+    assert (asked.count("one.nii.gz"), asked.count("two.nii.gz")) == (1, 1)
+    assert sorted(path.name for path in local.glob("*.nii.gz")) == ["one.nii.gz", "two.nii.gz"]
+    assert [sha256(path) for path in sorted(local.glob("*.nii.gz"))] == [
+        sha256(path) for path in sorted(away.glob("*.nii.gz"))
+    ]
+    assert "s3://scans/raw/one.nii.gz" in (away / "predictions.csv").read_text(encoding="utf-8")

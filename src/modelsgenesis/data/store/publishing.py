@@ -6,8 +6,9 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import open_regular, sha256
+from modelsgenesis.core.locations import Location
 from modelsgenesis.core.provenance import FILE as PROVENANCE
-from modelsgenesis.core.remote import Location, delete, marks_in, upload
+from modelsgenesis.core.remote import delete, marks_in, upload
 from modelsgenesis.core.words import many
 from modelsgenesis.data.store.manifest import MANIFEST, MAPPED, manifest_of, read_manifest
 from modelsgenesis.data.store.options import PrepareOptions

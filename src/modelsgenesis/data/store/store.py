@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.errors import DataError, ShapeError, refusal
 from modelsgenesis.core.files import read_text
+from modelsgenesis.core.locations import location_of
 from modelsgenesis.core.provenance import FILE as MADE
 from modelsgenesis.core.provenance import read_provenance
-from modelsgenesis.core.remote import bring, location_of
+from modelsgenesis.core.remote import bring
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
 from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
