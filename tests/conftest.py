@@ -1,5 +1,6 @@
 """Made-up scans that several rooms' tests share."""
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +11,11 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 import modelsgenesis as mg
+from modelsgenesis.inference.engines import USUAL
 from modelsgenesis.inference.engines.openvino import NEEDED
 from modelsgenesis.recipes import Recipe, small
+
+os.environ[USUAL] = "torch"  # tracing every tiny network for OpenVINO would take a third of all tests' time
 
 
 def write_blobs(path: Path, seed: int, size: tuple[int, int, int] = (40, 44, 36)) -> None:

@@ -455,7 +455,7 @@ def test_benchmark_of_masks_of_pictures_speaks_of_pictures(metric: str, title: s
     benchmark(tmp_path / "task", tmp_path / "bench", from_=("scratch",), cases=("3",), precision="32-true", **asked)
     page = (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
     assert "Of each case the surroundings of what is labelled, the same for all arms. Cases are ranked" in page
-    shown = re.sub(r"data:[^\"]*|<style.*?</style>", "", page, flags=re.S)
+    shown = re.sub(r"data:[^\"]*|<style.*?</style>|<script.*?</script>", "", page, flags=re.S)
     assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
     assert f"Learning curves: task, {title}<" in shown
 

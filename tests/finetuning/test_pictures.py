@@ -71,7 +71,10 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
     assert "area difference, 1000 pixels" in told
     for shown in (page, told):
         shown = re.sub(
-            r"data:[^\"]*|there a pixel counts as 1 mm, and a thousand as 1 ml|<style.*?</style>", "", shown, flags=re.S
+            r"data:[^\"]*|there a pixel counts as 1 mm, and a thousand as 1 ml|<style.*?</style>|<script.*?</script>",
+            "",
+            shown,
+            flags=re.S,
         )
         assert not re.search(r"\b(mm|ml|voxels?|cubes?|slices?|planes?|patient's right)\b", shown)
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")

@@ -1,6 +1,7 @@
 """genesis show of PEAC: both views with their cells, and places of one patient found in others."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,8 @@ def test_show_draws_both_pictures(folder: Path, recipe: Recipe, tmp_path: Path) 
     page = mg.report(run, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Both views of one sample" in page
     assert "found again" in page
-    assert f"genesis view {store} {tmp_path / 'view.html'} --run {run}" in page
+    from_here = [os.path.relpath(path, tmp_path) for path in (store, run)]
+    assert f"genesis view {from_here[0]} view.html --run {from_here[1]}" in page
     check_viewer(store, run, recipe, tmp_path)
     popar = recipe.but(method="popar", method_args={"cell": CELL, "spare": 1})
     other = mg.pretrain(popar, store, tmp_path / "popar")

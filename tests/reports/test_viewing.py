@@ -419,7 +419,10 @@ def test_server_gives_only_its_files_to_this_machine_by_its_secret() -> None:
 def test_served_page_draws_and_ends_with_ctrl_c(phantoms: Path, window: Browser) -> None:
     """The command says its address, serves the whole scan to the browser, and exits with success."""
     words = [sys.executable, "-m", "modelsgenesis", "view", str(phantoms / "lps.nrrd"), "--serve"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as served:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    ) as served:  # fmt: skip
         try:
             assert served.stdout is not None
             first = served.stdout.readline()

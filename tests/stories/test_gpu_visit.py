@@ -50,6 +50,7 @@ def pack(tmp_path: Path) -> Path:
     return tmp_path / "pack"
 
 
+@pytest.mark.slow
 def test_rehearsal_does_every_step(tmp_path: Path, pack: Path) -> None:
     """All are done, nothing fails within, eight files are enough, and the runs that come back restore."""
     into = tmp_path / "out"

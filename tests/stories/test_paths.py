@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[2]
-ROOTS = (HOME, HOME / "src" / "modelsgenesis")
+ROOTS = (HOME, HOME / "src" / "modelsgenesis", HOME / "docs")
 PAGES = [*HOME.glob("*.md"), *sorted((HOME / "docs").rglob("*.md"))]
 NAMED = re.compile(r"(?<![\w./:-])((?:[\w-]+/)+[\w-]+\.py|(?:tests|src)/(?:[\w-]+/)*)(?!\w)")
 MADE_BY_READERS = {"src/modelsgenesis/deformations/quantise.py"}  # the how-to lets its reader write it

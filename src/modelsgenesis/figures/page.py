@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import io
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -190,9 +191,8 @@ def policy_of(allowed: Mapping[str, str]) -> str:
 
 
 def viewer_beside(page: Path, folder: Path, *options: str) -> Viewer:
-    """A link to the viewer of a folder, which `genesis view` writes beside a page, and the command that does."""
-    beside = page.with_name(VIEWER)
-    return Viewer(VIEWER, shlex.join(["genesis", "view", str(folder), str(beside), *options]))
+    """A link to the viewer of a folder, which `genesis view` writes beside a page, and the command that does, there."""
+    return Viewer(VIEWER, shlex.join(["genesis", "view", os.path.relpath(folder, page.parent), VIEWER, *options]))
 
 
 def has_long_word(text: str) -> bool:

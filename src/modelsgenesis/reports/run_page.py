@@ -1,5 +1,6 @@
 """One self-contained page about a run or a benchmark: `genesis report RUN [PAGE]`."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def viewer(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provenanc
     store = store_of(run, settings, chain)
     if store is None or not (run / "model.safetensors").is_file():
         return []
-    return [viewer_beside(page, store.path, "--run", str(run))]
+    return [viewer_beside(page, store.path, "--run", os.path.relpath(run, page.parent))]
 
 
 def views_of(

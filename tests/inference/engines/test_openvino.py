@@ -23,7 +23,7 @@ from modelsgenesis.core.errors import DataError, GenesisError, MissingExtraError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
-from modelsgenesis.inference.engines import Engine, make_engines, without_openvino
+from modelsgenesis.inference.engines import USUAL, Engine, make_engines, without_openvino
 from modelsgenesis.inference.engines.openvino import FOLDER
 from modelsgenesis.inference.engines.torch import TorchEngine
 from modelsgenesis.inference.predict import SETTINGS
@@ -264,3 +264,13 @@ def test_nothing_is_sent(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["2"], done.stdout
+
+
+def test_the_environment_says_what_auto_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GENESIS_ENGINE=torch keeps auto from OpenVINO, without a word, and is no news at the end of a summary."""
+    monkeypatch.setenv(USUAL, "torch")
+    told: list[str] = []
+    network = nn.Conv3d(1, 1, 3, padding=1)
+    assert make_engines([network], (1, 16, 16, 16), CPU, "auto", folders=[None], say=told.append)[0] == "torch"
+    assert told == []
+    assert without_openvino("auto", CPU) == ""

@@ -4,6 +4,7 @@ An engine is made of a module that gives one tensor or a tuple of them, and is c
 (B, C, *space); it answers with a tuple of float32 tensors.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from modelsgenesis.inference.engines import openvino
 from modelsgenesis.inference.engines.torch import TorchEngine, prepared
 
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
+USUAL = "GENESIS_ENGINE"  # in the environment: what "auto" is
 
 
 def make_engines(
@@ -32,7 +34,8 @@ def make_engines(
         modules: to compute.
         shape: of a window, (C, *space).
         machine: to compute on.
-        wanted: "auto" is OpenVINO on a CPU, where it is installed and takes the modules.
+        wanted: "auto" is OpenVINO on a CPU, where it is installed and takes the modules, unless the environment has
+            GENESIS_ENGINE=torch.
         folders: where what was made of each module is kept for the next time; None keeps nothing.
         say: tells the user in a line that "auto" had to fall back, since OpenVINO does not take a module; that it is
             not installed is no news, and `without_openvino` is for the end.
@@ -49,7 +52,7 @@ def make_engines(
     if wanted == "openvino-int8":
         quantised: list[Engine] = [*openvino.make_int8_engines(modules, shape, folders)]
         return wanted, quantised
-    if wanted == "openvino" or (wanted == "auto" and on_cpu):
+    if wanted == "openvino" or (wanted == "auto" and on_cpu and os.environ.get(USUAL) != "torch"):
         try:
             engines: list[Engine] = [*openvino.make_engines(modules, shape, machine, folders)]
         except (MissingExtraError, WeightsError) as error:
@@ -66,5 +69,6 @@ def make_engines(
 
 def without_openvino(wanted: EngineName, machine: Machine) -> str:
     """A few words for the end of a summary where "auto" would have taken OpenVINO, were it installed; else none."""
-    missed = wanted == "auto" and machine.device.type == "cpu" and openvino.missing_of()
+    asked = wanted == "auto" and machine.device.type == "cpu" and os.environ.get(USUAL) != "torch"
+    missed = asked and openvino.missing_of()
     return "; by PyTorch, as OpenVINO is not installed" if missed else ""
