@@ -46,7 +46,7 @@ def test_scores_in_the_text_are_those_of_the_runs(folder: Path) -> None:
                 mean, sd = (float(number) for number in cell.replace("*", "").split("±"))
                 assert (np.mean(values), np.std(values, ddof=1)) == pytest.approx((mean, sd), abs=6e-4), (arm, budget)
                 checked += 1
-    assert checked >= 12
+    assert checked >= 9
 
 
 @pytest.mark.parametrize("folder", COMPARED, ids=lambda folder: folder.name)
