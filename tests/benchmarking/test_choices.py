@@ -21,15 +21,21 @@ few = functools.partial(mg.probe, seeds=3, cases=("6", "12"))
 
 
 @pytest.fixture(scope="module")
-def benched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight cases of a ball, and a tiny benchmark of two ways to choose two and four of them."""
+def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight cases of a ball."""
     folder = tmp_path_factory.mktemp("balls")
     for number in range(8):
         image, mask = blob(number)
         write_image(folder / "images" / f"ball{number}.nii.gz", image)
         write_image(folder / "labels" / f"ball{number}.nii.gz", mask)
-    mg.benchmark(folder, folder / "bench", **again(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def benched(balls: Path) -> Path:
+    """A tiny benchmark of two ways to choose two and four of them."""
+    mg.benchmark(balls, balls / "bench", **again(balls))
+    return balls
 
 
 def again(folder: Path) -> dict[str, object]:
@@ -48,6 +54,7 @@ def chosen(bench: Path, arm: str, cases: int, seed: int) -> set[str]:
     return {row["id"] for row in rows if row["role"] == "train"}
 
 
+@pytest.mark.slow
 def test_networks_are_taught_on_what_was_chosen_in_rounds(benched: Path) -> None:
     """As many as the budget, the smaller set within the larger, and a way that asks begins like random."""
     bench = benched / "bench"
@@ -66,6 +73,7 @@ def test_networks_are_taught_on_what_was_chosen_in_rounds(benched: Path) -> None
     assert len({len(text.splitlines()) for text in tested}) == 1
 
 
+@pytest.mark.slow
 def test_report_holds_every_way_against_random(benched: Path) -> None:
     """Paired by seed, in words that fit, and nothing is done again by the same command."""
     bench = benched / "bench"
@@ -80,6 +88,7 @@ def test_report_holds_every_way_against_random(benched: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in bench.rglob("*.safetensors")} == before
 
 
+@pytest.mark.slow
 def test_chosen_table_alone_makes_the_same_run(benched: Path, tmp_path: Path) -> None:
     """finetune --chosen takes the table, and trains the network of the benchmark, to the byte."""
     bench = benched / "bench"
@@ -96,9 +105,9 @@ def test_chosen_table_alone_makes_the_same_run(benched: Path, tmp_path: Path) ->
         mg.finetune(benched, tmp_path / "other", chosen=tmp_path / "none.csv")
 
 
-def test_what_cannot_be_compared_is_refused(benched: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused(balls: Path, tmp_path: Path) -> None:
     """No random choice, all cases, two starts, several rates, no vectors."""
-    ask = functools.partial(mg.benchmark, benched, tmp_path / "out")
+    ask = functools.partial(mg.benchmark, balls, tmp_path / "out")
     for options, words in (
         ({"choose": ("typiclust",)}, "--choose compares with random"),
         ({"choose": ("random", "uncertainty"), "cases": ("2", "all")}, "all are no choice"),

@@ -68,12 +68,15 @@ def test_page_is_whole_and_loads_nothing(tmp_path):
 
 
 def test_viewer_is_named_with_the_command_that_writes_it_beside():
-    """The address is beside the page, and the command can be pasted, whatever the folder is called."""
+    """The address is beside the page, and the command can be pasted there, whatever the folder is called."""
     page = Page("a", "b")
     page.section("c", viewer_beside(Path("my scores/report.html"), Path("my scores")))
     text = page.html()
     assert '<a href="view.html">' in text
-    assert "genesis view &#39;my scores&#39; &#39;my scores/view.html&#39;" in text
+    assert "genesis view . view.html" in text
+    page = Page("a", "b")
+    page.section("c", viewer_beside(Path("pages/report.html"), Path("my scores"), "--cases", "2"))
+    assert "genesis view &#39;../my scores&#39; view.html --cases 2" in page.html()
 
 
 def test_text_is_escaped(tmp_path):

@@ -297,6 +297,7 @@ def test_volumes_are_learned_by_the_same_words(tmp_path: Path) -> None:
     assert json.loads((tuned / "loading.json").read_text())["shares"]["encoder"] == 1
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_weights_of_one(sets: Path, tmp_path: Path) -> None:
     """Each step sees one set in both processes, and the teachers stay equal; tolerance 1e-4 of the greatest weight."""
     asked = "--size 64 64 --steps 12 --batch-size 4 --warmup-steps 2 --validate-every 6 --precision 32-true"

@@ -150,6 +150,7 @@ def few(scans: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_predictions_and_scores_are_those_of_one_process(scheduler: str, few: Path, tmp_path: Path) -> None:
     """Masks, records, tables and lines of what is wrong."""
     run = make_run(tmp_path / "run")
@@ -169,6 +170,7 @@ def test_predictions_and_scores_are_those_of_one_process(scheduler: str, few: Pa
     assert (scores[0] / "summary.csv").read_bytes() == (scores[1] / "summary.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_one_process(scheduler: str, few: Path, tmp_path: Path) -> None:
     """Of a network and of a baseline."""
     write_network(tmp_path / "net.safetensors")

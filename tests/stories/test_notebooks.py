@@ -13,6 +13,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.py"))
 RUN = "import runpy, sys\nfor path in sys.argv[1:]: runpy.run_path(path, run_name='__main__')"  # one start for all
 
 
+@pytest.mark.slow
 def test_notebooks_run_from_top_to_bottom(tmp_path: Path) -> None:
     """Each as a script in an empty folder, its training cut to two steps."""
     assert len(NOTEBOOKS) == 3
