@@ -271,17 +271,17 @@ def _predict_each(
     with progress("predict", "predicted", len(cases), console) as (tick, count):
         for _ in range(len(cases) - len(undone)):
             count(True)
-        for case, record in work_away(away, undone, cluster, problems) if cluster else ():
-            records[case.id] = record
-            count(record is not None)
-        for case, image in (
-            () if cluster else read_ahead(undone, read, lambda one: write_problems(into / FAILURES, [*problems, one]))
-        ):
-            if isinstance(image, Problem):
-                problems.append(image)
-            else:
-                records[case.id] = _predict_one(case, image, ensemble, wanted, into, tick, problems)
-            count(records[case.id] is not None)
+        if cluster:
+            for case, record in work_away(away, undone, cluster, problems):
+                records[case.id] = record
+                count(record is not None)
+        else:
+            for case, image in read_ahead(undone, read, lambda one: write_problems(into / FAILURES, [*problems, one])):
+                if isinstance(image, Problem):
+                    problems.append(image)
+                else:
+                    records[case.id] = _predict_one(case, image, ensemble, wanted, into, tick, problems)
+                count(records[case.id] is not None)
     return [row for case in cases if (row := _row(case, records[case.id], ensemble, problems))]
 
 

@@ -194,7 +194,7 @@ class CubeSampler:
 
     def _known(self, scans: Scans) -> NDArray[np.float64]:
         """How much of what is unwanted each scan's best cube has at most, by the manifest; 1 where it says nothing."""
-        official = (scans.column("num_cubes") > 1) & (scans.sizes.shape[1] == 3)
+        official = (scans.column("num_cubes") > 1) & (scans.axes == 3)
         known = np.where(official | (not self.rule.cells), 0.0, 1.0)
         for first in range(0, len(scans) if self.rule.cells else 0, MEASURED_AT_ONCE):
             some = slice(first, first + MEASURED_AT_ONCE)

@@ -46,7 +46,7 @@ class Scans(Sequence[Scan]):
         Raises:
             DataError: some are of volumes and some of pictures.
         """
-        if len({scans.sizes.shape[1] for scans in stores}) > 1:
+        if len({scans.axes for scans in stores}) > 1:
             raise DataError(MIXED)
         names = stores[0].columns.numbers
         numbers = {name: np.concatenate([scans.column(name) for scans in stores]) for name in names}
@@ -94,6 +94,11 @@ class Scans(Sequence[Scan]):
         return bool((self.rows == np.arange(len(self.rows), dtype=np.uint32)).all())
 
     @property
+    def axes(self) -> int:
+        """How many axes of space they have: 3, or 2 of pictures."""
+        return int(self.columns.numbers["spacing_mm"].shape[1])
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
         """(N, axes), in voxels."""
         sizes: NDArray[np.int64] = self.column("shape")[:, 1:].astype(np.int64)
@@ -102,7 +107,7 @@ class Scans(Sequence[Scan]):
     @property
     def num_images(self) -> int:
         """How many images they count as: a volume, or a picture, is one; the slices of a volume are counted."""
-        return int(self.column("num_cubes").sum()) if len(self) and self.sizes.shape[1] == 2 else len(self)
+        return int(self.column("num_cubes").sum()) if self.axes == 2 else len(self)
 
     def of_modality(self, modality: str) -> NDArray[np.bool_]:
         """Which of them are of a modality."""

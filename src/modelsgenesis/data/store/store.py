@@ -71,7 +71,7 @@ class Store:
     @property
     def axes(self) -> int:
         """How many axes of space its scans have: 3, or 2 of pictures."""
-        return int(self.scans.sizes.shape[1])
+        return self.scans.axes
 
     @property
     def folds(self) -> list[int]:

@@ -163,7 +163,7 @@ def _is_truth(value: Any) -> bool:
 
 def columns_of(scans: Scans) -> dict[str, Callable[[], Any]]:
     """The columns that a condition may name, and what reads each, (N,) numbers or Words."""
-    axes = AXES[: scans.sizes.shape[1]]
+    axes = AXES[: scans.axes]
     modality = {"modality": lambda: Words("modality", scans.column("modality"), _modality)}
     ids = {name: lambda name=name: Words(name, scans.column(name), _id) for name in (*IDS, "site")}
     plain = {name: lambda name=name: scans.column(name).astype(np.float64) for name in NUMBERS}
