@@ -74,6 +74,17 @@ def test_layers_that_nobody_knew_to_be_wrong_are_found_by_their_own_gradient() -
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("side", [16, 40, 64])
+def test_kernels_wider_than_the_tested_images_are_tested_too(side: int) -> None:
+    """Patches of 16 x 16, as those of a ViT, learn in bf16."""
+    torch.manual_seed(0)
+    layer, image = nn.Conv2d(3, 8, 16, stride=16), torch.randn(2, 3, side, side)
+    keep_exact(layer)
+    exact, found = gradient(layer, image, bf16=False), gradient(layer, image, bf16=True)
+    assert kept_exact(layer) == []
+    assert float((found - exact).norm() / exact.norm()) < 0.02
+
+
 def test_names_of_weights_stay() -> None:
     """A guarded network is saved as it was."""
     network = UNet3D(width=2)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 BROKEN_SIDE = 2  # voxels of the first spatial side
-TESTED_SIDE = 4  # voxels up to which a layer is tested at its own size; faults are of small sides
+TESTED_SIDE = 4  # voxels up to which a layer is tested at its own size, if it takes so few; faults are of small sides
 WRONG = 0.1  # relative difference from 32 bits; that of bf16 itself is 0.004
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -56,8 +56,15 @@ def _is_wrong(layer: Any, image: Tensor) -> bool:
     if torch.compiler.is_compiling():
         return False
     kind: Any = type(layer)
-    size = tuple(min(side, TESTED_SIDE) for side in image.shape[2:])
+    size = tuple(min(side, enough) for side, enough in zip(image.shape[2:], _tested_sides(layer), strict=True))
     return _fails(kind, layer.in_channels, layer.out_channels, layer.groups, settings, size)
+
+
+def _tested_sides(layer: Any) -> list[int]:
+    """The sides of images that a layer is tested on: where its kernel is wider, two of its steps, as in a ViT."""
+    padding = layer.padding if isinstance(layer.padding, tuple) else (0,) * len(layer.stride)
+    axes = zip(layer.kernel_size, layer.stride, layer.dilation, padding, strict=True)
+    return [max(TESTED_SIDE, apart * (kernel - 1) + 1 - 2 * added + step) for kernel, step, apart, added in axes]
 
 
 def _last_side(layer: nn.Conv3d, side: int) -> int:
