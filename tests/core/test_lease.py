@@ -108,6 +108,7 @@ def test_hold_is_renewed_and_put_back(tmp_path: Path) -> None:
         wait_until(lambda: (tmp_path / FILE).stat().st_mtime > time.time() - 30)
         (tmp_path / FILE).unlink()
         wait_until((tmp_path / FILE).is_file)
+        assert f"{first.pid}" in (tmp_path / FILE).read_text(encoding="utf-8")
     finally:
         first.kill()
         first.communicate()

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
 from modelsgenesis.benchmarking.probe_heads import Head
 from modelsgenesis.benchmarking.probe_heads import probe as learn
 from modelsgenesis.benchmarking.probe_options import BUDGETS, ProbeOptions
+from modelsgenesis.benchmarking.probe_scores import Numbers, Row, rows_of_cases, rows_of_groups, score_of, truth_of
 from modelsgenesis.benchmarking.run_tables import KEY, RUNS
 from modelsgenesis.benchmarking.statistics.bootstrap_runs import Rows, bootstrap_rows
 from modelsgenesis.benchmarking.statistics.bootstrap_scores import BootstrapScores
@@ -48,9 +48,7 @@ from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
 from modelsgenesis.embedding.encoder import LIKE
 from modelsgenesis.embedding.table import Embeddings, is_embeddings, read_embeddings
-from modelsgenesis.evaluation.table_predictions import BY_PATIENT, TablePrediction, case_rows, score_predictions
 from modelsgenesis.finetuning.finetune import read_task
-from modelsgenesis.metrics.summary import MEAN
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks import Task
@@ -59,9 +57,6 @@ from modelsgenesis.tasks.splitting import CaseSplit, split_cases
 
 GROUPS, FAILURES, LABELLED = "groups.csv", "failures.csv", "labels.csv"
 RUN_COLUMNS = [*KEY, "metric", "value"]
-
-Numbers = NDArray[np.float64]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -284,13 +279,13 @@ def _probe_all(
                 key = (arm.name, budget or num, seed)
                 named = {"task": task.name, "arm": arm.name, "cases": budget or num, "seed": seed, "metric": metric}
                 p = _predicted(arm, target, draw.cases(arm, budget, seed), whole.test)
-                truth = _truth(whole.test)
-                value = _score(p, truth, whole.test, target, metric)
+                truth = truth_of(whole.test)
+                value = score_of(p, truth, whole.test, target, metric)
                 if math.isnan(value):
                     raise DataError(f"{metric} is undefined on these test cases; choose another --metric")
                 rows.append({**named, "value": f"{value:.6g}"})
-                predicted[key] = _case_rows(p, truth, whole.test, target)
-                of_groups += _group_rows(named, p, truth, whole.test, target, groups)
+                predicted[key] = rows_of_cases(p, truth, whole.test, target)
+                of_groups += rows_of_groups(named, p, truth, whole.test, target, groups)
     reference = _reference(arms, options)
     runs = [Run(row["task"], row["arm"], row["cases"], row["seed"], row["metric"], float(row["value"])) for row in rows]
     runs = sorted(runs, key=lambda run: run.arm != reference)
@@ -350,48 +345,7 @@ def _predicted(arm: ProbeArm, target: TableTarget, train: Sequence[Case], test: 
     """What an arm predicts for other cases than it learns from."""
     own, others = (np.array([arm.vectors[case.id] for case in cases], np.float64) for cases in (train, test))
     patients = [case.patient or case.id for case in train]
-    return learn(arm.head, own, _truth(train), patients, others, target)
-
-
-def _truth(cases: Sequence[Case]) -> Numbers:
-    return np.array([case.values for case in cases], np.float64)
-
-
-def _score(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget, metric: str) -> float:
-    """The metric over all test cases, as a benchmark reads it off its scores."""
-    if metric == BY_PATIENT:
-        patients = [case.patient or case.id for case in test]
-        lines = score_predictions(p, truth, patients, target, missing=0, resamples=1, seed=0)
-        return next(line.value for line in lines if line.metric == metric)
-    scores = target.scores(p, truth)
-    every = [label for label, of_label in scores.items() if metric in of_label]
-    return scores[MEAN if MEAN in every else every[0]][metric]
-
-
-def _case_rows(p: Numbers, truth: Numbers, test: Sequence[Case], target: TableTarget) -> Rows:
-    found = [TablePrediction(case, "compared", "", tuple(each)) for case, each in zip(test, p.tolist(), strict=True)]
-    values = [tuple(each) for each in truth.tolist()]
-    return sorted(case_rows(found, values, target), key=lambda row: row["id"])
-
-
-def _group_rows(
-    named: Row,
-    p: Numbers,
-    truth: Numbers,
-    test: Sequence[Case],
-    target: TableTarget,
-    groups: Mapping[str, Mapping[str, str]],
-) -> list[Row]:
-    """The metric within each group of the test cases; empty where it is undefined there."""
-    rows = []
-    for column, group_of in groups.items():
-        for group in sorted({group_of[case.id] for case in test}):
-            own = np.array([group_of[case.id] == group for case in test])
-            cases = [case for case, there in zip(test, own, strict=True) if there]
-            value = _score(p[own], truth[own], cases, target, named["metric"])
-            shown = "" if math.isnan(value) else f"{value:.6g}"
-            rows.append({**named, "value": shown, "column": column, "group": group, "n": len(cases)})
-    return rows
+    return learn(arm.head, own, truth_of(train), patients, others, target)
 
 
 def _findings(runs: Sequence[Run], predicted: Mapping[tuple[str, int, int], Rows]) -> Findings:

@@ -78,9 +78,7 @@ def draw_gallery(
     for number, panel in enumerate(panels, start=first):
         left = LEFT + (number % columns) * (panel_inches + GAP)
         top = TOP + (number // columns) * row_inches
-        text(figure, left, top, panel.title, weight="bold", size=9)
-        for line, words in enumerate(panel.note.splitlines()):
-            text(figure, left, top + LINE * (line + 1), words, size=7, color=PALE)
+        _write_caption(figure, left, top, panel)
         axes = place(figure, left, top + picture_top, panel_inches, tall)
         cutting = cut_plane(panel.values, plane, spacing_mm)
         limits = (-spread, spread) if panel.kind == "difference" else panel.display or display
@@ -92,3 +90,10 @@ def draw_gallery(
     if spread:
         colour_bar(figure, width - RIGHT - 0.3, TOP + picture_top, min(1.5, 0.7 * tall), spread)
     return save(figure, path)
+
+
+def _write_caption(figure: Figure, left: float, top: float, panel: Panel) -> None:
+    """A panel's name, and its note below; places in inches."""
+    text(figure, left, top, panel.title, weight="bold", size=9)
+    for line, words in enumerate(panel.note.splitlines()):
+        text(figure, left, top + LINE * (line + 1), words, size=7, color=PALE)

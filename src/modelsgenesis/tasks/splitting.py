@@ -74,20 +74,8 @@ def split_cases(
         DataError: one that was chosen is a test case or there is none such, a number that makes no sense, or nothing
             would be left to train on.
     """
-    if cases is not None and fraction is not None:
-        raise DataError("cases and fraction both set how many labels to use; give one")
-    if not 0 <= test < 1 or (fraction is not None and not 0 < fraction <= 1):
-        raise DataError(f"test must be in [0, 1) and fraction in (0, 1], got {test} and {fraction}")
-    if rehearsal and not test:
-        raise DataError("a rehearsal tests on a share of the patients who are not test cases; give --test, such as 0.2")
-    patients = by_patient(task.cases)
-    held_out = [group for group in patients if group[0].split == "test"]
-    if not held_out and test:
-        held_out = _held_out(patients, task, test)
-    rest = _without(patients, held_out)
-    if rehearsal:
-        held_out = _held_out(rest, task, test)
-        rest = _without(rest, held_out)
+    _refuse_senseless(cases, fraction, test, rehearsal=rehearsal)
+    held_out, rest = _tested_and_rest(task, test, rehearsal=rehearsal)
     whole = cases is None and fraction is None and val is None
     declared = [group for group in rest if whole and group[0].split == "val"]
     others: Patients = []
@@ -150,6 +138,29 @@ def by_patient(cases: Sequence[Case]) -> Patients:
     for case in cases:
         patients.setdefault(case.patient or case.id, []).append(case)
     return list(patients.values())
+
+
+def _refuse_senseless(cases: int | None, fraction: float | None, test: float, *, rehearsal: bool) -> None:
+    """Raise DataError where the numbers contradict one another."""
+    if cases is not None and fraction is not None:
+        raise DataError("cases and fraction both set how many labels to use; give one")
+    if not 0 <= test < 1 or (fraction is not None and not 0 < fraction <= 1):
+        raise DataError(f"test must be in [0, 1) and fraction in (0, 1], got {test} and {fraction}")
+    if rehearsal and not test:
+        raise DataError("a rehearsal tests on a share of the patients who are not test cases; give --test, such as 0.2")
+
+
+def _tested_and_rest(task: Task, test: float, *, rehearsal: bool) -> tuple[Patients, Patients]:
+    """The patients to test on and those of whom cases may be used; of a rehearsal, neither holds a test patient."""
+    patients = by_patient(task.cases)
+    held_out = [group for group in patients if group[0].split == "test"]
+    if not held_out and test:
+        held_out = _held_out(patients, task, test)
+    rest = _without(patients, held_out)
+    if rehearsal:
+        held_out = _held_out(rest, task, test)
+        rest = _without(rest, held_out)
+    return held_out, rest
 
 
 def _as_chosen(cases: Sequence[Case], chosen: Sequence[str]) -> tuple[Patients, Patients]:
