@@ -13,10 +13,12 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +41,8 @@ with socket.socket(socket.AF_UNIX) as server:
 @contextmanager
 def start(folder: Path) -> Iterator[Path]:
     """Serve until the end of the block; yield the folder with the programs."""
-    address = folder / "socket"
+    short = Path(tempfile.mkdtemp())  # a socket's path has at most a hundred letters
+    address = short / "socket"
     for name in ("genesis", "python"):
         program = folder / name
         program.write_text(PROGRAM.format(python=sys.executable, address=str(address)), encoding="utf-8")
@@ -54,6 +57,7 @@ def start(folder: Path) -> Iterator[Path]:
         assert server.stdout.readline() == b"ready\n"
         yield folder
         server.stdin.close()  # by which it ends, as it does when whoever started it is killed
+    shutil.rmtree(short)
 
 
 def serve(address: str) -> None:
