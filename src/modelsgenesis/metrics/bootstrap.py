@@ -74,7 +74,7 @@ def resampled(statistic: Callable[[NDArray[np.intp]], Any], weights: Weights) ->
     """
     cases = np.arange(weights.shape[1])
     known: dict[bytes, Any] = {}
-    values = []
+    values: list[Any] = []
     for row in weights:
         same = sha256(row.tobytes()).digest()  # short, where a row may be of very many cases
         if same not in known:
