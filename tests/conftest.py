@@ -16,6 +16,8 @@ from modelsgenesis.inference.engines.openvino import NEEDED
 from modelsgenesis.recipes import Recipe, small
 
 os.environ[USUAL] = "torch"  # tracing every tiny network for OpenVINO would take a third of all tests' time
+ORDINARY = str(Path(__file__).parent / "ordinary")  # where sitecustomize.py hides from a process what MONAI imports
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ORDINARY, os.environ.get("PYTHONPATH")]))
 
 
 def write_blobs(path: Path, seed: int, size: tuple[int, int, int] = (40, 44, 36)) -> None:

@@ -573,7 +573,7 @@ def test_networks_of_two_and_three_dimensions_share_a_task(balls: Path, start: P
         f"scratch3d=like:{start}", f"scratch2d:2x=like:{flat}", f"genesis3d={start}", f"genesis2d={flat}",
         f"genesis25d={flat25}", f"inflated=inflated:{tmp_path / 'other.safetensors'}",
     )  # fmt: skip
-    tiny = {**TINY, "seeds": 1, "cases": ("2",), "size": (16, 16, 8), "workers": 2}
+    tiny = {**TINY, "seeds": 1, "cases": ("2",), "size": (16, 16, 8)}
     into = benchmark(
         balls, tmp_path / "out", from_=arms, allow=("genesis3d", "genesis2d", "genesis25d", "inflated"), **tiny
     )

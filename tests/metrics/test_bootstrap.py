@@ -62,6 +62,21 @@ def test_weighted_means_are_means_of_the_drawn_cases() -> None:
     np.testing.assert_allclose(weighted_means(values, weights), plain)
 
 
+def test_resamples_that_are_the_same_are_computed_once() -> None:
+    """Three patients can be drawn in ten ways; the numbers are those of computing each of two thousand."""
+    asked: list[tuple[int, ...]] = []
+
+    def statistic(rows: np.ndarray) -> list[float]:
+        asked.append(tuple(rows.tolist()))
+        return [math.sin(rows.sum()), math.nan if 2 in rows else len(rows)]
+
+    weights = resample_patients(["a", "b", "c", "a"], 2000, 1)
+    found = resampled(statistic, weights)
+    assert len(asked) == len(set(asked)) == 10
+    each = [statistic(np.repeat(np.arange(4), row)) for row in weights]
+    np.testing.assert_array_equal(found, np.array(each, np.float64))
+
+
 def test_too_few_patients_have_no_interval() -> None:
     """Nine have none, ten have one."""
     values = np.linspace(0, 1, 100)

@@ -20,6 +20,7 @@ def samples(**a_sample: float) -> list[soak.Sample]:
     ]
 
 
+@pytest.mark.slow  # a minute: test_predict.py kills predictions quicker; this is that benchmarks/kills.py can
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="a killed test would leave processes without setpriv")
 def test_predictions_killed_and_out_of_space_end_with_the_same_bytes(tmp_path: Path) -> None:
     """Killed, and on a disk that is full where one may be mounted; run again, it is done already."""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import gc
 import io
 import itertools
@@ -16,6 +17,7 @@ import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -112,6 +114,34 @@ def test_network_learns_to_restore(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "best.pt")["step"] == 40
 
 
+class Whole(NamedTuple):
+    """What a run that was never stopped gives."""
+
+    history: list[float]
+    weights: torch.Tensor
+    log: list[list[str]]
+
+
+def tellings(folder: Path) -> list[list[str]]:
+    """What a run's log says but for times."""
+    same = ("step", "loss", "val_total", "lr", "grad_norm")
+    return [[row[name] for name in same] for row in read_log(folder / "log.csv")]
+
+
+@pytest.fixture(scope="module")
+def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Precision], Whole]:
+    """A run of a precision that is never stopped, made once."""
+
+    @functools.cache
+    def make(precision: Precision) -> Whole:
+        folder = tmp_path_factory.mktemp("whole")
+        whole = make_training(folder, dataclasses.replace(PLAN, precision=precision))
+        whole.run()
+        return Whole(list(whole.state.history), weights(whole), tellings(folder))
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("number", "step", "precision"),
     [
@@ -122,28 +152,21 @@ def test_network_learns_to_restore(tmp_path: Path) -> None:
     ],
 )
 def test_stopped_run_ends_with_the_same_weights(
-    tmp_path: Path, number: signal.Signals, step: int, precision: Precision
+    tmp_path: Path, number: signal.Signals, step: int, precision: Precision, whole_runs: Callable[[Precision], Whole]
 ) -> None:
     """A signal at any step saves; the run that goes on ends bit for bit as one that was never stopped."""
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "parts").mkdir()
     plan = dataclasses.replace(PLAN, precision=precision)
-    whole = make_training(tmp_path / "whole", plan)
-    whole.run()
+    whole = whole_runs(precision)
     torch.manual_seed(0)
-    outcome = make_training(tmp_path / "parts", plan, learner=StopsAt(step, number)).run()
+    outcome = make_training(tmp_path, plan, learner=StopsAt(step, number)).run()
     assert (outcome.stopped, outcome.state.step) == (number.name, step)
-    with open(tmp_path / "parts" / "log.csv", "a", encoding="utf-8") as file:
+    with open(tmp_path / "log.csv", "a", encoding="utf-8") as file:
         file.write("3")  # a full disk takes part of a line, of step 39 it may be
-    rest = make_training(tmp_path / "parts", plan)
+    rest = make_training(tmp_path, plan)
     final = rest.run()
-    assert final.state.history == whole.state.history
-    assert torch.equal(weights(rest), weights(whole))
-    same = ("step", "loss", "val_total", "lr", "grad_norm")
-    logs = [
-        [[row[name] for name in same] for row in read_log(tmp_path / run / "log.csv")] for run in ("whole", "parts")
-    ]
-    assert logs[0] == logs[1]
+    assert final.state.history == whole.history
+    assert torch.equal(weights(rest), whole.weights)
+    assert tellings(tmp_path) == whole.log
 
 
 def test_a_log_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """How sure a number is: 95 % intervals from patients drawn again and again."""
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,20 @@ def weighted_means(values: NDArray[Any], weights: Weights) -> NDArray[np.float64
 
 
 def resampled(statistic: Callable[[NDArray[np.intp]], Any], weights: Weights) -> NDArray[np.float64]:
-    """Compute, for each resample, a statistic that needs the cases themselves.
+    """Compute, for each resample, a statistic that needs the cases themselves; once for resamples that are the same.
+
+    Of a few patients few are not: three can be drawn in ten ways, of two thousand draws.
 
     Args:
         statistic: of the numbers of the cases that are in, each as often as it was drawn; gives a number or an array.
         weights: (resamples, cases).
     """
     cases = np.arange(weights.shape[1])
-    return np.array([statistic(np.repeat(cases, row)) for row in weights], np.float64)
+    known: dict[bytes, Any] = {}
+    values: list[Any] = []
+    for row in weights:
+        same = sha256(row.tobytes()).digest()  # short, where a row may be of very many cases
+        if same not in known:
+            known[same] = statistic(np.repeat(cases, row))
+        values.append(known[same])
+    return np.array(values, np.float64)
