@@ -291,8 +291,8 @@ class ImageFormat(ABC):
             place: of an image whose header passed `check`.
             region: of the volume, along the file's axes; None is the whole.
         Returns:
-            A SimpleITK image of 2 or 3 axes, in the file's own axes; integers wider than 16 bits become float32. And
-            what was repaired, beyond the header's doubts.
+            An image of 2 or 3 axes, in the file's own axes, of SimpleITK or a `PlainImage`; integers wider than 16
+            bits become float32. And what was repaired, beyond the header's doubts.
         Raises:
             DataError: the file is cut off or damaged.
         """
