@@ -7,13 +7,11 @@ sform, adds the intercept where a slope of 0 says not to, and puts zeros in plac
 import io
 import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
@@ -46,15 +44,13 @@ from modelsgenesis.data.formats.base.nifti_header import (
     mask_header,
     raw_header,
 )
+from modelsgenesis.data.formats.base.unpacking import BROKEN, unpacked
 from modelsgenesis.data.images import MOST_APART, farthest_corner_voxels
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
 
-PIECE_BYTES = 2**17
 SLAB = 2**20  # numbers that are rescaled together
 SAME = 1e-4  # by which the steps of a form may differ from the spacing, which has more digits, and be the same
-PLAIN_HEAD = GZIP + b"\x08"  # of a member of a gzipped file; its flags follow
-NAMED = b"\x08"  # the flag of a name
 GZIP_LEVEL = 3  # three times as fast as 6
 
 
@@ -152,12 +148,13 @@ def _fill(file: io.BufferedReader, room: memoryview, offset: int) -> int:
 def _unpack(file: io.BufferedReader, room: memoryview, offset: int) -> int:
     """Fill the room from a place in what a gzipped file holds on; how many bytes it holds."""
     there = -offset
+    file.seek(0)
     try:
-        for piece in _pieces(file):
+        for piece in unpacked(file):
             kept = piece[max(0, -there) : max(0, len(room) - there)]
             room[max(0, there) : max(0, there) + len(kept)] = kept
             there += len(piece)
-    except (EOFError, zlib.error, isal_zlib.error) as error:
+    except BROKEN as error:
         raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
     return there + offset
 
@@ -188,30 +185,6 @@ def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
     if not np.allclose(header.spacing_mm[:axes], raw.spacing_mm[:axes], rtol=SAME):
         return header
     return header.placed(replace(header.geometry, spacing_mm=raw.spacing_mm[:axes]))
-
-
-def _pieces(file: io.BufferedReader) -> Iterator[bytes]:
-    """The bytes that a gzipped file holds; the checksum that each member ends with is compared."""
-    file.seek(0)
-    unpacker: Any = None
-    while piece := file.read(PIECE_BYTES):
-        unpacker = unpacker or _unpacker_of(piece)
-        yield unpacker.decompress(piece)
-        while unpacker.eof and (rest := unpacker.unused_data.lstrip(b"\0")):  # a file of several members
-            unpacker = _unpacker_of(rest)
-            yield unpacker.decompress(rest)
-    if unpacker is None or not unpacker.eof:
-        raise EOFError
-
-
-def _unpacker_of(member: bytes) -> Any:
-    """What unpacks a member of a gzipped file: isal, in less than half the time of zlib, if its head is a plain one.
-
-    Of a head with more than a name, isal passes over bits that must not be set, and fails where one with a checksum of
-    its own falls into two pieces.
-    """
-    plain = member.startswith(PLAIN_HEAD) and member[3:4] in (b"\0", NAMED)
-    return (isal_zlib if plain else zlib).decompressobj(31)
 
 
 def _rescaled(stored: NDArray[Any], raw: RawHeader) -> NDArray[Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import SimpleITK as sitk
@@ -68,7 +68,7 @@ class PlainImage:
     geometry: Geometry
 
 
-Image = PlainImage | sitk.Image
+Image: TypeAlias = PlainImage | sitk.Image
 
 
 def itk_image(image: Image) -> sitk.Image:
