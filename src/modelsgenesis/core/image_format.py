@@ -239,7 +239,7 @@ class ImageFormat(ABC):
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
         may_die: whether a damaged file may end the process that reads it: ITK and GDCM decode it, not Python, NumPy,
-            zlib and Pillow.
+            zlib, isal and Pillow.
     """
 
     endings: ClassVar[Mapping[str, str]] = {}

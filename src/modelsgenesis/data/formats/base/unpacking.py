@@ -17,7 +17,8 @@ GZIPPED, ZLIB = 31, 15  # what zlib calls the two kinds of streams
 PLAIN_HEAD = GZIP + b"\x08"  # of a member of a gzipped file; its flags follow
 NO_FLAG, NAMED = b"\0", b"\x08"
 ZLIB_HEADS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # as zlib writes them, by level
-BROKEN = (EOFError, zlib.error, isal_zlib.error)  # what a stream that is cut off or damaged raises
+# What a stream that is cut off or damaged raises.
+BROKEN: tuple[type[Exception], ...] = (EOFError, zlib.error, isal_zlib.error)
 
 
 def unpacked(file: io.BufferedReader, kind: int = GZIPPED) -> Iterator[bytes]:
