@@ -18,7 +18,8 @@ PLAIN_HEAD = GZIP + b"\x08"  # of a member of a gzipped file; its flags follow
 NO_FLAG, NAMED = b"\0", b"\x08"
 ZLIB_HEADS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # as zlib writes them, by level
 # What a stream that is cut off or damaged raises.
-BROKEN: tuple[type[Exception], ...] = (EOFError, zlib.error, isal_zlib.error)
+# isal says of its error that it is one, not the type of one.
+BROKEN: tuple[type[Exception], ...] = (EOFError, zlib.error, isal_zlib.IsalError)  # type: ignore[assignment]
 
 
 def unpacked(file: io.BufferedReader, kind: int = GZIPPED) -> Iterator[bytes]:
@@ -28,7 +29,7 @@ def unpacked(file: io.BufferedReader, kind: int = GZIPPED) -> Iterator[bytes]:
         file: to read.
         kind: GZIPPED, of one member or several, or ZLIB.
     Raises:
-        EOFError, zlib.error, isal_zlib.error: it is cut off or damaged.
+        EOFError, zlib.error, isal_zlib.IsalError: it is cut off or damaged.
     """
     unpacker: Any = None
     while piece := file.read(PIECE_BYTES):
