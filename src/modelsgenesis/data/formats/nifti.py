@@ -139,10 +139,12 @@ def read_voxels(path: Path, raw: RawHeader) -> NDArray[Any]:
 
 
 def _fill(file: io.BufferedReader, room: memoryview, offset: int) -> int:
-    """Fill the room from a place in a file on; how many bytes the file has, at least as far as the room goes."""
+    """Fill the room from a place in a file on, if it has so many bytes; how many it has, as far as the room goes."""
+    there = file.seek(0, os.SEEK_END)
+    if there < offset + len(room):  # no system goes to just any place that a header may claim
+        return there
     file.seek(offset)
-    filled = file.readinto(room)
-    return offset + filled if filled == len(room) else file.seek(0, os.SEEK_END)
+    return offset + file.readinto(room)
 
 
 def _unpack(file: io.BufferedReader, room: memoryview, offset: int) -> int:
