@@ -98,3 +98,15 @@ def test_both_volumes_are_those_that_are_read_alone(tmp_path: Path) -> None:
         ):
             np.testing.assert_array_equal(one.values, other.values)
             assert (one.spacing_mm, one.geometry, one.notes) == (other.spacing_mm, other.geometry, other.notes)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+@pytest.mark.parametrize("layout", ["C", "F", "turned"])
+def test_whole_numbers_have_the_fingerprint_of_the_same_in_fractions(dtype: str, layout: str) -> None:
+    """However they lie in memory, and whether many or none can be added up in their own type."""
+    limits, rng = np.iinfo(dtype), np.random.default_rng(0)
+    for low, high in ((0, 9), (limits.min // 7, limits.max // 7), (limits.min, limits.max)):
+        values = rng.integers(low, high, (1, 13, 30, 21), dtype, endpoint=True)
+        values[0, :4] = low
+        values = {"C": values, "F": np.asfortranarray(values), "turned": values[:, ::-1].transpose(0, 2, 1, 3)}[layout]
+        assert str(fingerprint_of(values)) == str(fingerprint_of(values.astype(np.float64)))

@@ -8,7 +8,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from PIL import Image as Pillow
 from tests.data.scan_files import make_ct, write_ct, write_series
 from tests.radiographs import write_radiograph
@@ -17,7 +16,7 @@ from tests.tasks.test_ncs import nodule, xml
 from modelsgenesis.core.naming import members
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import HEAD_BYTES, formats
-from modelsgenesis.data.formats.base.itk import geometry_of
+from modelsgenesis.data.formats.base.itk import Image, geometry_of, itk_image, voxels_of
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source
@@ -126,9 +125,9 @@ def made(name: str, folder: Path, seed: int = 0) -> Source:
     return one_source(folder / MAKERS[name](folder, seed), folder)
 
 
-def array_of(image: sitk.Image) -> np.ndarray:
+def array_of(image: Image) -> np.ndarray:
     """The voxels in the file's own axes."""
-    return sitk.GetArrayFromImage(image).T
+    return voxels_of(image).T
 
 
 @each_format
@@ -166,7 +165,7 @@ def test_read_twice_is_equal(name: str, tmp_path: Path) -> None:
 def test_region_is_the_cut_of_the_whole(name: str, tmp_path: Path) -> None:
     """Values and place of a region are those that the whole has there."""
     source = made(name, tmp_path / "a")
-    whole, _ = source.format.read(source)
+    whole = itk_image(source.format.read(source)[0])
     region = REGION[: whole.GetDimension()]
     part, _ = source.format.read(source, region)
     np.testing.assert_array_equal(array_of(part), array_of(whole)[region])

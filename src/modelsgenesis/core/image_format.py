@@ -239,7 +239,7 @@ class ImageFormat(ABC):
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
         may_die: whether a damaged file may end the process that reads it: ITK and GDCM decode it, not Python, NumPy,
-            zlib and Pillow.
+            zlib, isal and Pillow.
     """
 
     endings: ClassVar[Mapping[str, str]] = {}
@@ -291,8 +291,8 @@ class ImageFormat(ABC):
             place: of an image whose header passed `check`.
             region: of the volume, along the file's axes; None is the whole.
         Returns:
-            A SimpleITK image of 2 or 3 axes, in the file's own axes; integers wider than 16 bits become float32. And
-            what was repaired, beyond the header's doubts.
+            An image of 2 or 3 axes, in the file's own axes, of SimpleITK or a `PlainImage`; integers wider than 16
+            bits become float32. And what was repaired, beyond the header's doubts.
         Raises:
             DataError: the file is cut off or damaged.
         """

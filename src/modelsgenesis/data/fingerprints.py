@@ -88,7 +88,7 @@ def fingerprint_of(values: NDArray[Any]) -> Fingerprint:
     counts[: int(BACKGROUND * bright) + 1] = 0
     ranks = np.array(PERCENTILES) / 100 * (counts.sum() - 1)
     levels = _shares(np.searchsorted(counts.cumsum(), ranks, side="right"))
-    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _positions(values, low))
+    known = Fingerprint(tuple(sorted(values.shape[1:])), levels, _positions(values, low, high))
     return known if known.identifies else Fingerprint(known.size, (), shape_hash=_shape_hash(values > low))
 
 
@@ -98,10 +98,10 @@ def _shares(values: NDArray[Any]) -> tuple[float, ...]:
     return tuple(((values - values[0]) / (width or 1)).tolist())
 
 
-def _positions(values: NDArray[Any], low: float) -> tuple[float, ...]:
+def _positions(values: NDArray[Any], low: float, high: float) -> tuple[float, ...]:
     """How far from the middle the brightness lies, and how far it spreads, over the axes in rising order."""
     offsets, spreads = [], []
-    for profile in _profiles(values):
+    for profile in _profiles(values, max(abs(low), abs(high))):
         bright = profile - low * (values.size / len(profile))
         weights, at = bright / bright.sum(), (np.arange(len(profile)) + 0.5) / len(profile)
         centre = float(weights @ at)
@@ -136,16 +136,43 @@ def _histogram(values: NDArray[Any], low: float, high: float) -> NDArray[np.int6
 
 def _planes(values: NDArray[Any]) -> NDArray[Any]:
     """The voxels plane by plane, in the order in which they lie in memory, which is several times faster."""
-    slowest = sorted(range(values.ndim), key=lambda axis: (values.shape[axis] == 1, -abs(values.strides[axis])))
-    return values.transpose(slowest)
+    return values.transpose(_slowest(values))
 
 
-def _profiles(values: NDArray[Any]) -> list[NDArray[np.float64]]:
-    """The sum over each plane, along each axis of (C, *space)."""
-    axes = range(values.ndim)
-    return [
-        values.sum(axis=tuple(other for other in axes if other != axis), dtype=np.float64) for axis in axes if axis > 0
-    ]
+def _slowest(values: NDArray[Any]) -> list[int]:
+    """The axes in the order of their strides in memory, the longest first, and last those of a single place."""
+    return sorted(range(values.ndim), key=lambda axis: (values.shape[axis] == 1, -abs(values.strides[axis])))
+
+
+def _profiles(values: NDArray[Any], greatest: float = np.inf) -> list[NDArray[np.float64]]:
+    """The sum over each plane, along each axis of (C, *space).
+
+    Args:
+        values: to sum up.
+        greatest: of whole numbers, the greatest but for their signs: few enough are added up in their own, short type.
+    """
+    step = int(np.iinfo(values.dtype).max // max(greatest, 1)) if values.dtype.kind in "iu" else 0
+    if step < 2:
+        return [_sum_over(values, axis) for axis in range(1, values.ndim)]
+    planes = _planes(values)  # sums of whole numbers are exact in any order
+    lows = range(0, len(planes), step)
+    through = sum(planes[low : low + step].sum(axis=0, dtype=values.dtype).astype(np.float64) for low in lows)
+    each = [np.array([_sum_of(plane.reshape(-1), step) for plane in planes])]
+    each += [_sum_over(np.asarray(through), axis) for axis in range(values.ndim - 1)]
+    return [each[place] for place in np.argsort(_slowest(values))[1:]]
+
+
+def _sum_over(values: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    """The sums over all axes but one."""
+    others = tuple(other for other in range(values.ndim) if other != axis)
+    return np.asarray(values.sum(axis=others, dtype=np.float64))
+
+
+def _sum_of(flat: NDArray[Any], step: int) -> float:
+    """The sum of whole numbers, so many added up in their own type."""
+    whole = flat.size // step * step
+    parts = flat[:whole].reshape(step, -1).sum(axis=0, dtype=flat.dtype)
+    return float(parts.sum(dtype=np.int64) + flat[whole:].sum(dtype=np.int64))
 
 
 class Fingerprints:

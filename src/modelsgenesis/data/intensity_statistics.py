@@ -252,22 +252,37 @@ def make_foreground_map(values: NDArray[np.generic], foreground: float) -> Foreg
     """
     if values.ndim == 2:
         few = np.ascontiguousarray(values[::2, ::2])  # a plane has no next one: tissue is what is above
-        return ForegroundMap(_share_of_cells(few > TISSUE_HU), _share_of_cells(few > foreground))
+        return ForegroundMap(_share_of_cells(_above(few, TISSUE_HU)), _share_of_cells(_above(few, foreground)))
     cells = tuple(-(-side // CELL_SIDE) for side in values.shape)
     tissue, filled = np.zeros(cells, np.uint8), np.zeros(cells, np.uint8)
     for low in range(0, values.shape[2], CELL_SIDE):
-        slab = np.asarray(values[::2, ::2, low : low + CELL_SIDE + 1])  # one voxel more: the next one in z
-        here = slab[..., :CELL_SIDE]
+        # Every second voxel along X is left out at the end: whole rows are compared faster than half of them.
+        slab = values[:, ::2, low : low + CELL_SIDE + 1]  # one voxel more: the next one in z
+        here, hard = slab[..., :CELL_SIDE], _above(slab, TISSUE_HU)
         depth = here.shape[-1]
-        hard = (slab > TISSUE_HU).view(np.uint8)
-        score = hard[..., :depth] * np.uint8(2)  # in halves
-        score[..., : slab.shape[-1] - 1] |= hard[..., 1:]
-        # Tissue counts two whether or not tissue follows: 2 | 1 is 3.
-        halves = np.minimum(score, 2).sum(axis=-1, dtype=np.uint8)
-        above = (here > foreground).view(np.uint8).sum(axis=-1, dtype=np.uint8)
+        followed = hard[..., 1:] > hard[..., : slab.shape[-1] - 1]  # no tissue, but the next one in z is
+        halves = 2 * _count(hard[..., :depth])[::2] + _count(followed)[::2]
+        above = _count(_above(here, foreground))[::2]
         tissue[..., low // CELL_SIDE] = _mean_of_cells(halves / np.float32(2 * depth), cells[:2])
         filled[..., low // CELL_SIDE] = _mean_of_cells(above / np.float32(depth), cells[:2])
     return ForegroundMap(tissue, filled)
+
+
+def _above(values: NDArray[Any], threshold: float) -> NDArray[np.bool_]:
+    """Where values exceed a threshold; whole numbers are compared as such, three times as fast as with a fraction."""
+    if values.dtype.kind not in "iu":
+        return np.asarray(values > threshold)
+    whole = int(np.floor(threshold))  # what exceeds a number exceeds the whole number below it, and the other way round
+    limits = np.iinfo(values.dtype)
+    if limits.min <= whole <= limits.max:
+        return np.asarray(values > values.dtype.type(whole))
+    return np.full(values.shape, whole < limits.min)
+
+
+def _count(true: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """How often it is so along the last axis, of at most a cell."""
+    counts: NDArray[np.uint8] = true.view(np.uint8).sum(axis=-1, dtype=np.uint8)
+    return counts
 
 
 def _share_of_cells(above: NDArray[np.bool_]) -> NDArray[np.uint8]:

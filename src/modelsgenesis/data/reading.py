@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import crop, geometry_of, placed
+from modelsgenesis.data.formats.base.itk import Image, crop, geometry_of, itk_image, placed, voxels_of
 from modelsgenesis.data.intensity_statistics import thinned
 from modelsgenesis.data.problems import UnreadableError, costs_one_source
 from modelsgenesis.data.resampling import at_right_angles, resample
@@ -53,14 +53,14 @@ def read_volume(
     if like is not None and like.size == geometry.size and not (like.oriented and geometry.oriented):
         known = geometry if like.spaced and geometry.spaced else like
         geometry = replace(like, spacing_mm=known.spacing_mm)
-        image = placed(image, geometry)
+        image = placed(itk_image(image), geometry)
     if like is not None and (fit is not None or spacing_mm is not None):
-        image = _turned(image, like)
+        image = _turned(itk_image(image), like)
     if fit is not None:
         spacing_mm = _fitting(geometry_of(image), fit)
     if spacing_mm is None:
         return _volume(image, source, geometry, notes, levels)
-    unresampled = thinned(np.asarray(_Voxels(image))).copy()
+    unresampled = thinned(voxels_of(image)).copy()
     image = _resampled(image, spacing_mm, max_voxels)
     return replace(_volume(image, source, geometry, notes, levels), unresampled=unresampled)
 
@@ -92,7 +92,7 @@ def read_both(
     source = replace(source, format=source.format.with_voi()) if voi else source
     image, geometry, notes, levels = _read(source, max_voxels)
     own = _volume(image, source, geometry, notes, levels)
-    image = without_borders(image) if crop_borders else image
+    image = without_borders(itk_image(image)) if crop_borders else image
     kept = geometry_of(image)
     if longest_side is not None and max(kept.size) > longest_side:
         spacing_mm = _fitting(kept, (longest_side,) * len(kept.size))
@@ -128,7 +128,7 @@ def without_borders(image: sitk.Image) -> sitk.Image:
     return crop(image, (box[1], box[0]))
 
 
-def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sitk.Image, Geometry, list[str], Levels]:
+def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[Image, Geometry, list[str], Levels]:
     """The image, or the source's box of it, in the file's own axes, straightened.
 
     Where it lies, what was repaired, and the values of black and white.
@@ -146,26 +146,26 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[sit
     return image, geometry, notes, header.levels
 
 
-def _read_whole(source: Source, labels: bool) -> tuple[sitk.Image, list[str]]:
+def _read_whole(source: Source, labels: bool) -> tuple[Image, list[str]]:
     """A whole scan, at right angles."""
     image, notes = source.format.read(source)
     return at_right_angles(image, labels=labels), notes
 
 
-def _read_box(source: Source, box: Box, header: Header, labels: bool) -> tuple[sitk.Image, list[str]]:
+def _read_box(source: Source, box: Box, header: Header, labels: bool) -> tuple[Image, list[str]]:
     """The box of a scan, read without the rest where the format can."""
     if not (source.format.reads_parts and header.upright):
         image, notes = _read_whole(source, labels)
-        return cut_box(image, box, source.modality), notes
+        return cut_box(itk_image(image), box, source.modality), notes
     span = span_of(box, header.geometry)
     image, notes = source.format.read(source, inside(*span, header.geometry.size))
     return padded(image, span, header.geometry.size, source.modality), notes
 
 
-def _resampled(image: sitk.Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
+def _resampled(image: Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
     """Resample an image to a spacing along X, Y, Z."""
     order = geometry_of(image).order
-    return resample(image, tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
+    return resample(itk_image(image), tuple(spacing_mm[order.index(axis)] for axis in range(len(order))), max_voxels)
 
 
 def _turned(image: sitk.Image, like: Geometry) -> sitk.Image:
@@ -184,10 +184,10 @@ def _turned(image: sitk.Image, like: Geometry) -> sitk.Image:
     return image
 
 
-def _volume(image: sitk.Image, source: Source, geometry: Geometry, notes: list[str], levels: Levels) -> Volume:
+def _volume(image: Image, source: Source, geometry: Geometry, notes: list[str], levels: Levels) -> Volume:
     """Turn an image to LPS."""
     turned = geometry_of(image)
-    values = turned.to_lps(np.asarray(_Voxels(image)).T)[np.newaxis]
+    values = turned.to_lps(voxels_of(image).T)[np.newaxis]
     spacing = tuple(turned.spacing_mm[axis] for axis in turned.order)
     return Volume(values, spacing, source.modality, geometry, tuple(notes), levels)
 
@@ -198,11 +198,3 @@ def _fitting(geometry: Geometry, fit: tuple[int, ...]) -> tuple[float, ...]:
         raise UnreadableError(f"an image of {len(geometry.size)} axes, and one of {len(fit)} is wanted", "leave it out")
     step = max(geometry.size[axis] / wanted for axis, wanted in zip(geometry.order, fit, strict=True))
     return tuple(step * geometry.spacing_mm[axis] for axis in geometry.order)
-
-
-class _Voxels:
-    """The voxels of an image as an array without a copy; SimpleITK's own view does not keep the image alive."""
-
-    def __init__(self, image: sitk.Image) -> None:
-        self.image = image
-        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__

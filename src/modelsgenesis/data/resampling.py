@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import Header
 from modelsgenesis.core.rounding import rounded_down, rounded_up
-from modelsgenesis.data.formats.base.itk import check_size, geometry_of
+from modelsgenesis.data.formats.base.itk import Image, check_size, geometry_of, itk_image
 from modelsgenesis.data.images import corners_mm, farthest_corner_voxels
 from modelsgenesis.data.problems import UnreadableError
 
@@ -141,7 +141,7 @@ def settled(header: Header) -> Header:
     return replace(header, upright=False, doubts=(*header.doubts, *told), sheared=geometry)
 
 
-def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:
+def at_right_angles(image: Image, *, labels: bool = False) -> Image:
     """Resample an image of sheared axes to an upright box that holds all of it; any other comes back as it is.
 
     The two axes that are at right angles, or nearly, are kept: those of the slices, where a gantry was tilted. If there
@@ -151,9 +151,10 @@ def at_right_angles(image: sitk.Image, *, labels: bool = False) -> sitk.Image:
         image: to straighten.
         labels: take the nearest voxel and fill up with 0; otherwise interpolate and fill up with the least value.
     """
-    if image.GetDimension() != 3 or geometry_of(image).shear_degrees < NOISE_DEGREES:
-        return image
     geometry = geometry_of(image)
+    if len(geometry.size) != 3 or geometry.shear_degrees < NOISE_DEGREES:
+        return image
+    image = itk_image(image)
     frame, spacing = geometry.frame, np.array(geometry.spacing_mm)
     cosines = np.abs(frame.T @ frame).round(3)
     ways = ((0, 1, 2), (0, 2, 1), (1, 2, 0))

@@ -217,6 +217,19 @@ def test_foreground_map_is_the_mean_of_each_cell() -> None:
         assert abs(coarse.foreground[index] / 255 - (cell[..., :8] > -500).mean()) < 0.01
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+@pytest.mark.parametrize("threshold", [-1e9, -129.0, -0.5, 0.0, 7.0, 7.25, 100.0, 254.5, 255.0, 1e9])
+def test_foreground_map_of_whole_numbers_is_that_of_the_same_in_fractions(dtype: str, threshold: float) -> None:
+    """To the last bit, for thresholds with and without a fraction, and beyond what the type holds."""
+    limits = np.iinfo(dtype)
+    low, high = max(limits.min, -300), min(limits.max, 300)
+    values = np.random.default_rng(0).integers(low, high, (21, 19, 13), dtype, endpoint=True)
+    for shape in (values, np.asfortranarray(values)[::-1], values[..., 0]):
+        coarse, wanted = make_foreground_map(shape, threshold), make_foreground_map(shape.astype(np.float64), threshold)
+        np.testing.assert_array_equal(coarse.tissue, wanted.tissue)
+        np.testing.assert_array_equal(coarse.foreground, wanted.foreground)
+
+
 def test_official_cube_files_stream_like_scans(tmp_path: Path) -> None:
     """Both official names; values come back exactly, and the number of cubes counts."""
     rng = np.random.default_rng(0)

@@ -1,17 +1,20 @@
 """MetaImage: .mha in one file, .mhd with its voxels beside."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_SPACING,
+    SMALL,
+    Image,
     check_volume,
     crop,
     detached_file,
@@ -19,9 +22,15 @@ from modelsgenesis.data.formats.base.itk import (
     in_mm,
     one_volume,
     placed,
+    plain_image,
     read_file,
 )
+from modelsgenesis.data.formats.base.unpacking import ZLIB, unpack_exactly
 from modelsgenesis.data.resampling import settled
+
+DATA = b"ElementDataFile"  # the last field
+LOCAL = b"\n" + DATA + b" = LOCAL\n"
+USUAL = {"BinaryData": "True", "BinaryDataByteOrderMSB": "False", "ElementByteOrderMSB": "False", "HeaderSize": "0"}
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,7 @@ class MetaImage(ImageFormat):
 
     def read_header(self, place: Place) -> Header:
         """Read the header by SimpleITK, and the unit of its lengths, which that passes over."""
-        with open_regular(place.path) as file:
-            head = file.read(2**16).split(b"ElementDataFile")[0].decode("latin-1")
-        fields = dict(re.findall(r"^(\w+) *= *(.*?)\s*$", head, re.MULTILINE))
+        fields = _fields(place.path)
         header = header_of(place.path)
         if header.channels > 1 or len(header.size) < 3:
             return header
@@ -57,7 +64,7 @@ class MetaImage(ImageFormat):
         """Refuse what is no grey volume of a possible size and spacing."""
         check_volume(header, place, max_voxels)
 
-    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+    def read(self, place: Place, region: Region | None = None) -> tuple[Image, list[str]]:
         """Read only a region; of a 4D image, the whole file first."""
         header = self.read_header(place)
         if region is not None and len(header.size) == 3:
@@ -67,5 +74,29 @@ class MetaImage(ImageFormat):
             ]
             origin_mm = tuple((np.array(header.origin_mm) + lower_mm).tolist())
             return placed(image, replace(header.geometry, origin_mm=origin_mm)), []
+        if (values := _unpacked(place.path, header)) is not None:
+            return plain_image(values, header.geometry, region), []
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """The fields of a header by their names, up to the one that says where the voxels are."""
+    with open_regular(path) as file:
+        head = file.read(2**16).split(DATA)[0].decode("latin-1")
+    return dict(re.findall(r"^(\w+) *= *(.*?)\s*$", head, re.MULTILINE))
+
+
+def _unpacked(path: Path, header: Header) -> NDArray[Any] | None:
+    """The voxels of a compressed file whose header says nothing unusual, (K, J, I); None is left to SimpleITK."""
+    fields = _fields(path)
+    usual = all(fields.get(name, value) == value for name, value in USUAL.items()) and fields.get("NDims") == "3"
+    if not usual or fields.get("CompressedData") != "True" or header.dtype not in SMALL or header.channels != 1:
+        return None
+    with open_regular(path) as file:
+        offset = file.read(2**16).find(LOCAL) + len(LOCAL)
+        packed = file.seek(0, os.SEEK_END) - offset
+    if offset < len(LOCAL) or fields.get("CompressedDataSize", str(packed)) != str(packed):
+        return None
+    values = np.empty(header.size[::-1], np.dtype(header.dtype).newbyteorder("<"))
+    return values if unpack_exactly(path, offset, values, ZLIB) else None

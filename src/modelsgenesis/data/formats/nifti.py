@@ -4,14 +4,14 @@ Read and written here: SimpleITK reads no NIfTI-2 and no sheared sform, takes th
 sform, adds the intercept where a slope of 0 says not to, and puts zeros in place of NaN and of what is cut off.
 """
 
+import io
+import os
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
@@ -29,12 +29,11 @@ from modelsgenesis.core.image_format import (
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_ORIENTATION,
     EXPORT_AGAIN,
+    Image,
     beside,
     check_spacing,
     check_volume,
-    crop,
-    image_of,
-    placed,
+    plain_image,
 )
 from modelsgenesis.data.formats.base.nifti_header import (
     COLOURS,
@@ -45,11 +44,11 @@ from modelsgenesis.data.formats.base.nifti_header import (
     mask_header,
     raw_header,
 )
+from modelsgenesis.data.formats.base.unpacking import BROKEN, unpacked
 from modelsgenesis.data.images import MOST_APART, farthest_corner_voxels
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
 
-PIECE_BYTES = 2**17
 SLAB = 2**20  # numbers that are rescaled together
 SAME = 1e-4  # by which the steps of a form may differ from the spacing, which has more digits, and be the same
 GZIP_LEVEL = 3  # three times as fast as 6
@@ -99,12 +98,13 @@ class Nifti(ImageFormat):
         check_volume(header, place, max_voxels)
         check_spacing(read_raw_header(place.path).spacing_mm)
 
-    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+    def read(self, place: Place, region: Region | None = None) -> tuple[Image, list[str]]:
         """Read the whole file, see that it is whole, and cut the region out of it."""
         raw = read_raw_header(place.path)
         volumes = read_voxels(place.files[-1], raw).reshape(-1, *raw.size[:3][::-1])
         values = _rescaled(volumes[place.index or 0], raw)
-        return crop(placed(image_of(values.T), self.read_header(place).geometry), region), []
+        values = values.copy() if len(volumes) > 1 and values.base is not None else values  # the others may go
+        return plain_image(values, self.read_header(place).geometry, region), []
 
 
 def read_raw_header(path: Path) -> RawHeader:
@@ -128,18 +128,37 @@ def read_voxels(path: Path, raw: RawHeader) -> NDArray[Any]:
         UnreadableError: it is cut off or damaged.
     """
     stored = np.empty(int(np.prod(raw.size)), raw.dtype)
-    room, there = stored.view(np.uint8).data, -raw.offset
+    room = stored.view(np.uint8).data
+    with open_regular(path) as file:
+        zipped = file.read(len(GZIP)) == GZIP
+        there = _unpack(file, room, raw.offset) if zipped else _fill(file, room, raw.offset)
+    if there < len(room) + raw.offset:
+        claim = f"{there} bytes where its header claims {len(room) + raw.offset}"
+        raise UnreadableError(f"the file is cut off: {claim}", EXPORT_AGAIN)
+    return stored
+
+
+def _fill(file: io.BufferedReader, room: memoryview, offset: int) -> int:
+    """Fill the room from a place in a file on, if it has so many bytes; how many it has, as far as the room goes."""
+    there = file.seek(0, os.SEEK_END)
+    if there < offset + len(room):  # no system goes to just any place that a header may claim
+        return there
+    file.seek(offset)
+    return offset + file.readinto(room)
+
+
+def _unpack(file: io.BufferedReader, room: memoryview, offset: int) -> int:
+    """Fill the room from a place in what a gzipped file holds on; how many bytes it holds."""
+    there = -offset
+    file.seek(0)
     try:
-        for piece in _pieces(path):
+        for piece in unpacked(file):
             kept = piece[max(0, -there) : max(0, len(room) - there)]
             room[max(0, there) : max(0, there) + len(kept)] = kept
             there += len(piece)
-    except (EOFError, zlib.error) as error:
+    except BROKEN as error:
         raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
-    if there < len(room):
-        claim = f"{there + raw.offset} bytes where its header claims {len(room) + raw.offset}"
-        raise UnreadableError(f"the file is cut off: {claim}", EXPORT_AGAIN)
-    return stored
+    return there + offset
 
 
 def write_nifti(path: Path, values: NDArray[Any], like: Path | Geometry) -> None:
@@ -168,25 +187,6 @@ def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
     if not np.allclose(header.spacing_mm[:axes], raw.spacing_mm[:axes], rtol=SAME):
         return header
     return header.placed(replace(header.geometry, spacing_mm=raw.spacing_mm[:axes]))
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, unpacked; zlib compares the checksum that a gzipped file ends with."""
-    with open_regular(path) as file:
-        if file.read(2) != GZIP:
-            file.seek(0)
-            while piece := file.read(PIECE_BYTES):
-                yield piece
-            return
-        file.seek(0)
-        unpacker = zlib.decompressobj(31)
-        while piece := file.read(PIECE_BYTES):
-            yield unpacker.decompress(piece)
-            while unpacker.eof and (rest := unpacker.unused_data.lstrip(b"\0")):  # a file of several members
-                unpacker = zlib.decompressobj(31)
-                yield unpacker.decompress(rest)
-    if not unpacker.eof:
-        raise EOFError
 
 
 def _rescaled(stored: NDArray[Any], raw: RawHeader) -> NDArray[Any]:

@@ -3,16 +3,18 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_ORIENTATION,
     ASSUMED_SPACING,
+    SMALL,
+    Image,
     check_volume,
     crop,
     detached_file,
@@ -20,8 +22,10 @@ from modelsgenesis.data.formats.base.itk import (
     in_mm,
     one_volume,
     placed,
+    plain_image,
     read_file,
 )
+from modelsgenesis.data.formats.base.unpacking import GZIPPED, unpack_exactly
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
 
@@ -73,11 +77,26 @@ class Nrrd(ImageFormat):
         if axes and 0 < sum("nan" not in axis and axis != "none" for axis in axes) < 3:
             raise UnreadableError("its header gives no spacing along one axis", "correct its header")
 
-    def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
+    def read(self, place: Place, region: Region | None = None) -> tuple[Image, list[str]]:
         """Read the whole file, and cut the region out of it."""
         header = self.read_header(place)
+        if (values := _unzipped(place.path, header)) is not None:
+            return plain_image(values, header.geometry, region), []
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+
+def _unzipped(path: Path, header: Header) -> NDArray[Any] | None:
+    """The voxels of a gzipped file whose header says nothing unusual, (K, J, I); None is left to SimpleITK to judge."""
+    fields = read_fields(path)
+    order = "<" if fields.get("endian", "").lower() == "little" else ">"
+    plain = not fields.keys() & {"datafile", "lineskip", "byteskip"} and fields.get("encoding") in ("gzip", "gz")
+    if not plain or len(fields["sizes"].split()) != 3 or header.dtype not in SMALL or header.channels != 1:
+        return None
+    with open_regular(path) as file:
+        offset = file.read(2**20).find(b"\n\n") + 2
+    values = np.empty(header.size[::-1], np.dtype(header.dtype).newbyteorder(order))
+    return values if offset > 1 and unpack_exactly(path, offset, values, GZIPPED) else None
 
 
 def read_fields(path: Path) -> dict[str, str]:

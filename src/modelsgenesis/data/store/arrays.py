@@ -57,7 +57,9 @@ def write_array(
         ),
     )
     for slices in _chunks_of(shape):
-        array[slices] = _in_order(values_at(slices))
+        # Not `array[slices] = ...`, which takes a fifth longer to find out what it is given.
+        starts, stops = zip(*((one.start, one.stop) for one in slices), strict=True)
+        array.set_slice((starts, stops), _in_order(values_at(slices)))
     for name, data in extra().items():
         array.schunk.vlmeta[name] = data
     with written_aside(path) as aside:

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import SimpleITK as sitk
@@ -54,8 +55,44 @@ def header_of(path: Path) -> Header:
     return Header(*place, dtype, reader.GetNumberOfComponents())
 
 
-def geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+@dataclass(frozen=True)
+class PlainImage:
+    """An image that is an array, until something is done to it that SimpleITK does: making one of its own takes a copy.
+
+    Attributes:
+        values: (K, J, I), in the order of the file, of 8 or 16 bits or float32.
+        geometry: of the file.
+    """
+
+    values: NDArray[Any]
+    geometry: Geometry
+
+
+Image: TypeAlias = PlainImage | sitk.Image
+
+
+def itk_image(image: Image) -> sitk.Image:
+    """The image as SimpleITK has it; its own comes back as it is."""
+    return image_of(image.values.T, image.geometry) if isinstance(image, PlainImage) else image
+
+
+def voxels_of(image: Image) -> NDArray[Any]:
+    """The voxels of an image, (K, J, I) or (J, I), without a copy."""
+    return image.values if isinstance(image, PlainImage) else np.asarray(_Voxels(image))
+
+
+class _Voxels:
+    """The voxels of an image of SimpleITK, whose own view does not keep the image alive."""
+
+    def __init__(self, image: sitk.Image) -> None:
+        self.image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
+def geometry_of(image: Image | sitk.ImageFileReader) -> Geometry:
     """Where the voxels of an image, or of a reader that has read a header, lie."""
+    if isinstance(image, PlainImage):
+        return image.geometry
     return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
@@ -134,10 +171,20 @@ def image_of(values: NDArray[Any], geometry: Geometry | None = None) -> sitk.Ima
         values: (I, J, K), or (I, J) of a picture.
         geometry: of the file; None is 1 mm along the axes of LPS.
     """
-    wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
-    kept = np.dtype(np.float32) if wide else values.dtype.newbyteorder("=")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.T, kept))
+    image = sitk.GetImageFromArray(_narrowed(values.T))
     return image if geometry is None else placed(image, geometry)
+
+
+def plain_image(values: NDArray[Any], geometry: Geometry, region: Region | None = None) -> Image:
+    """Make an image of an array, or of a region of it, as `image_of` does, but in the file's order, (K, J, I)."""
+    image = PlainImage(_narrowed(values), geometry)
+    return image if region is None else crop(itk_image(image), region)
+
+
+def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in memory one after the other, in the machine's order of bytes; wider than 16 bits as float32."""
+    wide = values.dtype.itemsize > 2 or values.dtype.kind == "f"
+    return np.ascontiguousarray(values, np.float32 if wide else values.dtype.newbyteorder("="))
 
 
 def placed(image: sitk.Image, geometry: Geometry) -> sitk.Image:
