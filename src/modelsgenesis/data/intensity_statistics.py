@@ -297,7 +297,7 @@ def _share_of_cells(above: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return shares
 
 
-def _mean_of_cells(plane: NDArray[np.float32], cells: tuple[int, ...]) -> NDArray[np.uint8]:
+def _mean_of_cells(plane: NDArray[np.floating[Any]], cells: tuple[int, ...]) -> NDArray[np.uint8]:
     """(X / 2, Y / 2) -> (cells along X, cells along Y), 0..255; the last cells may be narrower."""
     step = CELL_SIDE // 2
     starts = [np.arange(count) * step for count in cells]

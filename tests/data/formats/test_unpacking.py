@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.data.formats.base.itk import Image, PlainImage, voxels_of
-from modelsgenesis.data.formats.base.unpacking import BROKEN, GZIPPED, ZLIB, unpack_exactly, unpacked
+from modelsgenesis.data.formats.base.unpacking import BROKEN, GZIPPED, ZLIB, unpack_into, unpacked
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import find_sources
 
@@ -87,18 +87,20 @@ def test_members_are_unpacked_or_refused_as_by_zlib(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", [GZIPPED, ZLIB])
 def test_array_is_filled_by_just_as_much(kind: int, tmp_path: Path) -> None:
-    """By fewer bytes, by more, or by a stream that is cut off or whose checksum is wrong it is not."""
+    """By more bytes it is not; fewer, a stream that is cut off and one whose checksum is wrong are refused."""
     numbers, wanted = np.zeros((10, 15, 5), "<i2"), BODY
     packer = zlib.compressobj(6, zlib.DEFLATED, kind)
     packed = packer.compress(wanted) + packer.flush()
     (tmp_path / "a").write_bytes(b"head" + packed)
-    assert unpack_exactly(tmp_path / "a", 4, numbers, kind)
+    assert unpack_into(numbers, tmp_path / "a", 4, kind)
     assert numbers.tobytes() == wanted
-    assert not unpack_exactly(tmp_path / "a", 4, np.zeros(749, "<i2"), kind)
-    assert not unpack_exactly(tmp_path / "a", 4, np.zeros(751, "<i2"), kind)
+    assert not unpack_into(np.zeros(749, "<i2"), tmp_path / "a", 4, kind)
+    with pytest.raises(UnreadableError, match="1500 bytes of voxels where its header claims 1502"):
+        unpack_into(np.zeros(751, "<i2"), tmp_path / "a", 4, kind)
     for damaged in (packed[:-1], packed[:-1] + bytes([packed[-1] ^ 1]), packed[:9], b""):
         (tmp_path / "b").write_bytes(damaged)
-        assert not unpack_exactly(tmp_path / "b", 0, numbers, kind)
+        with pytest.raises(UnreadableError, match="cut off or damaged"):
+            unpack_into(numbers, tmp_path / "b", 0, kind)
 
 
 def numbers(dtype: str) -> np.ndarray:
@@ -180,13 +182,27 @@ def test_odd_headers_are_read_or_refused_as_by_simpleitk(ending: str, name: str,
     np.testing.assert_array_equal(voxels_of(read(path)), wanted)
 
 
-def test_damaged_nrrd_is_refused(tmp_path: Path) -> None:
-    """As SimpleITK refuses it, by the checksum at its end."""
-    packed = bytearray(write(tmp_path / "a.nrrd", numbers("int16")))
-    packed[-6] ^= 1
-    (tmp_path / "a.nrrd").write_bytes(packed)
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+@pytest.mark.parametrize("place", [-6, -2, -400])
+def test_damaged_voxels_are_refused(ending: str, place: int, tmp_path: Path) -> None:
+    """By the checksum at their end."""
+    path = tmp_path / f"a{ending}"
+    packed = bytearray(write(path, numbers("int16")))
+    packed[place] ^= 1
+    path.write_bytes(packed)
     with pytest.raises(UnreadableError, match="cut off or damaged"):
-        read(tmp_path / "a.nrrd")
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_voxels_that_are_cut_off_are_refused(ending: str, tmp_path: Path) -> None:
+    """By one byte or many."""
+    path = tmp_path / f"a{ending}"
+    packed = write(path, numbers("int16"))
+    for length in (len(packed) - 1, len(packed) - 3, len(packed) - 200):
+        path.write_bytes(packed[:length])
+        with pytest.raises(UnreadableError, match="cut off"):
+            read(path)
 
 
 def test_bytes_before_a_stream_are_passed_over(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_SPACING,
+    EXPORT_AGAIN,
     SMALL,
     Image,
     check_volume,
@@ -25,11 +26,13 @@ from modelsgenesis.data.formats.base.itk import (
     plain_image,
     read_file,
 )
-from modelsgenesis.data.formats.base.unpacking import ZLIB, unpack_exactly
+from modelsgenesis.data.formats.base.unpacking import ZLIB, ZLIB_HEADS, unpack_into
+from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
 
 DATA = b"ElementDataFile"  # the last field
 LOCAL = b"\n" + DATA + b" = LOCAL\n"
+MOST_DIGITS = 18  # of a number of bytes
 USUAL = {"BinaryData": "True", "BinaryDataByteOrderMSB": "False", "ElementByteOrderMSB": "False", "HeaderSize": "0"}
 
 
@@ -96,7 +99,14 @@ def _unpacked(path: Path, header: Header) -> NDArray[Any] | None:
     with open_regular(path) as file:
         offset = file.read(2**16).find(LOCAL) + len(LOCAL)
         packed = file.seek(0, os.SEEK_END) - offset
-    if offset < len(LOCAL) or fields.get("CompressedDataSize", str(packed)) != str(packed):
+        file.seek(offset)
+        head = file.read(2)
+    claimed = fields.get("CompressedDataSize", str(packed))
+    if offset < len(LOCAL) or not claimed.isdecimal() or len(claimed) > MOST_DIGITS or head not in ZLIB_HEADS:
+        return None
+    if int(claimed) > packed:
+        raise UnreadableError(f"the file is cut off: {packed} packed bytes of {claimed}", EXPORT_AGAIN)
+    if int(claimed) < packed:
         return None
     values = np.empty(header.size[::-1], np.dtype(header.dtype).newbyteorder("<"))
-    return values if unpack_exactly(path, offset, values, ZLIB) else None
+    return values if unpack_into(values, path, offset, ZLIB) else None

@@ -25,7 +25,7 @@ from modelsgenesis.data.formats.base.itk import (
     plain_image,
     read_file,
 )
-from modelsgenesis.data.formats.base.unpacking import GZIPPED, unpack_exactly
+from modelsgenesis.data.formats.base.unpacking import GZIPPED, unpack_into
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
 
@@ -89,14 +89,14 @@ class Nrrd(ImageFormat):
 def _unzipped(path: Path, header: Header) -> NDArray[Any] | None:
     """The voxels of a gzipped file whose header says nothing unusual, (K, J, I); None is left to SimpleITK to judge."""
     fields = read_fields(path)
-    order = "<" if fields.get("endian", "").lower() == "little" else ">"
+    little = fields.get("endian", "").lower() == "little"
     plain = not fields.keys() & {"datafile", "lineskip", "byteskip"} and fields.get("encoding") in ("gzip", "gz")
     if not plain or len(fields["sizes"].split()) != 3 or header.dtype not in SMALL or header.channels != 1:
         return None
     with open_regular(path) as file:
         offset = file.read(2**20).find(b"\n\n") + 2
-    values = np.empty(header.size[::-1], np.dtype(header.dtype).newbyteorder(order))
-    return values if offset > 1 and unpack_exactly(path, offset, values, GZIPPED) else None
+    values = np.empty(header.size[::-1], np.dtype(header.dtype).newbyteorder("<" if little else ">"))
+    return values if offset > 1 and unpack_into(values, path, offset, GZIPPED) else None
 
 
 def read_fields(path: Path) -> dict[str, str]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import GZIP
+from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN
+from modelsgenesis.data.problems import UnreadableError
 
 PIECE_BYTES = 2**17
 GZIPPED, ZLIB = 31, 15  # what zlib calls the two kinds of streams
@@ -42,14 +44,17 @@ def unpacked(file: io.BufferedReader, kind: int = GZIPPED) -> Iterator[bytes]:
         raise EOFError
 
 
-def unpack_exactly(path: Path, offset: int, numbers: NDArray[Any], kind: int) -> bool:
-    """Fill an array with what a file holds packed; False, with anything in the array, where it is not just as much.
+def unpack_into(numbers: NDArray[Any], path: Path, offset: int, kind: int) -> bool:
+    """Fill an array with what a file holds packed; False, with anything in the array, where that is more.
 
     Args:
+        numbers: to fill, in memory one after the other.
         path: of the file.
         offset: of the first packed byte.
-        numbers: to fill, in memory one after the other.
         kind: GZIPPED or ZLIB.
+    Raises:
+        UnreadableError: it is damaged, cut off, or less than fills the array. SimpleITK gives whatever lies in memory
+            for the voxels that a zlib stream lacks.
     """
     room, there = numbers.reshape(-1).view("u1").data, 0
     try:
@@ -60,9 +65,12 @@ def unpack_exactly(path: Path, offset: int, numbers: NDArray[Any], kind: int) ->
                     return False
                 room[there : there + len(piece)] = piece
                 there += len(piece)
-    except BROKEN:
-        return False
-    return there == len(room)
+    except BROKEN as error:
+        raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
+    if there < len(room):
+        claim = f"{there} bytes of voxels where its header claims {len(room)}"
+        raise UnreadableError(f"the file is cut off: {claim}", EXPORT_AGAIN)
+    return True
 
 
 def _unpacker_of(stream: bytes, kind: int) -> Any:
