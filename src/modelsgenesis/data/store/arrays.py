@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from modelsgenesis.core.errors import DataError, blamed_on, refusal
 from modelsgenesis.core.files import name_in_utf8, open_regular, written_aside
 
 T = TypeVar("T")
+Key = TypeVar("Key", bound=Hashable)
 ValuesAt = Callable[[tuple[slice, ...]], NDArray[Any]]  # a region of an array -> its values
 
 ROOM = 2**16  # bytes beside the compressed values in a file
@@ -164,29 +165,29 @@ def is_current(record: object, wanted: Mapping[str, Any]) -> bool:
     return all(getattr(record, name) == value for name, value in wanted.items())
 
 
-class OpenFiles(Generic[T]):
+class OpenFiles(Generic[Key, T]):
     """A cache of handles, of the last MOST_OPEN files, that each process makes anew.
 
     It may be pickled: nothing travels but how to open. A file opened before a fork is not shared.
 
     Args:
-        make: opens one.
+        make: opens one, by its path or by a name.
     """
 
-    def __init__(self, make: Callable[[Path], T]) -> None:
+    def __init__(self, make: Callable[[Key], T]) -> None:
         self.make = make
-        self._open: OrderedDict[Path, T] = OrderedDict()
+        self._open: OrderedDict[Key, T] = OrderedDict()
         self._process = os.getpid()
 
-    def __getitem__(self, path: Path) -> T:
+    def __getitem__(self, key: Key) -> T:
         if self._process != os.getpid():
             self._open, self._process = OrderedDict(), os.getpid()
-        if path not in self._open:
-            self._open[path] = self.make(path)
+        if key not in self._open:
+            self._open[key] = self.make(key)
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
-        self._open.move_to_end(path)
-        return self._open[path]
+        self._open.move_to_end(key)
+        return self._open[key]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.make,)

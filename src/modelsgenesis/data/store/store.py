@@ -19,7 +19,7 @@ from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.remote import bring
 from modelsgenesis.data.intensity import LEAST_STD, Intensity, ZScore
 from modelsgenesis.data.intensity_statistics import cells_from, outside_of
-from modelsgenesis.data.store.arrays import OpenFiles, StoredArray
+from modelsgenesis.data.store.arrays import MOST_OPEN, OpenFiles, StoredArray
 from modelsgenesis.data.store.columns import Scans
 from modelsgenesis.data.store.manifest import read_manifest
 from modelsgenesis.data.store.scan import Scan
@@ -42,15 +42,14 @@ class Store:
 
     def __init__(self, path: Path, scans: Sequence[Scan]) -> None:
         self.path, self.scans = path, Scans.of(scans)
-        self._open = OpenFiles(_open)
+        self._open = OpenFiles(functools.partial(_open, path))
         self._mirrored = location_of(path) is not None
-        self._paths: dict[str, Path] = {}  # of what was read, by id: joining one takes longer than to find it open
         self._masked: dict[str, tuple[Scan, NDArray[np.intp]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what was read, which another process reads anew."""
         kept = {name: value for name, value in vars(self).items() if name != "sources"}
-        return {**kept, "_paths": {}, "_masked": {}}
+        return {**kept, "_masked": {}}
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -118,13 +117,15 @@ class Store:
         return intensity.scale(values, within_mask, outside)
 
     def _mask_of(self, scan: Scan) -> tuple[Scan, NDArray[np.intp]]:
-        """A scan with the moments of its mask, and where it is 0 and enclosed; read whole once in each process."""
+        """A scan with the moments of its mask, and where it is 0 and enclosed; kept of the last MOST_OPEN."""
         if scan.id not in self._masked:
             values = self.read(scan, (0,) * len(scan.size), scan.size)
             outside = outside_of(values)
             within = values[:, ~outside].astype(np.float64)
             std = max(float(within.std()), LEAST_STD)
             measured = replace(scan, mean=float(within.mean()), std=std, zeros=0.0)
+            if len(self._masked) == MOST_OPEN:
+                self._masked.pop(next(iter(self._masked)))
             self._masked[scan.id] = measured, np.argwhere(~values.any(axis=0) & ~outside)
         return self._masked[scan.id]
 
@@ -172,11 +173,9 @@ class Store:
     def _handle(self, scan: Scan) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
         if self._mirrored:  # Blosc2 opens a file anew for each read, and it may have had to make room
             bring(scan_file(self.path, scan.id), scan.stored_sha256)
-        if scan.id not in self._paths:
-            path = scan_file(self.path, scan.id)
-            self._open[path][0].check((scan.num_cubes, *scan.shape), scan.dtype)
-            self._paths[scan.id] = path
-        return self._open[self._paths[scan.id]]
+        opened = self._open[scan.id]
+        opened[0].check((scan.num_cubes, *scan.shape), scan.dtype)
+        return opened
 
 
 def _sources_of(place: Path) -> "dict[str, Source]":
@@ -211,8 +210,9 @@ def find_salt(store: Path) -> tuple[str | None, str]:
         return None, f"{path} cannot be read ({refusal(error) or error})"
 
 
-def _open(path: Path) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
+def _open(store: Path, id_: str) -> tuple[StoredArray, dict[str, NDArray[np.uint8]]]:
     """Open a scan's array, and make room for its coarse maps."""
+    path = scan_file(store, id_)
     if why := lost_behind(path):
         raise DataError(f"{path}: {why}")
     return StoredArray(path), {}
