@@ -12,6 +12,7 @@ from modelsgenesis.core.errors import GenesisError, ShapeError
 from modelsgenesis.core.learner import Batch
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.data.sampling.stream import as_tensor, collate
+from modelsgenesis.finetuning.initialization import start_from_recipe
 from modelsgenesis.methods.base.cell_grid import CellGrid
 from modelsgenesis.methods.base.teacher import Teacher
 from modelsgenesis.methods.peac import PEAC
@@ -19,6 +20,7 @@ from modelsgenesis.methods.popar import POPAR
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.swin import Swin
 from modelsgenesis.nets.vit import ViT
+from modelsgenesis.recipes import find_recipe
 
 GRIDS = [CellGrid((40, 32), 8, 2), CellGrid((32, 24, 16), 4, 1), CellGrid((24, 24), 4, 0)]
 
@@ -92,6 +94,25 @@ def test_sizes_without_a_grid_are_refused() -> None:
         CellGrid((16, 64), 8, 2)
     with pytest.raises(GenesisError, match="spare"):
         CellGrid((16, 64), 8, -1)
+
+
+@pytest.mark.parametrize("name", ["small-popar", "small-peac", "peac"])
+def test_a_recipe_knows_what_its_network_is_shown(name: str) -> None:
+    """Views, which are smaller than what they are cut of; that is the size for whatever comes after pre-training."""
+    recipe = find_recipe(name)
+    grid = CellGrid(recipe.cubes.size, recipe.method_args["cell"], recipe.method_args.get("spare", 0))
+    assert recipe.view_size(UNet3D(width=2, axes=2)) == grid.view_size
+    if name == "small-peac":
+        assert recipe.cubes.size == (160, 160)
+        assert start_from_recipe(recipe, 2).size == (128, 128)
+
+
+@pytest.mark.parametrize("settings", [{}, {"spare": 2}, {"cell": 16, "spare": 0}])
+def test_the_size_of_views_is_that_of_the_learner(settings: dict[str, int]) -> None:
+    """Also where the network decides on the cells, and these on what is to spare."""
+    network = UNet3D(width=2, axes=2)
+    learner = PEAC(network, size=(96, 96), expander=8, local_expander=8, **settings)
+    assert PEAC.view_size(network, (96, 96), **settings) == learner.grid.view_size
 
 
 def test_either_deformed_or_out_of_order() -> None:

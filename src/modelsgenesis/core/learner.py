@@ -72,6 +72,17 @@ class Learner(nn.Module, ABC):
         """
         self.backbone.check((1, self.backbone.in_channels, *size))
 
+    @classmethod
+    def view_size(cls, backbone: Backbone, size: tuple[int, ...], **settings: Any) -> tuple[int, ...]:
+        """The sides in voxels of what the network is shown of an image; by default all of it.
+
+        Args:
+            backbone: that is trained.
+            size: sides of the image in voxels.
+            settings: the method's arguments.
+        """
+        return size
+
     @abstractmethod
     def views(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Make of one sample what the network sees and its target; runs in a loader worker.

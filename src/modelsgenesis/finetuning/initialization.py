@@ -137,7 +137,7 @@ def start_from_recipe(
     check_unneeded(None, neighbours)
     if axes != own_axes:  # cubes of volumes have no meaning for pictures
         return Initialization(network, False, None, None, SCRATCH)
-    return Initialization(network, False, recipe.cubes.size, Reading(recipe.cubes.intensity), SCRATCH)
+    return Initialization(network, False, recipe.view_size(network), Reading(recipe.cubes.intensity), SCRATCH)
 
 
 def start_of(
@@ -168,7 +168,7 @@ def start_of(
     reading, size = reading or loaded.reading, size or loaded.size
     if isinstance(recipe, Recipe):
         spacing_mm = recipe.plans.spacing_mm if recipe.plans else None
-        reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.cubes.size
+        reading, size = Reading(recipe.cubes.intensity, spacing_mm), recipe.view_size(opened.network)
     known = reading if isinstance(reading, Reading) else None
     if loaded.network.axes != opened.network.axes:  # squares are no cubes, and only slices are read as volumes are
         size, known = None, known if SLICING in opened.notes else None

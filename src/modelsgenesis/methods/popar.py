@@ -1,6 +1,7 @@
 """POPAR: the network restores a view and tells the order of its cells."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,14 +55,34 @@ class POPAR(Learner):
         super().__init__()
         if not 0 <= p_shuffled <= 1:
             raise GenesisError(f"p_shuffled is a probability in [0, 1], got {p_shuffled}")
-        cell = deepest_step(backbone) if cell is None else cell
-        self.backbone, self.grid, self.p_shuffled = backbone, CellGrid(tuple(size), cell, spare), p_shuffled
+        self.backbone, self.grid, self.p_shuffled = backbone, self.grid_of(backbone, size, cell, spare), p_shuffled
         self.weight_order, self.weight_restoration = weight_order, weight_restoration
         self.deformation = genesis(p_local_shuffling=p_local_shuffling)
         train_encoder_only(backbone)
         cells, width = int(np.prod(self.grid.cells)), backbone.channels[-1]
         self.tell = nn.Linear(width, cells)
-        self.paint = nn.Linear(width, backbone.in_channels * cell ** len(size))
+        self.paint = nn.Linear(width, backbone.in_channels * self.grid.cell ** len(size))
+
+    @classmethod
+    def grid_of(
+        cls, backbone: Backbone, size: tuple[int, ...], cell: int | None = None, spare: int | None = None
+    ) -> CellGrid:
+        """The cells of images of a size; by default as large as one position of the deepest feature, and none to spare.
+
+        Args:
+            backbone: that is trained.
+            size: sides of the images in voxels.
+            cell: its side in voxels.
+            spare: how many cells longer the images are than a view.
+        Raises:
+            ShapeError: sides that are no whole number of cells, or too few for a view.
+        """
+        return CellGrid(tuple(size), deepest_step(backbone) if cell is None else cell, spare or 0)
+
+    @classmethod
+    def view_size(cls, backbone: Backbone, size: tuple[int, ...], **settings: Any) -> tuple[int, ...]:
+        """The sides of a view."""
+        return cls.grid_of(backbone, size, settings.get("cell"), settings.get("spare")).view_size
 
     def check(self, size: tuple[int, ...]) -> None:
         """Refuse views that the network cannot take, or whose cells are finer than its deepest feature.

@@ -52,6 +52,17 @@ class Recipe:
     val_folds: tuple[int, ...] | None = None
     plans: Planned | None = None
 
+    def view_size(self, backbone: Backbone) -> tuple[int, ...]:
+        """The sides in voxels of what a network is shown: of the cubes, or of the views that the method cuts of them.
+
+        Args:
+            backbone: that the recipe trains.
+        """
+        if ":" in self.method:  # a class from outside, which a recipe in a file must not import
+            return self.cubes.size
+        kind = find_class("methods", self.method, Learner)
+        return kind.view_size(backbone, self.cubes.size, **self.method_args)  # type: ignore[attr-defined, no-any-return]
+
     def but(
         self,
         *,
