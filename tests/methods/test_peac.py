@@ -110,7 +110,7 @@ def test_a_recipe_knows_what_its_network_is_shown(name: str) -> None:
 @pytest.mark.parametrize("settings", [{}, {"spare": 2}, {"cell": 16, "spare": 0}])
 def test_the_size_of_views_is_that_of_the_learner(settings: dict[str, int]) -> None:
     """Also where the network decides on the cells, and these on what is to spare."""
-    network = UNet3D(width=2, axes=2)
+    network = UNet3D(width=2, axes=2, norm="instance")
     learner = PEAC(network, size=(96, 96), expander=8, local_expander=8, **settings)
     assert PEAC.view_size(network, (96, 96), **settings) == learner.grid.view_size
 

@@ -189,8 +189,9 @@ def deepest_step(backbone: Backbone) -> int:
     Args:
         backbone: whose encoder is asked.
     """
-    positions = deepest_size(backbone, backbone.stride)
-    return math.lcm(*(side // number for side, number in zip(backbone.stride, positions, strict=True)))
+    size = tuple(2 * step for step in backbone.stride)  # of a single position an instance norm has no deviation
+    positions = deepest_size(backbone, size)
+    return math.lcm(*(side // number for side, number in zip(size, positions, strict=True)))
 
 
 def cell_means(backbone: Backbone, views: Tensor, cells: tuple[int, ...]) -> Tensor:
