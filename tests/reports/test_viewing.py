@@ -17,6 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from tests.browser import Browser, browser, find_chromium
 from tests.data.scan_files import make_image, write_series
 from tests.inference.runs import ORGANS, make_run
@@ -147,6 +148,109 @@ def test_what_lies_left_is_shown_left_in_every_format(phantoms: Path, tmp_path: 
         assert ("does not say which way its axes point" in window.run("find('note').textContent")) is not oriented
     assert window.errors == []
     assert window.strangers() == []
+
+
+def coloured_phantom() -> np.ndarray:
+    """Red to the patient's right, green to the left, blue behind; (X, Y, Z, 3) in LPS."""
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[:20, ..., 0], colours[20:, ..., 1] = 200, 150
+    colours[:, 24:] = (0, 0, 250)
+    return colours
+
+
+def write_odd_scans(folder: Path) -> None:
+    """A series, colours and single slices, by writers that are not ours."""
+    folder.mkdir()
+    grey, colours = phantom(), coloured_phantom()
+    series = np.stack([grey, np.where(grey == LEFT, FRONT, grey)], axis=-1)
+    nib.save(nib.Nifti1Image(series[::-1, ::-1], np.diag([*SPACING, 1.0])), folder / "series.nii.gz")
+    volumes = [make_image(series[..., k], SPACING) for k in range(2)]
+    sitk.WriteImage(sitk.JoinSeries(volumes), str(folder / "series.nrrd"))
+    rgb = np.ascontiguousarray(colours[::-1, ::-1]).view([(name, "u1") for name in "RGB"])[..., 0]
+    nib.save(nib.Nifti1Image(rgb, np.diag([*SPACING, 1.0])), folder / "colours.nii.gz")
+    image = sitk.GetImageFromArray(colours.transpose(2, 1, 0, 3), isVector=True)
+    image.SetSpacing(SPACING)
+    sitk.WriteImage(image, str(folder / "colours.mha"))
+    Image.fromarray(colours[:, :, 15].transpose(1, 0, 2)).save(folder / "colours.png")
+    sitk.WriteImage(make_image(grey[:, :, 15:16], SPACING), str(folder / "axial.nrrd"))
+    sitk.WriteImage(make_image(grey[:, 18:19], SPACING), str(folder / "coronal.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of scans that are not one grey volume."""
+    folder = tmp_path_factory.mktemp("view") / "odd"
+    write_odd_scans(folder)
+    return folder
+
+
+@needs_browser
+def test_series_colours_and_single_slices_are_shown(odd: Path, tmp_path: Path, window: Browser) -> None:
+    """The volumes of a series by a slider and keys, colours as colours, a slice in its plane; left is left in all."""
+    window.open(mg.view(odd, tmp_path / "page.html", cases=20).as_uri())
+    titles = window.run("page.scenes.map((scene) => scene.title)")
+    assert len(titles) == len(list(odd.iterdir()))
+    for number, title in enumerate(titles):
+        window.run(f"show({number}).then(() => set_limits({BLACK}, {WHITE}))")
+        if title.startswith("coronal"):
+            assert window.run("find('view').value") == "1"
+        else:
+            window.run("find('view').value = '0'; set_view()")
+        shown = cut_out(window)
+        middle = shown.shape[1] / 2, shown.shape[0] / 2
+        assert window.run("find('volume').closest('label').hidden") != title.startswith("series")
+        told = "state.panes[0].place.textContent"
+        if title.startswith("colours"):
+            (red, _), (green, _) = where(shown, (200, 0, 0)), where(shown, (0, 150, 0))
+            assert red < middle[0] - 20 < middle[0] + 20 < green, title
+            assert where(shown, (0, 0, 250))[1] > middle[1] + 20, title
+            assert window.run(told).startswith("0, 150, 0"), title
+            continue
+        assert middle_of(shown, LEFT)[0] > middle[0] + 20, title
+        if title.startswith("series"):
+            assert "volume 1 of 2" in window.run(told)
+            window.press(".")
+            shown = cut_out(window)
+            assert (np.abs(shown.astype(int) - grey(LEFT)).max(axis=-1) <= 3).sum() < 20, title
+            assert middle_of(shown, FRONT)[0] > middle[0] + 10, title
+            assert "volume 2 of 2" in window.run(told)
+            window.press(",")
+            assert middle_of(cut_out(window), LEFT)[0] > middle[0] + 20
+    assert window.errors == []
+    assert window.strangers() == []
+
+
+def where(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[float, float]:
+    """The middle of all pixels of a colour, (x, y)."""
+    rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=-1) <= 3)
+    assert len(rows) > 20, f"nothing of {colour} is shown"
+    return float(columns.mean()), float(rows.mean())
+
+
+def test_series_too_large_for_a_page_shows_its_first_volumes(odd: Path, tmp_path: Path) -> None:
+    """As many as fit, as they are, and how many do not is said; served, all of them."""
+    values = np.random.default_rng(0).integers(0, 2000, (20, 16, 12, 9), np.int16)
+    nib.save(nib.Nifti1Image(values, np.diag([-1.0, -1, 1, 1])), tmp_path / "noise.nii")
+    scenes, _ = scan_scenes(tmp_path / "noise.nii", None, 1)
+    packed = pack(scenes, 50_000)
+    (scene,) = packed.scenes
+    shown = scene["panes"][0]["num"]
+    assert 3 <= shown < 9
+    assert scene["panes"][0]["step"] == [1, 1, 1]
+    assert f"The first {shown} volumes: {9 - shown} more are too large" in scene["note"]
+    assert len(packed.volumes["v0"]) * 4 / 3 <= 50_000
+    (tmp_path / "v0.nii.gz").write_bytes(packed.volumes["v0"])
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "v0.nii.gz").dataobj), values[..., :shown])  # type: ignore[attr-defined]
+    assert pack(scenes, None).scenes[0]["panes"][0]["num"] == 9
+
+
+def test_what_is_neither_grey_nor_coloured_is_refused_with_a_line(tmp_path: Path) -> None:
+    """Vectors are no colours, and an array of four axes does not say which of them counts volumes."""
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.float32), isVector=True), str(tmp_path / "v.mha"))
+    np.save(tmp_path / "four.npy", np.zeros((4, 5, 6, 3), np.int16))
+    for name, why in (("v.mha", "3 values a voxel: colour or vectors"), ("four.npy", "4D")):
+        with pytest.raises(DataError, match=why):
+            mg.view(tmp_path / name, tmp_path / "page.html")
 
 
 @needs_browser

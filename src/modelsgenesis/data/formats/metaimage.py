@@ -9,9 +9,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.files import open_regular
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import MAX_VOXELS, Contents, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_SPACING,
+    all_of,
     check_volume,
     crop,
     detached_file,
@@ -31,6 +32,7 @@ class MetaImage(ImageFormat):
     endings: ClassVar = {".mha": "MetaImage", ".mhd": "MetaImage"}
     mask_endings: ClassVar = {".mha": ".mha", ".mhd": ".mhd"}
     reads_parts: ClassVar = True
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise a text of keys, of which these two come early."""
@@ -69,3 +71,9 @@ class MetaImage(ImageFormat):
             return placed(image, replace(header.geometry, origin_mm=origin_mm)), []
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume, or the colours, at once."""
+        header = self.read_header(place)
+        dtype = "" if header.channels > 1 else header.dtype
+        return all_of(read_file(place, dtype=dtype), header.geometry)

@@ -9,10 +9,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.files import open_regular
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import MAX_VOXELS, Contents, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_ORIENTATION,
     ASSUMED_SPACING,
+    all_of,
     check_volume,
     crop,
     detached_file,
@@ -37,6 +38,7 @@ class Nrrd(ImageFormat):
 
     endings: ClassVar = {".nrrd": "NRRD", ".nhdr": "NRRD"}
     mask_endings: ClassVar = {".nrrd": ".nrrd", ".nhdr": ".nrrd"}
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic."""
@@ -78,6 +80,12 @@ class Nrrd(ImageFormat):
         header = self.read_header(place)
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume, or the colours, at once."""
+        header = self.read_header(place)
+        dtype = "" if header.channels > 1 else header.dtype
+        return all_of(read_file(place, dtype=dtype), header.geometry)
 
 
 def read_fields(path: Path) -> dict[str, str]:
