@@ -1,5 +1,6 @@
 """Primus, a transformer for volumes, as an encoder under the names of its weights, with a decoder of our own."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -195,6 +196,6 @@ def _rising(embed: int, patch: int) -> nn.Module:
     steps = patch.bit_length() - 1
     channels = [embed, *(FINEST * 2**step for step in reversed(range(steps)))]
     layers: list[nn.Module] = []
-    for few, fewer in zip(channels[:-1], channels[1:], strict=True):
+    for few, fewer in itertools.pairwise(channels):
         layers += [nn.ConvTranspose3d(few, fewer, 2, stride=2), make_norm("instance", fewer, AXES), nn.GELU()]
     return nn.Sequential(*layers)

@@ -1,7 +1,7 @@
 """Primus, OpenMind's transformer, as nnssl writes it, and as the package dynamic-network-architectures has it.
 
 Layouts, and where each is known from:
-- nnssl's: {"network_weights", "nnssl_adaptation_plan": {"architecture_plans": {"arch_class_name": "PrimusM"}, ...}, ...},
+- nnssl's: {"network_weights", "nnssl_adaptation_plan": {"architecture_plans": {"arch_class_name": "PrimusM"}, ...}},
   with the encoder's keys "eva" and "down_projection" (its public code), as OpenMind publishes Primus-M for each method.
 - Either's weights alone, under any prefix: dynamic-network-architectures 0.4.4's own names (run, with timm 1.0.19).
 
