@@ -199,6 +199,7 @@ def test_series_colours_and_single_slices_are_shown(odd: Path, tmp_path: Path, w
         shown = cut_out(window)
         middle = shown.shape[1] / 2, shown.shape[0] / 2
         assert window.run("find('volume').closest('label').hidden") != title.startswith("series")
+        assert window.run("find('window').closest('label').hidden") == title.startswith("colours")
         told = "state.panes[0].place.textContent"
         if title.startswith("colours"):
             (red, _), (green, _) = where(shown, (200, 0, 0)), where(shown, (0, 150, 0))

@@ -242,6 +242,7 @@ def describe_scene(scene: Scene, names: Mapping[int, str], steps: Sequence[tuple
             "unit": pane.unit,
             "at": (LPS_TO_RAS @ pane.affine @ [*shown_voxel(starts[number], step), 1])[:3].tolist(),
             "step": [*step, 1][:3],
+            "coloured": pane.values.dtype == RGB,
             "num": pane.values.shape[3] if pane.values.ndim == 4 else 1,
             "layers": [
                 {"volume": names[id(layer.classes)], "labels": [vars(label) for label in layer.labels]}

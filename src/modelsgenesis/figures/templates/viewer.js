@@ -227,6 +227,9 @@ async function show(number) {
   for (const [at, shown] of scene.panes.entries()) await fill(state.panes[at], shown, scene);
   if (scene.plane !== null) { find("view").value = String(scene.plane); set_view(); }
   for (const each of ["view", "linked"]) find(each).closest("label").hidden = each === "view" ? scene.flat : !scene.linked;
+  const coloured = scene.panes.every((pane) => pane.coloured); // NiiVue shows colours as they are, whatever the window
+  for (const each of ["window", "level", "width"]) find(each).closest("label").hidden = coloured;
+  find("limits").hidden = coloured;
   find("opacity").closest("label").hidden = !scene.panes.some((pane) => pane.layers.length);
   offer_windows(scene);
   offer_volumes(scene);
