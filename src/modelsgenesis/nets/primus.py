@@ -149,11 +149,11 @@ class _Eva(nn.Module):
                 x = torch.utils.checkpoint.checkpoint(block, x, turns, use_reentrant=False)
             else:
                 x = block(x, turns)
-        return cast(Tensor, self.norm(x)).mT.unflatten(2, size)
+        return cast(Tensor, self.norm(x)).mT.reshape(x.shape[0], -1, *size)
 
     def _places(self, size: tuple[int, ...]) -> Tensor:
         """The embedding by position for a grid of patches, (1, embed, *size)."""
-        places = self.pos_embed.mT.unflatten(2, self.grid)
+        places = self.pos_embed.mT.reshape(1, -1, *self.grid)
         if size == self.grid:
             return places
         return functional.interpolate(places, size=size, mode="trilinear", align_corners=False)
