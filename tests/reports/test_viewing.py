@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.reading import read_seen
 from modelsgenesis.figures.viewer import coarser_step, pack
 from modelsgenesis.reports.viewing.scans import scan_scenes
 from modelsgenesis.reports.viewing.server import address_of, make_server
@@ -166,6 +169,7 @@ def write_odd_scans(folder: Path) -> None:
     nib.save(nib.Nifti1Image(series[::-1, ::-1], np.diag([*SPACING, 1.0])), folder / "series.nii.gz")
     volumes = [make_image(series[..., k], SPACING) for k in range(2)]
     sitk.WriteImage(sitk.JoinSeries(volumes), str(folder / "series.nrrd"))
+    nib.save(nib.MGHImage(series[::-1, ::-1], np.diag([*SPACING, 1.0])), folder / "series.mgz")
     rgb = np.ascontiguousarray(colours[::-1, ::-1]).view([(name, "u1") for name in "RGB"])[..., 0]
     nib.save(nib.Nifti1Image(rgb, np.diag([*SPACING, 1.0])), folder / "colours.nii.gz")
     image = sitk.GetImageFromArray(colours.transpose(2, 1, 0, 3), isVector=True)
@@ -243,6 +247,41 @@ def test_series_too_large_for_a_page_shows_its_first_volumes(odd: Path, tmp_path
     (tmp_path / "v0.nii.gz").write_bytes(packed.volumes["v0"])
     assert np.array_equal(np.asarray(nib.load(tmp_path / "v0.nii.gz").dataobj), values[..., :shown])  # type: ignore[attr-defined]
     assert pack(scenes, None).scenes[0]["panes"][0]["num"] == 9
+
+
+def test_series_and_colours_are_read_as_others_read_them(tmp_path: Path) -> None:
+    """Volumes with their slope, as nibabel has them; colours of 16 bits by their upper 8; opacity is told."""
+    image = nib.Nifti1Image(np.arange(4 * 5 * 6 * 3, dtype=np.int16).reshape(4, 5, 6, 3), np.diag([-1.0, -1, 1, 1]))
+    image.header.set_slope_inter(0.5, -7)
+    nib.save(image, tmp_path / "scaled.nii")
+    seen = read_seen(one_source(tmp_path / "scaled.nii", tmp_path))
+    wanted = np.moveaxis(nib.load(tmp_path / "scaled.nii").get_fdata(), 3, 0)  # type: ignore[attr-defined]
+    assert not seen.coloured
+    np.testing.assert_allclose(seen.volume.values, wanted)
+    deep = np.random.default_rng(0).integers(0, 2**16, (6, 5, 4), np.uint16)  # (rows, columns, 4)
+    sitk.WriteImage(sitk.GetImageFromArray(deep[..., :3].copy(), isVector=True), str(tmp_path / "deep.png"))
+    seen = read_seen(one_source(tmp_path / "deep.png", tmp_path))
+    assert seen.coloured
+    np.testing.assert_array_equal(seen.volume.values, deep[..., :3].T // 256)
+    sitk.WriteImage(sitk.GetImageFromArray(deep, isVector=True), str(tmp_path / "clear.mha"))
+    seen = read_seen(one_source(tmp_path / "clear.mha", tmp_path))
+    assert seen.volume.notes == ("some of it is transparent: it is shown opaque",)
+    np.testing.assert_array_equal(seen.volume.values, deep[..., :3].T // 256)
+    grey = np.repeat(deep[..., :1], 3, axis=2)
+    sitk.WriteImage(sitk.GetImageFromArray(grey, isVector=True), str(tmp_path / "grey.png"))
+    seen = read_seen(one_source(tmp_path / "grey.png", tmp_path))
+    assert not seen.coloured
+    np.testing.assert_array_equal(seen.volume.values[0], deep[..., 0].T)
+
+
+def test_series_that_claims_more_than_its_bytes_hold_is_refused(tmp_path: Path) -> None:
+    """Before memory is taken for it."""
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8, 2), np.int16), np.eye(4)), tmp_path / "series.nii")
+    data = bytearray((tmp_path / "series.nii").read_bytes())
+    struct.pack_into("<h", data, 48, 30_000)  # volumes
+    (tmp_path / "series.nii").write_bytes(data)
+    with pytest.raises(DataError, match="claims"):
+        mg.view(tmp_path / "series.nii", tmp_path / "page.html")
 
 
 def test_what_is_neither_grey_nor_coloured_is_refused_with_a_line(tmp_path: Path) -> None:
