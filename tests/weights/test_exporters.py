@@ -144,6 +144,7 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
     kinds |= {
         "planned_unet": PlannedUNet,
+        "primus": Primus,
         "resnet": ResNet,
         "segresnet": SegResNet,
         "slice_wise": SliceWise,
