@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from tests.balls import blob, write_image
 
 import modelsgenesis as mg
-from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
+from modelsgenesis.benchmarking.leakage_audit import Hit, Searched, audit, stop_at
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.tables import write_table
@@ -78,6 +78,20 @@ def test_same_file_under_another_name_is_found(scans: Path, run: Path, tmp_path:
     hits = audit("genesis", run, [case_of(Path(copy))])
     assert [(hit.arm, hit.case) for hit in hits] == [("genesis", "innocent")]
     assert "the file is in the store" in hits[0].why
+
+
+def test_store_of_several_arms_is_searched_once(scans: Path, run: Path, tmp_path: Path) -> None:
+    """What was found there for one network counts for the next one that learned from it, by its own name."""
+    (tmp_path / "images").mkdir()
+    case = case_of(Path(shutil.copy(scans / "known" / "scan1.nii.gz", tmp_path / "images")))
+    write_provenance(tmp_path / "second", "pretrain", {}, inputs=[run.parent / "store"])
+    searched = Searched()
+    first = audit("first", run, [case], searched=searched)
+    assert audit("second", tmp_path / "second", [case], searched=searched) == [replace(first[0], arm="second")]
+    (store,) = searched
+    assert store == run.parent / "store"
+    searched[store] = [(case, "remembered")], ()
+    assert [hit.why for hit in audit("third", run, [case], searched=searched)] == ["remembered"]
 
 
 def turned(image: sitk.Image) -> sitk.Image:

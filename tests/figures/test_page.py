@@ -6,7 +6,6 @@ import html
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -67,16 +66,23 @@ def test_page_is_whole_and_loads_nothing(tmp_path):
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_viewer_is_named_with_the_command_that_writes_it_beside():
-    """The address is beside the page, and the command can be pasted there, whatever the folder is called."""
+def test_viewer_is_a_link_where_it_is_and_else_the_command_that_writes_it(tmp_path):
+    """No link leads nowhere; the command can be pasted in the page's folder, whatever that is called."""
+    scores = tmp_path / "my scores"
+    scores.mkdir()
     page = Page("a", "b")
-    page.section("c", viewer_beside(Path("my scores/report.html"), Path("my scores")))
+    page.section("c", viewer_beside(scores / "report.html", scores))
     text = page.html()
-    assert '<a href="view.html">' in text
-    assert "genesis view . view.html" in text
+    assert "<a " not in text
+    assert "<pre>genesis view . view.html</pre>" in text
+    (scores / "view.html").write_text("")
     page = Page("a", "b")
-    page.section("c", viewer_beside(Path("pages/report.html"), Path("my scores"), "--cases", "2"))
-    assert "genesis view &#39;../my scores&#39; view.html --cases 2" in page.html()
+    page.section("c", viewer_beside(scores / "report.html", scores))
+    assert '<a href="view.html">' in page.html()
+    assert "<pre>genesis view . view.html</pre>" in page.html()
+    page = Page("a", "b")
+    page.section("c", viewer_beside(tmp_path / "pages" / "report.html", scores, "--cases", "2"))
+    assert "<pre>genesis view &#39;../my scores&#39; view.html --cases 2</pre>" in page.html()
 
 
 def test_text_is_escaped(tmp_path):

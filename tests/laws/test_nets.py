@@ -9,7 +9,18 @@ import torch
 
 from modelsgenesis.core.backbone import Backbone
 from modelsgenesis.core.errors import ShapeError
-from modelsgenesis.nets import ConvNeXt, PlannedUNet, ResidualUNet, ResNet, SegResNet, SliceWise, Swin, UNet3D, ViT
+from modelsgenesis.nets import (
+    ConvNeXt,
+    PlannedUNet,
+    Primus,
+    ResidualUNet,
+    ResNet,
+    SegResNet,
+    SliceWise,
+    Swin,
+    UNet3D,
+    ViT,
+)
 from modelsgenesis.weights import load_network, save_network
 from modelsgenesis.weights.files import distinct
 
@@ -74,6 +85,10 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
         gated=True,
         norm_hidden=True,
         rotary=True,
+    ),
+    "primus": lambda: Primus(embed=24, depth=2, heads=2, patch=4, grid=(2, 3, 2), units=(9.0, -3.0)),
+    "primus-plain": lambda: Primus(
+        embed=12, depth=1, heads=1, patch=8, grid=(2, 2, 2), hidden=16, layer_scale=False, norm_inner=False
     ),
     "residual-deep": lambda: ResidualUNet(
         features=(8, 16, 32), strides=(1, 2, 2), blocks=(1, 1, 1), out_channels=2, deep_supervision=True

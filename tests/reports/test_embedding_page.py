@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,30 @@ def test_projection_is_that_of_the_singular_value_decomposition() -> None:
     assert share == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum())
     assert places["PCA"].min() >= 0
     assert places["PCA"].max() <= 1000
+
+
+def test_umap_lays_out_groups_apart_where_it_is_installed(made: Path, tmp_path: Path) -> None:
+    """Offered beside the principal components, the same points each time, each group by itself."""
+    pytest.importorskip("umap", reason="UMAP is an extra: pip install -c constraints.txt '.[umap]'")
+    page = mg.report(made / "vectors", tmp_path / "map.html").read_text(encoding="utf-8")
+    places = {name: np.array(xy) for name, xy in json.loads(DATA.findall(page)[0])["places"].items()}
+    assert list(places) == ["PCA", "UMAP"]
+    assert "<option>UMAP</option>" in page
+    assert "is not installed" not in page
+    groups = [places["UMAP"][np.array(TRUE) == group] for group in (0, 1)]
+    apart = np.linalg.norm(groups[0].mean(axis=0) - groups[1].mean(axis=0))
+    assert apart > 2 * max(np.linalg.norm(group - group.mean(axis=0), axis=1).max() for group in groups)
+    again = mg.report(made / "vectors", tmp_path / "again.html").read_text(encoding="utf-8")
+    assert json.loads(DATA.findall(again)[0])["places"] == json.loads(DATA.findall(page)[0])["places"]
+
+
+def test_page_without_umap_says_how_to_get_it(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The principal components are there alone, with the line that installs it."""
+    monkeypatch.setitem(sys.modules, "umap", None)
+    page = mg.report(made / "vectors", tmp_path / "map.html").read_text(encoding="utf-8")
+    assert list(json.loads(DATA.findall(page)[0])["places"]) == ["PCA"]
+    assert "Laid out by" not in page
+    assert "pip install -c constraints.txt &#39;.[umap]&#39;" in page
 
 
 def test_neighbours_are_the_nearest_others() -> None:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from tests.browser import Browser, browser, find_chromium
 from tests.data.scan_files import make_image, write_series
 from tests.inference.runs import ORGANS, make_run
@@ -26,6 +28,8 @@ from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.tables import read_rows
+from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.reading import read_seen
 from modelsgenesis.figures.viewer import coarser_step, pack
 from modelsgenesis.reports.viewing.scans import scan_scenes
 from modelsgenesis.reports.viewing.server import address_of, make_server
@@ -147,6 +151,146 @@ def test_what_lies_left_is_shown_left_in_every_format(phantoms: Path, tmp_path: 
         assert ("does not say which way its axes point" in window.run("find('note').textContent")) is not oriented
     assert window.errors == []
     assert window.strangers() == []
+
+
+def coloured_phantom() -> np.ndarray:
+    """Red to the patient's right, green to the left, blue behind; (X, Y, Z, 3) in LPS."""
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    colours[:20, ..., 0], colours[20:, ..., 1] = 200, 150
+    colours[:, 24:] = (0, 0, 250)
+    return colours
+
+
+def write_odd_scans(folder: Path) -> None:
+    """A series, colours and single slices, by writers that are not ours."""
+    folder.mkdir()
+    grey, colours = phantom(), coloured_phantom()
+    series = np.stack([grey, np.where(grey == LEFT, FRONT, grey)], axis=-1)
+    nib.save(nib.Nifti1Image(series[::-1, ::-1], np.diag([*SPACING, 1.0])), folder / "series.nii.gz")
+    volumes = [make_image(series[..., k], SPACING) for k in range(2)]
+    sitk.WriteImage(sitk.JoinSeries(volumes), str(folder / "series.nrrd"))
+    nib.save(nib.MGHImage(series[::-1, ::-1], np.diag([*SPACING, 1.0])), folder / "series.mgz")
+    rgb = np.ascontiguousarray(colours[::-1, ::-1]).view([(name, "u1") for name in "RGB"])[..., 0]
+    nib.save(nib.Nifti1Image(rgb, np.diag([*SPACING, 1.0])), folder / "colours.nii.gz")
+    image = sitk.GetImageFromArray(colours.transpose(2, 1, 0, 3), isVector=True)
+    image.SetSpacing(SPACING)
+    sitk.WriteImage(image, str(folder / "colours.mha"))
+    Image.fromarray(colours[:, :, 15].transpose(1, 0, 2)).save(folder / "colours.png")
+    sitk.WriteImage(make_image(grey[:, :, 15:16], SPACING), str(folder / "axial.nrrd"))
+    sitk.WriteImage(make_image(grey[:, 18:19], SPACING), str(folder / "coronal.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of scans that are not one grey volume."""
+    folder = tmp_path_factory.mktemp("view") / "odd"
+    write_odd_scans(folder)
+    return folder
+
+
+@needs_browser
+def test_series_colours_and_single_slices_are_shown(odd: Path, tmp_path: Path, window: Browser) -> None:
+    """The volumes of a series by a slider and keys, colours as colours, a slice in its plane; left is left in all."""
+    window.open(mg.view(odd, tmp_path / "page.html", cases=20).as_uri())
+    titles = window.run("page.scenes.map((scene) => scene.title)")
+    assert len(titles) == len(list(odd.iterdir()))
+    for number, title in enumerate(titles):
+        window.run(f"show({number}).then(() => set_limits({BLACK}, {WHITE}))")
+        if title.startswith("coronal"):
+            assert window.run("find('view').value") == "1"
+        else:
+            window.run("find('view').value = '0'; set_view()")
+        shown = cut_out(window)
+        middle = shown.shape[1] / 2, shown.shape[0] / 2
+        assert window.run("find('volume').closest('label').hidden") != title.startswith("series")
+        assert window.run("find('window').closest('label').hidden") == title.startswith("colours")
+        told = "state.panes[0].place.textContent"
+        if title.startswith("colours"):
+            (red, _), (green, _) = where(shown, (200, 0, 0)), where(shown, (0, 150, 0))
+            assert red < middle[0] - 20 < middle[0] + 20 < green, title
+            assert where(shown, (0, 0, 250))[1] > middle[1] + 20, title
+            assert window.run(told).startswith("0, 150, 0"), title
+            continue
+        assert middle_of(shown, LEFT)[0] > middle[0] + 20, title
+        if title.startswith("series"):
+            assert "volume 1 of 2" in window.run(told)
+            window.press(".")
+            shown = cut_out(window)
+            assert (np.abs(shown.astype(int) - grey(LEFT)).max(axis=-1) <= 3).sum() < 20, title
+            assert middle_of(shown, FRONT)[0] > middle[0] + 10, title
+            assert "volume 2 of 2" in window.run(told)
+            window.press(",")
+            assert middle_of(cut_out(window), LEFT)[0] > middle[0] + 20
+    assert window.errors == []
+    assert window.strangers() == []
+
+
+def where(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[float, float]:
+    """The middle of all pixels of a colour, (x, y)."""
+    rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=-1) <= 3)
+    assert len(rows) > 20, f"nothing of {colour} is shown"
+    return float(columns.mean()), float(rows.mean())
+
+
+def test_series_too_large_for_a_page_shows_its_first_volumes(odd: Path, tmp_path: Path) -> None:
+    """As many as fit, as they are, and how many do not is said; served, all of them."""
+    values = np.random.default_rng(0).integers(0, 2000, (20, 16, 12, 9), np.int16)
+    nib.save(nib.Nifti1Image(values, np.diag([-1.0, -1, 1, 1])), tmp_path / "noise.nii")
+    scenes, _ = scan_scenes(tmp_path / "noise.nii", None, 1)
+    packed = pack(scenes, 50_000)
+    (scene,) = packed.scenes
+    shown = scene["panes"][0]["num"]
+    assert 3 <= shown < 9
+    assert scene["panes"][0]["step"] == [1, 1, 1]
+    assert f"The first {shown} volumes: {9 - shown} more are too large" in scene["note"]
+    assert len(packed.volumes["v0"]) * 4 / 3 <= 50_000
+    (tmp_path / "v0.nii.gz").write_bytes(packed.volumes["v0"])
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "v0.nii.gz").dataobj), values[..., :shown])  # type: ignore[attr-defined]
+    assert pack(scenes, None).scenes[0]["panes"][0]["num"] == 9
+
+
+def test_series_and_colours_are_read_as_others_read_them(tmp_path: Path) -> None:
+    """Volumes with their slope, as nibabel has them; colours of 16 bits by their upper 8; opacity is told."""
+    image = nib.Nifti1Image(np.arange(4 * 5 * 6 * 3, dtype=np.int16).reshape(4, 5, 6, 3), np.diag([-1.0, -1, 1, 1]))
+    image.header.set_slope_inter(0.5, -7)
+    nib.save(image, tmp_path / "scaled.nii")
+    seen = read_seen(one_source(tmp_path / "scaled.nii", tmp_path))
+    wanted = np.moveaxis(nib.load(tmp_path / "scaled.nii").get_fdata(), 3, 0)  # type: ignore[attr-defined]
+    assert not seen.coloured
+    np.testing.assert_allclose(seen.volume.values, wanted)
+    deep = np.random.default_rng(0).integers(0, 2**16, (6, 5, 4), np.uint16)  # (rows, columns, 4)
+    sitk.WriteImage(sitk.GetImageFromArray(deep[..., :3].copy(), isVector=True), str(tmp_path / "deep.png"))
+    seen = read_seen(one_source(tmp_path / "deep.png", tmp_path))
+    assert seen.coloured
+    np.testing.assert_array_equal(seen.volume.values, deep[..., :3].T // 256)
+    sitk.WriteImage(sitk.GetImageFromArray(deep, isVector=True), str(tmp_path / "clear.mha"))
+    seen = read_seen(one_source(tmp_path / "clear.mha", tmp_path))
+    assert seen.volume.notes == ("some of it is transparent: it is shown opaque",)
+    np.testing.assert_array_equal(seen.volume.values, deep[..., :3].T // 256)
+    grey = np.repeat(deep[..., :1], 3, axis=2)
+    sitk.WriteImage(sitk.GetImageFromArray(grey, isVector=True), str(tmp_path / "grey.png"))
+    seen = read_seen(one_source(tmp_path / "grey.png", tmp_path))
+    assert not seen.coloured
+    np.testing.assert_array_equal(seen.volume.values[0], deep[..., 0].T)
+
+
+def test_series_that_claims_more_than_its_bytes_hold_is_refused(tmp_path: Path) -> None:
+    """Before memory is taken for it."""
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8, 2), np.int16), np.eye(4)), tmp_path / "series.nii")
+    data = bytearray((tmp_path / "series.nii").read_bytes())
+    struct.pack_into("<h", data, 48, 30_000)  # volumes
+    (tmp_path / "series.nii").write_bytes(data)
+    with pytest.raises(DataError, match="claims"):
+        mg.view(tmp_path / "series.nii", tmp_path / "page.html")
+
+
+def test_what_is_neither_grey_nor_coloured_is_refused_with_a_line(tmp_path: Path) -> None:
+    """Vectors are no colours, and an array of four axes does not say which of them counts volumes."""
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.float32), isVector=True), str(tmp_path / "v.mha"))
+    np.save(tmp_path / "four.npy", np.zeros((4, 5, 6, 3), np.int16))
+    for name, why in (("v.mha", "3 values a voxel: colour or vectors"), ("four.npy", "4D")):
+        with pytest.raises(DataError, match=why):
+            mg.view(tmp_path / name, tmp_path / "page.html")
 
 
 @needs_browser
@@ -475,7 +619,10 @@ def test_report_pages_sort_zoom_and_darken(evaluation: Path, window: Browser) ->
     )
     assert own[0] == own[1] > narrow
     assert window.run("document.documentElement.scrollWidth") <= 500
-    assert window.run("document.querySelector('a[href=\"view.html\"]').textContent") == "view.html"
+    assert window.run("document.querySelectorAll('a').length") == 0  # no viewer was written beside it
+    assert window.run("[...document.querySelectorAll('pre')].map((each) => each.textContent)") == [
+        "genesis view . view.html"
+    ]
     window.size(500, 640, dark=True)
     assert window.screenshot()[2, 2].mean() < 60
     window.size(500, 640)

@@ -81,6 +81,32 @@ def test_folder_is_a_raw_data_set_of_nnunet(predicted: Path) -> None:
     assert (len(task.cases), task.target.names) == (2, ("soft", "dense"))
 
 
+def test_folder_keeps_the_rules_that_nnunet_verifies(predicted: Path) -> None:
+    """Those of nnUNetv2_plan_and_preprocess --verify_dataset_integrity 2.8.1, which accepts such a folder."""
+    folder = predicted / "correction"
+    described = read_json(folder / "dataset.json")
+    assert {"labels", "channel_names", "numTraining", "file_ending"} <= described.keys()
+    ending, numbers = described["file_ending"], sorted(described["labels"].values())
+    assert numbers == list(range(len(numbers)))
+    assert described["labels"]["background"] == 0
+    channels = [f"_{int(number):04d}" for number in described["channel_names"]]
+    assert channels == [f"_{number:04d}" for number in range(len(channels))]
+    labels = sorted((folder / "labelsTr").iterdir())
+    assert len(labels) == described["numTraining"]
+    ids = [path.name.removesuffix(ending) for path in labels]
+    wanted = sorted(f"{id_}{channel}{ending}" for id_ in ids for channel in channels)
+    assert sorted(path.name for path in (folder / "imagesTr").iterdir()) == wanted
+    for id_ in ids:
+        label = sitk.ReadImage(str(folder / "labelsTr" / f"{id_}{ending}"))
+        assert set(np.unique(sitk.GetArrayViewFromImage(label))) <= set(numbers)
+        for channel in channels:
+            image = sitk.ReadImage(str(folder / "imagesTr" / f"{id_}{channel}{ending}"))
+            assert np.isfinite(sitk.GetArrayViewFromImage(image)).all()
+            assert image.GetSize() == label.GetSize()
+            for place in ("GetSpacing", "GetOrigin", "GetDirection"):
+                np.testing.assert_allclose(getattr(image, place)(), getattr(label, place)(), atol=1e-6)
+
+
 def test_correction_in_slicer_goes_back_into_finetune_counted(folder: Path, tmp_path: Path) -> None:
     """Slicer saves a smaller extent, other values and an order of its own; 60 voxels become dense, 12 of them soft."""
     place = folder / "segmentations" / "ct0.seg.nrrd"

@@ -16,7 +16,7 @@ from modelsgenesis.core.errors import GenesisError, WeightsError
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.nets import Classifier, Network, ResidualUNet, SliceWise, Swin, UNet3D, ViT
+from modelsgenesis.nets import Classifier, Network, Primus, ResidualUNet, SliceWise, Swin, UNet3D, ViT
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.nets.segresnet import SegResNet
@@ -41,6 +41,7 @@ NETWORKS = {
     "Swin": lambda: Swin(embed=8, depths=(2,), heads=(2,), window=2, width=8, activation="identity"),
     "Swin, classifying": lambda: Classifier(Swin(embed=8, depths=(2, 2), heads=(1, 2), window=2, width=8), 3, hidden=4),
     "ViT": lambda: ViT(embed=8, depth=2, heads=2, patch=4, grid=3, width=8, activation="identity"),
+    "Primus": lambda: Primus(embed=12, depth=2, heads=1, patch=4, grid=(3, 2, 3), activation="identity"),
     "EVA-X's, classifying": lambda: Classifier(
         ViT(embed=8, depth=2, heads=1, patch=4, grid=3, hidden=12, width=8, gated=True, rotary=True), 3, hidden=4
     ),
@@ -143,6 +144,7 @@ def build(described: dict[str, Any]) -> torch.nn.Module:
     kinds = {"unet3d": UNet3D, "residual_unet": ResidualUNet, "classifier": Classifier}
     kinds |= {
         "planned_unet": PlannedUNet,
+        "primus": Primus,
         "resnet": ResNet,
         "segresnet": SegResNet,
         "slice_wise": SliceWise,

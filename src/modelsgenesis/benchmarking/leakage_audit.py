@@ -37,6 +37,9 @@ NETWORKS = {  # that a stage writes into its folder; any other file there may co
 }  # fmt: skip
 
 
+Searched = dict[Path, tuple[list[tuple[Case, str]], tuple[str, ...]]]  # of stores: cases found, and what is lost
+
+
 @dataclass(frozen=True)
 class Hit:
     """A reason not to trust a comparison, such as a test case that a network has seen.
@@ -95,7 +98,9 @@ class _TrainedOn:
         )
 
 
-def audit(arm: str, start: Path, cases: Sequence[Case], cache: Cache = NO_CACHE) -> list[Hit]:
+def audit(
+    arm: str, start: Path, cases: Sequence[Case], cache: Cache = NO_CACHE, searched: Searched | None = None
+) -> list[Hit]:
     """Look for test cases among what a network was trained on.
 
     Args:
@@ -103,11 +108,12 @@ def audit(arm: str, start: Path, cases: Sequence[Case], cache: Cache = NO_CACHE)
         start: a run, or a weights file.
         cases: of the test set.
         cache: for stores that the lineage names by URL; without one they count as gone.
+        searched: kept from arm to arm of the same cases, so that each store is searched once; filled here.
     Returns:
         What was found; also where the lineage leads nowhere, so that something could not be looked up.
     """
     hits: list[Hit] = []
-    doubts = _doubts_of(cases)
+    doubts, searched = _doubts_of(cases), {} if searched is None else searched
     looked: set[Path] = set()
     waiting: list[tuple[str | Path, str, str]] = [
         (start, "", "")
@@ -135,10 +141,13 @@ def audit(arm: str, start: Path, cases: Sequence[Case], cache: Cache = NO_CACHE)
         looked.add(home)
         sets = sorted(path.parent for path in home.glob(f"{SETS}/*/{CASES}")) if made.verb == "pretrain" else []
         waiting += [(name, made.verb, hash_) for name, hash_ in _origins(made, bool(sets)).items()]
-        of_cases = [home] if made.verb == "finetune" else sets
-        for trained_on in [_scans_of(home)] if made.verb == "prepare" else map(_cases_of, of_cases):
-            hits += [Hit(arm, case.id, case.patient, why) for case, why in trained_on.search(cases)]
-            doubts += trained_on.lost
+        for place in [home] if made.verb in ("prepare", "finetune") else sets:
+            if place not in searched:
+                trained_on = _scans_of(place) if made.verb == "prepare" else _cases_of(place)
+                searched[place] = list(trained_on.search(cases)), trained_on.lost
+            found, lost = searched[place]
+            hits += [Hit(arm, case.id, case.patient, why) for case, why in found]
+            doubts += lost
     hits += [Hit(arm, "", "", f"{why}, so nobody can know whether it saw the test cases") for why in doubts]
     return list(dict.fromkeys(hits))  # a case of several channels has the same reason several times
 

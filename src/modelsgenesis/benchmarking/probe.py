@@ -21,7 +21,7 @@ from modelsgenesis.benchmarking.choices import (
     write_choices,
 )
 from modelsgenesis.benchmarking.findings import Findings, compare
-from modelsgenesis.benchmarking.leakage_audit import Hit, audit, stop_at
+from modelsgenesis.benchmarking.leakage_audit import Hit, Searched, audit, stop_at
 from modelsgenesis.benchmarking.probe_heads import Head
 from modelsgenesis.benchmarking.probe_heads import probe as learn
 from modelsgenesis.benchmarking.probe_options import BUDGETS, ProbeOptions
@@ -224,10 +224,10 @@ def _matched(
 
 def _audit(opened: Mapping[str, Embeddings], test: Sequence[Case], into: Path, options: ProbeOptions) -> None:
     """Look for the test cases among what the networks were trained on."""
-    hits: list[Hit] = []
+    hits, searched = list[Hit](), Searched()
     for name, each in opened.items():
         if each.network not in BASELINES and not each.network.startswith(LIKE):
-            hits += audit(name, Path(next(iter(each.made.inputs))), test)
+            hits += audit(name, Path(next(iter(each.made.inputs))), test, searched=searched)
     stop_at(hits, into, arms=list(opened), allow=options.allow)
 
 

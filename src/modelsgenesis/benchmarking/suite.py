@@ -13,7 +13,7 @@ from rich.console import Console
 from modelsgenesis.benchmarking import rehearsal
 from modelsgenesis.benchmarking.arms import Arm, arms_of, budgets_of, metric_of
 from modelsgenesis.benchmarking.choices import Choices, file_of, strategies_of
-from modelsgenesis.benchmarking.leakage_audit import audit, stop_at
+from modelsgenesis.benchmarking.leakage_audit import Searched, audit, stop_at
 from modelsgenesis.benchmarking.options import BUDGETS, PLAN, TASK, BenchmarkOptions
 from modelsgenesis.benchmarking.plan_table import plan_table
 from modelsgenesis.benchmarking.run_tables import PUBLISHED, write_run_tables
@@ -212,8 +212,8 @@ def _design(data: Path, into: Path, options: BenchmarkOptions) -> Design:
     words = [word for word in words if not (options.choose and word == ALL)]
     budgets = budgets_of(words, num)
     pretrained = [arm for arm in arms if arm.start != SCRATCH]
-    cache = Cache(options.cache, options.cache_gib)
-    hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test, cache)]
+    cache, searched = Cache(options.cache, options.cache_gib), Searched()
+    hits = [hit for arm in pretrained for hit in audit(arm.name, resolve(arm.start), whole.test, cache, searched)]
     stop_at(hits, into, arms=[arm.name for arm in arms], allow=options.allow)
     like = options.like or next((arm.start for arm in pretrained), None)
     first = arms[0] if like is None else Arm(SCRATCH, SCRATCH)

@@ -223,6 +223,21 @@ def head_inside(path: Path, count: int) -> bytes:
         return b""
 
 
+@dataclass(frozen=True)
+class Contents:
+    """All that a file holds.
+
+    Attributes:
+        images: SimpleITK images of 2 or 3 axes, all on one grid, in the file's own axes.
+        repaired: what was repaired or left out, beyond the header's doubts.
+        coloured: whether the images are the red, green and blue of one, rather than volumes.
+    """
+
+    images: Sequence[Any]
+    repaired: tuple[str, ...] = ()
+    coloured: bool = False
+
+
 class ImageFormat(ABC):
     """One file of `data/formats/` each; no other code depends on the kind of file an image is in.
 
@@ -238,6 +253,7 @@ class ImageFormat(ABC):
         is_dicom: whether a DICOM segmentation can refer to its files.
         is_stack: whether a file of it holds many small cubes rather than a scan.
         reads_parts: whether a region is read without the rest.
+        reads_all: whether `read_all` gives every volume of a file of several.
         may_die: whether a damaged file may end the process that reads it: ITK and GDCM decode it, not Python, NumPy,
             zlib, isal and Pillow.
     """
@@ -252,6 +268,7 @@ class ImageFormat(ABC):
     is_dicom: ClassVar[bool] = False
     is_stack: ClassVar[bool] = False
     reads_parts: ClassVar[bool] = False
+    reads_all: ClassVar[bool] = False
     may_die: ClassVar[bool] = True
 
     @abstractmethod
@@ -296,6 +313,17 @@ class ImageFormat(ABC):
         Raises:
             DataError: the file is cut off or damaged.
         """
+
+    def read_all(self, place: Place) -> Contents:
+        """Read all that a file holds, to be looked at: every volume of several, the colours of a coloured one.
+
+        Args:
+            place: of an image whose header passed `check`, but for the number of its volumes and its colours.
+        Raises:
+            DataError: the file is cut off or damaged.
+        """
+        image, repaired = self.read(place)
+        return Contents([image], tuple(repaired))
 
     def files_of(self, path: Path) -> tuple[Path, ...]:
         """All files of an image: its own, and any that its header names.

@@ -1,13 +1,23 @@
 """Reading a source into a volume: its format reads the voxels, the way to LPS and to another spacing is here."""
 
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
 
 from modelsgenesis.core.image_format import MAX_VOXELS, Geometry, Header
 from modelsgenesis.data.boxes import Box, cut_box, inside, padded, span_of
-from modelsgenesis.data.formats.base.itk import Image, crop, geometry_of, itk_image, placed, voxels_of
+from modelsgenesis.data.formats.base.itk import (
+    Image,
+    check_plausible,
+    crop,
+    geometry_of,
+    itk_image,
+    placed,
+    voxels_of,
+)
 from modelsgenesis.data.intensity_statistics import thinned
 from modelsgenesis.data.problems import UnreadableError, costs_one_source
 from modelsgenesis.data.resampling import at_right_angles, resample
@@ -15,6 +25,7 @@ from modelsgenesis.data.sources import Source
 from modelsgenesis.data.volume import Volume
 
 OBLIQUE_DEGREES = 10.0
+COLOURED = ("colours", "vector of 8-bit unsigned integer", "vector of 16-bit unsigned integer")  # 3 or 4 a voxel
 NEARLY_BLACK = 0.02  # of the range of a picture's values
 
 Levels = tuple[float, float] | None  # the values of black and white by a picture's bit depth
@@ -103,6 +114,73 @@ def read_both(
     return own, _volume(_resampled(image, spacing_mm, max_voxels), source, geometry, notes, levels)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """All that a file holds, to be looked at.
+
+    Attributes:
+        volume: whose values are (1, X, Y, Z), or (volumes, X, Y, Z) of a series, or (3, X, Y, Z) of red, green and blue
+            from 0 to 255; a picture has no Z.
+        coloured: whether they are red, green and blue.
+    """
+
+    volume: Volume
+    coloured: bool = False
+
+
+@costs_one_source()
+def read_seen(source: Source, *, max_voxels: int = MAX_VOXELS) -> Seen:
+    """Read a scan as `read_volume` does, or what that refuses but can be shown, whole.
+
+    That is a series of volumes, colours, and a scan of one slice; a file of a volume format that has two axes is a
+    picture.
+
+    Args:
+        source: from `find_sources`, or made by a task.
+        max_voxels: more are refused before memory is taken.
+    Raises:
+        UnreadableError: it cannot be shown.
+    """
+    if source.box is not None or source.index is not None:
+        return Seen(read_volume(source, max_voxels=max_voxels))
+    header = source.format.read_header(source)
+    plain = _as_one(header, source)
+    if plain == header and source.format.axes == 3:
+        return Seen(read_volume(source, max_voxels=max_voxels))
+    source.format.check(plain, source, max_voxels)
+    num = math.prod(header.size) * header.channels
+    if num > math.prod(plain.size):  # more than that checked
+        if num > max_voxels:
+            raise UnreadableError(f"it claims {num} values, more than the limit of {max_voxels}", "save a part of it")
+        check_plausible(num, source.files)
+    found = source.format.read_all(source)
+    images = [at_right_angles(image) for image in found.images]
+    geometry, notes = _described(images[0], header, found.repaired)
+    volumes = [_volume(image, source, geometry, notes, header.levels) for image in images]
+    values = volumes[0].values if len(volumes) == 1 else np.concatenate([each.values for each in volumes])
+    return Seen(replace(volumes[0], values=values), found.coloured)
+
+
+def _as_one(header: Header, source: Source) -> Header:
+    """The header that a grey volume of two voxels or more along each axis would have there, for what can be shown."""
+    axes = len(header.size)
+    if axes > 4 or (axes == 4 and not (source.format.reads_all and header.channels == 1)):
+        return header
+    if header.channels > 1 and not (source.format.reads_all and header.dtype in COLOURED and header.channels in (3, 4)):
+        return header
+    kept, more = min(axes, 3), source.format.axes_of(source) - axes
+    direction = np.eye(kept + max(more, 0))
+    direction[:kept, :kept] = header.geometry.frame
+    return replace(
+        header,
+        size=tuple(max(side, 2) for side in header.size[:kept]) + (2,) * more,
+        spacing_mm=header.spacing_mm[:kept] + (1.0,) * more,
+        origin_mm=header.origin_mm[:kept] + (0.0,) * more,
+        direction=tuple(direction.ravel().tolist()),
+        channels=1,
+    )
+
+
 def without_borders(image: sitk.Image) -> sitk.Image:
     """Cut off the rows and columns around a picture that are all black or all white, as a collimator or label leaves.
 
@@ -138,12 +216,17 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[Ima
     if header.labels and not labels:
         raise UnreadableError("a segmentation (DICOM-SEG), no scan", "leave it out, or give it as a label")
     image, repaired = _read_box(source, source.box, header, labels) if source.box else _read_whole(source, labels)
+    return image, *_described(image, header, repaired), header.levels
+
+
+def _described(image: sitk.Image, header: Header, repaired: Sequence[str]) -> tuple[Geometry, list[str]]:
+    """Where an image lies, and what is said of it."""
     notes = [*header.doubts, *repaired]
     geometry = replace(geometry_of(image), oriented=header.oriented, spaced=header.spaced)
     oblique_degrees = geometry.oblique_degrees
     if oblique_degrees > OBLIQUE_DEGREES:
         notes.append(f"its axes lie {oblique_degrees:.0f} degrees off LPS; the nearest axes are taken")
-    return image, geometry, notes, header.levels
+    return geometry, notes
 
 
 def _read_whole(source: Source, labels: bool) -> tuple[Image, list[str]]:

@@ -99,10 +99,12 @@ class Viewer:
     Attributes:
         page: of the viewer, beside this one.
         command: that makes it.
+        made: whether it is there, so that a link leads somewhere.
     """
 
     page: str
     command: str
+    made: bool
 
 
 Part = Paragraph | Picture | Table | Code | Folded | EmbeddingMap | Viewer
@@ -191,8 +193,12 @@ def policy_of(allowed: Mapping[str, str]) -> str:
 
 
 def viewer_beside(page: Path, folder: Path, *options: str) -> Viewer:
-    """A link to the viewer of a folder, which `genesis view` writes beside a page, and the command that does, there."""
-    return Viewer(VIEWER, shlex.join(["genesis", "view", os.path.relpath(folder, page.parent), VIEWER, *options]))
+    """The viewer of a folder, which `genesis view` writes beside a page, and the command that does, in that folder.
+
+    It is a link where the viewer is there already; the command alone where it is not.
+    """
+    command = ["genesis", "view", os.path.relpath(folder, page.parent), VIEWER, *options]
+    return Viewer(VIEWER, shlex.join(command), (page.parent / VIEWER).is_file())
 
 
 def has_long_word(text: str) -> bool:

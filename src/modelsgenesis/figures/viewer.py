@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ NIIVUE = Path(__file__).parent / "niivue"
 MOST_BYTES = 30_000_000  # of a page
 RESERVED = 1_300_000  # of them, for NiiVue, its licence and the words
 OFFSET = 352  # bytes of a NIfTI header and the four that say that nothing else is there
-NIFTI_TYPES = {"uint8": (2, 8), "int16": (4, 16), "int32": (8, 32), "float32": (16, 32)}
+RGB = np.dtype([("red", "u1"), ("green", "u1"), ("blue", "u1")])  # a voxel of a coloured volume
+NIFTI_TYPES = {"uint8": (2, 8), "int16": (4, 16), "int32": (8, 32), "float32": (16, 32), RGB.name: (128, 24)}
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GUESSED_FROM = 8  # planes, of which one is compressed to guess how small the whole becomes
 SHY = 0.95  # of the room is filled, since the guess is one
@@ -66,7 +67,7 @@ class Pane:
 
     Attributes:
         title: above it.
-        values: (X, Y, Z) in LPS, or (X, Y) of a picture.
+        values: (X, Y, Z) in LPS, (X, Y) of a picture, or (X, Y, Z, volumes) of a series; colours have the type RGB.
         affine: (4, 4), from a voxel's number to mm in LPS.
         layers: drawn over it.
         display: values shown black and white, where the windows of the scene are not meant for it.
@@ -194,14 +195,33 @@ def pack(scenes: Sequence[Scene], most_bytes: int | None) -> Packed:
         raise ShapeError("a viewer needs at least one scene with a pane, got none; give something to look at")
     packed, names = Packed(), dict[int, str]()
     whole = sum(array.nbytes for scene in scenes for array in arrays_of(scene))
-    for scene in scenes:
-        share = None if most_bytes is None else most_bytes * sum(a.nbytes for a in arrays_of(scene)) / whole
+    parts = [sum(array.nbytes for array in arrays_of(scene)) / whole for scene in scenes]
+    shares = [None if most_bytes is None else most_bytes * part for part in parts]
+    scenes = [cut_series(scene, share) for scene, share in zip(scenes, shares, strict=True)]
+    for scene, share in zip(scenes, shares, strict=True):
         steps, volumes = fitting(scene, share)
         for key, data in volumes.items():
             names[key] = f"v{len(packed.volumes)}"
             packed.volumes[names[key]] = data
         packed.scenes.append(describe_scene(scene, names, steps))
     return packed
+
+
+def cut_series(scene: Scene, most_bytes: float | None) -> Scene:
+    """The scene with as many first volumes of its series as fit as they are, and a line that says how many do not."""
+    series = [pane for pane in scene.panes if pane.values.ndim == 4]
+    if most_bytes is None or not series:
+        return scene
+    one = sum(guessed_bytes(pane.values[..., 0]) for pane in series) * 4 / 3
+    most = max(1, int(SHY * most_bytes / max(one, 1)))
+    missing = max(pane.values.shape[3] for pane in series) - most
+    if missing <= 0:
+        return scene
+    panes = tuple(
+        replace(pane, values=pane.values[..., :most]) if pane.values.ndim == 4 else pane for pane in scene.panes
+    )
+    told = f"The first {most} volumes: {missing} more are too large for one page; --serve shows all of them."
+    return replace(scene, panes=panes, note=" ".join(filter(None, [scene.note, told])))
 
 
 def arrays_of(scene: Scene) -> list[Array]:
@@ -222,6 +242,8 @@ def describe_scene(scene: Scene, names: Mapping[int, str], steps: Sequence[tuple
             "unit": pane.unit,
             "at": (LPS_TO_RAS @ pane.affine @ [*shown_voxel(starts[number], step), 1])[:3].tolist(),
             "step": [*step, 1][:3],
+            "coloured": pane.values.dtype == RGB,
+            "num": pane.values.shape[3] if pane.values.ndim == 4 else 1,
             "layers": [
                 {"volume": names[id(layer.classes)], "labels": [vars(label) for label in layer.labels]}
                 for layer in pane.layers
@@ -235,16 +257,23 @@ def describe_scene(scene: Scene, names: Mapping[int, str], steps: Sequence[tuple
         "oriented": scene.oriented,
         "linked": scene.linked and len(panes) > 1,
         "flat": all(pane.values.ndim == 2 for pane in scene.panes),
+        "plane": plane_of(scene.panes[0].values.shape),
         "windows": [[name, *limits] for name, limits in scene.windows.items()],
         "panes": panes,
     }
+
+
+def plane_of(shape: Sequence[int]) -> int | None:
+    """NiiVue's number of the plane that a scan of one slice lies in: axial, coronal or sagittal; None of others."""
+    thin = [axis for axis, side in enumerate(shape[:3]) if side == 1]
+    return 2 - thin[0] if len(thin) == 1 and len(shape) > 2 else None
 
 
 def start_of(pane: Pane) -> tuple[int, ...]:
     """The voxel where the planes of a pane meet first."""
     masks = [layer.classes[np.newaxis] for layer in pane.layers]
     held = bounds(masks) if masks else None
-    return pane.at or (widest(masks, held) if held else tuple(side // 2 for side in pane.values.shape))
+    return pane.at or (widest(masks, held) if held else tuple(side // 2 for side in pane.values.shape[:3]))
 
 
 def shown_voxel(voxel: Sequence[int], step: Sequence[int]) -> list[int]:
@@ -277,7 +306,7 @@ def fitting(scene: Scene, most_bytes: float | None) -> tuple[list[tuple[int, ...
     while True:
         steps, volumes = compressed(scene, share)
         size = sum(map(len, volumes.values())) * 4 / 3
-        if most_bytes is None or size <= most_bytes or all(min(pane.values.shape) <= 1 for pane in scene.panes):
+        if most_bytes is None or size <= most_bytes or share * max(a.size for a in arrays_of(scene)) < 1:
             return steps, volumes
         share *= SHY * most_bytes / size
 
@@ -293,11 +322,12 @@ def compressed(scene: Scene, share: float) -> tuple[list[tuple[int, ...]], dict[
     volumes: dict[int, bytes] = {}
     steps = []
     for pane in scene.panes:
-        spacing = np.linalg.norm(pane.affine[:3, :3], axis=0)[: pane.values.ndim]
-        step = coarser_step(pane.values.shape, spacing.tolist(), share * pane.values.size)
+        space = pane.values.shape[:3]
+        spacing = np.linalg.norm(pane.affine[:3, :3], axis=0)[: len(space)]
+        step = coarser_step(space, spacing.tolist(), share * math.prod(space))
         steps.append(step)
         for layer in pane.layers:
-            if layer.classes.shape != pane.values.shape:
+            if layer.classes.shape != space:
                 shapes = f"{layer.classes.shape} on an image of {pane.values.shape}"
                 raise ShapeError(f"a layer lies on its image voxel for voxel, got {shapes}; resample it first")
         for array in (pane.values, *(layer.classes for layer in pane.layers)):
@@ -321,6 +351,8 @@ def coarser_step(shape: Sequence[int], spacing_mm: Sequence[float], most_voxels:
 
 def stored(values: Array) -> Array:
     """The numbers as a NIfTI file of few bytes and every viewer has them, without loss but to float32."""
+    if values.dtype == RGB:
+        return values
     if values.dtype.kind == "f":
         return values.astype(np.float32, copy=False)
     low, high = int(values.min()), int(values.max())
@@ -334,9 +366,9 @@ def nifti(values: Array, affine: NDArray[np.float64], step: Sequence[int]) -> by
     """Write every so many voxels as a gzipped NIfTI file, the same bytes for the same values.
 
     Args:
-        values: (X, Y, Z) or (X, Y).
+        values: (X, Y, Z), (X, Y) or (X, Y, Z, volumes).
         affine: (4, 4), from a voxel's number to mm in LPS.
-        step: along each axis.
+        step: along each axis of space.
     """
     few = stored(values[tuple(slice(None, None, each) for each in step)])
     few = few[..., np.newaxis] if few.ndim == 2 else few
@@ -345,9 +377,9 @@ def nifti(values: Array, affine: NDArray[np.float64], step: Sequence[int]) -> by
     spacing = np.linalg.norm(placed[:3, :3], axis=0)
     head = bytearray(OFFSET)
     struct.pack_into("<i", head, 0, 348)
-    struct.pack_into("<8h", head, 40, 3, *few.shape, 1, 1, 1, 1)
+    struct.pack_into("<8h", head, 40, few.ndim, *few.shape, *(1,) * (7 - few.ndim))
     struct.pack_into("<2h", head, 70, code, bits)
-    struct.pack_into("<8f", head, 76, 1.0, *spacing, 0, 0, 0, 0)
+    struct.pack_into("<8f", head, 76, 1.0, *spacing, 1.0 if few.ndim == 4 else 0, 0, 0, 0)
     struct.pack_into("<3f", head, 108, OFFSET, 1.0, 0.0)
     head[123] = 2  # mm
     struct.pack_into("<2h", head, 252, 0, 2)  # placed by the rows that follow

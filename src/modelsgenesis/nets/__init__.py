@@ -4,6 +4,7 @@ from modelsgenesis.nets.convnext import ConvNeXt
 from modelsgenesis.nets.named_heads import NamedHeads
 from modelsgenesis.nets.network import Network
 from modelsgenesis.nets.planned_unet import PlannedUNet
+from modelsgenesis.nets.primus import Primus
 from modelsgenesis.nets.residual_unet import ResidualUNet
 from modelsgenesis.nets.resnet import ResNet
 from modelsgenesis.nets.segresnet import SegResNet
@@ -19,6 +20,7 @@ __all__ = [
     "NamedHeads",
     "Network",
     "PlannedUNet",
+    "Primus",
     "ResNet",
     "ResidualUNet",
     "SegResNet",

@@ -160,7 +160,7 @@ class ViTEncoder(nn.Module):
         x = self.patch_embed(x.mT)
         size = (x.shape[1], x.shape[2])
         x = self._placed(x.flatten(1, 2), size)
-        turns = rotary_turns(size, self.turned, self.grid).to(x.device) if self.turned else None
+        turns = rotary_turns(size, self.turned, (self.grid,) * 2).to(x.device) if self.turned else None
         if turns is not None and self.cls_token is not None:
             turns = functional.pad(turns, (0, 0, 1, 0))  # the class token is not turned
         features = []
@@ -237,22 +237,25 @@ class _Attention(nn.Module):
         return cast(Tensor, self.proj(mixed.transpose(1, 2).flatten(2)))
 
 
-def rotary_turns(size: tuple[int, int], channels: int, grid: int) -> Tensor:
-    """The angles by which the channels of a token are turned, two by two, (rows * columns, channels).
+def rotary_turns(size: tuple[int, ...], channels: int, grid: tuple[int, ...]) -> Tensor:
+    """The angles by which the channels of a token are turned, two by two, (tokens, channels).
 
-    The first half of the channels tells the row, the second the column. A picture of more patches is spread over the
-    same angles.
+    The first part of the channels tells the row, the next the column, and so on along the axes. An image of more
+    patches is spread over the same angles.
 
     Args:
-        size: rows and columns of tokens.
-        channels: of a head.
-        grid: patches along a side of the pictures that the weights are made for.
+        size: tokens along each axis.
+        channels: of a head; twice the number of axes divides them.
+        grid: patches along the axes of the images that the weights are made for.
     """
-    waves = SLOWEST ** -(torch.arange(channels // 4) / (channels // 4))
-    places = [torch.arange(side)[:, None] * grid for side in size]
-    rows, columns = (place / torch.full_like(place, side) * waves for place, side in zip(places, size, strict=True))
-    angles = torch.cat([rows[:, None].expand(-1, size[1], -1), columns[None, :].expand(size[0], -1, -1)], dim=2)
-    return angles.flatten(0, 1).repeat_interleave(2, dim=1)
+    axes, bands = len(size), channels // (2 * len(size))
+    waves = SLOWEST ** -(torch.arange(bands) / bands)
+    parts = []
+    for axis, (side, known) in enumerate(zip(size, grid, strict=True)):
+        place = torch.arange(side)[:, None] * known
+        own = place / torch.full_like(place, side) * waves
+        parts.append(own.reshape(*(-1 if axis == other else 1 for other in range(axes)), bands).expand(*size, -1))
+    return torch.cat(parts, dim=-1).flatten(0, axes - 1).repeat_interleave(2, dim=1)
 
 
 def turned(x: Tensor, angles: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ class PretrainOptions:
         rule: The crop rule says where cubes may lie: lung, not_mostly_air or anywhere.
         balance: Every modality is as likely, or every site: the stores that a store was joined from. By default every
             scan is as likely. It holds for training and for validation.
-        backbone: The kind of network: unet3d, residual-unet, resnet, segresnet, convnext, swin or vit (pictures), or
-            package.module:Class.
+        backbone: The kind of network: unet3d, residual-unet, resnet, segresnet, convnext, swin or vit (pictures),
+            primus (volumes), or package.module:Class.
         width: The channels of the network's first convolution.
         blocks: How many blocks each layer of resnet, segresnet or convnext has: 3 4 6 3 is a ResNet-34's encoder.
         bottleneck: The blocks of resnet have three convolutions: with 3 4 6 3, a ResNet-50.

@@ -1,6 +1,7 @@
 """A map of embeddings, as a page of its own or on the page of the network that made them."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,11 @@ HOW = (
     "A point is a scan, and those with like vectors lie together. Vectors are standardised and brought to one length. "
     "The two principal components have {share:.0%} of their variance: what the plane cannot show is in the neighbours, "
     "which are the nearest by cosine in all {length} dimensions."
+)
+
+WITHOUT_UMAP = (
+    "UMAP, a second way to lay it out, is not installed: in the clone of modelsgenesis, "
+    "pip install -c constraints.txt '.[umap]', and make the page again."
 )
 
 
@@ -75,6 +81,8 @@ def map_parts(found: Embeddings, table: Path | None) -> list[Part]:
     thumbnails = [small.get(image) or "" for image in found.images]
     drawn = EmbeddingMap(found.ids, places, colourings or plain, values, neighbours_of(vectors), thumbnails)
     told: list[Part] = [Paragraph(HOW.format(share=share, length=vectors.shape[1]), "caption"), drawn]
+    if find_spec("umap") is None:
+        told.append(Paragraph(WITHOUT_UMAP, "caption"))
     if len(found.ids) > MOST_THUMBNAILS:
         told.append(Paragraph(f"The first {MOST_THUMBNAILS} scans alone have thumbnails.", "caption"))
     return told

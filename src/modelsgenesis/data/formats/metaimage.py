@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import MAX_VOXELS, Contents, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_SPACING,
     EXPORT_AGAIN,
     SMALL,
     Image,
+    all_of,
     check_volume,
     crop,
     detached_file,
@@ -43,6 +44,7 @@ class MetaImage(ImageFormat):
     endings: ClassVar = {".mha": "MetaImage", ".mhd": "MetaImage"}
     mask_endings: ClassVar = {".mha": ".mha", ".mhd": ".mhd"}
     reads_parts: ClassVar = True
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise a text of keys, of which these two come early."""
@@ -81,6 +83,12 @@ class MetaImage(ImageFormat):
             return plain_image(values, header.geometry, region), []
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume, or the colours, at once."""
+        header = self.read_header(place)
+        dtype = "" if header.channels > 1 else header.dtype
+        return all_of(read_file(place, dtype=dtype), header.geometry)
 
 
 def _fields(path: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from modelsgenesis.core.files import check_regular, open_regular
 from modelsgenesis.core.image_format import (
     GZIP,
     MAX_VOXELS,
+    Contents,
     Header,
     ImageFormat,
     Place,
@@ -39,6 +40,7 @@ class Mgh(ImageFormat):
 
     endings: ClassVar = {".mgh": "MGH", ".mgz": "MGH"}
     may_die: ClassVar = False
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the ending, version 1 and one of four types, for want of a magic."""
@@ -62,6 +64,13 @@ class Mgh(ImageFormat):
             values, geometry = np.asarray(image.dataobj), _header(image).geometry
         volume = values[..., place.index or 0] if values.ndim == 4 else values
         return crop(image_of(volume, geometry), region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume at once."""
+        with _opened(place.path) as image:
+            values, geometry = np.asarray(image.dataobj), _header(image).geometry
+        volumes = np.moveaxis(values, 3, 0) if values.ndim == 4 else values[np.newaxis]
+        return Contents([image_of(volume, geometry) for volume in volumes])
 
 
 @contextlib.contextmanager

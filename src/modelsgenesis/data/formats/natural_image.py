@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modelsgenesis.core.files import check_regular, open_regular
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_plausible, check_size, crop, read_file
+from modelsgenesis.core.image_format import MAX_VOXELS, Contents, Header, ImageFormat, Place, Region, header_of_array
+from modelsgenesis.data.formats.base.itk import (
+    EXPORT_AGAIN,
+    check_plausible,
+    check_size,
+    colours_of,
+    crop,
+    image_of,
+    read_file,
+)
 from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 MAGICS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
@@ -67,6 +75,12 @@ class NaturalImage(ImageFormat):
         with opened(place.path) as picture:
             values, notes = to_grey(_pixels(picture, place))
         return crop(sitk.GetImageFromArray(values), region), notes
+
+    def read_all(self, place: Place) -> Contents:
+        """Read the picture with its colours."""
+        with opened(place.path) as picture:
+            values = _pixels(picture, place)
+        return Contents([image_of(values.T)]) if values.ndim == 2 else colours_of(values)
 
 
 @contextmanager

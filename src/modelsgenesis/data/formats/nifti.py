@@ -18,6 +18,7 @@ from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import (
     GZIP,
     MAX_VOXELS,
+    Contents,
     Geometry,
     Header,
     ImageFormat,
@@ -33,6 +34,9 @@ from modelsgenesis.data.formats.base.itk import (
     beside,
     check_spacing,
     check_volume,
+    colours_of,
+    image_of,
+    placed,
     plain_image,
 )
 from modelsgenesis.data.formats.base.nifti_header import (
@@ -61,6 +65,7 @@ class Nifti(ImageFormat):
     endings: ClassVar = {".nii": "NIfTI", ".hdr": "NIfTI", ".nii.gz": "gzipped NIfTI"}
     mask_endings: ClassVar = {".nii": ".nii"}
     may_die: ClassVar = False
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic of the header, which may be gzipped."""
@@ -105,6 +110,14 @@ class Nifti(ImageFormat):
         values = _rescaled(volumes[place.index or 0], raw)
         values = values.copy() if len(volumes) > 1 and values.base is not None else values  # the others may go
         return plain_image(values, self.read_header(place).geometry, region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume, or the colours, at once."""
+        raw, geometry = read_raw_header(place.path), self.read_header(place).geometry
+        volumes = read_voxels(place.files[-1], raw).reshape(-1, *raw.size[:3][::-1])
+        if volumes.dtype.names:
+            return colours_of(volumes.view(np.uint8).reshape(*volumes.shape[1:], -1), geometry)
+        return Contents([placed(image_of(_rescaled(volume, raw).T), geometry) for volume in volumes])
 
 
 def read_raw_header(path: Path) -> RawHeader:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
-from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region
+from modelsgenesis.core.image_format import MAX_VOXELS, Contents, Header, ImageFormat, Place, Region
 from modelsgenesis.data.formats.base.itk import (
     ASSUMED_ORIENTATION,
     ASSUMED_SPACING,
     SMALL,
     Image,
+    all_of,
     check_volume,
     crop,
     detached_file,
@@ -41,6 +42,7 @@ class Nrrd(ImageFormat):
 
     endings: ClassVar = {".nrrd": "NRRD", ".nhdr": "NRRD"}
     mask_endings: ClassVar = {".nrrd": ".nrrd", ".nhdr": ".nrrd"}
+    reads_all: ClassVar = True
 
     def recognise(self, head: bytes, path: Path) -> str:
         """Recognise the magic."""
@@ -84,6 +86,12 @@ class Nrrd(ImageFormat):
             return plain_image(values, header.geometry, region), []
         image = one_volume(read_file(place, dtype=header.dtype), place.index)
         return crop(placed(image, header.geometry), region), []
+
+    def read_all(self, place: Place) -> Contents:
+        """Read every volume, or the colours, at once."""
+        header = self.read_header(place)
+        dtype = "" if header.channels > 1 else header.dtype
+        return all_of(read_file(place, dtype=dtype), header.geometry)
 
 
 def _unzipped(path: Path, header: Header) -> NDArray[Any] | None:

@@ -94,7 +94,8 @@ function tell(pane, frac) {
   const image = pane.viewer.volumes[0], scene = page.scenes[state.scene];
   if (!image) return;
   const voxel = Array.from(pane.viewer.frac2vox(frac)), mm = pane.viewer.frac2mm(frac, ...EXACT);
-  const value = image.getValue(...voxel), exact = Number.isInteger(value) ? value : Number(value.toPrecision(4));
+  const values = Array.from(image.getValues(...voxel, image.frame4D));
+  const exact = values.map((value) => (Number.isInteger(value) ? value : Number(value.toPrecision(4)))).join(", ");
   const names = pane.layers.flatMap((layer, at) => {
     const there = pane.viewer.volumes[at + 1].getValue(...voxel);
     return layer.labels.filter((label) => label.value === there).map((label) => label.name);
@@ -103,7 +104,9 @@ function tell(pane, frac) {
   const side = image.dimsRAS, own = [side[1] - 1 - voxel[0], side[2] - 1 - voxel[1], voxel[2]]; // NiiVue counts in RAS
   const counted = own.map((each, axis) => each * pane.shown.step[axis]);
   const flat = scene.flat ? `pixel ${counted.slice(0, 2)}` : `voxel ${counted}`;
-  pane.place.textContent = [`${exact} ${pane.shown.unit}`.trim(), ...names, where, flat].filter(Boolean).join(" · ");
+  const of_series = pane.shown.num > 1 ? `volume ${image.frame4D + 1} of ${pane.shown.num}` : "";
+  const told = [`${exact} ${pane.shown.unit}`.trim(), ...names, where, flat, of_series];
+  pane.place.textContent = told.filter(Boolean).join(" · ");
 }
 
 function shown_panes() {
@@ -179,6 +182,21 @@ function offer_windows(scene) {
   Object.assign(find("width"), { min: step, max: high - low, step });
 }
 
+function offer_volumes(scene) {
+  const num = Math.max(...scene.panes.map((pane) => pane.num));
+  Object.assign(find("volume"), { min: 1, max: num, step: 1, value: 1 });
+  find("volume").closest("label").hidden = num < 2;
+}
+
+function choose_volume(number) { // from 1
+  const to = Math.min(Number(find("volume").max), Math.max(1, number));
+  find("volume").value = String(to);
+  for (const pane of shown_panes()) {
+    pane.viewer.setFrame4D(pane.viewer.volumes[0].id, Math.min(to, pane.shown.num) - 1);
+    tell(pane, pane.viewer.scene.crosshairPos);
+  }
+}
+
 function list_labels(scene) {
   const labels = new Map();
   for (const pane of scene.panes) for (const layer of pane.layers) for (const label of layer.labels) {
@@ -207,9 +225,14 @@ async function show(number) {
   while (state.panes.length < scene.panes.length) state.panes.push(await make_pane());
   state.panes.forEach((pane, at) => { pane.box.hidden = at >= scene.panes.length; });
   for (const [at, shown] of scene.panes.entries()) await fill(state.panes[at], shown, scene);
+  if (scene.plane !== null) { find("view").value = String(scene.plane); set_view(); }
   for (const each of ["view", "linked"]) find(each).closest("label").hidden = each === "view" ? scene.flat : !scene.linked;
+  const coloured = scene.panes.every((pane) => pane.coloured); // NiiVue shows colours as they are, whatever the window
+  for (const each of ["window", "level", "width"]) find(each).closest("label").hidden = coloured;
+  find("limits").hidden = coloured;
   find("opacity").closest("label").hidden = !scene.panes.some((pane) => pane.layers.length);
   offer_windows(scene);
+  offer_volumes(scene);
   list_labels(scene);
   set_limits(scene.windows[0][1], scene.windows[0][2]);
   document.body.dataset.state = "ready";
@@ -252,6 +275,7 @@ function turn(by) {
 const KEYS = {
   ArrowLeft: () => step(1, 0, 0), ArrowRight: () => step(-1, 0, 0), // the picture's right is the patient's left
   ArrowUp: () => step(0, 1, 0), ArrowDown: () => step(0, -1, 0), PageUp: () => step(0, 0, 1), PageDown: () => step(0, 0, -1),
+  ",": () => choose_volume(Number(find("volume").value) - 1), ".": () => choose_volume(Number(find("volume").value) + 1),
   "[": () => set_opacity(state.opacity - 0.1), "]": () => set_opacity(state.opacity + 0.1),
   l: () => { state.labels = !state.labels; paint(); }, v: next_view, n: () => turn(1), p: () => turn(-1),
   i: () => { state.smooth = !state.smooth; shown_panes().forEach((pane) => pane.viewer.setInterpolation(!state.smooth)); },
@@ -276,6 +300,7 @@ function listen() {
   find("level").addEventListener("input", from_sliders);
   find("width").addEventListener("input", from_sliders);
   find("window").addEventListener("change", () => choose_window(find("window").selectedIndex));
+  find("volume").addEventListener("input", () => choose_volume(Number(find("volume").value)));
   find("opacity").addEventListener("input", () => set_opacity(Number(find("opacity").value)));
   find("view").addEventListener("change", set_view);
   find("scene").addEventListener("change", () => show(Number(find("scene").value)));

@@ -20,15 +20,16 @@ from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality
 from modelsgenesis.data.masks import count_values, read_on_grid
 from modelsgenesis.data.points import grid_of, to_world
 from modelsgenesis.data.problems import UnreadableError
-from modelsgenesis.data.reading import read_volume
+from modelsgenesis.data.reading import read_seen, read_volume
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.data.volume import Geometry, Volume
 from modelsgenesis.evaluation.mask_comparison import prediction_of
 from modelsgenesis.evaluation.matching import TABLE, find_predictions, match, predicted_target
-from modelsgenesis.figures.viewer import LabelEntry, Layer, Pane, Scene
+from modelsgenesis.figures.viewer import RGB, LabelEntry, Layer, Pane, Scene
 from modelsgenesis.figures.windows import VIEWER_HU, ct_window, percentile_display
 
 HU = (0.0, 1.0)  # values in HU, for ct_window, are mapped by themselves
+AS_STORED = {"as stored": (0.0, 255.0)}  # of colours
 FOREGROUND, WHOLE = "foreground, 0.5 to 99.5 %", "whole range"
 MOST_VALUES = 255  # of a label map, beside 0
 
@@ -70,32 +71,56 @@ def scan_scenes(place: Path, masks: Path | None, most: int) -> tuple[list[Scene]
 
 def scene_of(source: Source, title: str, masks: Sequence[Path] = ()) -> Scene:
     """One scan with the label maps on it."""
-    volume = read_volume(source)
-    layers = tuple(mask_layer(mask, volume.geometry) for mask in masks)
-    return volume_scene(volume, title, [("", layers)])
+    seen = read_seen(source)
+    layers = tuple(mask_layer(mask, seen.volume.geometry) for mask in masks)
+    return volume_scene(seen.volume, title, [("", layers)], coloured=seen.coloured)
 
 
-def volume_scene(volume: Volume, title: str, panes: Sequence[tuple[str, tuple[Layer, ...]]], note: str = "") -> Scene:
+def volume_scene(
+    volume: Volume,
+    title: str,
+    panes: Sequence[tuple[str, tuple[Layer, ...]]],
+    note: str = "",
+    *,
+    coloured: bool = False,
+) -> Scene:
     """A scan in one or more panes, each with layers of its own on it.
 
     Args:
-        volume: the scan; its first channel is shown.
+        volume: the scan, or the volumes of a series.
         title: in the list of scenes.
         panes: the title and the layers of each.
         note: said before what is known of the scan.
+        coloured: whether its channels are red, green and blue.
     """
-    values = fill_missing(volume.values)[0][0]
-    windows, unit = windows_of(values, volume.modality)
+    flat = volume.values.ndim == 3
+    values = coloured_values(volume.values) if coloured else series_values(volume.values)
+    windows, unit = (AS_STORED, "") if coloured else windows_of(values, volume.modality)
     affine = affine_of(volume.geometry)
     shown = tuple(Pane(words, values, affine, layers, unit=unit) for words, layers in panes)
     said = [
         note,
+        f"{len(volume.values)} volumes." if len(volume.values) > 1 and not coloured else "",
         size_in_words(volume),
         place_in_words(volume),
         *(f"{each[:1].upper()}{each[1:]}." for each in volume.notes),
     ]
-    oriented = volume.geometry.oriented and values.ndim == 3
+    oriented = volume.geometry.oriented and not flat
     return Scene(title, shown, windows, " ".join(filter(None, said)), oriented)
+
+
+def series_values(values: NDArray[Any]) -> NDArray[Any]:
+    """Channels (C, *space) as the viewer takes them: (*space) of one, (*space, C) of a series; finite."""
+    finite = fill_missing(values)[0]
+    return finite[0] if len(finite) == 1 else np.moveaxis(finite, 0, -1)
+
+
+def coloured_values(values: NDArray[Any]) -> NDArray[Any]:
+    """Red, green and blue, (3, *space), as voxels of three values, (*space)."""
+    colours = np.empty(values.shape[1:], RGB)
+    for name, channel in zip(RGB.names or (), values, strict=True):
+        colours[name] = channel
+    return colours
 
 
 def size_in_words(volume: Volume) -> str:

@@ -49,10 +49,10 @@ def adapt(content: Content) -> LoadedWeights:
     tensors = tensors_of(content)
     first = STEM if prefix_of(tensors, STEM) is not None else PLAIN
     inside, outside = without_prefix(tensors, prefix_of(tensors, first) or "")
-    plans, configuration = _plans(content)
-    planned = _planned(plans, configuration)
+    plans, configuration = plans_of(content)
+    planned = planned_of(plans, configuration)
     heads = sorted(name for name in inside if name.startswith("decoder.seg_layers.") and name.endswith(".weight"))
-    reading, units = _fed(planned)
+    reading, units = fed_of(planned)
     architecture = _architecture(content, plans, configuration)
     make = functools.partial(
         PlannedUNet,
@@ -71,7 +71,7 @@ def adapt(content: Content) -> LoadedWeights:
     return LoadedWeights(network, report, FORMAT, reading, planned.size if planned else None, notes)
 
 
-def _plans(content: Content) -> tuple[Mapping[str, Any], str]:
+def plans_of(content: Content) -> tuple[Mapping[str, Any], str]:
     """The plans inside a checkpoint and the name of their configuration; empty when there are none."""
     given = _mapping(content.get("init_args"))
     plans = _mapping(given.get("plans"))
@@ -82,7 +82,7 @@ def _plans(content: Content) -> tuple[Mapping[str, Any], str]:
     return plans, next(iter(configurations), "")
 
 
-def _planned(plans: Mapping[str, Any], configuration: str) -> Planned | None:
+def planned_of(plans: Mapping[str, Any], configuration: str) -> Planned | None:
     """The configuration, if the plans are whole; nnssl's lack a batch, and have one mask for all channels."""
     settings = dict(_mapping(_mapping(plans.get("configurations")).get(configuration)))
     schemes, masked = settings.get("normalization_schemes") or [], settings.get("use_mask_for_norm")
@@ -121,7 +121,7 @@ def _class_name(content: Content) -> str:
     return str(_nnssl_architecture(content).get("arch_class_name", "")).rpartition(".")[2]
 
 
-def _fed(planned: Planned | None) -> tuple[Reading | None, Units]:
+def fed_of(planned: Planned | None) -> tuple[Reading | None, Units]:
     """The reading of images for the network, and the units from there to what nnU-Net fed it."""
     as_it_is: Units = (1.0, 0.0)
     if planned is None or not planned.kind:

@@ -107,7 +107,7 @@ def adapt(content: Content) -> LoadedWeights:
     prefix = prefix_of(networks[key], stem) or ""
     inside, outside = without_prefix(networks[key], prefix)
     inside = _timm_names({name: value for name, value in inside.items() if ".rope." not in f".{name}"})
-    made = _joined(inside)
+    made = joined(inside)
     family = _family_of(made, {*outside, *(prefix + name for name in inside)}, prefix)
     shape = _shape_of(made)
     make = functools.partial(ViT, **shape, drop_path=DROP_PATH, units=UNITS_OF[family])
@@ -128,7 +128,7 @@ def _timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _joined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def joined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with queries, keys and values in one, a gate before what it gates, and a last norm.
 
     Keys without a bias get one of zeros.

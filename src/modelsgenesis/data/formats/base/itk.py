@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import name_in_utf8, open_regular
-from modelsgenesis.core.image_format import Geometry, Header, Place, Region, header_of_affine
+from modelsgenesis.core.image_format import Contents, Geometry, Header, Place, Region, header_of_affine
 from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 DTYPES = {
@@ -135,6 +135,34 @@ def execute(reader: Any) -> sitk.Image:
 def one_volume(image: sitk.Image, index: int | None) -> sitk.Image:
     """Take one volume of a 4D image; an image of fewer axes is returned as it is."""
     return image[:, :, :, index or 0] if image.GetDimension() == 4 else image
+
+
+def all_of(image: sitk.Image, geometry: Geometry) -> Contents:
+    """The volumes of a 4D image, the colours of a coloured one, or the one grey image that it is, placed.
+
+    Args:
+        image: of 2, 3 or 4 axes; three or four whole numbers a voxel are colours, the fourth their opacity.
+        geometry: of each volume.
+    """
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        return colours_of(sitk.GetArrayFromImage(image), geometry)
+    num = image.GetSize()[3] if image.GetDimension() == 4 else 1
+    return Contents([placed(one_volume(image, number), geometry) for number in range(num)])
+
+
+def colours_of(values: NDArray[Any], geometry: Geometry | None = None) -> Contents:
+    """Three images of 8 bits, red, green and blue; one where they are alike everywhere.
+
+    Args:
+        values: (rows, columns, 3 or 4) or (planes, rows, columns, 3 or 4), of 8 or 16 bits; opacity is left out.
+        geometry: of the image; None is 1 mm along the axes of LPS.
+    """
+    seen = values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+    opaque = (seen[..., 3:] == np.iinfo(np.uint8).max).all()
+    repaired = () if opaque else ("some of it is transparent: it is shown opaque",)
+    if (values[..., :3] == values[..., :1]).all():
+        return Contents([image_of(values[..., 0].T, geometry)], repaired)
+    return Contents([image_of(seen[..., part].T, geometry) for part in range(3)], repaired, coloured=True)
 
 
 def crop(image: sitk.Image, region: Region | None) -> sitk.Image:

@@ -98,6 +98,8 @@ class RawHeader:
             UnreadableError: they are none that are read here.
         """
         code = self["datatype"]
+        if code in COLOURS:
+            return np.dtype([(name, "u1") for name in "rgba"[: COLOURS[code]]])
         if code not in TYPES:
             what = OTHERS.get(code, f"numbers of type {code}, which NIfTI does not know")
             raise UnreadableError(f"it holds {what}", "save it as 16-bit integers or 32-bit floats")
