@@ -88,6 +88,10 @@ def test_planted_feature_gives_an_auc_of_1_and_noise_one_half(made: Path, tmp_pa
     assert (compared["arm"], compared["reference"], compared["cases"]) == ("planted", "noise", "12")
     assert float(compared["difference"]) > 0.25
     assert list(read_provenance(out, "probe").inputs)[:2] == [str(made / "planted"), str(made / "noise")]
+    before = {path.name: path.read_bytes() for path in out.glob("*.*")}
+    with pytest.raises(DataError, match="is a probe, which writes its page itself"):
+        mg.report(out)
+    assert {path.name: path.read_bytes() for path in out.glob("*.*")} == before
     again = run(tmp_path / "again", groups=("sex",), reference="noise")
     assert (again / "runs.csv").read_bytes() == (out / "runs.csv").read_bytes()
 

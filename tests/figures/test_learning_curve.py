@@ -102,6 +102,9 @@ def test_arms_differ_in_more_than_colour() -> None:
     """Colours, shapes and strokes of the first eight; no two have all three in common, and no two a colour."""
     assert len({style(k)[0] for k in range(8)}) == 8 == len(SHADES) == len(SHAPES)
     assert len({style(k)[1:] for k in range(len(SHAPES))}) == len(SHAPES) > len(STROKES)
+    for early in range(16):
+        later = [style(k) for k in range(early + 1, 24) if style(k)[0] == style(early)[0]]
+        assert all(shape != style(early)[1] and stroke != style(early)[2] for _, shape, stroke in later), early
 
 
 def test_files_are_written(tmp_path: Path) -> None:

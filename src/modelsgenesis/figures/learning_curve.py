@@ -106,8 +106,10 @@ def draw_pairs(
 
 
 def style(number: int) -> tuple[str, str, object]:
-    """The colour, shape and stroke of an arm."""
-    return SHADES[number % len(SHADES)], SHAPES[number % len(SHAPES)], STROKES[number % len(STROKES)]
+    """The colour, shape and stroke of an arm; where colours come round again, they have other shapes and strokes."""
+    again = number // len(SHADES)
+    shape, stroke = SHAPES[(number + 3 * again) % len(SHAPES)], STROKES[(number + again) % len(STROKES)]
+    return SHADES[number % len(SHADES)], shape, stroke
 
 
 def _join(axes: Axes, theirs: NDArray[np.float64], ours: NDArray[np.float64], shade: str, shape: str) -> None:

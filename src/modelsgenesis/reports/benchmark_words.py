@@ -12,6 +12,7 @@ from modelsgenesis.core.tables import read_rows
 from modelsgenesis.core.words import many
 from modelsgenesis.figures.page import Headline
 
+FEW_SEEDS = 10  # that are named one by one
 BY_CHANCE = 0.025  # of lines without any effect are claimed: the interval's lower end is wrong so often
 HOW = (
     "Every arm is trained on the same cases for as many updates (scratch:3x for three times as many), and scored on "
@@ -92,7 +93,9 @@ def seeds_words(found: Findings) -> str:
     if len(seeds) == 1:
         return f"one seed ({seeds[0]})"
     whole = all(map(math.isfinite, found.table.values.ravel().tolist()))
-    return f"{many(len(seeds), 'seed')} ({', '.join(map(str, seeds))})" + ("" if whole else ", as far as they are run")
+    one_by_one = list(seeds) != list(range(seeds[0], seeds[-1] + 1)) or len(seeds) <= FEW_SEEDS
+    named = ", ".join(map(str, seeds)) if one_by_one else f"{seeds[0]} to {seeds[-1]}"
+    return f"{many(len(seeds), 'seed')} ({named})" + ("" if whole else ", as far as they are run")
 
 
 def scored_words(folder: Path, found: Findings) -> str:
