@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.data.formats.base.itk import Image, PlainImage, voxels_of
-from modelsgenesis.data.formats.base.unpacking import BROKEN, GZIPPED, ZLIB, unpack_into, unpacked
+from modelsgenesis.data.formats.base.unpacking import GZIPPED, ZLIB, unpack_into, unpacked
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.sources import find_sources
 
@@ -54,7 +54,7 @@ def by_ours(path: Path, data: bytes) -> bytes | None:
     try:
         with open_regular(path) as file:
             return b"".join(unpacked(file))
-    except BROKEN:
+    except UnreadableError:
         return None
 
 

@@ -48,7 +48,7 @@ from modelsgenesis.data.formats.base.nifti_header import (
     mask_header,
     raw_header,
 )
-from modelsgenesis.data.formats.base.unpacking import BROKEN, unpacked
+from modelsgenesis.data.formats.base.unpacking import unpacked
 from modelsgenesis.data.images import MOST_APART, farthest_corner_voxels
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.resampling import settled
@@ -164,13 +164,10 @@ def _unpack(file: io.BufferedReader, room: memoryview, offset: int) -> int:
     """Fill the room from a place in what a gzipped file holds on; how many bytes it holds."""
     there = -offset
     file.seek(0)
-    try:
-        for piece in unpacked(file):
-            kept = piece[max(0, -there) : max(0, len(room) - there)]
-            room[max(0, there) : max(0, there) + len(kept)] = kept
-            there += len(piece)
-    except BROKEN as error:
-        raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
+    for piece in unpacked(file):
+        kept = piece[max(0, -there) : max(0, len(room) - there)]
+        room[max(0, there) : max(0, there) + len(kept)] = kept
+        there += len(piece)
     return there + offset
 
 

@@ -31,8 +31,15 @@ def unpacked(file: io.BufferedReader, kind: int = GZIPPED) -> Iterator[bytes]:
         file: to read.
         kind: GZIPPED, of one member or several, or ZLIB.
     Raises:
-        EOFError, zlib.error, isal_zlib.IsalError: it is cut off or damaged.
+        UnreadableError: it is cut off or damaged.
     """
+    try:
+        yield from _pieces(file, kind)
+    except BROKEN as error:
+        raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
+
+
+def _pieces(file: io.BufferedReader, kind: int) -> Iterator[bytes]:
     unpacker: Any = None
     while piece := file.read(PIECE_BYTES):
         unpacker = unpacker or _unpacker_of(piece, kind)
@@ -57,16 +64,13 @@ def unpack_into(numbers: NDArray[Any], path: Path, offset: int, kind: int) -> bo
             for the voxels that a zlib stream lacks.
     """
     room, there = numbers.reshape(-1).view("u1").data, 0
-    try:
-        with open_regular(path) as file:
-            file.seek(offset)
-            for piece in unpacked(file, kind):
-                if there + len(piece) > len(room):
-                    return False
-                room[there : there + len(piece)] = piece
-                there += len(piece)
-    except BROKEN as error:
-        raise UnreadableError("the file is cut off or damaged: its bytes break off", EXPORT_AGAIN) from error
+    with open_regular(path) as file:
+        file.seek(offset)
+        for piece in unpacked(file, kind):
+            if there + len(piece) > len(room):
+                return False
+            room[there : there + len(piece)] = piece
+            there += len(piece)
     if there < len(room):
         claim = f"{there} bytes of voxels where its header claims {len(room)}"
         raise UnreadableError(f"the file is cut off: {claim}", EXPORT_AGAIN)
