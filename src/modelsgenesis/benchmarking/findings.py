@@ -16,6 +16,7 @@ from modelsgenesis.benchmarking.statistics.label_saving import LabelSaving, labe
 from modelsgenesis.benchmarking.statistics.runs import CaseScore, Run, Table, tabulate
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import read_object
+from modelsgenesis.core.provenance import lineage
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.evaluation.evaluate import LINES
@@ -75,10 +76,13 @@ def read_findings(folder: Path) -> list[Findings]:
     """Read the runs of a benchmark, finished or not, and compare the arms.
 
     Raises:
-        DataError: there are no runs, they cannot be right, or of their metric neither more nor less is better.
+        DataError: it is a probe, there are no runs, they cannot be right, or of their metric neither more nor less is
+            better.
     """
     if not (folder / RUNS).is_file():
         raise DataError(f"{folder}: holds no {RUNS}; give the folder of a genesis benchmark")
+    if any(made.verb == "probe" for _, made in lineage(folder)[:1]):
+        raise DataError(f"{folder} is a probe, which writes its page itself; to make it anew, run genesis probe again")
     runs = [
         Run(row["task"], row["arm"], int(row["cases"]), int(row["seed"]), row["metric"], float(row["value"]))
         for row in read_rows(folder / RUNS)

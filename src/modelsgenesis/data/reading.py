@@ -219,7 +219,7 @@ def _read(source: Source, max_voxels: int, *, labels: bool = False) -> tuple[Ima
     return image, *_described(image, header, repaired), header.levels
 
 
-def _described(image: sitk.Image, header: Header, repaired: Sequence[str]) -> tuple[Geometry, list[str]]:
+def _described(image: Image, header: Header, repaired: Sequence[str]) -> tuple[Geometry, list[str]]:
     """Where an image lies, and what is said of it."""
     notes = [*header.doubts, *repaired]
     geometry = replace(geometry_of(image), oriented=header.oriented, spaced=header.spaced)

@@ -48,7 +48,6 @@ def report(
 
         return write_map(run, into, mapped[1], command=command)
     if (run / RUNS).is_file():
-        refuse_probe(run)
         from modelsgenesis.reports.benchmark_page import write_report  # here, since it brings all that fine-tunes
 
         return write_report(run, into, command=command)
@@ -206,15 +205,6 @@ def sheet(
         Paragraph(words, "caption"),
         picture(drawn, "original, deformations, restoration and error" + " in three planes" * (store.axes == 3)),
     ]
-
-
-def refuse_probe(folder: Path) -> None:
-    """Raise DataError for a probe, which has a benchmark's tables of runs, and a page that knows the vectors too."""
-    chain = lineage(folder)
-    if chain and chain[0][1].verb == "probe":
-        raise DataError(
-            f"{folder} is a probe, which writes its page itself; make it anew by the same genesis probe again"
-        )
 
 
 def viewer(run: Path, settings: dict[str, Any], chain: list[tuple[str, Provenance]], page: Path) -> list[Part]:
