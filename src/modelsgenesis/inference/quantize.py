@@ -22,7 +22,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.masks import read_classes
 from modelsgenesis.inference.engines import openvino
-from modelsgenesis.inference.engines.openvino import FOLDER_INT8, OpenVinoEngine, int8_file, keep, model_of
+from modelsgenesis.inference.engines.openvino import FOLDER_INT8, Numbers, OpenVinoEngine, int8_file, keep, model_of
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.sliding_window import cut_window
@@ -61,8 +61,9 @@ def quantize(run: Path, labelled: Path, options: QuantizeOptions) -> Path:
     exact = [model_of(network, shape, folder) for network, folder in zip(networks, folders, strict=True)]
     shown = list(_windows(task.cases, tuned, options.windows))
     coarse = [_quantised(model, shown) for model in exact]
-    dice = [_mean_dice(task.cases, networks, [OpenVinoEngine(one, bf16=False) for one in models], tuned)
-            for models in (exact, coarse)]  # fmt: skip
+    ways: tuple[tuple[Numbers, list[bytes]], ...] = (("f32", exact), ("int8", coarse))
+    dice = [_mean_dice(task.cases, networks, [OpenVinoEngine(one, numbers) for one in models], tuned)
+            for numbers, models in ways]  # fmt: skip
     kept = [int8_file(network, shape, folder) for network, folder in zip(networks, folders, strict=True)]
     said = f"mean Dice of {many(len(task.cases), 'case')}: {dice[0]:.4f} in 32 bits, {dice[1]:.4f} in 8"
     if not dice[0] - dice[1] <= MOST_LOST:

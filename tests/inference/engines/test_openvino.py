@@ -24,7 +24,7 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.provenance import read_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.inference.engines import USUAL, Engine, make_engines, without_openvino
-from modelsgenesis.inference.engines.openvino import FOLDER
+from modelsgenesis.inference.engines.openvino import FOLDER, OpenVinoEngine
 from modelsgenesis.inference.engines.torch import TorchEngine
 from modelsgenesis.inference.predict import SETTINGS
 from modelsgenesis.nets import UNet3D
@@ -33,6 +33,7 @@ from modelsgenesis.nets.network import Encoding
 from modelsgenesis.nets.planned_unet import PlannedUNet
 from modelsgenesis.nets.slice_wise import SliceWise
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
+from modelsgenesis.weights.exporters.onnx import trace
 from modelsgenesis.weights.files import save_network
 
 CPU, BF16 = (Machine(torch.device("cpu"), bf16) for bf16 in (False, True))
@@ -96,6 +97,19 @@ def test_engine_says_what_pytorch_says(kind: str) -> None:
         assert ours.shape == theirs.shape
         assert ours.dtype == torch.float32
         assert float((ours - theirs).abs().max()) <= 1e-4 * max(1, float(theirs.abs().max()))
+
+
+@pytest.mark.openvino
+@pytest.mark.parametrize("size", [(128, 112, 80), (104, 91, 143)])
+def test_instance_norm_of_a_large_window_is_exact(size: tuple[int, ...]) -> None:
+    """Sums of a million voxels lose nothing, whatever divides the sides."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.InstanceNorm3d(8, affine=True)).eval()
+    window = torch.randn(1, 1, *size)
+    (found,) = OpenVinoEngine(trace(layers, window, ["answer"]).model_proto.SerializeToString(), "f32")(window)
+    with torch.no_grad():
+        wanted = layers.double()(window.double())
+    assert float((found - wanted).abs().max()) <= 5e-6 * float(wanted.abs().max())
 
 
 @pytest.mark.openvino
