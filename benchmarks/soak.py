@@ -16,6 +16,7 @@ import argparse
 import csv
 import itertools
 import os
+import re
 import subprocess
 import sys
 import time
@@ -58,7 +59,7 @@ class Part:
         number: of units.
         words: of the command.
         out: the folder that it writes.
-        done: how many units are done; None where no file says it: then it is under way while it has all its workers.
+        done: how many units are done, as files and lines in its folder say.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Part:
     number: int
     words: list[str]
     out: Path
-    done: Callable[[Path], int] | None
+    done: Callable[[Path], int]
 
 
 def stored(out: Path) -> int:
@@ -82,6 +83,12 @@ def predicted(out: Path) -> int:
 def scored(out: Path) -> int:
     """Runs of a benchmark that were scored."""
     return sum(1 for _ in out.glob("runs/*/*/*/scores/made.json"))
+
+
+def compared(out: Path) -> int:
+    """Cases that evaluate told of, among its latest lines."""
+    told = re.findall(r"evaluate: (\d+) of", (out.parent / f"{out.name}.err").read_text(encoding="utf-8"))
+    return int(told[-1]) if told else 0
 
 
 def steps(out: Path) -> int:
@@ -120,7 +127,7 @@ def make_part(name: str, work: Path, share: float) -> Part:
     many = made_up.cases(inputs / f"many{number}" / "cases", number)
     if name == "evaluate":
         line = f"evaluate {many.parent / 'predicted'} {many} {out} --workers 2"
-        return Part(name, "case", number, line.split(), out, None)
+        return Part(name, "case", number, line.split(), out, compared)
     line = f"predict {made_up.tuned(inputs / 'run')} {many.parent / 'nrrd'} {out}"
     return Part(name, "case", number, line.split(), out, predicted)
 
@@ -179,9 +186,16 @@ def look(pid: int, part: Part, stretch: int, seconds: float) -> Sample | None:
             held.append((child.memory_info().rss / 2**20, child.num_fds()))
         except psutil.Error:  # it has just ended
             continue
-    done = part.done(part.out) if part.done else 0
     memory = round(sum(rss for rss, _ in held), 1)
-    return Sample(stretch, round(seconds, 2), done, round(mib, 1), len(held), memory, files + sum(n for _, n in held))
+    return Sample(
+        stretch,
+        round(seconds, 2),
+        part.done(part.out),
+        round(mib, 1),
+        len(held),
+        memory,
+        files + sum(n for _, n in held),
+    )
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -199,8 +213,8 @@ def under_way(part: Part, samples: list[Sample]) -> list[Sample]:
     """The samples of the longest stretch, while units are being done."""
     longest = max({one.stretch for one in samples}, key=lambda n: sum(one.stretch == n for one in samples), default=0)
     mine = [one for one in samples if one.stretch == longest and one.mib > 0]
-    first, most = mine[0].done if mine else 0, max((one.children for one in mine), default=0)
-    return [one for one in mine if (first < one.done < part.number if part.done else one.children == most)]
+    first = mine[0].done if mine else 0
+    return [one for one in mine if first < one.done < part.number]
 
 
 def growth(samples: list[Sample]) -> dict[str, float]:

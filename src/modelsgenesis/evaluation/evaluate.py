@@ -20,6 +20,7 @@ from modelsgenesis.core.lease import held
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.process_pool import work_through
+from modelsgenesis.core.progress import with_progress
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.table_target import TableTarget
@@ -142,7 +143,7 @@ def _masks(into: Path, cases: Sequence[Case], rules: Rules, origin: Origin, opti
             f"the first file {extra[0] if extra else 'none'}; name the files after the cases"
         )
     kept = [pair for pair in pairs if pair.masks or pair.why] if origin.only_predicted else pairs
-    compared = _compare_all(kept, rules, options.workers, _cluster(into, options))
+    compared = _compare_all(into, kept, rules, options)
     scored = [one for one in compared if one.status != "no truth"]
     if not scored:
         raise DataError(f"{origin.truth}: no truth can be read; the first: {compared[0].id}: {compared[0].note}")
@@ -224,14 +225,20 @@ def _cluster(into: Path, options: EvaluateOptions) -> Cluster | None:
     return choose_cluster(into, options.cluster, options.slurm, tell, workers=options.workers)
 
 
-def _compare_all(pairs: Sequence[Pair], rules: Rules, workers: int | None, cluster: Cluster | None) -> list[Compared]:
+def _compare_all(into: Path, pairs: Sequence[Pair], rules: Rules, options: EvaluateOptions) -> list[Compared]:
     """Compare all cases, in the order of the truth."""
+    cluster, workers = _cluster(into, options), options.workers
     if workers is None:
         sources = (source for pair in pairs for source in (*pair.case.masks, *pair.case.images, *pair.masks))
         workers = reading_processes(sources, much=len(pairs) >= WORTH_PROCESSES)
     do = functools.partial(compare_case, rules=rules)
     found: dict[str, Compared] = {}
-    for pair, one in work_through(do, pairs, workers, cluster=cluster):
+    results = with_progress(
+        work_through(do, pairs, workers, cluster=cluster), len(pairs), make_console(quiet=options.quiet),
+        verb="evaluate", unit="case", wrong="not compared",
+        is_wrong=lambda result: result[1] is None or result[1].status != "compared",
+    )  # fmt: skip
+    for pair, one in results:
         patient, why = pair.case.patient or pair.case.id, "; ".join(DIED)
         found[pair.case.id] = one or Compared(pair.case.id, patient, "no truth", why, ())
     return [found[pair.case.id] for pair in pairs]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelsgenesis.core.cluster import Cluster, choose_cluster
 from modelsgenesis.core.console import make_console, teller
@@ -18,6 +17,7 @@ from modelsgenesis.core.files import remove_leftovers, sha256
 from modelsgenesis.core.image_format import MAX_VOXELS
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.process_pool import map_in_processes, usable_cores, work_through
+from modelsgenesis.core.progress import with_progress
 from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.words import many, nouns
 from modelsgenesis.data.archives import is_archive, unpack
@@ -50,7 +50,6 @@ from modelsgenesis.data.store.writer import (
 )
 
 UNPACKED = ".archive.part"
-LINE_EVERY = 50  # scans, where there is no terminal to draw a bar on
 
 
 def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
@@ -66,7 +65,7 @@ def prepare(source: Path, into: Path, options: PrepareOptions) -> Path:
         root = folder if folder.is_dir() else folder.parent
         do = functools.partial(prepare_one, into=into, settings=settings, root=root)
         refused = read_refused(into, settings)
-        results = with_progress(each(sources, into, settings, do, options, tell, refused), len(sources), console)
+        results = counted(each(sources, into, settings, do, options, tell, refused), len(sources), console)
         scans, modalities = _sorted_out(results, problems, settings)
         orphans = _orphans(into, {scan.id for scan in scans}, problems)
         modalities.update(f"{scan.modality} without a source" for scan in orphans)
@@ -355,23 +354,11 @@ def _orphans(into: Path, known: set[str], problems: list[Problem]) -> list[Scan]
     return scans
 
 
-def with_progress(
-    done: Iterable[tuple[Source, Scan | Problem]], total: int, console: Console
+def counted(
+    results: Iterable[tuple[Source, Scan | Problem]], total: int, console: Console
 ) -> Iterator[tuple[Source, Scan | Problem]]:
-    """Pass results on and show how many there are: a bar on a terminal, a line now and then elsewhere."""
-    columns = (
-        TextColumn("preparing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[wrong]}"),
-    )
-    num_wrong = 0
-    with Progress(*columns, console=console, disable=console.quiet or not console.is_terminal) as progress:
-        bar = progress.add_task("preparing", total=total, wrong="")
-        for count, (source, result) in enumerate(done, start=1):
-            num_wrong += isinstance(result, Problem)
-            progress.update(bar, advance=1, wrong=f"{num_wrong} not prepared" if num_wrong else "")
-            if not console.is_terminal and count % LINE_EVERY == 0:
-                console.print(f"prepare: {count} of {many(total, 'scan')}, {num_wrong} not prepared")
-            yield source, result
+    """Pass results on and show how many there are."""
+    return with_progress(
+        results, total, console, verb="prepare", unit="scan", wrong="not prepared",
+        is_wrong=lambda one: isinstance(one[1], Problem),
+    )  # fmt: skip

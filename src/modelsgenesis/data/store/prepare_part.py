@@ -30,10 +30,10 @@ from modelsgenesis.data.store.parts import (
 from modelsgenesis.data.store.prepare import (
     begin,
     check,
+    counted,
     each,
     find_scans,
     prepare_one,
-    with_progress,
 )
 from modelsgenesis.data.store.preparing import Settings, name_scan
 from modelsgenesis.data.store.scan import Scan
@@ -110,7 +110,7 @@ def _do(
     tell = teller("prepare", console)
     results: list[tuple[Source, Scan | Problem]] = []
     changed: dict[str, int] = {}
-    for source, one in with_progress(each(sources, into, settings, do, options, tell, {}), len(sources), console):
+    for source, one in counted(each(sources, into, settings, do, options, tell, {}), len(sources), console):
         if isinstance(one, Scan):
             one = summed_up(one, summed.get(one.id), into)
         elif (then := before[id_ := name_scan(source, settings).id]) and then == _last_changed(source):
