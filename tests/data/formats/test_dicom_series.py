@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -430,3 +432,40 @@ def test_place_of_too_few_or_many_numbers_is_a_line(tmp_path: Path, tag: str, va
     """The message says which tag has how many."""
     write_slice(tmp_path / "a.dcm", VALUES[..., 0], (0, 0, 0), **{tag: value})
     assert f"its {tag} has {len(value)} numbers, not" in only_problem(tmp_path).problem
+
+
+def test_series_of_two_patients_is_two_scans(tmp_path: Path) -> None:
+    """Programs that hide names may give one UID to all: one patient's slices above another's are no volume."""
+    write_series(tmp_path / "a", VALUES, PatientID="A")
+    for number in range(SIZE[2]):
+        place = (0.0, 0.0, 2.0 * (SIZE[2] + number))
+        write_slice(tmp_path / "b" / f"{number}.dcm", VALUES[..., number] + 7, place, PatientID="B")
+    sources, problems = find_sources(tmp_path)
+    assert ([source.patient for source in sources], problems) == (["A", "B"], [])
+    assert len({source.series for source in sources}) == 2
+    for source, more in zip(sources, (0, 7), strict=True):
+        volume = read_volume(source)
+        np.testing.assert_array_equal(volume.values[0], VALUES + more)
+        assert volume.notes == ("2 patients share its SeriesInstanceUID: a scan of each is made",)
+
+
+def test_numbers_of_colours_are_colour(tmp_path: Path) -> None:
+    """A perfusion map in a palette holds the numbers of colours, not values."""
+    palette = {"RedPaletteColorLookupTableDescriptor": [256, 0, 8], "RedPaletteColorLookupTableData": bytes(256)}
+    write_series(tmp_path, VALUES[..., :3], PhotometricInterpretation="PALETTE COLOR", **palette)
+    assert only_problem(tmp_path).problem == "a DICOM series in colour"
+
+
+@pytest.mark.parametrize("kind", ["whole", "explicit", "implicit"])
+def test_dicom_without_its_first_bytes_is_named(tmp_path: Path, kind: str) -> None:
+    """Old archives keep data sets that are no files; without an ending to their name, none would be missed."""
+    write_slice(tmp_path / "whole.dcm", VALUES[..., 0], (0, 0, 0))
+    bare = tmp_path / "IM0001"
+    bare.write_bytes((tmp_path / "whole.dcm").read_bytes()[132:])
+    if kind != "whole":
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, kind == "implicit"
+        write_dataset(buffer, pydicom.dcmread(tmp_path / "whole.dcm"))
+        bare.write_bytes(buffer.getvalue())
+    (tmp_path / "whole.dcm").unlink()
+    assert only_problem(tmp_path).problem == "DICOM without the 128 bytes and DICM that begin a file"

@@ -1,6 +1,6 @@
 """The slices of a DICOM series put in order: its volumes told apart, and what is wrong with them named."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,6 +26,7 @@ GAP = 1.5  # steps
 RUN = 3  # steps alike, one after the other, are a part of the scan, no gap
 TILTED = 1e-2  # drift of a step off the normal, as a share of it
 SHIFTED = 0.5  # pixels
+HOUNSFIELD = ("", "HU", "US")  # RescaleTypes of a CT: not said, said, and "unspecified", which enhanced objects write
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +39,8 @@ class Series:
         folder: of the first slice, or the file that holds all of them.
         slices: along their normal, one a position.
         uid: SeriesInstanceUID; raw, never stored.
-        name: the uid, with the number of the volume where the series holds several; raw, never stored.
+        name: the uid, with the patient where several share it, and the number of the volume where the series holds
+            several; raw, never stored.
         step_mm: from a slice to the next, in LPS, on average; off the normal when the gantry was tilted. Of a series of
             several steps, the finest.
         dtype: that holds every value, as NumPy calls it.
@@ -112,18 +114,20 @@ def geometry_of_series(series: Series) -> Geometry | None:
 
 
 def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
-    """Group slices into volumes.
+    """Group slices into volumes, each of one patient: programs that hide names may give one UID to several.
 
     Refused: colour, an impossible spacing, a single position, missing slices, slices shifted in their plane, several
     volumes under one UID that no tag tells apart. Repaired with a note: duplicate slices, slices of another plane (a
     localizer), uneven steps, several steps, a tilted gantry. Noted: a CT whose header does not hold the scale to HU.
     """
-    groups: dict[str, list[Slice]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Slice]] = defaultdict(list)
     for one in slices:
-        groups[one.series].append(one)
+        groups[one.series, one.patient].append(one)
+    shared = Counter(uid for uid, _ in groups)
     series, problems = [], []
-    for uid in sorted(groups):
-        members = sorted(groups[uid], key=lambda one: (one.number, one.path, one.frame))
+    for uid, patient in sorted(groups):
+        members = sorted(groups[uid, patient], key=lambda one: (one.number, one.path, one.frame))
+        own = f"{uid} {patient}" if shared[uid] > 1 else uid
         paths = {one.path for one in members}
         folder = min(paths) if len(paths) == 1 < len(members) else min(paths).parent
         try:
@@ -133,7 +137,9 @@ def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
             problems.append(error.at(folder))
             continue
         for number, (stack, notes) in enumerate(volumes, start=1):
-            name = f"{uid}#{number}" if len(volumes) > 1 else uid
+            name = f"{own}#{number}" if len(volumes) > 1 else own
+            if shared[uid] > 1:
+                notes.insert(0, f"{shared[uid]} patients share its SeriesInstanceUID: a scan of each is made")
             try:
                 with costs_one_source():
                     series.append(arrange(folder, stack, name, notes))
@@ -159,6 +165,10 @@ def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Se
         raise UnreadableError(short, EXPORT_AGAIN)
     if stack[0].modality == "CT" and not all(one.scaling.rescaled or one.scaling.table for one in stack):
         notes.append("a CT without rescale slope and intercept: its values are taken for HU as they are")
+    if (unit := dict(stack[0].kinds).get("RescaleType", "")) not in HOUNSFIELD and stack[0].modality == "CT":
+        notes.append(
+            f"a CT in units of {unit!r}, no HU: its values are taken as they are, windows in HU do not fit them"
+        )
     if len(stack) < 2:
         raise UnreadableError(
             "one slice of a DICOM series, a single position: 2D", "name the folder of the whole series, or leave it out"
