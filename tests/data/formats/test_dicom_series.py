@@ -335,6 +335,29 @@ def test_localizer_in_the_series_is_left_out_with_a_note(tmp_path: Path) -> None
     assert "another size or orientation" in volume.notes[0]
 
 
+def test_stacks_of_several_orientations_are_scans_of_their_own(tmp_path: Path) -> None:
+    """As through the discs of a spine, or three directions; a scout stays out, and a stack with a gap costs itself."""
+    write_series(tmp_path / "a", VALUES)
+    coronal = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "InstanceNumber": 50}
+    for number in range(8):
+        write_slice(tmp_path / f"b{number}.dcm", VALUES[..., number], (0, 3.0 * number, 60), **coronal)
+    for number in (0, 1, 2, 3, 4, 8, 9):
+        place = (4.0 * number, 0.0, 60.0)
+        write_slice(tmp_path / f"c{number}.dcm", VALUES[..., 0], place, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    write_slice(tmp_path / "scout.dcm", VALUES[..., 0], (0, 0, 0), ImageOrientationPatient=[0.6, 0.8, 0, 0, 0, -1])
+    sources, (problem,) = find_sources(tmp_path)
+    assert "of 3 of different sizes or orientations in one DICOM series: about 3 slices are missing" in problem.problem
+    axial, other = sorted((read_volume(source) for source in sources), key=lambda volume: -volume.values.shape[-1])[
+        ::-1
+    ]
+    np.testing.assert_array_equal(axial.values[0], VALUES)
+    np.testing.assert_array_equal(other.values[0], VALUES[..., :8].transpose(0, 2, 1)[..., ::-1])
+    assert (axial.spacing_mm, other.spacing_mm) == ((0.5, 0.5, 2.0), (0.5, 3.0, 0.5))
+    for number, volume in enumerate((axial, other)):
+        assert volume.notes[0] == "1 slices of another size or orientation were left out"
+        assert "of 3 of different sizes or orientations in one DICOM series" in volume.notes[1], number
+
+
 def test_tilted_gantry_is_straightened(tmp_path: Path) -> None:
     """A rod that is upright in the patient is upright in the volume, although slices were shifted."""
     tilt = np.radians(20)

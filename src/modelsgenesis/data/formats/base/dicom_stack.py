@@ -130,12 +130,8 @@ def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
         own = f"{uid} {patient}" if shared[uid] > 1 else uid
         paths = {one.path for one in members}
         folder = min(paths) if len(paths) == 1 < len(members) else min(paths).parent
-        try:
-            with costs_one_source():
-                volumes = list(_volumes(members))
-        except UnreadableError as error:
-            problems.append(error.at(folder))
-            continue
+        volumes, refused = _all_volumes(members)
+        problems += [error.at(folder) for error in refused]
         for number, (stack, notes) in enumerate(volumes, start=1):
             name = f"{own}#{number}" if len(volumes) > 1 else own
             if shared[uid] > 1:
@@ -147,6 +143,24 @@ def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
                 prefix = f"{notes[-1]}: " if len(volumes) > 1 else ""
                 problems.append(Problem(folder, prefix + error.problem, error.remedy))
     return series, problems
+
+
+def _all_volumes(members: list[Slice]) -> tuple[list[tuple[list[Slice], list[str]]], list[UnreadableError]]:
+    """The volumes of a series as `_volumes` gives them, and why some of its stacks are none."""
+    volumes: list[tuple[list[Slice], list[str]]] = []
+    refused: list[UnreadableError] = []
+    try:
+        with costs_one_source():
+            stacks = list(_stacks(members))
+    except UnreadableError as error:
+        return [], [error]
+    for stack, notes in stacks:
+        try:
+            with costs_one_source():
+                volumes += list(_volumes(stack, notes))
+        except UnreadableError as error:
+            refused.append(error)
+    return volumes, refused
 
 
 def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Series:
@@ -195,19 +209,15 @@ def _is_tilted(step_mm: Floats, normal: Floats) -> bool:
     return float(np.linalg.norm(step_mm - height * normal)) >= TILTED * height
 
 
-def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
-    """The slices of each volume, in order and one a position, and what was repaired."""
-    if any(one.colour for one in members):
-        raise UnreadableError("a DICOM series in colour", "leave it out; grey volumes are prepared here")
-    notes: list[str] = []
-    members = _one_plane(members, notes)
+def _volumes(members: list[Slice], notes: list[str]) -> Iterator[tuple[list[Slice], list[str]]]:
+    """The slices of each volume of a stack, in order and one a position, and what was repaired."""
     distinct = list({(one.instance, one.position_mm): one for one in reversed(members)}.values())[::-1]
     places = _without_strays(_places(distinct))
     if max(map(len, places)) == 1 or all(same_pixels(place) for place in places):
         stack = [place[0] for place in places]
         if len(stack) < len(members):
             num = len(members) - len(stack)
-            notes.append(f"{many(num, 'duplicate slice')} {'was' if num == 1 else 'were'} left out")
+            notes = [f"{many(num, 'duplicate slice')} {'was' if num == 1 else 'were'} left out", *notes]
         yield stack, notes
         return
     by, groups = _told_apart(distinct, places)
@@ -216,8 +226,14 @@ def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
         yield [place[0] for place in _without_strays(_places(group))], [*notes, what]
 
 
-def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:
-    """The slices of the plane that has most; headers of one plane may differ in their last digits."""
+def _stacks(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
+    """The slices of each plane that is a volume's, and what is to be said of them; headers differ in their last digits.
+
+    A plane of fewer positions than half of the most is left out: a scout. Others are volumes of their own, such as the
+    stacks through the discs of a spine, or a scan in three directions.
+    """
+    if any(one.colour for one in members):
+        raise UnreadableError("a DICOM series in colour", "leave it out; grey volumes are prepared here")
     planes: list[list[Slice]] = []
     for one in members:
         for plane in planes:
@@ -226,10 +242,15 @@ def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:
                 break
         else:
             planes.append([one])
-    most = max(planes, key=len)
-    if len(most) < len(members):
-        notes.append(f"{len(members) - len(most)} slices of another size or orientation were left out")
-    return most
+    positions = [len({one.position_mm for one in plane}) for plane in planes]
+    most = max(positions)
+    kept = [plane for plane, num in zip(planes, positions, strict=True) if num >= max(2, most / 2)]
+    kept = kept or [max(planes, key=len)]
+    left_out = len(members) - sum(map(len, kept))
+    notes = [f"{left_out} slices of another size or orientation were left out"] if left_out else []
+    for number, plane in enumerate(kept, start=1):
+        which = f"stack {number} of {len(kept)} of different sizes or orientations in one DICOM series"
+        yield plane, [*notes, which] if len(kept) > 1 else notes
 
 
 def _same_plane(one: Slice, other: Slice) -> bool:
