@@ -151,7 +151,7 @@ def _read(path: Path, *, anybodys: bool = False) -> Table:
             columns = reader.fieldnames = [_as_meant(name) for name in reader.fieldnames or []]
             rows = []
             for row in reader:
-                if anybodys and (more := [cell for cell in row.get(None) or [] if cell.strip()]):  # type: ignore[call-overload]
+                if anybodys and (more := [cell for cell in row.get(None) or [] if cell.strip()]):
                     what = f"line {reader.line_num} has more cells than the head, {more[0]!r} is beyond its last column"
                     raise DataError(
                         f"{path}: {what}; put a cell that holds a {reader.reader.dialect.delimiter} in quotes"
