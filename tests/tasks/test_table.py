@@ -372,3 +372,17 @@ def test_cells_without_a_value_name_no_label_and_no_patient(tmp_path: Path) -> N
     task = folder(write_csv(tmp_path / "cases.csv", *rows))
     assert [case.id for case in task.unlabelled] == ["scan3", "scan4"]
     assert [case.patient for case in task.cases] == ["scan0", "scan1", "A", "scan5"]
+
+
+def test_folders_parted_as_under_windows_are_told(tmp_path: Path) -> None:
+    """A table made there names files that are here under other names."""
+    write_image(tmp_path / "ct" / "scan0.nii.gz")
+    path = write_csv(
+        tmp_path / "cases.csv", {"image": "ct\\scan0.nii.gz", "label": 1}, {"image": "gone.nii.gz", "label": 0}
+    )
+    with pytest.raises(NoCaseError) as error:
+        folder(path)
+    assert [problem.remedy for problem in error.value.problems] == [
+        "write / between folders, as every system reads it",
+        "correct its name, or copy the file",
+    ]
