@@ -141,7 +141,8 @@ def _reader(file: TextIO, *, anybodys: bool) -> "csv.DictReader[str]":
         return csv.DictReader(file, restval="", delimiter=said[1], skipinitialspace=True)
     file.seek(0)
     unquoted = re.sub('"[^"]*"', "", head)
-    return csv.DictReader(file, restval="", delimiter=max(",;\t", key=unquoted.count), skipinitialspace=True)
+    delimiter = next((each for each in ",;\t" if each in unquoted), ",")
+    return csv.DictReader(file, restval="", delimiter=delimiter, skipinitialspace=True)
 
 
 def _read(path: Path, *, anybodys: bool = False) -> Table:
