@@ -25,9 +25,38 @@ def test_line_ends_are_those_given(tmp_path: Path) -> None:
 
 
 def test_table_of_anybody_is_read_kindly(tmp_path: Path) -> None:
-    """With a byte order mark, blanks around cells, short rows and long ones."""
-    (tmp_path / "t.csv").write_bytes("\ufeffa,b\n 1 \n2,3,4\n".encode())
-    assert read_table(tmp_path / "t.csv") == ([{"a": "1", "b": ""}, {"a": "2", "b": "3"}], ["a", "b"])
+    """With a byte order mark, blanks around cells and columns, short rows, and empty cells beyond or below."""
+    (tmp_path / "t.csv").write_bytes('\ufeffa, b\n 1 \n2,  "3, 4",\n\n,\n , ,\n'.encode())
+    assert read_table(tmp_path / "t.csv") == ([{"a": "1", "b": ""}, {"a": "2", "b": "3, 4"}], ["a", "b"])
+    assert read_columns(tmp_path / "t.csv") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a;b\r\n1;2,5\r\n", "a\tb\n1\t2,5\n", "sep=;\r\na;b\r\n1;2,5\r\n", 'sep=,\na,b\n1,"2,5"\n', 'a,b\n1,"2,5"\n'],
+)
+def test_semicolons_and_tabs_are_told_by_the_head(tmp_path: Path, text: str) -> None:
+    """As spreadsheets write them where a comma stands in numbers."""
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    assert read_table(tmp_path / "t.csv") == ([{"a": "1", "b": "2,5"}], ["a", "b"])
+    assert read_columns(tmp_path / "t.csv") == ["a", "b"]
+
+
+def test_separators_in_the_quotes_of_a_head_are_none(tmp_path: Path) -> None:
+    """A column may be called by a list, in quotes or where there are commas too, as we write it."""
+    for head, row in (('a,"b;c;d"', "1,2"), ("a,b;c;d", "1,2"), ('"a";"b,c"', "1;2")):
+        (tmp_path / "t.csv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+        assert list(read_table(tmp_path / "t.csv").rows[0].values()) == ["1", "2"]
+
+
+def test_cells_beyond_the_head_and_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """A decimal comma without quotes would make 3,5 a 3; of two columns of one name, one would be lost."""
+    (tmp_path / "t.csv").write_text("image,label\na,3\nb,3,5\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 3 has more cells than the head, '5' .* holds a , in quotes"):
+        read_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("image,label, label\na,0,1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has two columns called 'label'"):
+        read_table(tmp_path / "t.csv")
 
 
 def test_no_table_is_one_line_that_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 from tests.data.scan_files import make_ct, make_image
 
 from modelsgenesis.core.labels import Label
@@ -17,8 +18,9 @@ from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import classify
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Percentiles
-from modelsgenesis.data.masks import grid_notes, read_mask
+from modelsgenesis.data.masks import grid_notes, read_label_map, read_mask
 from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sources import Source, describe_file
 from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.targets.segmentation import Segmentation
@@ -235,3 +237,47 @@ def test_binary_mask_of_two_values_is_refused(tmp_path: Path) -> None:
     target = MultilabelSegmentation((Label("whole"), Label("core")))
     with pytest.raises(UnreadableError, match="mask of whole: the mask holds 1, 2 beside 0"):
         read(make_case(tmp_path, balls(), balls()), target)
+
+
+def test_places_in_a_palette_are_labels(tmp_path: Path) -> None:
+    """As drawing programs and PASCAL VOC write masks; two of these colours are equally bright, one is transparent."""
+    places = np.arange(48, dtype=np.uint8).reshape(6, 8) % 3
+    drawn = Pillow.fromarray(places, mode="P")
+    drawn.putpalette([0, 0, 0, 255, 0, 0, 0, 130, 0])
+    for ending, more in ((".png", {}), (".tif", {}), (".png", {"transparency": 0})):
+        drawn.save(tmp_path / f"mask{ending}", **more)
+        values, _ = read_label_map(one_source(tmp_path / f"mask{ending}", tmp_path))
+        np.testing.assert_array_equal(values.T, places)
+
+
+def test_grey_levels_are_labels_also_of_a_palette_or_in_three_colours(tmp_path: Path) -> None:
+    """A palette of greys, as programs that make files smaller write it, says what it shows."""
+    grey = Pillow.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8) % 3 * 60)
+    for name, picture in (("P", grey.quantize(4)), ("RGB", grey.convert("RGB")), ("L", grey)):
+        picture.save(tmp_path / f"{name}.png")
+        with Pillow.open(tmp_path / f"{name}.png") as written:
+            assert written.mode == name
+        np.testing.assert_array_equal(
+            read_label_map(one_source(tmp_path / f"{name}.png", tmp_path))[0].T, np.asarray(grey)
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        ("mask.png", "RGB", "a mask in colour: its colours are no numbers of labels"),
+        ("mask.jpg", "L", "a mask in JPEG, which changes the numbers of labels"),
+        ("mask.tif", "L", "a mask in JPEG, which changes the numbers of labels"),
+    ],
+)
+def test_picture_that_holds_no_labels_is_refused(tmp_path: Path, name: str, mode: str, words: str) -> None:
+    """Brightness would merge colours; JPEG leaves a dozen values about each edge, every one a label."""
+    drawn = np.zeros((16, 16), np.uint8)
+    drawn[4:9, 5:11] = 255
+    picture = Pillow.fromarray(drawn)
+    picture = Pillow.merge("RGB", [picture, *[Pillow.new("L", (16, 16))] * 2]) if mode == "RGB" else picture
+    picture.save(tmp_path / name, **({"compression": "jpeg"} if name.endswith(".tif") else {}))
+    source = one_source(tmp_path / name, tmp_path)
+    with pytest.raises(UnreadableError, match=words):
+        read_label_map(source)
+    assert read_volume(source).values.shape == (1, 16, 16)  # as an image it is one

@@ -332,3 +332,57 @@ def test_table_in_a_folder_names_its_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column `label`"):
         folder(place, classes={"low": "0", "high": "1"})
     assert np.isclose(sum(case.values[0] for case in folder(place, label="grade", kind="regression").cases), 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["3,5", "4,2"], r"label '3,5' has a comma where a number has a point"),
+        ([2.5, "inf"], r"label 'inf' is no number, as 2\.5 is"),
+        ([2.5, "unknown", 1], r"label 'unknown' is no number, as 2\.5 is; correct it, or say the kind: classification"),
+    ],
+)
+def test_numbers_that_cannot_be_read_are_not_taken_for_classes(tmp_path: Path, labels: list[Any], words: str) -> None:
+    """One odd cell would turn a column of measurements into classes; who means it says the kind."""
+    path = make_table(tmp_path, labels)
+    with pytest.raises(DataError, match=words):
+        folder(path)
+    assert sorted(folder(path, kind="classification").target.names) == sorted(map(str, labels))
+
+
+def test_labels_that_are_nearly_alike_are_told(tmp_path: Path) -> None:
+    """Yes and yes are two classes, as are 1 and 01: the warning names them, and no more."""
+    words = "labels that are nearly alike are classes of their own: "
+    (warning,) = folder(make_table(tmp_path / "a", ["Yes", "yes", "no"])).problems
+    assert (warning.problem, warning.severity) == (words + "Yes and yes", "warning")
+    (warning,) = folder(make_table(tmp_path / "b", ["01", "1", "2"])).problems
+    assert warning.problem == words + "01 and 1"
+
+
+def test_cells_without_a_value_name_no_label_and_no_patient(tmp_path: Path) -> None:
+    """As spreadsheets, pandas and data bases write them: those patients are not one and the same."""
+    rows = [
+        {"image": f"scan{number}.nii.gz", "label": label, "patient": patient}
+        for number, (label, patient) in enumerate(
+            [("0", "nan"), ("1", "<NA>"), ("1", "A"), ("#N/A", "B"), ("null", "C"), ("0", "NULL")]
+        )
+    ]
+    for row in rows:
+        write_image(tmp_path / row["image"])
+    task = folder(write_csv(tmp_path / "cases.csv", *rows))
+    assert [case.id for case in task.unlabelled] == ["scan3", "scan4"]
+    assert [case.patient for case in task.cases] == ["scan0", "scan1", "A", "scan5"]
+
+
+def test_folders_parted_as_under_windows_are_told(tmp_path: Path) -> None:
+    """A table made there names files that are here under other names."""
+    write_image(tmp_path / "ct" / "scan0.nii.gz")
+    path = write_csv(
+        tmp_path / "cases.csv", {"image": "ct\\scan0.nii.gz", "label": 1}, {"image": "gone.nii.gz", "label": 0}
+    )
+    with pytest.raises(NoCaseError) as error:
+        folder(path)
+    assert [problem.remedy for problem in error.value.problems] == [
+        "write / between folders, as every system reads it",
+        "correct its name, or copy the file",
+    ]

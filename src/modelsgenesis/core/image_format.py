@@ -356,6 +356,10 @@ class ImageFormat(ABC):
         """The format with the window or look-up table of each file's header applied; itself where files have none."""
         return self
 
+    def as_labels(self) -> "ImageFormat":
+        """The format for files whose numbers are labels; itself where they are read alike."""
+        return self
+
     def axes_of(self, place: Place) -> int:
         """The number of axes of space of one image."""
         return self.axes

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
@@ -14,6 +15,9 @@ LineEnd = Literal["\n", "\r\n"]
 
 # What a spreadsheet takes for a formula; an apostrophe before it makes it text, and another one text of that.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# What programs write into a cell that has no value, in lower case.
+NO_VALUE = ("", "nan", "n/a", "#n/a", "<na>", "null")
+SEPARATOR = re.compile(r"sep=(.)\r?\n")
 NUMBERS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?( [+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?)*", re.I)
 
 
@@ -30,20 +34,27 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV of anybody's, gzipped or not; blanks at the ends of its cells are cut off.
+    """Read a CSV of anybody's, gzipped or not, with commas, semicolons or tabs between its cells.
+
+    Blanks at the ends of cells are cut off; a row of empty cells, as spreadsheets leave them below a table, is none.
 
     Raises:
-        DataError: it is not there, or no CSV in UTF-8.
+        DataError: it is not there, or no CSV in UTF-8; two columns have one name; a row has more cells than the head,
+            as after a comma that no quotes enclose.
     """
-    exact = _read(path)
-    return Table([{name: text.strip() for name, text in row.items()} for row in exact.rows], exact.columns)
+    exact = _read(path, anybodys=True)
+    columns = [name.strip() for name in exact.columns]
+    if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
+        raise DataError(f"{path}: has two columns called {twice[0]!r}; rename or remove one of them")
+    stripped = ({name.strip(): text.strip() for name, text in row.items()} for row in exact.rows)
+    return Table([row for row in stripped if any(row.values())], columns)
 
 
 def read_columns(path: Path) -> list[str]:
     """The names of the columns of a CSV, without its rows; none where it is no CSV."""
     try:
         with _opened(path) as file:
-            return [_as_meant(name) for name in csv.DictReader(file).fieldnames or []]
+            return [_as_meant(name) for name in _reader(file, anybodys=True).fieldnames or []]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error):
         return []
 
@@ -121,11 +132,32 @@ def _opened(path: Path) -> TextIO:
     return open(path, newline="", encoding="utf-8-sig")
 
 
-def _read(path: Path) -> Table:
+def _reader(file: TextIO, *, anybodys: bool) -> "csv.DictReader[str]":
+    """A reader of rows of a table of ours, or of anybody's, whose head says what stands between its cells."""
+    if not anybodys:
+        return csv.DictReader(file, restval="")
+    head = file.readline()
+    if said := SEPARATOR.fullmatch(head):  # as Excel begins a file for itself
+        return csv.DictReader(file, restval="", delimiter=said[1], skipinitialspace=True)
+    file.seek(0)
+    unquoted = re.sub('"[^"]*"', "", head)
+    delimiter = next((each for each in ",;\t" if each in unquoted), ",")
+    return csv.DictReader(file, restval="", delimiter=delimiter, skipinitialspace=True)
+
+
+def _read(path: Path, *, anybodys: bool = False) -> Table:
     try:
         with _opened(path) as file:
-            reader = csv.DictReader(file, restval="")
+            reader = _reader(file, anybodys=anybodys)
             columns = reader.fieldnames = [_as_meant(name) for name in reader.fieldnames or []]
-            return Table([{name: _as_meant(row[name] or "") for name in columns} for row in reader], columns)
+            rows = []
+            for row in reader:
+                if anybodys and (more := [cell for cell in row.get(None) or [] if cell.strip()]):
+                    what = f"line {reader.line_num} has more cells than the head, {more[0]!r} is beyond its last column"
+                    raise DataError(
+                        f"{path}: {what}; put a cell that holds a {reader.reader.dialect.delimiter} in quotes"
+                    )
+                rows.append({name: _as_meant(row[name] or "") for name in columns})
+            return Table(rows, columns)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {refusal(error) or f'cannot be read as a CSV in UTF-8 ({error})'}") from error

@@ -8,7 +8,7 @@ from modelsgenesis.data.boxes import read_box
 from modelsgenesis.data.formats.gif_mask import TIMES, GifMask
 from modelsgenesis.data.formats.lidc_xml import LidcXml
 from modelsgenesis.data.formats.npz_row import NpzRow
-from modelsgenesis.data.problems import UnreadableError, costs_one_source
+from modelsgenesis.data.problems import UnreadableError, costs_one_source, not_there
 from modelsgenesis.data.source_table import sources_at
 from modelsgenesis.data.sources import Source
 
@@ -64,7 +64,7 @@ def _one_of_many(file: Path, array: str, index: int, root: Path) -> Source:
     if not array:
         return replace(one_source(file, root), index=index)
     if not file.is_file():
-        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
+        raise not_there(file)
     name = f"{file.name}/{array}_{index}"
     format_ = GifMask() if array == TIMES else NpzRow()
     return Source(file, format_, (file,), name, name, forced=True, index=index, array=array)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_object, write_secret
+from modelsgenesis.core.tables import NO_VALUE
 from modelsgenesis.data.store.scan import hashed
 
 PATIENTS = "patients.secret.json"  # the salt, and {salted name: raw name}; its owner alone may read it
@@ -82,12 +83,16 @@ def with_raw_patients(rows: Sequence[Row], place: Path) -> list[dict[str, str]]:
     """
     salted = any(is_salted(row.get("patient", "")) for row in rows)
     names = find_names(place) if salted else None
-    if names is None:
-        return [dict(row) for row in rows]
+    raw = names.raw if names else {}
     return [
-        {**row, "patient": names.raw.get(row["patient"], row["patient"])} if "patient" in row else dict(row)
+        {**row, "patient": raw.get(row["patient"], _known(row["patient"]))} if "patient" in row else dict(row)
         for row in rows
     ]
+
+
+def _known(patient: str) -> str:
+    """Nobody, where a program wrote that it does not know: all those would be one patient, in one fold."""
+    return "" if patient.casefold() in NO_VALUE else patient
 
 
 def _find_table(place: Path) -> Path | None:

@@ -109,3 +109,13 @@ def costs_one_source(damaged: tuple[str, str] = DAMAGED) -> Iterator[None]:
         raise UnreadableError(what, "rename it") from error
     except Exception as error:
         raise UnreadableError(f"{damaged[0]} ({type(error).__name__})", damaged[1]) from error
+
+
+def not_there(place: Path) -> UnreadableError:
+    """The error of a table that names a file which is not there, as where its paths are written as Windows has them."""
+    remedy = (
+        "write / between folders, as every system reads it"
+        if "\\" in str(place)
+        else "correct its name, or copy the file"
+    )
+    return UnreadableError("it is named, but it is not there", remedy)

@@ -60,6 +60,7 @@ def read_volume(
         UnreadableError: it cannot be read as a grey image.
     """
     source = replace(source, format=source.format.with_voi()) if voi else source
+    source = replace(source, format=source.format.as_labels()) if labels else source
     image, geometry, notes, levels = _read(source, max_voxels, labels=labels)
     if like is not None and like.size == geometry.size and not (like.oriented and geometry.oriented):
         known = geometry if like.spaced and geometry.spaced else like

@@ -9,7 +9,7 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.image_format import Mapper
 from modelsgenesis.data.formats import FLAT, classify
 from modelsgenesis.data.patient_names import with_raw_patients
-from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
+from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source, not_there
 from modelsgenesis.data.sources import Source, describe_file, find_sources
 from modelsgenesis.data.store.scan import MODALITIES
 
@@ -69,7 +69,7 @@ def sources_at(
             raise UnreadableError("the folder holds no scan", "name a file, or the folder of a DICOM series")
         return found, problems
     if not place.is_file():
-        raise UnreadableError("it is named, but it is not there", "correct its name, or copy the file")
+        raise not_there(place)
     format_ = classify(place, pictures=pictures)
     if format_ is None:
         raise UnreadableError("not a format that is read here", "convert it to .nii.gz")

@@ -3,6 +3,7 @@
 import math
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
+from modelsgenesis.core.tables import NO_VALUE
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.core.words import many
 from modelsgenesis.data.boxes import read_box
@@ -19,9 +21,10 @@ from modelsgenesis.data.formats.gif_mask import TIMES
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.tasks.chexpert_labels import Uncertain, check_policy, values_in
 
-MISSING = ("", "nan", "na", "n/a")
+MISSING = (*NO_VALUE, "na")
 MOST_CLASSES = 50  # found by themselves; more are numbers, or names of the cases
 WHOLE = re.compile(r"^(-?\d+)\.0*$")  # as programs write whole numbers in a column that has gaps
+COMMA = re.compile(r"[-+]?\d+,\d+")
 CUT = re.compile(r"(>=|<=|>|<)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)")
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt
@@ -74,7 +77,8 @@ def read_label_values(
 ) -> LabelValues:
     """Find the target and the values in the label columns of a table.
 
-    Whole numbers and texts are classes; a number that is not whole makes them all numbers to be predicted.
+    Whole numbers and texts are classes; a number that is not whole makes them all numbers to be predicted. Classes that
+    differ in capitals or as 1 and 01 do are warned of.
 
     Args:
         rows: the entries of the label columns.
@@ -94,6 +98,8 @@ def read_label_values(
     problems = list(without_label(len(labelled) - len(some), len(labelled), path))
     if not some:
         raise DataError(f"{path}: no row has a label in column {', '.join(columns)}; is it the right one?")
+    if not (kind or classes) and len(columns) == 1:
+        _check_numbers({entry for row in some for entry in row}, path)
     if classes:
         if len(columns) > 1 or kind == "regression":
             raise DataError(f"{path}: classes cut one column of labels; name it with --label")
@@ -107,6 +113,7 @@ def read_label_values(
         values = [_yes_or_no(row, columns, path) if row else None for row in labelled]
     else:
         target, values = _classes(labelled, path, most=None if kind else MOST_CLASSES)
+        problems += _nearly_alike(target.names, path)
     left_out = sum(value is None for value in values) - (len(labelled) - len(some))
     if left_out:
         what = f"{left_out} of {many(len(labelled), 'row')} belong to no class of {', '.join(target.names)}"
@@ -145,6 +152,27 @@ def _number(text: str) -> float:
 def _fractional(rows: Sequence[Row]) -> bool:
     numbers = [_number(entry) for row in rows for entry in row]
     return all(map(math.isfinite, numbers)) and any(number != int(number) for number in numbers)
+
+
+def _check_numbers(entries: set[str], path: Path) -> None:
+    """Refuse numbers that would become classes unnoticed: with a comma for a point, or beside what is no number."""
+    remedy = "correct it, or say the kind: classification"
+    if comma := sorted(entry for entry in entries if COMMA.fullmatch(entry)):
+        raise DataError(f"{path}: label {comma[0]!r} has a comma where a number has a point; {remedy}")
+    finite = {entry for entry in entries if math.isfinite(_number(entry))}
+    fractions, others = sorted(entry for entry in finite if _number(entry) % 1), sorted(entries - finite)
+    if fractions and others:
+        raise DataError(f"{path}: label {others[0]!r} is no number, as {fractions[0]} is; {remedy}")
+
+
+def _nearly_alike(names: Sequence[str], path: Path) -> Iterator[Problem]:
+    """A warning of classes that a typing person may have meant to be one: yes and Yes, 1 and 01."""
+    alike: dict[str | float, list[str]] = defaultdict(list)
+    for name in names:
+        alike[_number(name) if math.isfinite(_number(name)) else name.casefold()].append(name)
+    if found := [" and ".join(group) for group in alike.values() if len(group) > 1]:
+        what = f"labels that are nearly alike are classes of their own: {', '.join(found)}"
+        yield Problem(path, what, "write them alike, if they are meant to be one", "warning")
 
 
 def _numbers(row: Row, path: Path) -> tuple[float, ...]:

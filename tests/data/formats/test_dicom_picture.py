@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -19,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from tests.data.scan_files import make_ct, write_series
+from tests.data.scan_files import make_ct, write_series, write_slice
 from tests.radiographs import write_radiograph
 
 from modelsgenesis.commands.prepare import prepare
@@ -266,3 +267,26 @@ INTEREST = {
     "modality": {**WINDOW, "ModalityLUTSequence": table(65535)},
     "nothing": {"BitsStored": 12},
 }
+
+
+def test_numbers_of_colours_are_colour(tmp_path: Path) -> None:
+    """A capture in a palette holds the numbers of colours; it is neither grey nor damaged."""
+    tags: dict[str, Any] = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    palette = {"RedPaletteColorLookupTableDescriptor": [256, 0, 8], "RedPaletteColorLookupTableData": bytes(256)}
+    tags |= {"PhotometricInterpretation": "PALETTE COLOR", "Modality": "OT", **palette}
+    write_slice(tmp_path / "capture.dcm", make_ct()[..., 0], (0, 0, 0), **tags)
+    (source,), _ = find_sources(tmp_path, pictures=True)
+    with pytest.raises(UnreadableError, match="a DICOM picture in colour"):
+        read_volume(source)
+
+
+@pytest.mark.parametrize("sign", [0, 1])
+def test_numbers_in_the_highest_bits_are_moved_to_the_lowest(tmp_path: Path, sign: int) -> None:
+    """Film scanners of old keep 12 bits in the upper of 16."""
+    stored = np.arange(24 * 20).reshape(24, 20) - 100 * sign
+    tags: dict[str, Any] = dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope"))
+    tags |= {"RescaleIntercept": None, "Modality": "CR", "HighBit": 15, "PixelRepresentation": sign}
+    pixels = (stored << 4).T.astype("<i2" if sign else "<u2").tobytes()
+    write_slice(tmp_path / "film.dcm", stored * 0, (0, 0, 0), PixelData=pixels, **tags)
+    (source,), _ = find_sources(tmp_path, pictures=True)
+    np.testing.assert_array_equal(read_volume(source).values[0], stored)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -333,6 +335,29 @@ def test_localizer_in_the_series_is_left_out_with_a_note(tmp_path: Path) -> None
     assert "another size or orientation" in volume.notes[0]
 
 
+def test_stacks_of_several_orientations_are_scans_of_their_own(tmp_path: Path) -> None:
+    """As through the discs of a spine, or three directions; a scout stays out, and a stack with a gap costs itself."""
+    write_series(tmp_path / "a", VALUES)
+    coronal = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "InstanceNumber": 50}
+    for number in range(8):
+        write_slice(tmp_path / f"b{number}.dcm", VALUES[..., number], (0, 3.0 * number, 60), **coronal)
+    for number in (0, 1, 2, 3, 4, 8, 9):
+        place = (4.0 * number, 0.0, 60.0)
+        write_slice(tmp_path / f"c{number}.dcm", VALUES[..., 0], place, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    write_slice(tmp_path / "scout.dcm", VALUES[..., 0], (0, 0, 0), ImageOrientationPatient=[0.6, 0.8, 0, 0, 0, -1])
+    sources, (problem,) = find_sources(tmp_path)
+    assert "of 3 of different sizes or orientations in one DICOM series: about 3 slices are missing" in problem.problem
+    axial, other = sorted((read_volume(source) for source in sources), key=lambda volume: -volume.values.shape[-1])[
+        ::-1
+    ]
+    np.testing.assert_array_equal(axial.values[0], VALUES)
+    np.testing.assert_array_equal(other.values[0], VALUES[..., :8].transpose(0, 2, 1)[..., ::-1])
+    assert (axial.spacing_mm, other.spacing_mm) == ((0.5, 0.5, 2.0), (0.5, 3.0, 0.5))
+    for number, volume in enumerate((axial, other)):
+        assert volume.notes[0] == "1 slices of another size or orientation were left out"
+        assert "of 3 of different sizes or orientations in one DICOM series" in volume.notes[1], number
+
+
 def test_tilted_gantry_is_straightened(tmp_path: Path) -> None:
     """A rod that is upright in the patient is upright in the volume, although slices were shifted."""
     tilt = np.radians(20)
@@ -430,3 +455,40 @@ def test_place_of_too_few_or_many_numbers_is_a_line(tmp_path: Path, tag: str, va
     """The message says which tag has how many."""
     write_slice(tmp_path / "a.dcm", VALUES[..., 0], (0, 0, 0), **{tag: value})
     assert f"its {tag} has {len(value)} numbers, not" in only_problem(tmp_path).problem
+
+
+def test_series_of_two_patients_is_two_scans(tmp_path: Path) -> None:
+    """Programs that hide names may give one UID to all: one patient's slices above another's are no volume."""
+    write_series(tmp_path / "a", VALUES, PatientID="A")
+    for number in range(SIZE[2]):
+        place = (0.0, 0.0, 2.0 * (SIZE[2] + number))
+        write_slice(tmp_path / "b" / f"{number}.dcm", VALUES[..., number] + 7, place, PatientID="B")
+    sources, problems = find_sources(tmp_path)
+    assert ([source.patient for source in sources], problems) == (["A", "B"], [])
+    assert len({source.series for source in sources}) == 2
+    for source, more in zip(sources, (0, 7), strict=True):
+        volume = read_volume(source)
+        np.testing.assert_array_equal(volume.values[0], VALUES + more)
+        assert volume.notes == ("2 patients share its SeriesInstanceUID: a scan of each is made",)
+
+
+def test_numbers_of_colours_are_colour(tmp_path: Path) -> None:
+    """A perfusion map in a palette holds the numbers of colours, not values."""
+    palette = {"RedPaletteColorLookupTableDescriptor": [256, 0, 8], "RedPaletteColorLookupTableData": bytes(256)}
+    write_series(tmp_path, VALUES[..., :3], PhotometricInterpretation="PALETTE COLOR", **palette)
+    assert only_problem(tmp_path).problem == "a DICOM series in colour"
+
+
+@pytest.mark.parametrize("kind", ["whole", "explicit", "implicit"])
+def test_dicom_without_its_first_bytes_is_named(tmp_path: Path, kind: str) -> None:
+    """Old archives keep data sets that are no files; without an ending to their name, none would be missed."""
+    write_slice(tmp_path / "whole.dcm", VALUES[..., 0], (0, 0, 0))
+    bare = tmp_path / "IM0001"
+    bare.write_bytes((tmp_path / "whole.dcm").read_bytes()[132:])
+    if kind != "whole":
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = True, kind == "implicit"
+        write_dataset(buffer, pydicom.dcmread(tmp_path / "whole.dcm"))
+        bare.write_bytes(buffer.getvalue())
+    (tmp_path / "whole.dcm").unlink()
+    assert only_problem(tmp_path).problem == "DICOM without the 128 bytes and DICM that begin a file"

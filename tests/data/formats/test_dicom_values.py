@@ -218,3 +218,30 @@ def test_several_real_world_maps_need_a_rescaling(tmp_path: Path) -> None:
     write_stored(tmp_path / "0.dcm", RAMP, 0, RealWorldValueMappingSequence=maps, **plain)
     _, (problem, *_) = find_sources(tmp_path)
     assert problem.problem == "a DICOM image with 2 real-world value maps and no rescaling"
+
+
+def test_numbers_in_the_highest_bits_are_moved_to_the_lowest(tmp_path: Path) -> None:
+    """Older files keep 12 bits in the upper of 16 (HighBit 15); where a header only says so, nothing is moved."""
+    for number in range(3):
+        tags = {"BitsStored": 12, "HighBit": 15, "RescaleIntercept": -1000}
+        write_stored(tmp_path / "upper" / f"{number}.dcm", RAMP << 4, 2.0 * number, **tags)
+        write_stored(tmp_path / "said" / f"{number}.dcm", RAMP, 2.0 * number, **tags)
+        write_stored(
+            tmp_path / "signed" / f"{number}.dcm", (RAMP - 600) << 4, 2.0 * number, PixelRepresentation=1, **tags
+        )
+    for name, moved in (("upper", 0), ("said", 0), ("signed", -600)):
+        np.testing.assert_array_equal(values_of(tmp_path / name), np.stack([RAMP + moved - 1000] * 3, axis=-1))
+
+
+def test_unit_that_is_not_hounsfields_is_noted(tmp_path: Path) -> None:
+    """Dual-energy maps are CT too, of atomic numbers or mg/ml; the unit tells them from the HU of the same series."""
+    for unit in ("HU", "MGML"):
+        for number in range(3):
+            path = tmp_path / f"{unit}{number}.dcm"
+            write_stored(path, RAMP + 5 * len(unit), 2.0 * number, RescaleType=unit, RescaleIntercept=0)
+    sources, problems = find_sources(tmp_path)
+    notes = [" / ".join(read_volume(source).notes) for source in sources]
+    assert (len(sources), problems) == (2, [])
+    assert "told apart by RescaleType" in notes[0]
+    assert "HU" not in notes[0]
+    assert "a CT in units of 'MGML', no HU" in notes[1]

@@ -103,6 +103,18 @@ def test_unit_of_lengths_is_heeded(unit: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(geometry.origin_mm, meant.GetOrigin(), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("written", "told"), [((1, 1, 1), True), ((3, 3, 2), False), ((3.0004, 3, 2), False)])
+def test_spacing_that_is_not_the_sforms_is_told(tmp_path: Path, written: tuple[float, ...], told: bool) -> None:
+    """Without a qform SimpleITK takes the pixdim, nibabel the sform: three times as large here."""
+    save(tmp_path / "a.nii", np.diag([-3.0, -3, 2, 1]), 1, None, 0)
+    edit(tmp_path / "a.nii", put("<3f", 80, *written))
+    np.testing.assert_allclose(nib.affines.voxel_sizes(nib.load(tmp_path / "a.nii").affine), (3, 3, 2))
+    np.testing.assert_allclose(sitk.ReadImage(str(tmp_path / "a.nii")).GetSpacing(), written, rtol=1e-6)
+    volume = read(tmp_path / "a.nii")
+    np.testing.assert_allclose(volume.geometry.spacing_mm, (3, 3, 2), rtol=1e-3)
+    assert volume.notes == (("its pixdim says 1 x 1 x 1 mm, not its sform; the sform is followed",) if told else ())
+
+
 def analyze(path: Path) -> None:
     """Write an Analyze 7.5 pair."""
     image = nib.AnalyzeImage(numbers(), None)

@@ -1,6 +1,7 @@
 """Image formats: one file each, found by being here; what several share is in `base/`. Here: which one a file is in."""
 
 import functools
+import re
 from pathlib import Path
 
 from modelsgenesis.core.errors import refusal
@@ -11,10 +12,15 @@ from modelsgenesis.core.remote import is_here
 from modelsgenesis.data.problems import UnreadableError
 
 HEAD_BYTES = 352
-OTHER_PICTURES = (".bmp", ".gif", ".webp")
+OTHER_PICTURES = (".bmp", ".gif", ".webp", ".jp2", ".pgm", ".heic")
 ARCHIVES = (".zip", ".npz", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 FLAT = "a 2D picture, not a volume"
-OTHER_VOLUMES = (".mnc", ".par", ".img.gz", ".vtk", ".bdf")
+OTHER_VOLUMES = (
+    *(".mnc", ".par", ".img.gz", ".hdr.gz", ".vtk", ".bdf", ".mif", ".mif.gz", ".head", ".nii.bz2", ".nii.xz"),
+    *(".nii.zst", ".nii.zip"),
+)
+# What DICOM begins with where the 128 bytes and DICM are missing: an element of group 2 or 8 with its type or length.
+BARE_DICOM = re.compile(rb"\x02\0[\0-\x10]\0(UL|OB|UI)|\x08\0[\0-\x18]\0(UL|CS|UI|DA|TM|[\x02-\x40]\0\0\0)", re.DOTALL)
 
 
 @functools.cache
@@ -50,6 +56,8 @@ def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
     if claimed and claimed.axes == 2 and not pictures:
         raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
     found, name = _recognised(file, claimed)
+    if found is None and not (claimed and claimed.endings[ending] != "DICOM"):
+        _refuse_bare_dicom(file)
     if claimed and name != claimed.endings[ending]:
         if found is None:
             called = claimed.endings[ending]
@@ -96,6 +104,17 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
         if each.stands_alone and (name := each.recognise(head, file)):
             return each, name
     return None, ""
+
+
+def _refuse_bare_dicom(file: Path) -> None:
+    """Refuse by name what archives of old keep, which other programs read by guessing."""
+    with open_regular(file) as opened:
+        head = opened.read(8)
+    if BARE_DICOM.match(head):
+        raise UnreadableError(
+            "DICOM without the 128 bytes and DICM that begin a file",
+            "write it as a file, for example by DCMTK: dcmconv",
+        )
 
 
 def _refuse_others(file: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import MAX_VOXELS, Header, ImageFormat, Place, Region, header_of_array
-from modelsgenesis.data.formats.base.dicom_header import DAMAGED, missing_pixels, scaling_of
+from modelsgenesis.data.formats.base.dicom_header import DAMAGED, PALETTE, lowest_bit, missing_pixels, scaling_of
 from modelsgenesis.data.formats.base.dicom_pixels import looked_up, open_dataset, stored_numbers
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, check_size, crop, read_file
 from modelsgenesis.data.problems import UnreadableError, costs_one_source
@@ -28,7 +28,7 @@ RADIOGRAPH = re.compile(
 SEGMENTATION = "SEG"
 TAGS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
-    *("BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     *("VOILUTSequence", "WindowCenter", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"),
     *("EstimatedRadiographicMagnificationFactor", "Modality", "SharedFunctionalGroupsSequence"),
 )
@@ -79,7 +79,8 @@ class DicomPicture(ImageFormat):
             raise UnreadableError("a DICOM file without an image", "nothing to do: leave it out")
         levels = levels_of(tags, self.voi)
         plain = header_of_array((int(tags.Columns), int(tags.Rows)), _dtype_of(levels, tags))
-        header = replace(plain, channels=int(tags.get("SamplesPerPixel") or 1), levels=levels)
+        channels = 3 if tags.get("PhotometricInterpretation") == PALETTE else int(tags.get("SamplesPerPixel") or 1)
+        header = replace(plain, channels=channels, levels=levels)
         spacing_mm, doubts = spacing_of(tags)
         if self.voi and not ("WindowCenter" in tags or "VOILUTSequence" in tags):
             doubts = (*doubts, "its header has neither window nor VOI look-up table: its bit depth is taken")
@@ -98,7 +99,7 @@ class DicomPicture(ImageFormat):
         signed_negative = bool(tags.get("PixelRepresentation")) and is_negative(tags)  # on which GDCM fails
         if tags.get("Modality") == SEGMENTATION:
             values: NDArray[Any] = _map_of_segments(open_dataset(place.path))
-        elif self.voi or signed_negative:
+        elif self.voi or signed_negative or lowest_bit(tags):
             values = self._values(place.path, header)
         else:
             values = sitk.GetArrayFromImage(read_file(place, dtype=header.dtype))  # ITK turns MONOCHROME1

@@ -40,7 +40,14 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class NaturalImage(ImageFormat):
-    """A picture: what its file says of spacing is for printing, and is forgotten."""
+    """A picture: what its file says of spacing is for printing, and is forgotten.
+
+    Args:
+        labels: its numbers are labels: of a palette of colours they are the places in it, and neither other colours nor
+            numbers that JPEG has changed are taken.
+    """
+
+    labels: bool = False
 
     endings: ClassVar = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
     axes: ClassVar = 2
@@ -73,8 +80,12 @@ class NaturalImage(ImageFormat):
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
         """Read the picture, make it grey, and cut the region out of it."""
         with opened(place.path) as picture:
-            values, notes = to_grey(_pixels(picture, place))
+            values, notes = _labels(picture, place) if self.labels else to_grey(_pixels(picture, place))
         return crop(sitk.GetImageFromArray(values), region), notes
+
+    def as_labels(self) -> "NaturalImage":
+        """The same for masks."""
+        return NaturalImage(labels=True)
 
     def read_all(self, place: Place) -> Contents:
         """Read the picture with its colours."""
@@ -157,6 +168,24 @@ def _pixels(picture: Image.Image, place: Place) -> NDArray[Any]:
     if picture.mode == "1":
         return np.asarray(picture.convert("L"))
     return np.asarray(picture.convert("RGBA" if transparent else "RGB"))
+
+
+def _labels(picture: Image.Image, place: Place) -> tuple[NDArray[Any], list[str]]:
+    """The numbers of labels, (rows, columns), as programs that draw masks write them: grey, or places in a palette.
+
+    Raises:
+        UnreadableError: it is of colours, two of which may be equally bright, or a JPEG.
+    """
+    if picture.format == "JPEG" or picture.info.get("compression") == "jpeg":
+        raise UnreadableError("a mask in JPEG, which changes the numbers of labels", "save the original as PNG")
+    places = np.asarray(picture) if picture.mode == "P" else None
+    values = _pixels(picture, place)
+    if values.ndim == 2 or (values[..., :3] == values[..., :1]).all():
+        return to_grey(values)
+    if places is None:
+        what, remedy = "a mask in colour: its colours are no numbers of labels", "the number of the label in each pixel"
+        raise UnreadableError(what, f"save it in grey, or with a palette, {remedy}")
+    return places, []
 
 
 def to_grey(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:

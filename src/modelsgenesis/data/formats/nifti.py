@@ -5,6 +5,7 @@ sform, adds the intercept where a slope of 0 says not to, and puts zeros in plac
 """
 
 import io
+import math
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -96,6 +97,8 @@ class Nifti(ImageFormat):
             header = replace(
                 header, doubts=(f"its qform and its sform lie up to {far:.2g} voxels apart; the sform is followed",)
             )
+        elif raw.qform is None and (steps := _other_steps(raw, header.geometry)):
+            header = replace(header, doubts=(f"its pixdim says {steps}, not its sform; the sform is followed",))
         return settled(header)
 
     def check(self, header: Header, place: Place, max_voxels: int = MAX_VOXELS) -> None:
@@ -197,6 +200,15 @@ def _header(raw: RawHeader, form: NDArray[np.float64]) -> Header:
     if not np.allclose(header.spacing_mm[:axes], raw.spacing_mm[:axes], rtol=SAME):
         return header
     return header.placed(replace(header.geometry, spacing_mm=raw.spacing_mm[:axes]))
+
+
+def _other_steps(raw: RawHeader, geometry: Geometry) -> str:
+    """The spacing as written, in words, where it differs from the sform's by more than rounding; otherwise ""."""
+    steps = raw.spacing_mm[: len(geometry.size)]
+    if not all(math.isfinite(step) and step > 0 for step in steps):
+        return ""  # which is refused
+    far = farthest_corner_voxels(geometry, replace(geometry, spacing_mm=steps))
+    return f"{' x '.join(f'{step:.4g}' for step in steps)} mm" if far > MOST_APART else ""
 
 
 def _rescaled(stored: NDArray[Any], raw: RawHeader) -> NDArray[Any]:

@@ -35,14 +35,15 @@ TAGS = (
     *("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID", "PatientID", "Modality", "InstanceNumber"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames"),
     *("SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "BitsStored", "BitsAllocated", "PixelRepresentation"),
-    *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence"),
+    *("HighBit", "PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence"),
     *("RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    "DimensionIndexValues",
+    *("DimensionIndexValues", "RescaleType"),
     *KINDS,
 )
 PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}  # {tag: how many numbers}
 Fields = dict[str, Any]  # of a header: {keyword: value}, of those in TAGS
 UNDEFINED = 0xFFFFFFFF  # a length: of compressed pixels
+PALETTE = "PALETTE COLOR"
 DAMAGED = ("a DICOM file whose header is damaged", "export it again")
 
 
@@ -100,7 +101,7 @@ class Slice:
         shape: rows and columns.
         scaling: of its stored numbers.
         kinds: (tag, value) pairs that may tell it from another image of the same place.
-        colour: whether a pixel is more than one number.
+        colour: whether a pixel is more than one number, or the number of a colour.
         short: that its pixels are fewer than its header claims, in words; or "".
     """
 
@@ -259,7 +260,7 @@ def _describe(path: Path, frame: int, header: Fields, framed: bool, short: str) 
         shape=(int(header["Rows"]), int(header["Columns"])),
         scaling=scaling,
         kinds=tuple(_kinds(header, instance if framed else "")),
-        colour=int(header.get("SamplesPerPixel") or 1) > 1,
+        colour=int(header.get("SamplesPerPixel") or 1) > 1 or header.get("PhotometricInterpretation") == PALETTE,
         short=short,
     )
 
@@ -276,6 +277,8 @@ def _floats(header: Fields, tag: str, count: int) -> tuple[float, ...]:
 def _kinds(header: Fields, file: str) -> Iterator[tuple[str, str]]:
     """What may tell an image from another of the same place."""
     yield from ((name, header[name]) for name in KINDS if name in header)
+    if unit := str(header.get("RescaleType") or ""):
+        yield "RescaleType", unit
     if file:  # of frames
         yield "SOPInstanceUID", file
         indices = header.get("DimensionIndexValues") or ()
@@ -301,6 +304,7 @@ def scaling_of(header: Fields, framed: bool) -> Scaling:
     stored, padding = (None, None) if floating else _stored(header, allocated)
     plain = not (floating or table) and mapped == (slope, intercept) and not framed
     plain = plain and str(header.get("PhotometricInterpretation") or "MONOCHROME2") != "MONOCHROME1"
+    plain = plain and not lowest_bit(header)
     if stored and padding:  # what lies beyond the bits stored is cut to look like tissue or metal
         plain = plain and stored[0] <= padding[0] and padding[1] <= stored[1]
     return Scaling(*mapped, rescaled or mapped != (slope, intercept), stored, padding, table, plain)
@@ -330,6 +334,17 @@ def _stored(header: Fields, allocated: int) -> tuple[tuple[int, int], tuple[int,
     least = -(2 ** (allocated - 1)) if signed else 0
     ends = [(_number(value) - least) % 2**allocated + least for value in given if value is not None]
     return stored, (min(ends), max(ends))
+
+
+def lowest_bit(header: "Fields | pydicom.Dataset") -> int:
+    """The place of the lowest bit that counts, by the header: 0 in nearly all files, as DICOM has it today.
+
+    Older files may keep 12 bits in the highest of 16; others only say so. `stored_numbers` tells which.
+
+    Source: DICOM PS3.3, C.7.6.3.1; PS3.5, 8.1.1.
+    """
+    bits = int(header.get("BitsStored") or 0)
+    return max(0, int(header.get("HighBit") or 0) + 1 - bits) if bits else 0
 
 
 def _number(value: Any) -> int:

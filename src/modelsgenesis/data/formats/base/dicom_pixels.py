@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from modelsgenesis.core.files import check_regular, name_in_utf8
-from modelsgenesis.data.formats.base.dicom_header import Slice
+from modelsgenesis.data.formats.base.dicom_header import Slice, lowest_bit
 from modelsgenesis.data.formats.base.itk import EXPORT_AGAIN, execute
 from modelsgenesis.data.problems import UnreadableError
 
@@ -171,7 +171,17 @@ def open_dataset(path: Path) -> "pydicom.Dataset":
 
 
 def stored_numbers(file: "pydicom.Dataset") -> Voxels:
-    """The stored numbers of a file, (frames, rows, columns), by pydicom, or by GDCM where pydicom has no decoder."""
+    """The stored numbers of a file, (frames, rows, columns), by pydicom, or by GDCM where pydicom has no decoder.
+
+    Numbers in the highest bits are moved to the lowest, which neither does. In files that only say so, the bits below
+    are not all 0.
+    """
+    values, low = _decoded(file), lowest_bit(file)
+    whole = _unmasked(file, values) if low else values
+    return whole >> low if low and not (whole & (2**low - 1)).any() else values
+
+
+def _decoded(file: "pydicom.Dataset") -> Voxels:
     shape = (int(file.get("NumberOfFrames") or 1), int(file.Rows), int(file.Columns))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """The slices of a DICOM series put in order: its volumes told apart, and what is wrong with them named."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,6 +26,7 @@ GAP = 1.5  # steps
 RUN = 3  # steps alike, one after the other, are a part of the scan, no gap
 TILTED = 1e-2  # drift of a step off the normal, as a share of it
 SHIFTED = 0.5  # pixels
+HOUNSFIELD = ("", "HU", "US")  # RescaleTypes of a CT: not said, said, and "unspecified", which enhanced objects write
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +39,8 @@ class Series:
         folder: of the first slice, or the file that holds all of them.
         slices: along their normal, one a position.
         uid: SeriesInstanceUID; raw, never stored.
-        name: the uid, with the number of the volume where the series holds several; raw, never stored.
+        name: the uid, with the patient where several share it, and the number of the volume where the series holds
+            several; raw, never stored.
         step_mm: from a slice to the next, in LPS, on average; off the normal when the gantry was tilted. Of a series of
             several steps, the finest.
         dtype: that holds every value, as NumPy calls it.
@@ -112,28 +114,28 @@ def geometry_of_series(series: Series) -> Geometry | None:
 
 
 def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
-    """Group slices into volumes.
+    """Group slices into volumes, each of one patient: programs that hide names may give one UID to several.
 
     Refused: colour, an impossible spacing, a single position, missing slices, slices shifted in their plane, several
     volumes under one UID that no tag tells apart. Repaired with a note: duplicate slices, slices of another plane (a
     localizer), uneven steps, several steps, a tilted gantry. Noted: a CT whose header does not hold the scale to HU.
     """
-    groups: dict[str, list[Slice]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Slice]] = defaultdict(list)
     for one in slices:
-        groups[one.series].append(one)
+        groups[one.series, one.patient].append(one)
+    shared = Counter(uid for uid, _ in groups)
     series, problems = [], []
-    for uid in sorted(groups):
-        members = sorted(groups[uid], key=lambda one: (one.number, one.path, one.frame))
+    for uid, patient in sorted(groups):
+        members = sorted(groups[uid, patient], key=lambda one: (one.number, one.path, one.frame))
+        own = f"{uid} {patient}" if shared[uid] > 1 else uid
         paths = {one.path for one in members}
         folder = min(paths) if len(paths) == 1 < len(members) else min(paths).parent
-        try:
-            with costs_one_source():
-                volumes = list(_volumes(members))
-        except UnreadableError as error:
-            problems.append(error.at(folder))
-            continue
+        volumes, refused = _all_volumes(members)
+        problems += [error.at(folder) for error in refused]
         for number, (stack, notes) in enumerate(volumes, start=1):
-            name = f"{uid}#{number}" if len(volumes) > 1 else uid
+            name = f"{own}#{number}" if len(volumes) > 1 else own
+            if shared[uid] > 1:
+                notes.insert(0, f"{shared[uid]} patients share its SeriesInstanceUID: a scan of each is made")
             try:
                 with costs_one_source():
                     series.append(arrange(folder, stack, name, notes))
@@ -141,6 +143,24 @@ def group_series(slices: Iterable[Slice]) -> tuple[list[Series], list[Problem]]:
                 prefix = f"{notes[-1]}: " if len(volumes) > 1 else ""
                 problems.append(Problem(folder, prefix + error.problem, error.remedy))
     return series, problems
+
+
+def _all_volumes(members: list[Slice]) -> tuple[list[tuple[list[Slice], list[str]]], list[UnreadableError]]:
+    """The volumes of a series as `_volumes` gives them, and why some of its stacks are none."""
+    volumes: list[tuple[list[Slice], list[str]]] = []
+    refused: list[UnreadableError] = []
+    try:
+        with costs_one_source():
+            stacks = list(_stacks(members))
+    except UnreadableError as error:
+        return [], [error]
+    for stack, notes in stacks:
+        try:
+            with costs_one_source():
+                volumes += list(_volumes(stack, notes))
+        except UnreadableError as error:
+            refused.append(error)
+    return volumes, refused
 
 
 def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Series:
@@ -159,6 +179,10 @@ def arrange(folder: Path, stack: list[Slice], name: str, notes: list[str]) -> Se
         raise UnreadableError(short, EXPORT_AGAIN)
     if stack[0].modality == "CT" and not all(one.scaling.rescaled or one.scaling.table for one in stack):
         notes.append("a CT without rescale slope and intercept: its values are taken for HU as they are")
+    if (unit := dict(stack[0].kinds).get("RescaleType", "")) not in HOUNSFIELD and stack[0].modality == "CT":
+        notes.append(
+            f"a CT in units of {unit!r}, no HU: its values are taken as they are, windows in HU do not fit them"
+        )
     if len(stack) < 2:
         raise UnreadableError(
             "one slice of a DICOM series, a single position: 2D", "name the folder of the whole series, or leave it out"
@@ -185,19 +209,15 @@ def _is_tilted(step_mm: Floats, normal: Floats) -> bool:
     return float(np.linalg.norm(step_mm - height * normal)) >= TILTED * height
 
 
-def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
-    """The slices of each volume, in order and one a position, and what was repaired."""
-    if any(one.colour for one in members):
-        raise UnreadableError("a DICOM series in colour", "leave it out; grey volumes are prepared here")
-    notes: list[str] = []
-    members = _one_plane(members, notes)
+def _volumes(members: list[Slice], notes: list[str]) -> Iterator[tuple[list[Slice], list[str]]]:
+    """The slices of each volume of a stack, in order and one a position, and what was repaired."""
     distinct = list({(one.instance, one.position_mm): one for one in reversed(members)}.values())[::-1]
     places = _without_strays(_places(distinct))
     if max(map(len, places)) == 1 or all(same_pixels(place) for place in places):
         stack = [place[0] for place in places]
         if len(stack) < len(members):
             num = len(members) - len(stack)
-            notes.append(f"{many(num, 'duplicate slice')} {'was' if num == 1 else 'were'} left out")
+            notes = [f"{many(num, 'duplicate slice')} {'was' if num == 1 else 'were'} left out", *notes]
         yield stack, notes
         return
     by, groups = _told_apart(distinct, places)
@@ -206,8 +226,14 @@ def _volumes(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
         yield [place[0] for place in _without_strays(_places(group))], [*notes, what]
 
 
-def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:
-    """The slices of the plane that has most; headers of one plane may differ in their last digits."""
+def _stacks(members: list[Slice]) -> Iterator[tuple[list[Slice], list[str]]]:
+    """The slices of each plane that is a volume's, and what is to be said of them; headers differ in their last digits.
+
+    A plane of fewer positions than half of the most is left out: a scout. Others are volumes of their own, such as the
+    stacks through the discs of a spine, or a scan in three directions.
+    """
+    if any(one.colour for one in members):
+        raise UnreadableError("a DICOM series in colour", "leave it out; grey volumes are prepared here")
     planes: list[list[Slice]] = []
     for one in members:
         for plane in planes:
@@ -216,10 +242,15 @@ def _one_plane(members: list[Slice], notes: list[str]) -> list[Slice]:
                 break
         else:
             planes.append([one])
-    most = max(planes, key=len)
-    if len(most) < len(members):
-        notes.append(f"{len(members) - len(most)} slices of another size or orientation were left out")
-    return most
+    positions = [len({one.position_mm for one in plane}) for plane in planes]
+    most = max(positions)
+    kept = [plane for plane, num in zip(planes, positions, strict=True) if num >= max(2, most / 2)]
+    kept = kept or [max(planes, key=len)]
+    left_out = len(members) - sum(map(len, kept))
+    notes = [f"{left_out} slices of another size or orientation were left out"] if left_out else []
+    for number, plane in enumerate(kept, start=1):
+        which = f"stack {number} of {len(kept)} of different sizes or orientations in one DICOM series"
+        yield plane, [*notes, which] if len(kept) > 1 else notes
 
 
 def _same_plane(one: Slice, other: Slice) -> bool:
