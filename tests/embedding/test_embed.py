@@ -118,6 +118,12 @@ def test_masks_give_a_vector_for_each_label(tmp_path: Path) -> None:
     (failed,) = read_rows(out / "failures.csv")
     assert Path(failed["path"]).name == "two.nii.gz"
     assert "no mask" in failed["problem"]
+    mask[:9, 2:7, 5:] = 0  # a label map that was corrected is read again
+    mask[2:6, 2:7, 5:] = 3
+    sitk.WriteImage(make_image(mask), str(tmp_path / "masks" / "one.nii.gz"))
+    quietly(tmp_path / "net.safetensors", tmp_path / "scans", out, masks=tmp_path / "masks")
+    by_hand = [weighed(encoded(network, seen)[-1], mask == label) for label in (3, 7)]
+    np.testing.assert_allclose(np.load(out / "vectors" / "one.npy"), by_hand, rtol=1e-5)
 
 
 def test_started_again_it_gives_the_same_bytes_and_one_bad_scan_is_one_line(tmp_path: Path) -> None:
