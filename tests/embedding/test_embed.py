@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import modelsgenesis as mg
 from modelsgenesis.commands.command_line import command
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance
@@ -166,6 +166,8 @@ def test_network_of_pictures_works_on_volumes_slice_by_slice(tmp_path: Path) -> 
     values[0, 0, 0], values[1, 0, 0] = 0, 255
     write_scan(tmp_path / "scans" / "volume.nii.gz", values)
     write_picture(tmp_path / "pictures" / "p.png", values[..., 0].T)
+    with pytest.raises(GenesisError, match="--size 16 16: the windows of these scans have 3 sides"):
+        quietly(tmp_path / "flat.safetensors", tmp_path / "scans", tmp_path / "bad", modality="MR", size=(16, 16))
     of_pictures = quietly(tmp_path / "flat.safetensors", tmp_path / "pictures", tmp_path / "p", foreground=False)
     first = encoded(network, (values[..., 0] / 255).astype(np.float32))[-1].flatten(1).mean(1).numpy()
     np.testing.assert_allclose(np.load(of_pictures / "vectors" / "p.npy"), first, rtol=1e-5)

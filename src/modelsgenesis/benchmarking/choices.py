@@ -1,6 +1,5 @@
 """Cases that are chosen rather than drawn: in rounds, each budget's beside those of the smaller ones."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.entries import spell
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.embedding.table import Embeddings
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
-from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.case_finder import sure_names
 
 RANDOM = "random"
 CHOICES = "choices"  # the folder of the tables of what was chosen
@@ -93,23 +91,11 @@ def strategies_of(names: Sequence[str], cases: Sequence[str]) -> dict[str, Strat
 
 
 def vectors_of(embeddings: Embeddings, cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each case: by its image's file, else by its id, else by the name of one of its files.
-
-    A name that several cases share, or whose vector another case has by a surer way, tells nothing: none has it.
-    """
-    place = {image: number for number, image in enumerate(embeddings.images)}
-    by_id = {id_: number for number, id_ in enumerate(embeddings.ids)}
-    found = {case.id: place[image] for case in cases if (image := spell(case.images[0])) in place}
-    for rank in range(max((len(names_of(case)) for case in cases), default=0)):
-        taken = set(found.values())
-        named = {
-            case.id: by_id[names[rank]]
-            for case in cases
-            if case.id not in found and len(names := names_of(case)) > rank and names[rank] in by_id
-        }
-        claims = Counter(named.values())
-        found |= {id_: number for id_, number in named.items() if claims[number] == 1 and number not in taken}
-    return {case.id: embeddings.vectors[found[case.id]] for case in cases if case.id in found}
+    """The vector of each case: by its image's file, or else by its names, where these leave no doubt."""
+    by_id = dict(zip(embeddings.ids, embeddings.vectors, strict=True))
+    names = sure_names(cases, list(zip(embeddings.images, embeddings.ids, strict=True)))
+    found = {case.id: next((name for name in names[case.id] if name in by_id), None) for case in cases}
+    return {id_: by_id[name] for id_, name in found.items() if name is not None}
 
 
 def begin(
