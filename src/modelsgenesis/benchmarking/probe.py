@@ -53,14 +53,12 @@ from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks import Task
-from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.case_finder import names_of, rows_by_file_and_name
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
 
 GROUPS, FAILURES, LABELLED = "groups.csv", "failures.csv", "labels.csv"
 NAMING = ("id", "image", "image_0", "file", "filename", "case")  # columns that may name a case
 RUN_COLUMNS = [*KEY, "metric", "value"]
-
-TableRow = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -253,7 +251,8 @@ def _groups_of(labels: Path, task: Task, options: ProbeOptions) -> dict[str, dic
     rows, head = read_table(path)
     if missing := [column for column in options.groups if column not in head]:
         raise DataError(f"{path}: has no column {', '.join(missing)} for --groups; its columns are {', '.join(head)}")
-    by_file, by_name = _by_file_and_name(rows, path, options.columns or {})
+    columns = [(options.columns or {}).get(name, name) for name in NAMING]
+    by_file, by_name = rows_by_file_and_name(rows, path, columns)
     groups: dict[str, dict[str, str]] = {column: {} for column in options.groups}
     for case in task.cases:
         names = [*names_of(case), case.images[0].path.name]
@@ -261,21 +260,6 @@ def _groups_of(labels: Path, task: Task, options: ProbeOptions) -> dict[str, dic
         for column in options.groups:
             groups[column][case.id] = row_of.get(column, "") or "unknown"
     return groups
-
-
-def _by_file_and_name(
-    rows: Sequence[TableRow], path: Path, columns: Mapping[str, str]
-) -> tuple[dict[str, TableRow], dict[str, TableRow]]:
-    """The rows of a table by the file of their image, and by names; a name of several rows tells nothing."""
-    by_file: dict[str, TableRow] = {}
-    by_name: dict[str, TableRow] = {}
-    for row in rows:
-        entries = [row[name] for known in NAMING if row.get(name := columns.get(known, known))]
-        for entry in entries:
-            by_file.setdefault((path.parent / entry).resolve().as_posix(), row)
-        for name in {fit(name) for entry in entries for name in (entry, Path(entry).name)}:
-            by_name[name] = {} if name in by_name else row
-    return by_file, by_name
 
 
 def _probe_all(

@@ -196,3 +196,26 @@ def sure_names(cases: Sequence[Case], made: Sequence[tuple[str, str]]) -> dict[s
         names = [own[case.id]] if own[case.id] else [case.id, *others]
         found[case.id] = [name for name in names if name == own[case.id] or name not in taken]
     return found
+
+
+def rows_by_file_and_name(
+    rows: Sequence[dict[str, str]], path: Path, columns: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """The rows of a table by the file that they name, and by the names in them; a name of several rows tells nothing.
+
+    Args:
+        rows: of the table.
+        path: of the table, from whose folder files are seen.
+        columns: that may name an image or a case, by a path, a name or an id.
+    """
+    by_file: dict[str, dict[str, str]] = {}
+    by_name: dict[str, dict[str, str]] = {}
+    for row in rows:
+        entries = [row[column] for column in columns if row.get(column)]
+        for entry in entries:
+            by_file.setdefault((path.parent / entry).resolve().as_posix(), row)
+        for name in {
+            name for entry in entries for name in (entry, fit(entry), Path(entry).name, fit(Path(entry).name))
+        }:
+            by_name[name] = {} if name in by_name else row
+    return by_file, by_name
