@@ -590,7 +590,7 @@ def test_what_cannot_be_seen_is_refused_with_a_remedy(
     """In one line, and no page is left."""
     (tmp_path / "empty").mkdir()
     page = str(tmp_path / "page.html")
-    write_picture(tmp_path / "pictures" / "one.png", np.full((20, 20), 90, np.uint8))
+    write_picture(tmp_path / "pictures" / "one.png", np.arange(240, dtype=np.uint8).reshape(20, 12))
     mg.embed("raw", tmp_path / "pictures", tmp_path / "vectors", quiet=True)
     (tmp_path / "probed").mkdir()
     write_provenance(tmp_path / "probed", "probe", {}, inputs=[])
