@@ -24,9 +24,9 @@ VERBS = {
     "benchmark": "DATA OUT: what pre-training buys: every start, with few and many labels, again and again",
     "probe": "EMBEDDINGS LABELS OUT: what vectors say of labels, with few and many, in seconds",
     "choose": "EMBEDDINGS TABLE: which cases to label next",
-    "report": "RUN [PAGE]: one self-contained HTML page about a run or a benchmark",
+    "report": "RUN [PAGE]: one self-contained HTML page about a run, a benchmark or embeddings",
     "view": "WHAT [PAGE]: scroll through scans, predictions and samples in a browser, offline",
-    "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours for others: push, pull",
+    "weights": "ACTION: networks that others trained: list, show, fetch, recalibrate; yours: quantize, push, pull",
     "export": "RUN INTO: the network for another program, with a model card",
     "demo": "OUT: the whole line on made-up scans, in minutes",
 }

@@ -1,6 +1,7 @@
 """Probes: what is planted in vectors is found, what is not is not, by every head and for every kind of label."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from tests.radiographs import write_picture
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.choices import vectors_of
 from modelsgenesis.benchmarking.probe_heads import Head, probe
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import write_json
@@ -15,7 +17,9 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.provenance import read_provenance, write_provenance
 from modelsgenesis.core.tables import read_rows, write_table
-from modelsgenesis.embedding.table import RECORDS, VECTORS, write_embeddings
+from modelsgenesis.embedding.table import RECORDS, VECTORS, read_embeddings, write_embeddings
+from modelsgenesis.finetuning.finetune import read_task
+from modelsgenesis.finetuning.options import FineTuneOptions
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.targets.regression import Regression
@@ -26,13 +30,20 @@ TRUE = [number % 3 == 0 for number in range(NUM)]
 few = functools.partial(mg.probe, seeds=4, cases=("12", "all"))
 
 
-def write_vectors(folder: Path, pictures: Path, vectors: np.ndarray, network: str = "raw") -> Path:
+def write_vectors(
+    folder: Path,
+    pictures: Path,
+    vectors: np.ndarray,
+    network: str = "raw",
+    ids: Sequence[str] = IDS,
+    files: Sequence[str] = [f"{id_}.png" for id_ in IDS],
+) -> Path:
     """Write a finished folder of `genesis embed`."""
     (folder / VECTORS).mkdir(parents=True)
     records = []
-    for id_, vector in zip(IDS, vectors.astype(np.float32), strict=True):
+    for id_, file, vector in zip(ids, files, vectors.astype(np.float32), strict=True):
         np.save(folder / VECTORS / f"{id_}.npy", vector)
-        records.append({"id": id_, "image": str((pictures / f"{id_}.png").resolve()), "regions": [""]})
+        records.append({"id": id_, "image": str((pictures / file).resolve()), "regions": [""]})
         write_json(folder / RECORDS / f"{id_}.json", records[-1])
     write_embeddings(folder, records)
     write_provenance(folder, "embed", {"network": network}, inputs=[Path(network)])
@@ -102,6 +113,52 @@ def test_table_may_name_scans_by_the_ids_of_the_embeddings(made: Path, tmp_path:
     arms = ("planted-linear", "planted-knn", "planted-few-shot")
     assert {row["arm"] for row in read_rows(out / "runs.csv")} == set(arms)
     assert all(min(scores(out, arm, "48")) > 0.99 for arm in arms)
+    assert read_rows(out / "failures.csv") == []
+    rows = [*read_rows(made / "ids.csv"), {"id": "no-scan", "label": "ill"}]
+    write_table(tmp_path / "more.csv", ("id", "label"), rows)
+    (line,) = read_rows(few(made / "planted", tmp_path / "more.csv", tmp_path / "more", seeds=1) / "failures.csv")
+    assert line["problem"] == f"no vector in {made / 'planted'} is called 'no-scan'"
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart(made: Path, tmp_path: Path) -> None:
+    """Groups are those of a case's own file, and a vector of one site is never that of the other site's case."""
+    rows, ids = [], []
+    for number, true in enumerate(TRUE[:40]):
+        site, name = f"site{number % 2}", f"{number // 2:02d}"
+        write_picture(tmp_path / site / f"{name}.png", np.full((8, 8), number, np.uint8))
+        rows.append({"image": f"{site}/{name}.png", "label": "ill" if true else "well", "site": site})
+        ids.append(f"{site}_{name}")
+    write_table(tmp_path / "labels.csv", ["image", "label", "site"], rows)
+    vectors = np.random.default_rng(0).standard_normal((40, 3)) + 9 * np.array(TRUE[:40])[:, None]
+    both = write_vectors(tmp_path / "both", tmp_path, vectors, ids=ids, files=[row["image"] for row in rows])
+    out = few(both, tmp_path / "labels.csv", tmp_path / "out", groups=("site",), seeds=1, cases=("all",), test=0.5)
+    tested = {row["group"]: int(row["n"]) for row in read_rows(out / "groups.csv")}
+    assert sorted(tested) == ["site0", "site1"]
+    assert sum(tested.values()) == 20
+    few(both, tmp_path / "labels.csv", out, seeds=1, cases=("all",))
+    assert not (out / "groups.csv").exists()  # of the probe before
+    names = [f"{number:02d}" for number in range(20)]
+    one = write_vectors(
+        tmp_path / "one", tmp_path / "site1", vectors[1::2], ids=names, files=[f"{n}.png" for n in names]
+    )
+    found = vectors_of(read_embeddings(one), read_task(tmp_path / "labels.csv", FineTuneOptions()).cases)
+    assert sorted(found) == [f"site1_{name}" for name in names]
+    write_vectors(
+        tmp_path / "alien", tmp_path / "elsewhere", vectors[:20], ids=names, files=[f"{n}.png" for n in names]
+    )
+    with pytest.raises(DataError, match="none of the 40 labelled cases has a vector in all arms"):
+        few(tmp_path / "alien", tmp_path / "labels.csv", tmp_path / "none")
+
+
+def test_tables_of_an_earlier_probe_do_not_stay(made: Path, tmp_path: Path) -> None:
+    """One arm is compared with none: what was compared before in the folder goes; a wrong reference stops at once."""
+    several = few(made / "planted", made / "labels.csv", tmp_path / "out", with_=(f"noise={made / 'noise'}",), seeds=2)
+    assert read_rows(several / "comparisons.csv")
+    few(made / "planted", made / "labels.csv", several, seeds=1)
+    assert not (several / "comparisons.csv").exists()
+    assert not (several / "savings.csv").exists()
+    with pytest.raises(DataError, match="--reference nose: no such arm; there are planted"):
+        few(made / "planted", made / "labels.csv", several, reference="nose")
 
 
 def test_network_of_unknown_scans_stops_a_probe_unless_allowed(made: Path, tmp_path: Path) -> None:

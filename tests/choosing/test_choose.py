@@ -76,6 +76,12 @@ def test_what_has_labels_is_not_chosen_again(made: Path, tmp_path: Path) -> None
     (tmp_path / "run").mkdir()
     roles = [{"id": "ct-3", "role": "train"}, {"id": "ct-4", "role": "test"}]
     write_table(tmp_path / "run" / "cases.csv", ("id", "role"), roles)
+    for fold, held_out in enumerate(("ct-0", "ct-1")):  # as finetune --folds 2 leaves it
+        (tmp_path / "folds" / f"fold-{fold}").mkdir(parents=True)
+        own = [{"id": id_, "role": "val" if id_ == held_out else "train"} for id_ in ("ct-0", "ct-1")]
+        write_table(tmp_path / "folds" / f"fold-{fold}" / "cases.csv", ("id", "role"), own)
+    out = asked(made / "vectors", tmp_path / "next.csv", cases=4, labelled=(str(tmp_path / "folds"),))
+    assert sorted(ids(out)) == ["ct-2", "ct-3", "ct-4", "ct-5"]
     words = ("ct-0", *(str(tmp_path / name) for name in ("ids.csv", "images.csv", "run")))
     for method in ("random", "typiclust", "k-centre"):
         out = asked(made / "vectors", tmp_path / "next.csv", cases=2, method=method, labelled=words)
@@ -89,6 +95,8 @@ def test_what_has_labels_is_not_chosen_again(made: Path, tmp_path: Path) -> None
     out = asked(made / "vectors", tmp_path / "rest.csv", cases=5, labelled=(str(tmp_path / "half.csv"),))
     assert sorted(ids(out)) == ["ct-1", "ct-2", "ct-3", "ct-4", "ct-5"]
     write_table(tmp_path / "strange.csv", ("id",), [{"id": "other"}])
+    with pytest.raises(DataError, match=r"is a folder without cases.csv, and no run; give a table"):
+        asked(made / "vectors", tmp_path / "next.csv", labelled=(str(made / "scans"),))
     with pytest.raises(DataError, match="none of its cases is among the embeddings"):
         asked(made / "vectors", tmp_path / "next.csv", labelled=(str(tmp_path / "strange.csv"),))
 

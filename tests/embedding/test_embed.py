@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import modelsgenesis as mg
 from modelsgenesis.commands.command_line import command
-from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.files import sha256
 from modelsgenesis.core.naming import describe
 from modelsgenesis.core.provenance import read_provenance
@@ -118,6 +118,12 @@ def test_masks_give_a_vector_for_each_label(tmp_path: Path) -> None:
     (failed,) = read_rows(out / "failures.csv")
     assert Path(failed["path"]).name == "two.nii.gz"
     assert "no mask" in failed["problem"]
+    mask[:9, 2:7, 5:] = 0  # a label map that was corrected is read again
+    mask[2:6, 2:7, 5:] = 3
+    sitk.WriteImage(make_image(mask), str(tmp_path / "masks" / "one.nii.gz"))
+    quietly(tmp_path / "net.safetensors", tmp_path / "scans", out, masks=tmp_path / "masks")
+    by_hand = [weighed(encoded(network, seen)[-1], mask == label) for label in (3, 7)]
+    np.testing.assert_allclose(np.load(out / "vectors" / "one.npy"), by_hand, rtol=1e-5)
 
 
 def test_started_again_it_gives_the_same_bytes_and_one_bad_scan_is_one_line(tmp_path: Path) -> None:
@@ -160,6 +166,8 @@ def test_network_of_pictures_works_on_volumes_slice_by_slice(tmp_path: Path) -> 
     values[0, 0, 0], values[1, 0, 0] = 0, 255
     write_scan(tmp_path / "scans" / "volume.nii.gz", values)
     write_picture(tmp_path / "pictures" / "p.png", values[..., 0].T)
+    with pytest.raises(GenesisError, match="--size 16 16: the windows of these scans have 3 sides"):
+        quietly(tmp_path / "flat.safetensors", tmp_path / "scans", tmp_path / "bad", modality="MR", size=(16, 16))
     of_pictures = quietly(tmp_path / "flat.safetensors", tmp_path / "pictures", tmp_path / "p", foreground=False)
     first = encoded(network, (values[..., 0] / 255).astype(np.float32))[-1].flatten(1).mean(1).numpy()
     np.testing.assert_allclose(np.load(of_pictures / "vectors" / "p.npy"), first, rtol=1e-5)

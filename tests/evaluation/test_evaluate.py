@@ -333,6 +333,21 @@ def test_equal_file_names_are_not_mixed_up(data: Path, tmp_path: Path) -> None:
         evaluate(tmp_path / "elsewhere", tmp_path / "truth", tmp_path / "none")
 
 
+def test_prediction_of_another_file_of_the_name_is_not_the_case_s(
+    data: Path, predictions: Path, tmp_path: Path
+) -> None:
+    """Where predictions.csv names the very file of one case, what it says of a file elsewhere is of no case."""
+    first, second = CASES[:2]
+    said = [(first, tmp_path / "elsewhere" / f"{first}.nii.gz"), (second, data / "images" / f"{second}.nii.gz")]
+    lines = [f"{name},{image},{name}.nii.gz" for name, image in said]
+    table(predictions / "predictions.csv", "id,image,prediction", lines)
+    lines = [f"images/{name}.nii.gz,labels/{name}.nii.gz" for name in (first, second)]
+    truth = table(data / "truth.csv", "image,label", lines)
+    found, _ = evaluate(predictions, truth, tmp_path / "scores")
+    status = {(row["id"], row["status"]) for row in found}
+    assert status == {(f"images_{first}", "missing"), (f"images_{second}", "compared")}
+
+
 def test_predictions_of_a_run_tell_its_labels(data: Path, predictions: Path, tmp_path: Path) -> None:
     """The provenance of predict names them; only files in its table are masks, so probabilities are none."""
     (data / "labels.json").unlink()
@@ -508,6 +523,13 @@ def test_one_prediction_is_not_given_to_two_images_of_a_name(scans: Path, tmp_pa
     )
     found, _ = evaluate(predictions, truth, tmp_path / "scores")
     assert [row["status"] for row in found] == ["missing", "missing", "compared"]
+    rows = [f"ct,{scans / 'b' / 'ct.nii.gz'},0.8,0.1,0.1", f"s00,{scans / 's00.nii.gz'},0.1,0.8,0.1"]
+    predictions = table(tmp_path / "named.csv", "id,image,p_benign,p_malignant,p_normal", rows)
+    truth = table(scans / "t.csv", "image,label", [lines[0], lines[2]])
+    found, _ = evaluate(predictions, truth, tmp_path / "one")
+    assert [(row["id"], row["status"]) for row in found] == [("a_ct", "missing"), ("s00", "compared")]
+    found, _ = evaluate(predictions, table(scans / "t.csv", "image,label", lines), tmp_path / "both")
+    assert [(row["id"], row["status"]) for row in found][1:] == [("b_ct", "compared"), ("s00", "compared")]
 
 
 def cells(page: str, title: str) -> list[list[str]]:

@@ -12,9 +12,14 @@ from tests.radiographs import write_picture
 
 import modelsgenesis as mg
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.files import fit, sha256
 from modelsgenesis.core.labels import COLOURS
+from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.tables import write_table
+from modelsgenesis.embedding.table import read_embeddings
 from modelsgenesis.figures.embedding_map import colouring, in_units, neighbours_of, projections
+from modelsgenesis.reports.embedding_page import columns_of
+from modelsgenesis.reports.run_page import map_of
 
 DATA = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 
@@ -54,6 +59,40 @@ def test_page_holds_map_colours_thumbnails_and_neighbours(made: Path, tmp_path: 
     assert "SMITH" not in page
     assert "<b>ill" not in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_colours_are_those_of_a_scan_s_own_file(tmp_path: Path) -> None:
+    """By path, seen from the table, and not by a name that files of two folders share; a scan in no row has none."""
+    files = [f"{site}/{number}.png" for number in range(3) for site in "ab"]
+    for file in files:
+        write_picture(tmp_path / file, np.full((8, 8), 90, np.uint8))
+    vectors = np.random.default_rng(0).standard_normal((6, 4))
+    ids = [fit(file.removesuffix(".png")) for file in files]
+    write_vectors(tmp_path / "vectors", tmp_path, vectors, ids=ids, files=files)
+    rows = [{"image": file, "site": file[0]} for file in files]
+    write_table(tmp_path / "labels.csv", ["image", "site"], rows)
+    found = read_embeddings(tmp_path / "vectors")
+    assert columns_of(found, tmp_path / "labels.csv") == {"site": ["a", "b"] * 3}
+    write_table(tmp_path / "some.csv", ["image", "site", "n"], [{**row, "n": k} for k, row in enumerate(rows[::2])])
+    assert columns_of(found, tmp_path / "some.csv") == {"n": ["0", "", "1", "", "2", ""]}
+    (tmp_path / "moved").mkdir()
+    write_table(tmp_path / "moved" / "labels.csv", ["image", "site"], rows)
+    with pytest.raises(DataError, match="names none of the scans"):
+        columns_of(found, tmp_path / "moved" / "labels.csv")
+
+
+def test_run_s_page_takes_no_map_of_another_network(made: Path, tmp_path: Path) -> None:
+    """By the SHA-256 of the weights; vectors of a baseline, or of a network like it at random, are not its own."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    own, vectors = sha256(tmp_path / "model.safetensors"), made / "vectors"
+    before = (vectors / "made.json").read_bytes()
+    for network, networks in (("raw", []), ("runs/other", ["0" * 64]), (f"like:{tmp_path}", [own])):
+        write_provenance(vectors, "embed", {"network": network, "networks": networks}, inputs=[])
+        with pytest.raises(DataError, match=f"its vectors are by {network}, and not by the network of"):
+            map_of(tmp_path, vectors, None)
+    write_provenance(vectors, "embed", {"network": "moved/run", "networks": [own]}, inputs=[])
+    assert len(map_of(tmp_path, vectors, None)) == 1
+    (vectors / "made.json").write_bytes(before)
 
 
 def test_page_of_a_benchmarks_folder_is_not_mistaken(made: Path, tmp_path: Path) -> None:

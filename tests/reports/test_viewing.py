@@ -22,11 +22,13 @@ from PIL import Image
 from tests.browser import Browser, browser, find_chromium
 from tests.data.scan_files import make_image, write_series
 from tests.inference.runs import ORGANS, make_run
+from tests.radiographs import write_picture
 
 import modelsgenesis as mg
 from modelsgenesis.benchmarking.trial import TEST
 from modelsgenesis.cli import main
 from modelsgenesis.core.errors import DataError
+from modelsgenesis.core.provenance import write_provenance
 from modelsgenesis.core.tables import read_rows
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.reading import read_seen
@@ -588,7 +590,13 @@ def test_what_cannot_be_seen_is_refused_with_a_remedy(
     """In one line, and no page is left."""
     (tmp_path / "empty").mkdir()
     page = str(tmp_path / "page.html")
+    write_picture(tmp_path / "pictures" / "one.png", np.arange(240, dtype=np.uint8).reshape(20, 12))
+    mg.embed("raw", tmp_path / "pictures", tmp_path / "vectors", quiet=True)
+    (tmp_path / "probed").mkdir()
+    write_provenance(tmp_path / "probed", "probe", {}, inputs=[])
     for words, why in (
+        ([str(tmp_path / "vectors"), page], "genesis report draws a map of them"),
+        ([str(tmp_path / "probed"), page], f"its page is {tmp_path / 'probed' / 'report.html'}"),
         ([str(tmp_path / "nowhere"), page], "no such folder or file"),
         ([str(tmp_path / "empty"), page], "holds no scan"),
         ([str(tiny_run), page], "genesis report shows it"),

@@ -17,11 +17,10 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.entries import spell
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.embedding.table import Embeddings
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
-from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.case_finder import sure_names
 
 RANDOM = "random"
 CHOICES = "choices"  # the folder of the tables of what was chosen
@@ -92,17 +91,11 @@ def strategies_of(names: Sequence[str], cases: Sequence[str]) -> dict[str, Strat
 
 
 def vectors_of(embeddings: Embeddings, cases: Sequence[Case]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each case: by its image's file, or else by its names."""
-    by_image = dict(zip(embeddings.images, embeddings.vectors, strict=True))
+    """The vector of each case: by its image's file, or else by its names, where these leave no doubt."""
     by_id = dict(zip(embeddings.ids, embeddings.vectors, strict=True))
-    found = {}
-    for case in cases:
-        vector = by_image.get(spell(case.images[0]))
-        if vector is None:
-            vector = next((by_id[name] for name in names_of(case) if name in by_id), None)
-        if vector is not None:
-            found[case.id] = vector
-    return found
+    names = sure_names(cases, list(zip(embeddings.images, embeddings.ids, strict=True)))
+    found = {case.id: next((name for name in names[case.id] if name in by_id), None) for case in cases}
+    return {id_: by_id[name] for id_, name in found.items() if name is not None}
 
 
 def begin(

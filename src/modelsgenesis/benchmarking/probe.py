@@ -43,6 +43,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.patient_names import PATIENTS, keep_names
 from modelsgenesis.data.problems import COLUMNS, Problem
 from modelsgenesis.embedding.embed import BASELINES, RAW, SIZE
@@ -52,10 +53,11 @@ from modelsgenesis.finetuning.finetune import read_task
 from modelsgenesis.targets.classification import Classification
 from modelsgenesis.targets.multilabel_classification import MultilabelClassification
 from modelsgenesis.tasks import Task
-from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.case_finder import names_of, rows_by_file_and_name
 from modelsgenesis.tasks.splitting import CaseSplit, split_cases
 
 GROUPS, FAILURES, LABELLED = "groups.csv", "failures.csv", "labels.csv"
+NAMING = ("id", "image", "image_0", "file", "filename", "case")  # columns that may name a case
 RUN_COLUMNS = [*KEY, "metric", "value"]
 
 
@@ -121,6 +123,8 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
         write_table(into / RUNS, RUN_COLUMNS, probed.runs)
         if options.groups:
             write_table(into / GROUPS, [*KEY, "metric", "value", "column", "group", "n"], probed.groups)
+        else:
+            (into / GROUPS).unlink(missing_ok=True)  # of an earlier probe, which had groups
         for (arm, seed), choosing in probed.choices.items():
             write_choices(file_of(into, arm, seed), choosing)
         inputs = [*(each.folder for each in opened.values()), labels]
@@ -128,7 +132,8 @@ def probe(embeddings: Path, labels: Path, into: Path, options: ProbeOptions, *, 
         write_provenance(into, "probe", made, inputs=inputs)
         write_report(into, probed)
     console = make_console()
-    line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s, {len(whole.test)} test cases"
+    line = f"probe: {many(len(probed.runs), 'run')} in {time.monotonic() - begun:.0f} s"
+    line += f", {many(len(whole.test), 'test case')}"
     line += f", {many(len(problems), 'problem')}: {into / FAILURES}" if problems else ""
     console.print(line, highlight=False, soft_wrap=True)
     return into
@@ -178,11 +183,17 @@ def _read_labels(labels: Path, into: Path, opened: Mapping[str, Embeddings], opt
             known = [{**row, "image": images[fit(row[column])]} for row in rows if fit(row[column]) in images]
             if not known:
                 raise DataError(f"{labels}: none of its ids is among the embeddings', such as {first.ids[0]}")
+            unknown = [row[column] for row in rows if fit(row[column]) not in images]
             patient = columns.get("patient", "patient")
             names = keep_names(into, [(row.get(patient, ""), row[column]) for row in known])
             salted = [{**row, patient: names.salted(row[patient], row[column])} for row in known if patient in row]
             write_table(into / LABELLED, [*head, "image"], salted or known)
-            return replace(read_task(into / LABELLED, options.of_the_task()), name=labels.stem)
+            task = read_task(into / LABELLED, options.of_the_task())
+            problems = [
+                Problem(labels, f"no vector in {first.folder} is called {id_!r}", "embed it too", "warning")
+                for id_ in unknown
+            ]
+            return replace(task, name=labels.stem, problems=(*task.problems, *problems))
     return read_task(labels, options.of_the_task())
 
 
@@ -196,7 +207,8 @@ def _matched(
         name = next(iter(lacking.values()))
         raise DataError(
             f"{opened[name].folder}: none of the {many(len(task.cases), 'labelled case')} has a vector in all arms; "
-            f"the first case is {task.cases[0].id}, the first vector {opened[name].ids[0]}"
+            f"the first case is {task.cases[0].id}, the first vector {opened[name].ids[0]}; if scans were "
+            "moved, name them in the table by the ids of the embeddings, in a column id"
         )
     problems = [
         Problem(case.images[0].path, f"it has a label and no vector in {lacking[case.id]}", "embed it too", "warning")
@@ -235,24 +247,18 @@ def _groups_of(labels: Path, task: Task, options: ProbeOptions) -> dict[str, dic
     """The group of each case by each column: {column: {case: group}}."""
     if not options.groups:
         return {}
-    path = labels if labels.is_file() else next(iter(sorted(labels.glob("*.csv"))), labels)
+    path = next((each for each in (labels, task.place, *sorted(labels.glob("*.csv"))) if each.is_file()), labels)
     rows, head = read_table(path)
     if missing := [column for column in options.groups if column not in head]:
         raise DataError(f"{path}: has no column {', '.join(missing)} for --groups; its columns are {', '.join(head)}")
-    naming = [
-        (options.columns or {}).get(name, name) for name in ("id", "image", "image_0", "file", "filename", "case")
-    ]
-    by_name: dict[str, dict[str, str]] = {}
-    for row in rows:
-        for entry in (row[column] for column in naming if row.get(column)):
-            by_name.setdefault(fit(entry), row)
-            by_name.setdefault(fit(Path(entry).name), row)
+    columns = [(options.columns or {}).get(name, name) for name in NAMING]
+    by_file, by_name = rows_by_file_and_name(rows, path, columns)
     groups: dict[str, dict[str, str]] = {column: {} for column in options.groups}
     for case in task.cases:
         names = [*names_of(case), case.images[0].path.name]
-        row_of = next((by_name[name] for name in names if name in by_name), None)
+        row_of = by_file.get(spell(case.images[0])) or next((by_name[name] for name in names if name in by_name), {})
         for column in options.groups:
-            groups[column][case.id] = (row_of or {}).get(column, "") or "unknown"
+            groups[column][case.id] = row_of.get(column, "") or "unknown"
     return groups
 
 
@@ -273,6 +279,7 @@ def _probe_all(
     of_groups: list[Row] = []
     predicted: dict[tuple[str, int, int], Rows] = {}
     draw = _Draw(task, target, whole, options)
+    reference = _reference(arms, options)
     for budget in budgets_of(words, num):
         for seed in range(options.seeds if budget else 1):  # all cases are the same whatever the seed
             for arm in arms:
@@ -286,7 +293,6 @@ def _probe_all(
                 rows.append({**named, "value": f"{value:.6g}"})
                 predicted[key] = rows_of_cases(p, truth, whole.test, target)
                 of_groups += rows_of_groups(named, p, truth, whole.test, target, groups)
-    reference = _reference(arms, options)
     runs = [Run(row["task"], row["arm"], row["cases"], row["seed"], row["metric"], float(row["value"])) for row in rows]
     runs = sorted(runs, key=lambda run: run.arm != reference)
     findings = _findings([run for run in runs if run.cases < num] or runs, predicted)

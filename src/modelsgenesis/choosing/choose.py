@@ -1,6 +1,6 @@
 """Which cases to label next: `genesis choose EMBEDDINGS TABLE`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def choose(embeddings: Path, into: Path, options: ChooseOptions) -> Path:
     if asks != bool(options.run):
         needed = "asks a fine-tuned network; give it by --run" if asks else "asks no network; leave --run out"
         raise DataError(f"--method {options.method} {needed}")
-    labelled = labelled_ids(found, [*options.labelled, *map(str, options.run)])
+    labelled = labelled_ids(found, options.labelled, list(map(str, options.run)))
     problems: list[Problem] = []
     chosen = _chosen(strategy, found, labelled, options, problems)
     rows = [
@@ -98,30 +98,40 @@ def _open_cases(there: list[Case], found: Embeddings, labelled: set[str], scans:
     return cases
 
 
-def labelled_ids(found: Embeddings, words: list[str]) -> set[str]:
+def labelled_ids(found: Embeddings, words: Sequence[str], runs: Sequence[str] = ()) -> set[str]:
     """The ids of the embedded cases that words name: ids, tables of cases, and runs.
 
+    Args:
+        found: the embeddings.
+        words: that must name some.
+        runs: whose cases count too, where they say which; one that was made by hand does not.
     Raises:
         DataError: a word names none of them.
     """
     known, by_image = set(found.ids), dict(zip(found.images, found.ids, strict=True))
     labelled: set[str] = set()
-    for word in words:
-        path = Path(word) / CASES if (Path(word) / CASES).is_file() else Path(word)
-        if path.is_dir():
-            continue  # a run that was made by hand, or of folds: --labelled may name its cases
-        if not path.is_file():
-            if word not in known:
-                raise DataError(f"--labelled {word}: is neither a table nor the id of an embedding, as {found.ids[0]}")
+    for word in [*words, *runs]:
+        tables = _tables_of(Path(word))
+        if not tables and word in known:
             labelled.add(word)
-            continue
-        named = _named(path, known, by_image)
-        if not named and str(path) == word:
+        elif not tables and Path(word).is_dir() and word in words:
+            raise DataError(f"--labelled {word}: is a folder without {CASES}, and no run; give a table of its cases")
+        elif not tables and not Path(word).is_dir():
+            raise DataError(f"--labelled {word}: is neither a table nor the id of an embedding, as {found.ids[0]}")
+        named = {id_ for table in tables for id_ in _named(table, known, by_image)}
+        if not named and tables == [Path(word)]:
             raise DataError(
                 f"--labelled {word}: none of its cases is among the embeddings, such as {found.ids[0]}, and has a label"
             )
         labelled |= named
     return labelled
+
+
+def _tables_of(path: Path) -> list[Path]:
+    """The tables of cases that a path names: itself, a run's, or those of its folds; none where there are none."""
+    if path.is_file():
+        return [path]
+    return [path / CASES] if (path / CASES).is_file() else sorted(path.glob(f"fold-*/{CASES}"))
 
 
 def _named(path: Path, known: set[str], by_image: dict[str, str]) -> set[str]:

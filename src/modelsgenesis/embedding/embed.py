@@ -188,7 +188,7 @@ class EmbedCase:
         problems: list[Problem] = []
         record: dict[str, Any] | None = None
         with costs_one_case(case, problems):
-            record = _write(case, seen.names, embed(seen, lambda _: None), self.into)
+            record = _write(case, self.read, seen.names, embed(seen, lambda _: None), self.into)
         return record, problems
 
 
@@ -228,7 +228,7 @@ def _named_masks(folder: Path, problems: list[Problem]) -> dict[str, Source]:
 
 def _embed_each(work: Work, into: Path, console: Console, cluster: Cluster | None) -> list[dict[str, Any]]:
     """Embed what is not there yet; a record a case, in their order."""
-    records = {case.id: _recorded(case, into) for case in work.cases}
+    records = {case.id: _recorded(case, work.read, into) for case in work.cases}
     undone = [case for case in work.cases if records[case.id] is None]
     with progress("embed", "embedded", len(work.cases), console) as (tick, count):
         for _ in range(len(work.cases) - len(undone)):
@@ -259,23 +259,31 @@ def _embed_one(case: Case, seen: Seen, work: Work, into: Path, tick: Callable[[i
         num += more
         tick(num, 0)
 
-    return _write(case, seen.names, work.embed(seen, count), into)
+    return _write(case, work.read, seen.names, work.embed(seen, count), into)
 
 
-def _write(case: Case, names: Sequence[str], vectors: Vectors, into: Path) -> dict[str, Any]:
+def _write(
+    case: Case, read: ForNetwork | ForBaseline, names: Sequence[str], vectors: Vectors, into: Path
+) -> dict[str, Any]:
     """Write a case's vectors, then its record, which says that they are whole."""
     with written_aside(into / VECTORS / f"{case.id}.npy") as aside, open(aside, "wb") as file:
         np.save(file, vectors if len(names) > 1 or names[0] else vectors[0])
-    record = {"id": case.id, "image": spell(case.images[0]), "regions": list(names), "source": fingerprint(case)}
+    record = {"id": case.id, "image": spell(case.images[0]), "regions": list(names), "source": _identity(case, read)}
     write_json(into / RECORDS / f"{case.id}.json", record)
     return record
 
 
-def _recorded(case: Case, into: Path) -> dict[str, Any] | None:
+def _recorded(case: Case, read: ForNetwork | ForBaseline, into: Path) -> dict[str, Any] | None:
     """The record of a case that was embedded from these very files; None if there is none."""
     try:
         record = read_json(into / RECORDS / f"{case.id}.json")
         there = (into / VECTORS / f"{case.id}.npy").is_file()
-        return dict(record) if there and record["source"] == fingerprint(case) else None
+        return dict(record) if there and record["source"] == _identity(case, read) else None
     except (DataError, KeyError, TypeError, OSError):
         return None
+
+
+def _identity(case: Case, read: ForNetwork | ForBaseline) -> str:
+    """Which files the vectors of a case come from: its scan, and its label map if they are of regions."""
+    mask = read.mask_of(case) if isinstance(read, ForNetwork) else None
+    return fingerprint(replace(case, images=(*case.images, mask)) if mask else case)

@@ -146,6 +146,11 @@ def make_encoder(
             transfer(start.backbone, network, loading=start.loaded.report if start.loaded else None)
     network = network.eval()
     size = tuple(options.size or start.size or _usual_size(opened, network))
+    if len(size) != network.axes:
+        given = " ".join(map(str, size))
+        raise GenesisError(
+            f"--size {given}: the windows of these scans have {network.axes} sides; give as many numbers"
+        )
     network.check((1, channels, *size))
     reading = start.reading or Reading(BitDepth() if axes == 2 else find_recipe("chest-ct").cubes.intensity)
     if isinstance(reading.intensity, Window) and axes == 2:

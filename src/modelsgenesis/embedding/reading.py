@@ -91,13 +91,17 @@ class ForNetwork:
             )
         return image
 
+    def mask_of(self, case: Case) -> Source | None:
+        """The label map of a case, where regions are asked for and it has one."""
+        return next((self.masks[name] for name in names_of(case) if name in self.masks), None) if self.masks else None
+
     def _regions(self, case: Case, image: Image) -> tuple[list[str], Regions]:
         """The names and the voxels of what a case's vectors are means over."""
         if self.masks is None:
             if self.foreground:
                 return [""], foreground_of(image, case.images[0].modality)
             return [""], np.ones((1, *image.size), np.bool_)
-        source = next((self.masks[name] for name in names_of(case) if name in self.masks), None)
+        source = self.mask_of(case)
         if source is None:
             raise UnreadableError(f"it has no mask in {self.folder}", f"name it as the scan, such as {case.id}.nii.gz")
         values = [value for value in count_values(read_on_grid(source, image.geometry, "mask and image")) if value]

@@ -17,7 +17,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
-from modelsgenesis.tasks.case_finder import case_id, named_sources, names_of
+from modelsgenesis.tasks.case_finder import case_id, named_sources, sure_names
 from modelsgenesis.tasks.datasets import FILE as DATASET
 from modelsgenesis.tasks.folder import folder, published_set
 from modelsgenesis.tasks.labels import FILE as LABELS
@@ -35,10 +35,12 @@ class Predictions:
     Attributes:
         named: one source a file, by its path below the folder without its ending.
         broken: why a file of that name cannot be one.
+        images: the file of the image and the id of each case that was predicted, where a table says so.
     """
 
     named: Mapping[str, Source]
     broken: Mapping[str, str] = field(default_factory=dict)
+    images: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,9 @@ def find_predictions(path: Path) -> Predictions:
         named = _named(files, path, problems)
     else:
         named = named_sources(path, problems)
-    return Predictions(named, {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems})
+    broken = {case_id(each.path, path): f"{each.problem}; {each.remedy}" for each in problems}
+    images = [(row["image"], row["id"]) for row in rows if row.get("image") and row.get("id")]
+    return Predictions(named, broken, images)
 
 
 def _named(files: Sequence[Path], root: Path, problems: list[Problem]) -> dict[str, Source]:
@@ -187,7 +191,7 @@ def _named(files: Sequence[Path], root: Path, problems: list[Problem]) -> dict[s
 
 
 def match(cases: Iterable[Case], predictions: Predictions, target: MaskTarget) -> tuple[list[Pair], list[str]]:
-    """Give each case its prediction, by its id, or else by the name of its mask or image file.
+    """Give each case its prediction, by its image's file, its id, or else the name of its mask or image file.
 
     Args:
         cases: of the truth.
@@ -197,15 +201,14 @@ def match(cases: Iterable[Case], predictions: Predictions, target: MaskTarget) -
         One pair a case, in order, and the names of the predictions that are of no case.
     """
     cases = list(cases)
-    once = Counter(name for case in cases for name in dict.fromkeys(names_of(case)[1:]))
+    names = sure_names(cases, predictions.images)
     stems = {name: fit(_bare_name(source.path)) for name, source in predictions.named.items()}
     rare = Counter(stems.values())
     by_stem = {stem: name for name, stem in stems.items() if rare[stem] == 1}
     used: set[str] = set()
     pairs = []
     for case in cases:
-        first, *others = names_of(case)
-        candidates = [first, *(name for name in others if once[name] == 1)]
+        candidates = names[case.id]
         pair = next((found for name in candidates if (found := _at(case, name, predictions, by_stem, target))), None)
         broken = next((predictions.broken[name] for name in candidates if name in predictions.broken), "")
         pairs.append(pair or Pair(case, why=broken))

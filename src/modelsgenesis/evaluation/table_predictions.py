@@ -1,7 +1,6 @@
 """Predicted classes and numbers against the true ones: a table matched to its cases, and its scores."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from modelsgenesis.evaluation.matching import TABLE
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
 from modelsgenesis.metrics.classification import overlapping_scores
 from modelsgenesis.metrics.summary import ALL, Line
-from modelsgenesis.tasks.case_finder import names_of
+from modelsgenesis.tasks.case_finder import sure_names
 
 BY_PATIENT = "auc_patient"
 
@@ -98,7 +97,7 @@ def read_predictions(predictions: Path, kind: type[TableTarget] | None = None) -
 def match_rows(
     cases: Sequence[Case], table: PredictionTable, target: TableTarget
 ) -> tuple[list[TablePrediction], list[str]]:
-    """Find the row of each case by its id, or else by the name of its image.
+    """Find the row of each case by its image's file, its id, or else the name of its image.
 
     Args:
         cases: of the truth.
@@ -121,12 +120,10 @@ def match_rows(
         if name in by_name:
             raise DataError(f"two rows of the predictions are of {name}; keep one")
         by_name[name] = row
-    once = Counter(name for case in cases for name in names_of(case)[1:])
+    names = sure_names(cases, [(row["image"], name) for name, row in by_name.items() if row.get("image")])
     found, used = [], set()
     for case in cases:
-        first, *others = names_of(case)
-        known = (first, *(name for name in others if once[name] == 1))
-        name = next((each for each in known if each in by_name), "")
+        name = next((each for each in names[case.id] if each in by_name), "")
         used.add(name)
         found.append(read_row(case, by_name[name], target) if name else TablePrediction(case, "missing"))
     return found, [name for name in by_name if name not in used]

@@ -30,12 +30,17 @@ AS_TEXT = str.maketrans({
 
 
 def write_tables(folder: Path, findings: Sequence[Findings]) -> None:
-    """Write scores.csv, comparisons.csv and savings.csv: numbers as numbers, and nothing where one is undefined."""
+    """Write scores.csv, comparisons.csv and savings.csv: numbers as numbers, and nothing where one is undefined.
+
+    Where nothing is compared, a table of an earlier comparison goes.
+    """
     for name, rows_from in (("scores", _scores), ("comparisons", _comparisons), ("savings", _savings)):
         rows = [row for each in findings for row in rows_from(each)]
         if rows:
             plain = [{column: _plain(value) for column, value in row.items()} for row in rows]
             write_table(folder / f"{name}.csv", list(rows[0]), plain)
+        else:
+            (folder / f"{name}.csv").unlink(missing_ok=True)
 
 
 def _scores(found: Findings) -> list[dict[str, Any]]:

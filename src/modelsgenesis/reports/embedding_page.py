@@ -1,5 +1,6 @@
 """A map of embeddings, as a page of its own or on the page of the network that made them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +9,6 @@ import numpy as np
 
 from modelsgenesis.choosing.strategy import comparable
 from modelsgenesis.core.errors import DataError
-from modelsgenesis.core.files import fit
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.provenance import CommandLine, lineage, package_version
 from modelsgenesis.core.tables import read_table
@@ -27,6 +27,7 @@ from modelsgenesis.figures.embedding_map import (
 )
 from modelsgenesis.figures.page import Code, Page, Paragraph, Part
 from modelsgenesis.figures.planes import cut_plane, middle_channel, names
+from modelsgenesis.tasks.case_finder import rows_by_file_and_name
 
 MOST_THUMBNAILS = 1000  # which take about 2 MB of the page
 NAMING = ("id", "image", "image_0", "file", "filename", "case")
@@ -73,7 +74,7 @@ def map_parts(found: Embeddings, table: Path | None) -> list[Part]:
         raise DataError(f"{found.folder}: a map needs two scans or more, and here is {len(found.ids)}")
     vectors = comparable(found.vectors)
     places, share = projections(vectors)
-    values = _columns(found, table) if table else {}
+    values = columns_of(found, table) if table else {}
     colourings = [colouring(name, column) for name, column in values.items()]
     plain = [Colouring("nothing", [colouring("", ["a"]).fills[0]] * len(found.ids), [])]
     shown = found.images[:MOST_THUMBNAILS]
@@ -100,25 +101,21 @@ def small_picture(entry: str) -> str:
     return thumbnail(((plane.picture - low) / max(float(high - low), 1e-6)).astype(np.float32))
 
 
-def _columns(found: Embeddings, table: Path) -> dict[str, list[str]]:
+def columns_of(found: Embeddings, table: Path) -> dict[str, list[str]]:
     """The columns of a table that tell scans apart, in the order of the scans."""
     rows, head = read_table(table)
-    by_name: dict[str, dict[str, str]] = {}
-    for row in rows:
-        for entry in (row[column] for column in NAMING if row.get(column)):
-            for name in (entry, fit(entry), Path(entry).name):
-                by_name.setdefault(name, row)
-    matched = [_row_of(by_name, id_, image) for id_, image in zip(found.ids, found.images, strict=True)]
+    by_file, by_name = rows_by_file_and_name(rows, table, NAMING)
+    matched = [by_file.get(image) or by_name.get(id_, {}) for id_, image in zip(found.ids, found.images, strict=True)]
+    if not any(matched):  # no file and no id: the scans were moved
+        files = [Path(image).name for image in found.images]
+        shared = Counter(files)
+        matched = [by_name.get(file, {}) if shared[file] == 1 else {} for file in files]
     if not any(matched):
         raise DataError(
             f"{table}: names none of the scans, such as {found.ids[0]}; it needs a column id, image or file"
         )
     told = {name: [row.get(name, "") for row in matched] for name in head if name not in NOT_SHOWN}
     return {name: column for name, column in told.items() if _tells(column)}
-
-
-def _row_of(by_name: dict[str, dict[str, str]], id_: str, image: str) -> dict[str, str]:
-    return next((by_name[name] for name in (id_, image, Path(image).name) if name in by_name), {})
 
 
 def _tells(column: Sequence[str]) -> bool:

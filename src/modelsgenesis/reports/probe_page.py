@@ -92,7 +92,7 @@ def _headline(probed: Probed) -> list[Headline]:
     patients = len({case.patient or case.id for case in probed.test})
     return [
         (str(len(probed.runs)), "runs", ""),
-        (str(len(table.arms)), "arms", ""),
+        (str(len(table.arms)), "arm" if len(table.arms) == 1 else "arms", ""),
         (str(len(table.budgets)), "numbers of labelled cases", ""),
         (str(len(table.seeds)), "seeds", ""),
         (str(len(probed.test)), f"test cases of {many(patients, 'patient')}", ""),

@@ -9,11 +9,12 @@ import numpy as np
 
 from modelsgenesis.benchmarking.run_tables import RUNS
 from modelsgenesis.core.errors import DataError, GenesisError
-from modelsgenesis.core.files import read_object
+from modelsgenesis.core.files import read_object, sha256
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import CommandLine, Provenance, lineage, package_version
 from modelsgenesis.core.words import Nouns, duration, many, nouns
 from modelsgenesis.data.store.store import Store
+from modelsgenesis.embedding.encoder import LIKE
 from modelsgenesis.embedding.table import is_embeddings, read_embeddings
 from modelsgenesis.figures.curves import Log, draw_curves
 from modelsgenesis.figures.page import Code, Folded, Page, Paragraph, Part, Table, pairs, picture, viewer_beside
@@ -54,7 +55,7 @@ def report(
     if is_tuned(run):
         from modelsgenesis.reports.tuned_page import write_report as write_tuned  # likewise
 
-        return write_tuned(run, into, command=command, extra=map_of(*mapped))
+        return write_tuned(run, into, command=command, extra=map_of(run, *mapped))
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
@@ -79,7 +80,7 @@ def report(
         page.section("How it learned", Paragraph(words, "caption"), curves)
     if metrics.restores:
         page.section(f"Restorations of held-out {said.cube}s over time", *restorations(run, said))
-    for heading, parts in map_of(*mapped):
+    for heading, parts in map_of(run, *mapped):
         page.section(heading, *parts)
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
@@ -88,11 +89,11 @@ def report(
     return page.write(into, f"Made by genesis report, modelsgenesis {package_version()}.{source}")
 
 
-def map_of(embeddings: Path | None, table: Path | None) -> list[tuple[str, list[Part]]]:
+def map_of(run: Path, embeddings: Path | None, table: Path | None) -> list[tuple[str, list[Part]]]:
     """The section with the map of a network's embeddings; none where they were not given.
 
     Raises:
-        DataError: there is a table, and no embeddings that it could colour.
+        DataError: there is a table, and no embeddings that it could colour; or they are by another network.
     """
     if embeddings is None:
         if table is not None:
@@ -100,7 +101,14 @@ def map_of(embeddings: Path | None, table: Path | None) -> list[tuple[str, list[
         return []
     from modelsgenesis.reports.embedding_page import HEADING, map_parts  # here: it reads scans
 
-    return [(HEADING, map_parts(read_embeddings(embeddings), table))]
+    found = read_embeddings(embeddings)
+    own = {sha256(path) for place in ("", "fold-*/") for path in run.glob(f"{place}*.safetensors")}
+    if found.network.startswith(LIKE) or not own & set(found.made.arguments.get("networks", own)):
+        raise DataError(
+            f"{embeddings}: its vectors are by {found.network}, and not by the network of {run}; embed the scans by "
+            f"that, or draw their map alone: genesis report {embeddings}"
+        )
+    return [(HEADING, map_parts(found, table))]
 
 
 def is_tuned(run: Path) -> bool:

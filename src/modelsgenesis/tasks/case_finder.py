@@ -1,7 +1,7 @@
 """How a case is found: its id, its channels, its image in a table; the same for all who look for cases."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO
@@ -171,3 +172,50 @@ def names_of(case: Case) -> list[str]:
     files = [fit(case_id(source.path, source.path.parent)) for source in (*case.masks[:1], *case.images[:1])]
     bare = [found[0] for name in files if (found := channel_of(name))]
     return list(dict.fromkeys([case.id, *files, *bare]))
+
+
+def sure_names(cases: Sequence[Case], made: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The names by which what was made of each case's image may be found, {id of the case: names}, the surest first.
+
+    Names of files tell nothing where several cases share one or it is the id of another case, and nothing at all where
+    it is known what was made of the very files of some cases: the rest was made of other files.
+
+    Args:
+        cases: that are looked for.
+        made: the image's file, called as `spell` does, and the name of all that was made of one, as far as known; of
+            a file of which several were made it tells nothing.
+    """
+    several = Counter(image for image, _ in made)
+    by_image = {image: name for image, name in made if several[image] == 1}
+    own = {case.id: by_image.get(spell(case.images[0]), "") if case.images else "" for case in cases}
+    taken = {name for name in own.values() if name}
+    shared = Counter(name for case in cases for name in names_of(case)[1:])
+    found = {}
+    for case in cases:
+        others = [name for name in names_of(case)[1:] if shared[name] == 1 and name not in own and not taken]
+        names = [own[case.id]] if own[case.id] else [case.id, *others]
+        found[case.id] = [name for name in names if name == own[case.id] or name not in taken]
+    return found
+
+
+def rows_by_file_and_name(
+    rows: Sequence[dict[str, str]], path: Path, columns: Sequence[str]
+) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """The rows of a table by the file that they name, and by the names in them; a name of several rows tells nothing.
+
+    Args:
+        rows: of the table.
+        path: of the table, from whose folder files are seen.
+        columns: that may name an image or a case, by a path, a name or an id.
+    """
+    by_file: dict[str, dict[str, str]] = {}
+    by_name: dict[str, dict[str, str]] = {}
+    for row in rows:
+        entries = [row[column] for column in columns if row.get(column)]
+        for entry in entries:
+            by_file.setdefault((path.parent / entry).resolve().as_posix(), row)
+        for name in {
+            name for entry in entries for name in (entry, fit(entry), Path(entry).name, fit(Path(entry).name))
+        }:
+            by_name[name] = {} if name in by_name else row
+    return by_file, by_name

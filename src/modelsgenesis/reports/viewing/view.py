@@ -99,6 +99,9 @@ def kind_of(what: Path) -> str:
     verb = verb_of(what)
     if verb in ("pretrain", "finetune"):
         raise DataError(f"{what} is a run; genesis report shows it, and --run of genesis view STORE what it restores")
+    if verb in ("probe", "embed"):
+        instead = f"its page is {what / 'report.html'}" if verb == "probe" else "genesis report draws a map of them"
+        raise DataError(f"{what} holds the vectors of scans, or what a probe found in them, and no scans; {instead}")
     if not verb and (what / "runs.csv").is_file():
         return "benchmark"
     return KINDS.get(verb, "scan")
