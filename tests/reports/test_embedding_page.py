@@ -104,6 +104,15 @@ def test_page_of_a_benchmarks_folder_is_not_mistaken(made: Path, tmp_path: Path)
     assert "<option>nothing</option>" in page
 
 
+def test_options_that_a_page_makes_no_use_of_are_refused(made: Path, tmp_path: Path) -> None:
+    """Rather than left aside in silence."""
+    with pytest.raises(DataError, match="a folder of embeddings makes no use of --sample and --embeddings"):
+        mg.report(made / "vectors", tmp_path / "map.html", sample=3, embeddings=made / "vectors")
+    (tmp_path / "runs.csv").touch()
+    with pytest.raises(DataError, match="a benchmark makes no use of --table; leave that out"):
+        mg.report(tmp_path, table=tmp_path / "runs.csv")
+
+
 def test_projection_is_that_of_the_singular_value_decomposition() -> None:
     """Up to signs; as far apart along both axes as the vectors are."""
     vectors = np.random.default_rng(1).standard_normal((30, 4)) * [5, 2, 1, 1]

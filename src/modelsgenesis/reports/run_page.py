@@ -39,23 +39,60 @@ def report(
 
     `mapped` are the embeddings of a map on a run's page, and the table that colours it.
     """
-    into = into or run
-    if into.suffix.lower() != ".html":
-        if into.suffix and not into.is_dir():
-            raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
-        into = into / "report.html"
+    page, (embeddings, table) = page_of(into or run), mapped
     if is_embeddings(run) and not (run / SETTINGS).is_file():
         from modelsgenesis.reports.embedding_page import write_report as write_map  # here: it reads scans
 
-        return write_map(run, into, mapped[1], command=command)
+        refuse_unused("a folder of embeddings", sample=sample, embeddings=embeddings)
+        return write_map(run, page, table, command=command)
     if (run / RUNS).is_file():
         from modelsgenesis.reports.benchmark_page import write_report  # here, since it brings all that fine-tunes
 
-        return write_report(run, into, command=command)
+        refuse_unused("a benchmark", sample=sample, embeddings=embeddings, table=table)
+        return write_report(run, page, command=command)
     if is_tuned(run):
         from modelsgenesis.reports.tuned_page import write_report as write_tuned  # likewise
 
-        return write_tuned(run, into, command=command, extra=map_of(run, *mapped))
+        refuse_unused("a fine-tuned run", sample=sample)
+        return write_tuned(run, page, command=command, extra=map_of(run, embeddings, table))
+    return write_pretrained(run, page, sample, command=command, extra=map_of(run, embeddings, table))
+
+
+def page_of(into: Path) -> Path:
+    """The file of a page that is wanted as a file, or in a folder.
+
+    Raises:
+        DataError: it is another kind of file.
+    """
+    if into.suffix.lower() == ".html":
+        return into
+    if into.suffix and not into.is_dir():
+        raise DataError(f"the report is a page, so give a name that ends in .html or a folder, got {into.name}")
+    return into / "report.html"
+
+
+def refuse_unused(what: str, **options: object) -> None:
+    """Refuse options that the page of such a folder makes no use of.
+
+    Raises:
+        DataError: one of them is given.
+    """
+    if given := [f"--{name}" for name, value in options.items() if value is not None]:
+        raise DataError(f"the page of {what} makes no use of {' and '.join(given)}; leave that out")
+
+
+def write_pretrained(
+    run: Path, into: Path, sample: int | None, *, command: CommandLine, extra: list[tuple[str, list[Part]]]
+) -> Path:
+    """Write the page of a pre-training run.
+
+    Args:
+        run: its folder.
+        into: the HTML file.
+        sample: which sample of training the sheet shows; None is the one of the first with most to see.
+        command: spells command lines.
+        extra: more sections, {heading, parts}.
+    """
     settings = settings_of(run)
     log = Log.read(run / "log.csv")
     chain = lineage(run)
@@ -80,7 +117,7 @@ def report(
         page.section("How it learned", Paragraph(words, "caption"), curves)
     if metrics.restores:
         page.section(f"Restorations of held-out {said.cube}s over time", *restorations(run, said))
-    for heading, parts in map_of(run, *mapped):
+    for heading, parts in extra:
         page.section(heading, *parts)
     page.section("The run in numbers", pairs(numbers(metrics, settings)))
     page.section("Where it comes from", *origins(chain, command))
