@@ -46,9 +46,16 @@ def scan_scenes(place: Path, masks: Path | None, most: int) -> tuple[list[Scene]
     Returns:
         The scenes, and how many scans there are.
     Raises:
-        DataError: there is nothing to see, or masks are given for several scans.
-        UnreadableError: the one scan, or the label map on it, cannot be read.
+        DataError: there is nothing to see, masks are given for several scans, or the one scan or the label map on it
+            cannot be read.
     """
+    try:
+        return _scan_scenes(place, masks, most)
+    except UnreadableError as error:
+        raise DataError(f"{place}: {error}") from error
+
+
+def _scan_scenes(place: Path, masks: Path | None, most: int) -> tuple[list[Scene], int]:
     sources = [one_source(place, place.parent)] if not place.is_dir() else find_sources(place, pictures=True)[0]
     if not sources:
         raise DataError(f"{place}: holds no scan; give a scan, a store, or a folder of predict, evaluate or benchmark")
@@ -179,7 +186,10 @@ def mask_layer(place: Path, geometry: Geometry) -> Layer:
     Raises:
         UnreadableError: it cannot be read, lies on another grid, or has too many values.
     """
-    values = read_on_grid(one_source(place, place.parent), geometry, "labels and scan")
+    try:
+        values = read_on_grid(one_source(place, place.parent), geometry, "labels and scan")
+    except UnreadableError as error:
+        raise UnreadableError(f"{place}: {error.problem}", error.remedy) from error
     found = [value for value in count_values(values) if value]
     if len(found) > MOST_VALUES:
         raise UnreadableError(f"{place}: {len(found)} values, more like an image than labels", "is it the mask?")
