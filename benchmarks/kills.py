@@ -9,7 +9,8 @@ size, which must end with the one line that says so, and goes on when there is s
 done is kept in FOLDER: the same command goes on after it was stopped. Folders that differ are kept in FOLDER/faults.
 
 Exempt are: the date in made.json and pages, and the hash of another folder's made.json, which holds a date; seconds,
-and numbers made of seconds, in log.csv, runs.csv and resume.pt, whose other content is compared; and dates, host and
+and numbers made of seconds, in log.csv, runs.csv and resume.pt, whose other content is compared; durations in pages, and
+whole numbers in their tables' cells, among which are seconds, and which are compared in runs.csv; and dates, host and
 process in the names and lines of TensorBoard's events, whose numbers are compared as it shows them.
 """
 
@@ -41,6 +42,7 @@ from modelsgenesis.core.provenance import package_commit
 
 IN_A_ROW = 4  # kills before a run to its end
 SECONDS = ("time_s", "cubes_per_s", "waiting", "seconds")
+DURATION = re.compile(rb"\b\d+ (s|min|h)\b|<td[^>]*>\d+(?=<)")
 DATE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00)?")
 
 WATCH = """
@@ -213,7 +215,7 @@ def lasting(path: Path) -> bytes:
         inputs = {name: was for name, was in made["inputs"].items() if not Path(name, "made.json").is_file()}
         return json.dumps({**made, "inputs": inputs, "finished": ""}).encode()
     if path.suffix in (".html", ".md"):
-        return DATE.sub(b"DATE", path.read_bytes())
+        return DURATION.sub(b"TIME", DATE.sub(b"DATE", path.read_bytes()))
     return path.read_bytes()
 
 

@@ -287,7 +287,7 @@ def test_series_that_claims_more_than_its_bytes_hold_is_refused(tmp_path: Path) 
 
 
 def test_what_is_neither_grey_nor_coloured_is_refused_with_a_line(tmp_path: Path) -> None:
-    """Vectors are no colours, an array of four axes does not say which of them counts volumes, and the file is named."""
+    """Vectors are no colours, an array of four axes does not say which counts volumes; the file is named."""
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.float32), isVector=True), str(tmp_path / "v.mha"))
     np.save(tmp_path / "four.npy", np.zeros((4, 5, 6, 3), np.int16))
     for name, why in (("v.mha", "3 values a voxel: colour or vectors"), ("four.npy", "4D")):

@@ -200,13 +200,13 @@ def read_kept(kept: Path) -> bytes | None:
 
 
 def keep(kept: Path, model: bytes) -> None:
-    """Keep the ONNX for the next time.
+    """Keep the ONNX for the next time, in the same bytes whenever that is.
 
     Raises:
         DataError: nothing can be written there.
     """
     with written_aside(kept) as aside, zipfile.ZipFile(aside, "w") as archive:
-        archive.writestr(INSIDE, model)
+        archive.writestr(zipfile.ZipInfo(INSIDE), model)
 
 
 def _checked_model(module: nn.Module, shape: tuple[int, ...]) -> bytes:
