@@ -9,8 +9,8 @@ size, which must end with the one line that says so, and goes on when there is s
 done is kept in FOLDER: the same command goes on after it was stopped. Folders that differ are kept in FOLDER/faults.
 
 Exempt are: the date in made.json and pages, and the hash of another folder's made.json, which holds a date; seconds,
-and numbers made of seconds, in log.csv, runs.csv and resume.pt, whose other content is compared; durations in pages, and
-whole numbers in their tables' cells, among which are seconds, and which are compared in runs.csv; and dates, host and
+and numbers made of seconds, in log.csv, runs.csv and resume.pt, whose other content is compared; durations in pages,
+and whole numbers in their tables, among which are seconds, and which are compared in runs.csv; and dates, host and
 process in the names and lines of TensorBoard's events, whose numbers are compared as it shows them.
 """
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -146,6 +147,8 @@ def test_what_is_kept_is_used_made_anew_and_never_needed(tmp_path: Path, monkeyp
     (anew,) = openvino_of(network, shape, folder=tmp_path)(windows)
     torch.testing.assert_close(anew, first, atol=0, rtol=0)
     assert [file.name for file in (tmp_path / FOLDER).iterdir()] == [kept.name]
+    with zipfile.ZipFile(kept) as archive:
+        assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)  # so that it has the same bytes at any time
     (tmp_path / "file").touch()  # in the place of a folder nothing can be kept, not even by root
     with torch.no_grad():
         network.last.bias += 1
