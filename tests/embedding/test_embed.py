@@ -215,3 +215,22 @@ def test_features_of_one_region_are_weighed_by_their_share() -> None:
     features = torch.rand(3, 2, 2, 2, dtype=torch.float64)
     share = functional.avg_pool3d(torch.from_numpy(region.astype(np.float64))[None, None], 4)[0]
     np.testing.assert_allclose(weighed(features, region), ((features * share).sum((1, 2, 3)) / share.sum()).numpy())
+
+
+def test_images_of_medmnist_are_those_that_a_table_names(tmp_path: Path) -> None:
+    """All of them, of all splits, by the names that they have as cases, with the same vectors; not without labels."""
+    save_network(tmp_path / "net.safetensors", UNet3D(1, 1, width=2), {"patch": [SIDE] * 3})
+    volumes = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, SIDE), np.uint8)
+    labels = np.zeros((3, 1), np.uint8)
+    arrays = {"train_images": volumes[:2], "train_labels": labels[:2], "test_images": volumes[2:]}
+    np.savez(tmp_path / "organs.npz", **arrays, test_labels=labels[2:])
+    rows = [f"{split}_{number},organs.npz#{split}_images:{number}" for split, number in (("train", 1), ("test", 0))]
+    (tmp_path / "table.csv").write_text("\n".join(["id,image", *rows]), encoding="utf-8")
+    whole = quietly(tmp_path / "net.safetensors", tmp_path / "organs.npz", tmp_path / "whole")
+    named = quietly(tmp_path / "net.safetensors", tmp_path / "table.csv", tmp_path / "named")
+    assert parquet.read_table(whole / "embeddings.parquet")["id"].to_pylist() == ["train_0", "train_1", "test_0"]
+    for id_ in ("train_1", "test_0"):
+        np.testing.assert_array_equal(np.load(whole / f"vectors/{id_}.npy"), np.load(named / f"vectors/{id_}.npy"))
+    np.savez(tmp_path / "bare.npz", **{name: arrays[name] for name in ("train_images", "test_images")})
+    with pytest.raises(DataError, match="has no array train_labels"):
+        quietly(tmp_path / "net.safetensors", tmp_path / "bare.npz", tmp_path / "bare")

@@ -20,7 +20,7 @@ def embed(network: str | Path, scans: str | Path, into: str | Path, options: Emb
         network: The network: a run, a weights file of any known format, a network of the package such as
             genesis-small-ct; like:RECIPE or like:RUN is one at random; raw is grey values on a small grid, and size is
             shape and spacing alone: baselines that know nothing.
-        scans: The scans, as predict takes them: a folder, a file, or a CSV with the column `image`.
+        scans: The scans, as predict takes them: a folder, a file, a CSV with the column `image`, or a .npz of MedMNIST.
         into: The folder of the embeddings: embeddings.parquet, vectors/ID.npy, failures.csv.
     Returns:
         `into`.

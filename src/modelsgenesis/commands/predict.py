@@ -21,8 +21,8 @@ def predict(
     Args:
         run: The run, made by finetune; one of several folds is an ensemble. In Python also a list of runs.
         scans: The scans: a folder of NIfTI, NRRD, MetaImage, DICOM or .npy files, or of PNG and JPEG for networks of
-            pictures; one such file; or a CSV with the column `image` (or image_0, image_1 ... for channels) and, if
-            known, id and modality.
+            pictures; one such file; a CSV with the column `image` (or image_0, image_1 ... for channels) and, if known,
+            id and modality; or a .npz of MedMNIST.
         into: The folder of the predictions: a file a case, predictions.csv, failures.csv.
     Returns:
         `into`.

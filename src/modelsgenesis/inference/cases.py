@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.files import fit
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.medmnist import images_of, parts_of
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, find_sources
 from modelsgenesis.tasks.case_finder import (
@@ -31,7 +33,7 @@ def find_cases(
 
     Args:
         scans: a folder, searched through and through; a file; or a CSV with the column image (or image_0, image_1 ...
-            for channels) and, if known, id and modality.
+            for channels) and, if known, id and modality; or a .npz of MedMNIST, all of whose images are cases.
         channels: of a case; a 4D file is one, and so are files named as nnU-Net does, CASE_0000, CASE_0001.
         skip: a folder to leave out.
         pictures: take the PNG and JPEG files of a folder.
@@ -39,10 +41,13 @@ def find_cases(
     Returns:
         Cases of unique ids, and what cannot be one.
     Raises:
-        DataError: there is no such folder, or the CSV has no column of images.
+        DataError: there is no such folder, the CSV has no column of images, or the .npz is none of MedMNIST.
     """
-    if scans.is_file() and scans.suffix.lower() == ".csv":
+    suffix = scans.suffix.lower() if scans.is_file() else ""
+    if suffix == ".csv":
         cases, problems = _in_table(scans, channels)
+    elif suffix == ".npz":
+        cases, problems = _in_medmnist(scans, channels)
     else:
         sources, problems = find_sources(scans, skip=skip, pictures=pictures)
         root = scans if scans.is_dir() else scans.parent
@@ -70,6 +75,12 @@ def _in_table(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
             problems.append(error.at(path.parent / row[by_channel[0]]))
     without = name_cases([images[0] for id_, images in found if not id_], path.parent)
     return [Case(fit(id_) if id_ else next(without), images) for id_, images in found], problems
+
+
+def _in_medmnist(path: Path, channels: int) -> tuple[list[Case], list[Problem]]:
+    if channels != 1:
+        raise DataError(f"{path}: its images are grey, but the network takes {channels} channels")
+    return [Case(name, (source,)) for _, name, source in images_of(path, parts_of(path))], []
 
 
 def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: list[Problem]) -> list[Case]:

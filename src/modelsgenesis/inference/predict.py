@@ -347,7 +347,7 @@ def nothing_done(scans: Path, into: Path, problems: Sequence[Problem], done: str
     """Say why nothing was done, in words for an error."""
     if not problems:
         kinds = "NIfTI, NRRD, MetaImage, DICOM and .npy files, or PNG and JPEG for networks of pictures"
-        return f"no scan in {scans}; it takes {kinds}, or a CSV that names them"
+        return f"no scan in {scans}; it takes {kinds}, a CSV that names them, or a .npz of MedMNIST"
     return f"none of the scans in {scans} could be {done}; {into / FAILURES} says why"
 
 
