@@ -279,8 +279,10 @@ def check_commit(work: Path) -> None:
 
 
 def may_mount(work: Path) -> str:
-    """Why no small disk can be mounted here, or nothing."""
+    """Why no small disk can be mounted here, or nothing; one that is left of a run that was killed is taken away."""
     (disk := work / "disk").mkdir(parents=True, exist_ok=True)
+    while os.path.ismount(disk):
+        subprocess.run(["umount", disk], check=True)
     tried = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, text=True)
     if tried.returncode:
         return tried.stderr.strip()
