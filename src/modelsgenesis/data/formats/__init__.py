@@ -56,8 +56,6 @@ def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
     if claimed and claimed.axes == 2 and not pictures:
         raise UnreadableError(FLAT, "leave it out; 3D volumes are prepared here")
     found, name = _recognised(file, claimed)
-    if found is None and not (claimed and claimed.endings[ending] != "DICOM"):
-        _refuse_bare_dicom(file)
     if claimed and name != claimed.endings[ending]:
         if found is None:
             called = claimed.endings[ending]
@@ -85,7 +83,7 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
     Returns:
         None and "" when it is none of ours.
     Raises:
-        UnreadableError: the file is empty or cannot be opened.
+        UnreadableError: the file is empty, cannot be opened, or is DICOM that lacks its beginning.
     """
     if claimed and not is_here(file):  # it comes when it is read, by whoever reads it
         return claimed, claimed.endings[ending_of(file)]
@@ -103,13 +101,13 @@ def _recognised(file: Path, claimed: ImageFormat | None) -> tuple[ImageFormat | 
     for each in (claimed, *formats()) if claimed else formats():
         if each.stands_alone and (name := each.recognise(head, file)):
             return each, name
+    if not claimed or claimed.endings[ending_of(file)] == "DICOM":
+        _refuse_bare_dicom(head)
     return None, ""
 
 
-def _refuse_bare_dicom(file: Path) -> None:
+def _refuse_bare_dicom(head: bytes) -> None:
     """Refuse by name what archives of old keep, which other programs read by guessing."""
-    with open_regular(file) as opened:
-        head = opened.read(8)
     if BARE_DICOM.match(head):
         raise UnreadableError(
             "DICOM without the 128 bytes and DICM that begin a file",
