@@ -25,6 +25,7 @@ def verb(kind: type) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """
 
     def wrap(body: Callable[..., Made]) -> Callable[..., Made]:
+        """The function `body`, whose last argument, the options, is given as so many keywords."""
         signature = _signature(body, kind)
         own = [name for name in inspect.signature(body).parameters if name != OPTIONS]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.words import many
@@ -120,6 +121,12 @@ class Slice:
     kinds: tuple[tuple[str, str], ...]
     colour: bool
     short: str = ""
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """The direction across it, of length 1."""
+        normal = np.cross(self.plane[:3], self.plane[3:])
+        return np.asarray(normal / np.linalg.norm(normal))
 
 
 def read_slices(path: Path) -> list[Slice] | Problem:
