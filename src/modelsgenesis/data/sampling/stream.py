@@ -66,8 +66,8 @@ class CubeStream(Dataset[dict[str, Any]], Generic[C]):
 
 
 def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """Turn an array into a tensor of the same numbers."""
-    return torch.from_numpy(np.ascontiguousarray(array))
+    """Turn an array into a tensor of the same numbers and shape."""
+    return torch.from_numpy(np.asarray(array, order="C"))  # ascontiguousarray makes one axis of none
 
 
 def collate(samples: list[dict[str, Any]]) -> Batch:
