@@ -18,6 +18,7 @@ from modelsgenesis.data.intensity_statistics import (
     raw_ct_notes,
     refuse_labels,
     sample_of,
+    spans_no_hu,
     summarise,
 )
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
@@ -86,6 +87,11 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
                 "or use a network fine-tuned on such scans"
                 if raw
                 else "use a network fine-tuned on MRI, or, if it is CT, name it in a CSV with a column modality",
+            )
+        if isinstance(reading.intensity, Window) and modality != "CT" and source.box is None and spans_no_hu(sample):
+            raise UnreadableError(
+                f"the network reads Hounsfield units, but its values lie between {sample[0]:.3g} and {sample[-1]:.3g}",
+                "use a network fine-tuned on such scans, or, if it is CT, name it in a CSV with a column modality",
             )
         if isinstance(reading.intensity, Window) and source.format.axes == 2:
             raise UnreadableError(

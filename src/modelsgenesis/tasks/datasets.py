@@ -26,6 +26,7 @@ from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.task import Task
 
 FILE, SPLITS = "dataset.json", "splits_final.json"
+PET_NAMES = re.compile(r"(PET|PT|SUV|FDG|PSMA)([^A-Z]|$)", re.IGNORECASE)
 MR_NAMES = re.compile(r"(MRI?|T[12]|FLAIR|ADC|DWI|PDW?|SWI|DCE)([^A-Z]|W|CE|GD|C|$)", re.IGNORECASE)
 
 
@@ -123,7 +124,9 @@ def declared_channels(description: Mapping[str, Any], place: Path) -> tuple[Chan
 
 
 def modality_of(name: str) -> str:
-    """The modality that a channel's name means, or ""."""
+    """The modality that a channel's name means, or ""; PET is "unknown", which is no CT."""
+    if PET_NAMES.match(name.strip()):
+        return "unknown"
     if name.strip().upper() == "CT":
         return "CT"
     return "MR" if MR_NAMES.match(name.strip()) else ""
