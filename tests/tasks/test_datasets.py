@@ -158,6 +158,42 @@ def test_decathlon_channels_are_volumes_of_one_file(tmp_path: Path) -> None:
     assert [case.id for case in task.unlabelled] == ["BRATS_900"]
 
 
+def make_datalist(place: Path) -> Path:
+    """Write a list as MONAI's Auto3DSeg has it: a file a channel, folds, and labelled cases to validate and test on."""
+    cases: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "testing": []}
+    for number, part in enumerate(["training", "training", "training", "validation", "testing", "testing"]):
+        files = [f"p{number}/{name}.nii.gz" for name in ("flair", "t1ce")]
+        for channel, file in enumerate(files):
+            write_image(place / file, 10 * number + channel)
+        write_mask(place / f"p{number}/seg.nii.gz", (1,))
+        cases[part].append({"image": files, "label": f"p{number}/seg.nii.gz"})
+        if part == "training":
+            cases[part][-1]["fold"] = number % 2
+    del cases["testing"][1]["label"]
+    write_json(place / "dataset.json", {"modality": {"0": "FLAIR", "1": "T1ce"}, "labels": {"1": "tumour"}, **cases})
+    return place
+
+
+def test_a_list_of_monai_says_which_cases_train_validate_and_test(tmp_path: Path) -> None:
+    """Parts, folds and channels are those that MONAI's load_decathlon_datalist gives of the same file."""
+    task = folder(make_datalist(tmp_path))
+    found = [(case.id, case.split, case.fold) for case in task.cases]
+    trained = [("p0_flair", "", 0), ("p1_flair", "", 1), ("p2_flair", "", 0)]
+    assert found == [*trained, ("p3_flair", "val", None), ("p4_flair", "test", None)]
+    for number, case in enumerate((*task.cases, *task.unlabelled)):
+        files = [source.path.relative_to(tmp_path).as_posix() for source in (*case.images, *case.masks)]
+        assert files == [f"p{number}/{name}.nii.gz" for name in ("flair", "t1ce", "seg")][: 3 if number < 5 else 2]
+    assert (len(task.unlabelled), task.problems) == (1, ())
+    divided = split_cases(task)
+    assert [len(part) for part in (divided.train, divided.val, divided.test)] == [3, 1, 1]
+    listed = read_json(tmp_path / "dataset.json")
+    listed["training"][0]["fold"], listed["training"][1]["image"] = "one", ["p1/flair.nii.gz", "p1/t1.nii.gz"]
+    write_json(tmp_path / "dataset.json", listed)
+    problems = {problem.path.name: problem.problem for problem in folder(tmp_path).problems}
+    assert set(problems) == {"seg.nii.gz", "t1.nii.gz"}
+    assert problems["seg.nii.gz"] == "its fold is 'one'"
+
+
 def test_decathlon_of_one_channel_is_read(tmp_path: Path) -> None:
     """3D files are images of one channel."""
     write_image(tmp_path / "imagesTr" / "a.nii.gz")
