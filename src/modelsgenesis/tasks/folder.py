@@ -16,7 +16,8 @@ from modelsgenesis.tasks.table import LabelOptions, table
 from modelsgenesis.tasks.task import Task
 
 LAYOUTS = (
-    "a folder with images/ and labels/ or masks/, one of MONAI Label, one with dataset.json (nnU-Net, Medical Segmentation Decathlon), "
+    "a folder with images/ and labels/ or masks/, one of MONAI Label, "
+    "one with dataset.json (nnU-Net, Medical Segmentation Decathlon), "
     "a CSV with the columns image and label, a .npz of MedMNIST, or a published set of chest X-rays as it comes"
 )
 

@@ -38,7 +38,8 @@ def _found(folder: Path, pair: tuple[Path, Path], problems: list[Problem]) -> tu
 def pairs(folder: Path) -> Task:
     """Read images and masks of the same names; CASE_0000, CASE_0001 ... are the channels of CASE, if all are so called.
 
-    In a folder of MONAI Label the masks are its final ones, and an image without one is still to be labelled. Every mask is read for its values, unless `labels.json` beside declares them.
+    In a folder of MONAI Label the masks are its final ones, and an image without one is still to be labelled. Every
+    mask is read for its values, unless `labels.json` beside declares them.
 
     Raises:
         DataError: the two folders are not there, or no image has a mask with a label in it.
