@@ -157,6 +157,17 @@ def test_bundle_of_channels(tmp_path: Path) -> None:
     assert agreement(predicted(run, tmp_path / "scans", tmp_path / "ours"), theirs) == [1.0]
 
 
+def test_bundle_fills_what_is_missing_as_predict_does(tmp_path: Path) -> None:
+    """NaN, as registration leaves beyond a CT's border, is air to both; it would spread through the network."""
+    hu = make_ct(1).astype(np.float32)
+    hu[:3] = np.nan
+    (tmp_path / "scans").mkdir()
+    sitk.WriteImage(make_image(hu, (0.8, 1.3, 2.0)), str(tmp_path / "scans" / "one.nii.gz"))
+    run = make_run(tmp_path / "run")
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), tmp_path / "scans", tmp_path / "theirs")
+    assert agreement(predicted(run, tmp_path / "scans", tmp_path / "ours"), theirs) == [1.0]
+
+
 def test_bundle_of_channels_in_one_file(tmp_path: Path) -> None:
     """As the Decathlon has them, in 4D, which predict reads too: a folder of such files, or one."""
     (tmp_path / "scans").mkdir()

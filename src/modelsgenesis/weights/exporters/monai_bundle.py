@@ -177,6 +177,7 @@ class _Bundle:
         steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": "LPS"})
         if isinstance(intensity, Window):
             limits = {"a_min": intensity.low_hu, "a_max": intensity.high_hu, "b_min": 0.0, "b_max": 1.0, "clip": True}
+            steps.append({"_target_": f"{TRANSFORMS}.Filled", "keys": "image"})
             steps.append({"_target_": "ScaleIntensityRanged", "keys": "image", **limits})
         else:
             steps.append({"_target_": f"{TRANSFORMS}.Scaled", "keys": "image", "intensity": describe(intensity)})
