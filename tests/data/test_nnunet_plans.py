@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.core.naming import describe, rebuild
+from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.nnunet_plans import Planned, read_planned
+from modelsgenesis.data.store.store import Store
+from modelsgenesis.recipes.nnunet_plans import intensity_of
 
 NEW: dict[str, Any] = {"network_class_name": "some.PlainConvUNet", "arch_kwargs": {}, "_kw_requires_import": []}
 PLANS: dict[str, Any] = {
@@ -73,6 +77,23 @@ def test_older_plans_name_the_same_network() -> None:
     assert (kwargs["n_stages"], kwargs["features_per_stage"]) == (3, [32, 64, 100])
     assert kwargs["strides"] == OLDER["pool_op_kernel_sizes"]
     assert kwargs["n_conv_per_stage"] == [2, 2, 2]
+
+
+def test_phases_of_ct_need_a_window_each(small_store: Path) -> None:
+    """nnU-Net takes each channel's own; pre-training has one for all, so channels that differ are refused."""
+    plans = copy.deepcopy(PLANS)
+    ct = {"percentile_00_5": -17.0, "percentile_99_5": 201.0, "mean": 99.4, "std": 39.39}
+    plans["foreground_intensity_properties_per_channel"] = {"0": ct, "1": {**ct, "mean": 120.0}}
+    settings = {"normalization_schemes": ["CTNormalization"] * 2, "use_mask_for_norm": [False] * 2}
+    plans["configurations"]["3d_fullres"] |= settings
+    planned = Planned.from_plans(plans, "3d_fullres")
+    one = Store.open(small_store).scans[0]
+    several = replace(one, shape=(2, *one.shape[1:]))
+    assert intensity_of(planned, [one])[0] == Window(-17.0, 201.0)  # a store of one channel serves plans of several
+    with pytest.raises(DataError, match="give each channel of CT a window of its own"):
+        intensity_of(planned, [several])
+    alike = replace(planned, foreground=(ct, ct))
+    assert intensity_of(alike, [several]) == intensity_of(planned, [one])
 
 
 def test_plans_travel_as_data(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from modelsgenesis.core.errors import GenesisError, ShapeError
+from modelsgenesis.core.errors import DataError, GenesisError, ShapeError
 from modelsgenesis.core.naming import find_class
 from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.deformations import (
@@ -170,6 +171,22 @@ def test_wrong_settings_are_refused(make, words: str) -> None:
     """The message names the setting and what it may be."""
     with pytest.raises(GenesisError, match=words):
         make()
+
+
+@pytest.mark.parametrize("deformation", [genesis(), NonLinear(), InPainting()])
+def test_hounsfield_units_without_their_range_are_refused(deformation: Deformation) -> None:
+    """Else all of a CT below 0 and above 1 HU is lost; with the range it is what [0, 1] gives, stretched."""
+    hu = CUBE[:1] * 2000 - 1000
+    drawn = deformation.draw(hu.shape, generator_for(0, 3))
+    with pytest.raises(DataError, match=r"values span 2000, and the range given is 0 to 1; .*range=\(-1000, 1000\)"):
+        deformation.apply(hu, drawn)
+    with pytest.raises(DataError, match="values span 2000"):
+        apply_batch(deformation, torch.from_numpy(hu)[None], [drawn])
+    in_hu = replace(deformation, range=(-1000.0, 1000.0)).apply(hu, drawn)
+    np.testing.assert_allclose(in_hu, deformation.apply(CUBE[:1], drawn) * 2000 - 1000, atol=0.01)
+    metal = np.where(CUBE[:1] > 0.99, np.float32(30_000), hu)  # a few voxels beyond the range are no other units
+    assert replace(deformation, range=(-1000.0, 1000.0)).apply(metal, drawn).shape == hu.shape
+    LocalShuffling()(hu, generator_for(0, 0))  # any range will do
 
 
 def test_recipe_is_found_by_its_file() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from modelsgenesis.core.errors import DataError, GenesisError, ShapeError, Train
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.naming import rebuild
 from modelsgenesis.core.provenance import read_provenance
+from modelsgenesis.data.channels import read_image
+from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import Percentiles, Window
+from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.nets import UNet3D
 from modelsgenesis.nets.classifier import Classifier
 from modelsgenesis.recipes import Recipe
@@ -177,6 +181,31 @@ def test_weights_of_ct_start_a_task_of_mr_on_the_scale_of_mr(
     assert f"intensity: {told['intensity']}; for the start, {told['intensity_of_the_start']}" in capsys.readouterr().err
     mg.predict(tuned, balls / "images", tmp_path / "out", quiet=True)
     assert len(rows_of(tmp_path / "out" / "predictions.csv")) == 8
+
+
+@pytest.mark.parametrize("channels", [("image",), ("CT", "uptake")])
+def test_no_channel_but_ct_is_read_in_hounsfield_units(
+    small_store: Path, tiny_recipe: Recipe, tmp_path: Path, channels: tuple[str, ...]
+) -> None:
+    """From weights of CT, z-scores of MRI and the uptake beside a CT keep their contrast, some of it below 0."""
+    run = mg.pretrain(replace(tiny_recipe, plan=replace(tiny_recipe.plan, steps=1)), small_store, tmp_path / "pre")
+    for number in range(2):
+        values, mask = blob(number)
+        zscores = (values - values.mean()) / values.std()
+        for place, scale in enumerate((1, 20)[: len(channels)]):  # the uptake spans more than any z-score
+            write_image(tmp_path / "data" / "imagesTr" / f"c{number}_{place:04d}.nii.gz", scale * zscores)
+        write_image(tmp_path / "data" / "labelsTr" / f"c{number}.nii.gz", mask)
+    described = {"channel_names": dict(enumerate(channels)), "labels": {"shell": 1, "core": 2}}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(described), encoding="utf-8")
+    tuned = finetune(tmp_path / "data", tmp_path / "tuned", from_=run, precision="32-true", steps=1)
+    reading = rebuild(read_notes(tuned / "model.safetensors")["reading"])
+    assert reading.intensity == Percentiles()
+    images = sorted((tmp_path / "data" / "imagesTr").glob("c0_*"))
+    seen = read_image([one_source(image, tmp_path) for image in images], reading).scaled()
+    assert (seen.std(axis=(1, 2, 3)) > 0.1).all()  # in Hounsfield units it is 0.0005 of z-scores, 0.01 of the uptake
+    if len(channels) == 1:
+        with pytest.raises(UnreadableError, match=r"reads Hounsfield units, but its values lie between -\d"):
+            read_image([one_source(images[0], tmp_path)], Reading(Window()))
 
 
 def test_modality_that_was_said_in_training_holds_for_predicting(balls: Path, tmp_path: Path) -> None:

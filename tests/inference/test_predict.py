@@ -242,6 +242,19 @@ def test_ct_in_raw_units_is_named(run: Path, tmp_path: Path) -> None:
     assert (warned["severity"], "CT in raw units" in warned["problem"]) == ("warning", True)
 
 
+def test_pet_in_dicom_is_no_ct(run: Path, tmp_path: Path) -> None:
+    """Its header says so; in Hounsfield units uptake is bone or nothing. What says OT but has air is read as before."""
+    uptake = (
+        np.random.default_rng(0).integers(-1000, 2000, (20, 18, 16)).astype(np.int16)
+    )  # 1024 above that in the file
+    write_series(tmp_path / "scans" / "pet", uptake, Modality="PT", SeriesInstanceUID="1.2.3.1", RescaleIntercept=0)
+    write_series(tmp_path / "scans" / "other", make_ct(1), Modality="OT", SeriesInstanceUID="1.2.3.2")
+    out = quietly(run, tmp_path / "scans", tmp_path / "out")
+    (refused,) = (row for row in table(out / "failures.csv") if row["severity"] == "error")
+    assert "reads Hounsfield units, but this is no CT by its header" in refused["problem"]
+    assert [row["id"] for row in table(out / "predictions.csv") if row["prediction"]] == ["other"]
+
+
 def test_tilted_series_gets_a_mask_and_a_line(run: Path, tmp_path: Path) -> None:
     """No DICOM-SEG fits straightened slices; the NIfTI file is there, and the table says why."""
     write_series(tmp_path / "scans" / "tilted", make_ct(4), step_mm=(0, 0.7, 2))

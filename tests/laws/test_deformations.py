@@ -86,7 +86,8 @@ def test_draws_replay(name: str) -> None:
 @pytest.mark.parametrize("range", [(0.0, 1.0), (-1000.0, 1000.0), (-0.2, 0.3), Percentiles(2, 98)], ids=str)
 def test_output_stays_in_the_range(name: str, range: Any) -> None:
     """The output leaves neither the given range nor, where the image is wider, the image's."""
-    image = image_of((1, 20, 18, 16), low=-300, high=500) if range != (0.0, 1.0) else image_of((1, 20, 18, 16))
+    low, high = {(0.0, 1.0): (0, 1), (-0.2, 0.3): (-3, 5)}.get(range, (-300, 500))
+    image = image_of((1, 20, 18, 16), low=low, high=high)
     least, greatest = image.min(), image.max()
     if not isinstance(range, Percentiles):
         least, greatest = min(least, np.float32(range[0])), max(greatest, np.float32(range[1]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tests.data.scan_files import make_ct
 from tests.tasks.task_files import SIZE, make_nnunet, write_image, write_json, write_mask, write_volumes
 
@@ -15,10 +16,13 @@ from modelsgenesis.core.files import read_json
 from modelsgenesis.core.labels import Label
 from modelsgenesis.data.channels import read_image
 from modelsgenesis.data.images import Reading
-from modelsgenesis.data.intensity import Percentiles
+from modelsgenesis.data.intensity import BitDepth, Percentiles
+from modelsgenesis.data.problems import UnreadableError
+from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.targets.multilabel_segmentation import MultilabelSegmentation
 from modelsgenesis.targets.segmentation import Segmentation
 from modelsgenesis.tasks import folder
+from modelsgenesis.tasks.checks import check
 from modelsgenesis.tasks.datasets import dataset, modality_of
 from modelsgenesis.tasks.splitting import cross_validation_splits, split_cases
 from modelsgenesis.tasks.task import NoCaseError
@@ -60,7 +64,7 @@ def test_nnunet_cases_have_all_their_channels(tmp_path: Path) -> None:
     assert task.channels == ("CT", "PET")
     first = task.cases[0]
     assert [source.path.name for source in first.images] == ["case0_0000.nii.gz", "case0_0001.nii.gz"]
-    assert [source.modality for source in first.images] == ["CT", ""]
+    assert [source.modality for source in first.images] == ["CT", "unknown"]
     assert [source.path.name for source in first.masks] == ["case0.nii.gz"]
     assert (task.problems, task.unlabelled) == ((), ())
 
@@ -152,6 +156,42 @@ def test_decathlon_channels_are_volumes_of_one_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, [make_ct(10, SIZE) + 2000, make_ct(11, SIZE) + 2000])
     assert case.masks[0].path.name == "BRATS_001.nii.gz"
     assert [case.id for case in task.unlabelled] == ["BRATS_900"]
+
+
+def make_datalist(place: Path) -> Path:
+    """Write a list as MONAI's Auto3DSeg has it: a file a channel, folds, and labelled cases to validate and test on."""
+    cases: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "testing": []}
+    for number, part in enumerate(["training", "training", "training", "validation", "testing", "testing"]):
+        files = [f"p{number}/{name}.nii.gz" for name in ("flair", "t1ce")]
+        for channel, file in enumerate(files):
+            write_image(place / file, 10 * number + channel)
+        write_mask(place / f"p{number}/seg.nii.gz", (1,))
+        cases[part].append({"image": files, "label": f"p{number}/seg.nii.gz"})
+        if part == "training":
+            cases[part][-1]["fold"] = number % 2
+    del cases["testing"][1]["label"]
+    write_json(place / "dataset.json", {"modality": {"0": "FLAIR", "1": "T1ce"}, "labels": {"1": "tumour"}, **cases})
+    return place
+
+
+def test_a_list_of_monai_says_which_cases_train_validate_and_test(tmp_path: Path) -> None:
+    """Parts, folds and channels are those that MONAI's load_decathlon_datalist gives of the same file."""
+    task = folder(make_datalist(tmp_path))
+    found = [(case.id, case.split, case.fold) for case in task.cases]
+    trained = [("p0_flair", "", 0), ("p1_flair", "", 1), ("p2_flair", "", 0)]
+    assert found == [*trained, ("p3_flair", "val", None), ("p4_flair", "test", None)]
+    for number, case in enumerate((*task.cases, *task.unlabelled)):
+        files = [source.path.relative_to(tmp_path).as_posix() for source in (*case.images, *case.masks)]
+        assert files == [f"p{number}/{name}.nii.gz" for name in ("flair", "t1ce", "seg")][: 3 if number < 5 else 2]
+    assert (len(task.unlabelled), task.problems) == (1, ())
+    divided = split_cases(task)
+    assert [len(part) for part in (divided.train, divided.val, divided.test)] == [3, 1, 1]
+    listed = read_json(tmp_path / "dataset.json")
+    listed["training"][0]["fold"], listed["training"][1]["image"] = "one", ["p1/flair.nii.gz", "p1/t1.nii.gz"]
+    write_json(tmp_path / "dataset.json", listed)
+    problems = {problem.path.name: problem.problem for problem in folder(tmp_path).problems}
+    assert set(problems) == {"seg.nii.gz", "t1.nii.gz"}
+    assert problems["seg.nii.gz"] == "its fold is 'one'"
 
 
 def test_decathlon_of_one_channel_is_read(tmp_path: Path) -> None:
@@ -255,8 +295,44 @@ def test_names_of_sequences_are_mri(name: str) -> None:
     assert modality_of(name) == "MR"
 
 
-@given(st.sampled_from(["PET", "US", "noNorm", "image", "Tumour", "CTA", "T3", "adrenal", ""]))
+@given(st.sampled_from(["PETER", "US", "noNorm", "image", "Tumour", "CTA", "T3", "adrenal", ""]))
 def test_other_names_tell_nothing(name: str) -> None:
     """A name that is no modality leaves the values to tell."""
     assert modality_of(name) == ""
     assert modality_of("ct") == "CT"
+    assert modality_of("PET") == modality_of("PT_SUV") == "unknown"  # no CT, whatever its values look like
+
+
+def make_colours(place: Path) -> dict[str, np.ndarray]:
+    """Write a data set of nnU-Net's NaturalImage2DIO: one PNG in colours a case, whose colours are the channels."""
+    rng = np.random.default_rng(3)
+    pictures = {f"road{number}": rng.integers(0, 256, (9, 12, 3)).astype(np.uint8) for number in range(2)}
+    for folder_ in ("imagesTr", "labelsTr"):
+        (place / folder_).mkdir(parents=True)
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(place / "imagesTr" / f"{name}_0000.png")
+        Image.fromarray((pixels[..., 0] > 99).astype(np.uint8)).save(place / "labelsTr" / f"{name}.png")
+    channels = {"0": "R", "1": "G", "2": "B"}
+    write_json(place / "dataset.json", {"channel_names": channels, "labels": {"background": 0, "road": 1}})
+    return pictures
+
+
+def test_colours_of_a_picture_are_the_channels_that_nnunet_declares(tmp_path: Path) -> None:
+    """As nnU-Net reads them: one file for three channels, its red, green and blue, in training and after."""
+    pictures = make_colours(tmp_path / "roads")
+    task = folder(tmp_path / "roads")
+    assert [case.id for case in task.cases] == list(pictures)
+    assert not check(task).problems
+    found, problems = find_cases(tmp_path / "roads" / "imagesTr", 3, tmp_path, pictures=True)
+    for name, pixels in pictures.items():  # what is to be predicted may be called in another way
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "cases.csv").write_text("image\n" + "".join(f"{name}.png\n" for name in pictures), encoding="utf-8")
+    listed, wrong = find_cases(tmp_path / "cases.csv", 3, tmp_path, pictures=True)
+    assert problems == wrong == []
+    for case in (*task.cases, *found, *listed):
+        seen = read_image(case.images, Reading(BitDepth()))
+        np.testing.assert_array_equal(seen.values, pictures[case.id].transpose(2, 1, 0))  # (rows, columns, colours)
+        np.testing.assert_allclose(seen.scaled(), seen.values / np.float32(255), atol=1e-6)
+    Image.fromarray(pictures["road0"][..., 0]).save(tmp_path / "road0.png")
+    with pytest.raises(UnreadableError, match="a grey picture, where red, green and blue are wanted"):
+        read_image(listed[0].images, Reading(BitDepth()))

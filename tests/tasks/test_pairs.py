@@ -28,6 +28,23 @@ def test_masks_are_found_by_name(tmp_path: Path, masks: str) -> None:
     assert task.problems == ()
 
 
+def test_a_folder_of_monai_label_has_its_final_masks(tmp_path: Path) -> None:
+    """Images lie in the folder itself, what a person accepted in labels/final; drafts of a model are no masks."""
+    for number in range(3):
+        write_image(tmp_path / f"ct{number}.nii.gz", number)
+        write_mask(tmp_path / "labels" / "original" / f"ct{number}.nii.gz", values=(3,))
+    for number in range(2):
+        write_mask(tmp_path / "labels" / "final" / f"ct{number}.nii.gz", values=(1, 2))
+    write_json(tmp_path / "datastore_v2.json", {"objects": {}})
+    task = folder(tmp_path)
+    assert [case.id for case in task.cases] == ["ct0", "ct1"]
+    masks = [case.masks[0].path.relative_to(tmp_path).as_posix() for case in task.cases]
+    assert masks == ["labels/final/ct0.nii.gz", "labels/final/ct1.nii.gz"]
+    assert task.target.labels == (Label("1", (1,)), Label("2", (2,)))
+    assert [case.id for case in task.unlabelled] == ["ct2"]
+    assert task.problems == ()
+
+
 def test_labels_json_names_the_values(tmp_path: Path) -> None:
     """Declared labels are taken as they are, and regions may overlap."""
     place = make_pairs(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from tests.data.scan_files import make_ct, make_image, write_ct
+from tests.data.scan_files import SIZE, make_ct, make_image, write_ct
 from tests.inference.runs import ORGANS, make_run, mean_classifier, thresholding_unet
 from tests.weights.test_exporters import PLANNED
 
@@ -155,6 +155,37 @@ def test_bundle_of_channels(tmp_path: Path) -> None:
     theirs = run_here(bundle_of(run, tmp_path / "bundle"), tmp_path / "scans", tmp_path / "theirs")
     (theirs / "one_0000.nii.gz").rename(theirs / "one.nii.gz")
     assert agreement(predicted(run, tmp_path / "scans", tmp_path / "ours"), theirs) == [1.0]
+
+
+def test_bundle_fills_what_is_missing_as_predict_does(tmp_path: Path) -> None:
+    """NaN, as registration leaves beyond a CT's border, is air to both; it would spread through the network."""
+    hu = make_ct(1).astype(np.float32)
+    hu[:3] = np.nan
+    (tmp_path / "scans").mkdir()
+    sitk.WriteImage(make_image(hu, (0.8, 1.3, 2.0)), str(tmp_path / "scans" / "one.nii.gz"))
+    run = make_run(tmp_path / "run")
+    theirs = run_here(bundle_of(run, tmp_path / "bundle"), tmp_path / "scans", tmp_path / "theirs")
+    assert agreement(predicted(run, tmp_path / "scans", tmp_path / "ours"), theirs) == [1.0]
+
+
+def test_bundle_of_channels_in_one_file(tmp_path: Path) -> None:
+    """As the Decathlon has them, in 4D, which predict reads too: a folder of such files, or one."""
+    (tmp_path / "scans").mkdir()
+    channels = [make_image(make_ct(seed, SIZE), (0.8, 1.3, 2.0)) for seed in (1, 2)]
+    sitk.WriteImage(sitk.JoinSeries(channels), str(tmp_path / "scans" / "one.nii.gz"))
+    run = make_run(tmp_path / "run", thresholding_unet(0.20012, 0.60012, channels=2), channels=2)
+    bundle = bundle_of(run, tmp_path / "bundle")
+    ours = predicted(run, tmp_path / "scans", tmp_path / "ours")
+    for scans in (tmp_path / "scans", tmp_path / "scans" / "one.nii.gz"):
+        theirs = run_here(bundle, scans, tmp_path / f"theirs-{scans.name}")
+        assert agreement(ours, theirs) == [1.0]
+
+
+def test_networks_of_pictures_are_refused(tmp_path: Path) -> None:
+    """A bundle of one would find no file to read among pictures, and end as if all were well."""
+    run = make_run(tmp_path / "run", thresholding_unet(0.2, 0.6, axes=2), patch=(16, 16))
+    with pytest.raises(WeightsError, match="reads NIfTI volumes, but this network is of pictures"):
+        bundle_of(run, tmp_path / "bundle")
 
 
 def test_metadata_is_what_monai_checks(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from modelsgenesis.data.intensity_statistics import (
     raw_ct_notes,
     refuse_labels,
     sample_of,
+    spans_no_hu,
     summarise,
 )
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
@@ -60,6 +61,37 @@ def _refuse_label_map(source: Source, values: NDArray[Any], root: Path) -> None:
         refuse_labels(sample_of(values), below)
 
 
+def _check_hounsfield(source: Source, modality: str, sample: NDArray[Any], raw: list[str]) -> None:
+    """Refuse an image that is not in Hounsfield units.
+
+    Args:
+        source: of the image.
+        modality: as declared or guessed; "unknown" of a DICOM series is what is neither CT nor MR, such as PET.
+        sample: of its values, sorted.
+        raw: the note that it is a CT in raw units, if it looks like one.
+    Raises:
+        UnreadableError: it is MRI or PET, in raw units, a picture, or its values lie too close together.
+    """
+    is_other = modality == "unknown" and source.dicom is not None and guess_modality(sample) == "MR"
+    if modality == "MR" or is_other:
+        what = "MRI" if modality == "MR" else "no CT by its header, and has no value below 0"
+        raise UnreadableError(
+            f"the network reads Hounsfield units, but {raw[0] if raw else f'this is {what}'}",
+            "or use a network fine-tuned on such scans"
+            if raw
+            else "use a network fine-tuned on such scans, or, if it is CT, name it in a CSV with a column modality",
+        )
+    if modality != "CT" and source.box is None and spans_no_hu(sample):
+        raise UnreadableError(
+            f"the network reads Hounsfield units, but its values lie between {sample[0]:.3g} and {sample[-1]:.3g}",
+            "use a network fine-tuned on such scans, or, if it is CT, name it in a CSV with a column modality",
+        )
+    if source.format.axes == 2:
+        raise UnreadableError(
+            "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
+        )
+
+
 @costs_one_source()
 def read_image(sources: Sequence[Source], reading: Reading) -> Image:
     """Read the channels of a case.
@@ -80,17 +112,8 @@ def read_image(sources: Sequence[Source], reading: Reading) -> Image:
         values, filled = fill_missing(volume.values)
         sample = sample_of(values)
         modality, raw = volume.modality or guess_modality(sample), raw_ct_notes(sample, volume.modality)
-        if isinstance(reading.intensity, Window) and modality == "MR":
-            raise UnreadableError(
-                f"the network reads Hounsfield units, but {raw[0] if raw else 'this is MRI'}",
-                "or use a network fine-tuned on such scans"
-                if raw
-                else "use a network fine-tuned on MRI, or, if it is CT, name it in a CSV with a column modality",
-            )
-        if isinstance(reading.intensity, Window) and source.format.axes == 2:
-            raise UnreadableError(
-                "the network reads Hounsfield units, but this is a picture", "use a network fine-tuned on pictures"
-            )
+        if isinstance(reading.intensity, Window):
+            _check_hounsfield(source, modality, sample, raw)
         limits += [reading.intensity.limits(summarise(values, sample, modality, volume.levels))] * len(values)
         notes += [*volume.notes, *filled, *raw]
         parts.append(Image(values, (), volume.spacing_mm, volume.geometry, unresampled=volume.unresampled))

@@ -18,6 +18,7 @@ MOST_SAMPLED = 1_000_000  # voxels that percentiles are taken from
 MOST_FILLED = 64_000  # voxels that holes are looked for in
 BACKGROUND = 0.05  # of the way from the minimum to the 99th percentile
 AIR_HU = -1000.0
+LEAST_SPAN_HU = 50  # a CT's noise alone spans more; z-scores seldom span 20
 CT_REACHES_HU = -200  # no MRI goes below, and next to no CT stays above
 RAW_AIR, RAW_BODY, RAW_WATER = 150, (500, 3000), (850, 1150)  # of a CT stored 1000 or 1024 above its HU
 RAW_SHARE = 0.6  # of the body that is water: whole CTs had 0.64 to 0.92, MRI up to 0.54
@@ -141,6 +142,15 @@ def guess_modality(sample: NDArray[Any]) -> str:
     if sample[0] <= CT_REACHES_HU and sample[-1] < 32768:
         return "CT"
     return "MR" if sample[0] >= 0 else "unknown"
+
+
+def spans_no_hu(sample: NDArray[Any]) -> bool:
+    """Whether values lie too close together to be Hounsfield units: z-scores, or uptake, that would be one grey there.
+
+    Args:
+        sample: of the values of a whole image, sorted.
+    """
+    return bool(sample[-1] - sample[0] < LEAST_SPAN_HU)
 
 
 def raw_ct_notes(sample: NDArray[Any], modality: str) -> list[str]:

@@ -9,6 +9,7 @@ from modelsgenesis.core.errors import DataError, blamed_on
 from modelsgenesis.core.files import read_json
 from modelsgenesis.data.intensity import Window
 
+CT_STATISTICS = ("percentile_00_5", "percentile_99_5", "mean", "std")  # of the foreground, that CT is normalised by
 UNET = "dynamic_network_architectures.architectures.unet"
 CT, Z = "CTNormalization", "ZScoreNormalization"
 
@@ -90,10 +91,15 @@ class Planned:
         """
         try:
             known = self.foreground[0]
-            low, high, mean, std = (known[name] for name in ("percentile_00_5", "percentile_99_5", "mean", "std"))
+            low, high, mean, std = (known[name] for name in CT_STATISTICS)
         except (IndexError, KeyError) as error:
             raise DataError(f"the plans do not say how CT is normalised (no {error}); plan again") from error
         return Window(low, high), ((high - low) / max(std, 1e-8), (low - mean) / max(std, 1e-8))
+
+    @property
+    def one_window(self) -> bool:
+        """Whether nnU-Net clips and scales all channels of CT alike; those of several phases it does not."""
+        return len({tuple(known.get(name) for name in CT_STATISTICS) for known in self.foreground}) <= 1
 
     @property
     def kind(self) -> str:

@@ -16,7 +16,7 @@ from modelsgenesis.data.case import Case
 from modelsgenesis.data.image_size import ImageSize, axes_of, image_size_of, middle_spacing, sizes_at
 from modelsgenesis.data.images import Reading
 from modelsgenesis.data.intensity import BitDepth, Window
-from modelsgenesis.data.intensity_statistics import guess_modality, sample_of
+from modelsgenesis.data.intensity_statistics import guess_modality, sample_of, spans_no_hu
 from modelsgenesis.data.problems import UnreadableError
 from modelsgenesis.data.reading import read_volume
 from modelsgenesis.data.sampling.cubes import CubeSpec
@@ -158,21 +158,26 @@ def _reading(
 
 
 def _may_be_ct(task: Task, case: Case) -> bool:
-    """Whether a task is of CT, as declared or else as the values of a case look."""
+    """Whether all images of a task are CT, as declared or else as the values of a case look."""
     if task.modality:
         return task.modality == "CT"
+    declared = {image.modality for image in case.images}
+    if "CT" in declared and len(declared) > 1:  # who says so of one channel does not mean the others
+        return False
     workers = reading_processes(case.images, much=False)
     # What cannot be read is named when the cases are read.
     return "MR" not in (modality for _, modality in work_through(_modality_of, case.images, workers))
 
 
 def _modality_of(image: Source) -> str:
-    """The modality of an image, declared or guessed; "" where it cannot be read."""
+    """The modality of an image, declared or guessed; "" where it cannot be read, "MR" where no HU are so narrow."""
     try:
         volume = read_volume(image)
     except UnreadableError:
         return ""
-    return volume.modality or guess_modality(sample_of(volume.values))
+    sample = sample_of(volume.values)
+    guessed = "MR" if image.box is None and spans_no_hu(sample) else guess_modality(sample)
+    return volume.modality or guessed
 
 
 def _of_pictures(

@@ -12,6 +12,7 @@ from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
 from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.formats.natural_image import NUM_COLOURS, NaturalImage
 from modelsgenesis.data.medmnist import images_of, parts_of
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, find_sources
@@ -19,6 +20,7 @@ from modelsgenesis.tasks.case_finder import (
     channel_of,
     image_columns,
     images_in,
+    in_colours,
     in_order,
     modality_in,
     unique_cases,
@@ -111,13 +113,15 @@ def _in_folder(sources: Sequence[Source], root: Path, channels: int, problems: l
 
 
 def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
-    """Make each channel of a 4D file a source of its own.
+    """Make each channel of a 4D file a source of its own, or each colour of a picture where three are wanted.
 
     Raises:
         UnreadableError: the case has not as many channels as the network takes.
     """
     if images[0].format.is_stack:
         raise UnreadableError("a file of many cubes, not a scan", "give the scans themselves")
+    if len(images) == 1 and channels == NUM_COLOURS and isinstance(images[0].format, NaturalImage):
+        return in_colours(images[0])
     if len(images) == 1 and images[0].index is None and channels > 1:
         num = images[0].format.read_header(images[0]).num_volumes
         images = tuple(replace(images[0], index=number) for number in range(num))

@@ -85,6 +85,26 @@ class Resampled(MapTransform, InvertibleTransform):  # type: ignore[misc]
         return back
 
 
+class Filled(MapTransform):  # type: ignore[misc]
+    """Replace NaN and infinities of each channel by its least finite value, which MONAI's scaling would hand on.
+
+    Args:
+        keys: of the images, (C, X, Y, Z).
+        allow_missing_keys: as in MONAI.
+    """
+
+    def __call__(self, data: Data) -> dict[Hashable, Any]:
+        """Fill each image."""
+        done = dict(data)
+        for key in self.key_iterator(done):
+            image = done[key]
+            channels = np.stack([fill_missing(part)[0] for part in image.cpu().numpy()])
+            done[key] = MetaTensor(
+                torch.from_numpy(channels), meta=image.meta, applied_operations=image.applied_operations
+            )
+        return done
+
+
 class Scaled(MapTransform):  # type: ignore[misc]
     """Scale each channel to [0, 1] by statistics of its own voxels: percentiles of the foreground, or z-scores.
 

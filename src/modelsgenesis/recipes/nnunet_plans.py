@@ -78,13 +78,18 @@ def ct_intensity(planned: Planned, scans: Sequence[Scan]) -> tuple[Window, Units
     """The window that nnU-Net clips CT to, and the scale and shift to its units.
 
     Raises:
-        DataError: the scans are no CT, or the plans do not hold the window.
+        DataError: the scans are no CT, the plans do not hold the window, or one for each channel of the scans.
     """
     if strange := [scan for scan in scans if scan.modality != "CT"]:
         raise DataError(
             f"the plans are for CT, but {len(strange)} of {many(len(scans), 'scan')} are not (the first is "
             f"{strange[0].id}, "
             f"{strange[0].modality}); if they are, prepare them with --modality CT"
+        )
+    if not planned.one_window and max(scan.shape[0] for scan in scans) > 1:
+        raise DataError(
+            "the plans give each channel of CT a window of its own, and pre-training takes one for all; prepare the "
+            "channels as scans of one channel, which serve plans of several"
         )
     return planned.window
 

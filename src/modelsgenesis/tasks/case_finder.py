@@ -11,6 +11,7 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import spell
 from modelsgenesis.data.formats import ending_of
+from modelsgenesis.data.formats.natural_image import NUM_COLOURS, NaturalImage
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO
 from modelsgenesis.data.sources import Source, find_of_one_kind
@@ -153,6 +154,8 @@ def in_order(
 ) -> tuple[Source, ...]:
     """The channels of a case in order; none, and a problem, when one is missing or too many.
 
+    A single picture where three channels are wanted is one in colours, which are the channels.
+
     Args:
         by_channel: what is there.
         num_channels: that there should be.
@@ -161,10 +164,17 @@ def in_order(
     """
     if sorted(by_channel) == list(range(num_channels)):
         return tuple(by_channel[number] for number in range(num_channels))
+    if list(by_channel) == [0] and num_channels == NUM_COLOURS and isinstance(by_channel[0].format, NaturalImage):
+        return in_colours(by_channel[0])
     has = ", ".join(f"{number:04d}" for number in sorted(by_channel))
     remedy = "add what is missing, or leave the case out"
     problems.append(Problem(by_channel[min(by_channel)].path, f"it has channels {has} {wanted} {num_channels}", remedy))
     return ()
+
+
+def in_colours(picture: Source) -> tuple[Source, ...]:
+    """Red, green and blue of a picture, each a channel."""
+    return tuple(replace(picture, index=number) for number in range(NUM_COLOURS))
 
 
 def names_of(case: Case) -> list[str]:

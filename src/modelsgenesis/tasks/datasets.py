@@ -1,6 +1,8 @@
 """Folders with a `dataset.json`: raw data sets of nnU-Net, old and new, and of the Medical Segmentation Decathlon."""
 
+import functools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from modelsgenesis.tasks.labels import declared_labels
 from modelsgenesis.tasks.task import Task
 
 FILE, SPLITS = "dataset.json", "splits_final.json"
+PET_NAMES = re.compile(r"(PET|PT|SUV|FDG|PSMA)([^A-Z]|$)", re.IGNORECASE)
 MR_NAMES = re.compile(r"(MRI?|T[12]|FLAIR|ADC|DWI|PDW?|SWI|DCE)([^A-Z]|W|CE|GD|C|$)", re.IGNORECASE)
 
 
@@ -59,8 +62,7 @@ def dataset(folder: Path) -> Task:
     labels = declared_labels(description.get("labels"), place)
     problems: list[Problem] = []
     if is_decathlon(description, folder):
-        cases = list(_listed(description["training"], folder, channels, problems))
-        unlabelled = list(_listed(description.get("test", []), folder, channels, problems, labelled=False))
+        cases, unlabelled = _all_listed(description, folder, channels, problems)
     else:
         if isinstance(description.get("dataset"), Mapping):
             cases = list(_mapped(description["dataset"], folder, channels, problems))
@@ -69,11 +71,11 @@ def dataset(folder: Path) -> Task:
         tests = list(_in_folders(folder, "Ts", channels, problems))
         cases += [case for case in tests if case.masks]
         unlabelled = [case for case in tests if not case.masks]
-    folds = read_folds(folder / SPLITS, [case.id for case in cases if case.split != "test"], problems)
+    folds = read_folds(folder / SPLITS, [case.id for case in cases if not case.split], problems)
     return build(
         str(description.get("name") or folder.resolve().name),
         labels.target,
-        [replace(case, fold=folds.get(case.id)) for case in cases],
+        [replace(case, fold=folds.get(case.id, case.fold)) for case in cases],
         channels=[channel.name for channel in channels],
         problems=problems,
         unlabelled=unlabelled,
@@ -123,7 +125,9 @@ def declared_channels(description: Mapping[str, Any], place: Path) -> tuple[Chan
 
 
 def modality_of(name: str) -> str:
-    """The modality that a channel's name means, or ""."""
+    """The modality that a channel's name means, or ""; PET is "unknown", which is no CT."""
+    if PET_NAMES.match(name.strip()):
+        return "unknown"
     if name.strip().upper() == "CT":
         return "CT"
     return "MR" if MR_NAMES.match(name.strip()) else ""
@@ -134,28 +138,93 @@ def is_decathlon(description: Mapping[str, Any], folder: Path) -> bool:
     training = description.get("training")
     if not isinstance(training, list) or not training or "channel_names" in description:
         return False
-    return any(isinstance(one, Mapping) and (folder / str(one.get("image"))).exists() for one in training)
+    images = (image for one in training if isinstance(one, Mapping) for image in _images_of(one))
+    return any((folder / image).exists() for image in images)
+
+
+def _images_of(entry: Any) -> list[str]:
+    """The files of an entry of a list: one, which may have several channels, or as MONAI's lists have it one each."""
+    image = entry.get("image", "") if isinstance(entry, Mapping) else entry
+    return [str(each) for each in image] if isinstance(image, list) and image else [str(image)]
+
+
+def _all_listed(
+    description: Mapping[str, Any], folder: Path, channels: tuple[Channel, ...], problems: list[Problem]
+) -> tuple[list[Case], list[Case]]:
+    """The labelled cases of all lists, and those without a label; to test on there may be both."""
+    training, validation = description["training"], _list_of(description, "validation")
+    tests = _list_of(description, "test") or _list_of(description, "testing")
+    called = Counter(_bare_id(folder / _images_of(one)[0]) for one in (*training, *validation, *tests))
+    listed = functools.partial(_listed, folder=folder, channels=channels, problems=problems, called=called)
+    with_label = [one for one in tests if isinstance(one, Mapping) and one.get("label")]
+    cases = [*listed(training), *listed(validation, split="val"), *listed(with_label, split="test")]
+    return cases, list(listed([one for one in tests if one not in with_label], labelled=False))
+
+
+def _list_of(description: Mapping[str, Any], name: str) -> list[Any]:
+    found = description.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _bare_id(image: Path) -> str:
+    return case_id(image, image.parent)
 
 
 def _listed(
-    entries: Any, folder: Path, channels: tuple[Channel, ...], problems: list[Problem], *, labelled: bool = True
+    entries: Sequence[Any],
+    *,
+    folder: Path,
+    channels: tuple[Channel, ...],
+    problems: list[Problem],
+    called: Mapping[str, int],
+    labelled: bool = True,
+    split: Split = "",
 ) -> Iterator[Case]:
-    """The cases of a Decathlon list; an image of several channels is one 4D file."""
-    for entry in entries if isinstance(entries, list) else ():
-        image = folder / str(entry.get("image", "") if isinstance(entry, Mapping) else entry)
+    """The cases of a Decathlon list, or one of MONAI, whose entries may name a fold; files of one name by their folder.
+
+    Args:
+        entries: of the list.
+        folder: that they are seen from.
+        channels: of each case.
+        problems: is added to.
+        called: how many images bear each name.
+        labelled: an entry without a label is a problem.
+        split: of all.
+    """
+    for entry in entries:
+        images = [folder / image for image in _images_of(entry)]
         mask = folder / str(entry.get("label", "")) if labelled and isinstance(entry, Mapping) else None
-        here = image
+        here = images[0]
         try:
-            source = one_source(image, folder)
             if labelled and (mask is None or mask == folder):
                 raise UnreadableError("it is listed without a label", f"name its label in {FILE}")
-            here = mask or image
+            sources = []
+            for here in images:
+                sources.append(one_source(here, folder))
+            here = mask or here
             masks = (one_source(mask, folder),) if mask else ()
+            fold = _fold_of(entry)
         except UnreadableError as error:
             problems.append(error.at(here))
             continue
-        name = case_id(image, image.parent)
-        yield Case(name, _volumes(source, channels), masks, patient=patient_of(source, name))
+        several = dict(enumerate(sources))
+        found = _volumes(sources[0], channels) if len(sources) == 1 else _whole(several, channels, problems)
+        if found:
+            name = _bare_id(images[0])
+            name = name if called[name] == 1 else case_id(images[0], folder)
+            yield Case(name, found, masks, patient=patient_of(sources[0], name), fold=fold, split=split)
+
+
+def _fold_of(entry: Any) -> int | None:
+    """The fold that an entry names, or None.
+
+    Raises:
+        UnreadableError: it is no whole number.
+    """
+    fold = entry.get("fold") if isinstance(entry, Mapping) else None
+    if fold is not None and (not isinstance(fold, int) or isinstance(fold, bool) or fold < 0):
+        raise UnreadableError(f"its fold is {fold!r}", "write a whole number, 0 or more, or nothing")
+    return fold
 
 
 def _volumes(source: Source, channels: tuple[Channel, ...]) -> tuple[Source, ...]:

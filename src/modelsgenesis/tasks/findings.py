@@ -96,9 +96,9 @@ def _examine_channel(source: Source, first: Geometry | None) -> tuple[Grid, tupl
 
 
 def _check_volumes(case: Case) -> None:
-    """Refuse a 4D image of more volumes than channels are declared; a case of one volume was meant so."""
+    """Refuse a 4D image of more volumes than channels are declared; a case of one volume or picture was meant so."""
     first = case.images[0]
-    if len(case.images) == 1 or {source.path for source in case.images[1:]} != {first.path}:
+    if len(case.images) == 1 or first.format.axes == 2 or {source.path for source in case.images[1:]} != {first.path}:
         return
     num = first.format.read_header(first).num_volumes
     if not first.array and num != len(case.images):

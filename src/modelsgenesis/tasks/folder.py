@@ -16,7 +16,8 @@ from modelsgenesis.tasks.table import LabelOptions, table
 from modelsgenesis.tasks.task import Task
 
 LAYOUTS = (
-    "a folder with images/ and labels/ or masks/, one with dataset.json (nnU-Net, Medical Segmentation Decathlon), "
+    "a folder with images/ and labels/ or masks/, one of MONAI Label, "
+    "one with dataset.json (nnU-Net, Medical Segmentation Decathlon), "
     "a CSV with the columns image and label, a .npz of MedMNIST, or a published set of chest X-rays as it comes"
 )
 
@@ -34,7 +35,8 @@ def folder(
 
     Args:
         path: of a folder with `dataset.json` (nnU-Net, old or new, or Medical Segmentation Decathlon); of a folder
-            with `images/` and `labels/` or `masks/` of the same names; of a CSV of images and labels, or a folder with
+            with `images/` and `labels/` or `masks/` of the same names, or images and `labels/final/` as MONAI Label
+            has them; of a CSV of images and labels, or a folder with
             one; of a `.npz` of MedMNIST, or a folder with one; or of a published set of chest X-rays as it comes.
         kind: of the task, where a table's labels could mean two: whole numbers are classes unless it is "regression".
         label: the column of a table that is the label, or several with commas between; `label` by default.

@@ -1,4 +1,4 @@
-"""A bare folder: `images/` and, of the same names, `labels/` or `masks/`."""
+"""A bare folder: `images/` and, of the same names, `labels/` or `masks/`; or a folder of MONAI Label."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.data.sources import Source
 from modelsgenesis.tasks.assembly import build
@@ -15,19 +16,30 @@ from modelsgenesis.tasks.task import NoCaseError, Task
 
 IMAGES = ("images", "imagesTr", "scans")
 MASKS = ("labels", "masks", "labelsTr")
+MONAI_LABEL = "labels/final"  # below the images; beside it are drafts, labels/original
 
 
 def find_pair(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of images and of masks; None when there are none."""
+    """The folders of images and of masks; None when there are none. MONAI Label has its images in the folder itself."""
     images = next((folder / name for name in IMAGES if (folder / name).is_dir()), None)
     masks = next((folder / name for name in MASKS if (folder / name).is_dir()), None)
+    if images is None and (folder / MONAI_LABEL).is_dir():
+        return folder, folder / MONAI_LABEL
     return (images, masks) if images and masks else None
+
+
+def _found(folder: Path, pair: tuple[Path, Path], problems: list[Problem]) -> tuple[dict[str, Source], ...]:
+    """The images and the masks by name; where masks lie below the images, these are the folder's own files."""
+    below = pair[0] == folder
+    only = {file.name for file in folder.iterdir() if ending_of(file)} if below else None
+    return named_sources(pair[0], problems, only), named_sources(pair[1], problems)
 
 
 def pairs(folder: Path) -> Task:
     """Read images and masks of the same names; CASE_0000, CASE_0001 ... are the channels of CASE, if all are so called.
 
-    Every mask is read for its values, unless `labels.json` beside declares them.
+    In a folder of MONAI Label the masks are its final ones, and an image without one is still to be labelled. Every
+    mask is read for its values, unless `labels.json` beside declares them.
 
     Raises:
         DataError: the two folders are not there, or no image has a mask with a label in it.
@@ -36,12 +48,17 @@ def pairs(folder: Path) -> Task:
     if pair is None:
         raise DataError(f"{folder}: has no images/ with labels/ or masks/ beside")
     problems: list[Problem] = []
-    images, masks = (named_sources(each, problems) for each in pair)
+    images, masks = _found(folder, pair, problems)
+    to_label: list[Case] | None = [] if pair[0] == folder else None
     by_case = _channels(images, masks, problems)
     num_channels = 1 + max((number for channels in by_case.values() for number in channels), default=0)
     cases = []
     for name, channels in by_case.items():
         first, mask = channels[min(channels)], masks.pop(name, None)
+        if mask is None and to_label is not None:
+            every = tuple(channels[number] for number in sorted(channels))
+            to_label.append(Case(name, every, patient=patient_of(first, name)))
+            continue
         if mask is None:
             what = f"no mask of its name in {pair[1].name}/"
             problems.append(Problem(first.path, what, "add the mask, or leave the image out"))
@@ -55,7 +72,15 @@ def pairs(folder: Path) -> Task:
         problems.append(Problem(mask.path, what, "add the image, or leave the mask out"))
     labels, cases = labels_of(cases, read_labels(folder), folder, problems)
     names = ["image"] if num_channels == 1 else [f"channel {number}" for number in range(num_channels)]
-    return build(folder.resolve().name, labels.target, cases, channels=names, problems=problems, place=folder)
+    return build(
+        folder.resolve().name,
+        labels.target,
+        cases,
+        channels=names,
+        problems=problems,
+        unlabelled=to_label or (),
+        place=folder,
+    )
 
 
 def _channels(

@@ -172,6 +172,21 @@ def test_unknown_normalisation_is_left_to_the_user(tmp_path: Path) -> None:
     check_predictions(found.network, reference)
 
 
+def test_phases_of_ct_with_windows_of_their_own_are_left_to_the_user(tmp_path: Path) -> None:
+    """nnU-Net clips and scales each channel by its own statistics; the first channel's are not the second's."""
+    reference = original("PlainConvUNet")
+    content = nnunet_checkpoint("PlainConvUNet", reference)
+    configuration = content["init_args"]["plans"]["configurations"][content["init_args"]["configuration"]]
+    configuration |= {"normalization_schemes": ["CTNormalization"] * 2, "use_mask_for_norm": [False] * 2}
+    known = content["init_args"]["plans"]["foreground_intensity_properties_per_channel"]
+    known["1"] = dict(known["0"])
+    assert opened(tmp_path, content).reading == Reading(Window(-17.0, 201.0), (0.5, 2.5, 0.75))
+    known["1"]["mean"] += 30
+    found = opened(tmp_path, content)
+    assert found.reading is None
+    check_predictions(found.network, reference)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nnssl_checkpoint_predicts_as_it_did(kind: str, tmp_path: Path) -> None:
     """By its adaptation plan."""

@@ -27,6 +27,7 @@ from modelsgenesis.data.formats.base.itk import (
 from modelsgenesis.data.problems import UnreadableError, in_its_words
 
 MAGICS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+NUM_COLOURS = 3  # red, green and blue
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 END_OF_JPEG, TAIL_BYTES = b"\xff\xd9", 1024  # some bytes may follow the end marker
 ORIENTATION, UPRIGHT = 0x0112, 1  # of EXIF and TIFF
@@ -41,6 +42,8 @@ REFUSED = {
 @dataclass(frozen=True)
 class NaturalImage(ImageFormat):
     """A picture: what its file says of spacing is for printing, and is forgotten.
+
+    A place with a number is one of its colours, 0 red, 1 green and 2 blue; one without is the picture in grey.
 
     Args:
         labels: its numbers are labels: of a palette of colours they are the places in it, and neither other colours nor
@@ -78,9 +81,14 @@ class NaturalImage(ImageFormat):
             _check_kind(picture)
 
     def read(self, place: Place, region: Region | None = None) -> tuple[sitk.Image, list[str]]:
-        """Read the picture, make it grey, and cut the region out of it."""
+        """Read the picture, make it grey or take the colour that is meant, and cut the region out of it."""
         with opened(place.path) as picture:
-            values, notes = _labels(picture, place) if self.labels else to_grey(_pixels(picture, place))
+            if self.labels:
+                values, notes = _labels(picture, place)
+            elif place.index is None:
+                values, notes = to_grey(_pixels(picture, place))
+            else:
+                values, notes = one_colour(_pixels(picture, place), place.index), []
         return crop(sitk.GetImageFromArray(values), region), notes
 
     def as_labels(self) -> "NaturalImage":
@@ -188,6 +196,29 @@ def _labels(picture: Image.Image, place: Place) -> tuple[NDArray[Any], list[str]
     return places, []
 
 
+def one_colour(values: NDArray[Any], number: int) -> NDArray[Any]:
+    """Take red, green or blue of pixels that have colours.
+
+    Args:
+        values: (rows, columns, 3 or 4), or (rows, columns) where they have none.
+        number: of the colour: 0 red, 1 green, 2 blue.
+    Returns:
+        (rows, columns).
+    Raises:
+        UnreadableError: they have none, or some of it is transparent.
+    """
+    if values.ndim == 2 or number >= NUM_COLOURS:
+        what = "a grey picture" if values.ndim == 2 else f"a picture, whose colours are three, has no channel {number}"
+        raise UnreadableError(f"{what}, where red, green and blue are wanted", "give pictures in colours")
+    _check_opaque(values)
+    return np.ascontiguousarray(values[..., number])
+
+
+def _check_opaque(values: NDArray[Any]) -> None:
+    if (values[..., NUM_COLOURS:] != np.iinfo(values.dtype).max).any():
+        raise UnreadableError("some of it is transparent", "save it without an alpha channel")
+
+
 def to_grey(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
     """Make pixels grey.
 
@@ -203,9 +234,8 @@ def to_grey(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
     """
     if values.ndim == 2:
         return values, []
-    colours, opacity = values[..., :3], values[..., 3:]
-    if (opacity != np.iinfo(values.dtype).max).any():
-        raise UnreadableError("some of it is transparent", "save it without an alpha channel")
+    _check_opaque(values)
+    colours = values[..., :NUM_COLOURS]
     if (colours == colours[..., :1]).all():
         return np.ascontiguousarray(colours[..., 0]), []
     grey: NDArray[Any] = np.rint(colours @ np.array(LUMA)).astype(values.dtype)

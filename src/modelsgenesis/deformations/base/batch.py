@@ -1,5 +1,6 @@
 """A whole batch on its device, from the draws that workers made."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from modelsgenesis.deformations.base.loop import (
     in_three_axes,
 )
 from modelsgenesis.deformations.base.pixelwise import check_axes
-from modelsgenesis.deformations.base.value_range import Percentiles, Range
+from modelsgenesis.deformations.base.value_range import Percentiles, Range, check_units
 from modelsgenesis.deformations.compose import Compose, OneOf, Sometimes
 from modelsgenesis.deformations.flip import Flip
 from modelsgenesis.deformations.kernels import device, device_shuffling
@@ -38,7 +39,7 @@ def apply_batch(deformation: Deformation | Flip, images: Tensor, drawn: Sequence
         A new tensor, like `images`, which stay untouched.
     Raises:
         ShapeError: the batch and the draws do not match.
-        DataError: NaN or infinity in an image.
+        DataError: NaN or infinity in an image, or its values are in other units than the range.
 
     Example: >>> apply_batch(genesis(), cubes.cuda(), [genesis().draw(cubes.shape[1:], rng) for _ in cubes])
     """
@@ -82,9 +83,12 @@ def run_batch(images: Tensor, range: Range, plans: list[Plan]) -> Tensor:
         return images
     size = in_three_axes(tuple(images.shape[2:]))
     values = images.float().flatten(2)  # (B, C, V)
-    if not bool(torch.isfinite(values).all()):
-        raise DataError("the batch holds NaN or infinity; replace them before deforming, for example by the air value")
     span = spans(values, range)
+    extent = float((span[3] - span[2]).max())  # NaN, or infinite, where a voxel is
+    if not math.isfinite(extent):
+        raise DataError("the batch holds NaN or infinity; replace them before deforming, for example by the air value")
+    if any(plan.needs_range for plan in plans):
+        check_units(extent, range)
     sides = tuple(images.shape[2:])
     flat = span[0] >= span[1]  # one grey level, and the range is read off the image: nothing to deform
     span[1] = torch.where(flat, span[0] + 1, span[1])

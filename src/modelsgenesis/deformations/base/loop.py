@@ -10,7 +10,7 @@ from modelsgenesis.core.deformation import Image
 from modelsgenesis.core.errors import ShapeError
 from modelsgenesis.deformations.base.boxes import Box
 from modelsgenesis.deformations.base.pixelwise import PixelDeformation
-from modelsgenesis.deformations.base.value_range import Array, Span
+from modelsgenesis.deformations.base.value_range import Array, Span, check_units
 from modelsgenesis.deformations.kernels.bezier import bezier_table
 from modelsgenesis.deformations.kernels.fused import deform
 from modelsgenesis.deformations.kernels.hashing import halves
@@ -51,6 +51,11 @@ class Plan(NamedTuple):
     curve: Curve | None = None
     paint: Paint | None = None
 
+    @property
+    def needs_range(self) -> bool:
+        """Whether what becomes of grey levels depends on their range; shuffling takes any."""
+        return self.curve is not None or self.paint is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedDeformation(PixelDeformation):
@@ -69,8 +74,15 @@ class PlannedDeformation(PixelDeformation):
         return cast(Image, apply_batch(self, cast(Any, image)[None], [drawn])[0])
 
     def deform(self, array: Array, span: Span, drawn: Any) -> Array:
-        """Return the deformed image as a new float32 array."""
-        return run(array, span, self.plan(drawn))
+        """Return the deformed image as a new float32 array.
+
+        Raises:
+            DataError: it is in other units than the range.
+        """
+        plan = self.plan(drawn)
+        if plan.needs_range:
+            check_units(float(span.greatest) - float(span.least), self.range)
+        return run(array, span, plan)
 
 
 def greatest_sides(size: tuple[int, ...]) -> tuple[int, ...]:

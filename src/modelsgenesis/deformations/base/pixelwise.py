@@ -44,7 +44,8 @@ class PixelDeformation(Deformation):
         The work is done in float32; an integer image is rounded back.
 
         Raises:
-            DataError: NaN or infinity in the image, or neither a NumPy array nor a tensor.
+            DataError: NaN or infinity in the image, or neither a NumPy array nor a tensor; or grey levels are to be
+                mapped or painted, and it is in other units than the range.
             ShapeError: not (C, X, Y) or (C, X, Y, Z).
         """
         array = as_array(image)

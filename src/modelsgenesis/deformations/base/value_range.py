@@ -33,6 +33,8 @@ class Percentiles:
         return float(flat[ranks[0]]), float(flat[ranks[1]])
 
 
+FAR = 100  # times the range that is given: images which span more are in other units
+
 Range = tuple[float, float] | Percentiles
 
 
@@ -76,6 +78,22 @@ def span_of(array: Array, range: Range) -> Span:
         raise DataError("the image holds NaN or infinity; replace them before deforming, for example by the air value")
     low, high = range.of(array) if isinstance(range, Percentiles) else range
     return Span(np.float32(low), np.float32(high), least, greatest)
+
+
+def check_units(extent: float, range: Range) -> None:
+    """Refuse an image of which nearly all would be cut off at the ends of the range, as HU are at 0 and 1.
+
+    Args:
+        extent: of the image, from its least value to its greatest.
+        range: that was given.
+    Raises:
+        DataError: the extent is more than a hundred times the range's.
+    """
+    if not isinstance(range, Percentiles) and extent > FAR * (range[1] - range[0]):
+        raise DataError(
+            f"the image's values span {extent:.4g}, and the range given is {range[0]:g} to {range[1]:g}; say what they "
+            "are, such as genesis(range=(-1000, 1000)) for HU or range=Percentiles(), or scale the image first"
+        )
 
 
 def check_interval(name: str, interval: tuple[float, float], least: float, greatest: float = math.inf) -> None:

@@ -30,7 +30,8 @@ USAGE = """\
     pip install -c constraints.txt '.[bundle]'    # in a clone of modelsgenesis
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir SCANS --output_dir OUT
 
-`SCANS` is a folder of NIfTI files or one such file; each mask lies on its scan, under the scan's own name.
+`SCANS` is a folder of NIfTI files or one such file; of several channels each is 4D, or `CASE_0000.nii.gz`,
+`CASE_0001.nii.gz` and so on are the channels of one. Each mask lies on its scan, under the scan's own name.
 `configs/inference.json` reads, resamples, scales, sweeps and writes as `genesis predict` does; the network and the
 steps that MONAI lacks come from the package `modelsgenesis`, which must be installed.
 """
@@ -53,7 +54,7 @@ def export(run: Path, into: Path) -> Path:
     Returns:
         `into`.
     Raises:
-        WeightsError: there is no network there, the file is broken, or it does not segment.
+        WeightsError: there is no network there, the file is broken, or it does not segment volumes.
     """
     given = read_given(run)
     bundle = _Bundle(given)
@@ -74,7 +75,7 @@ class _Bundle:
     Args:
         given: network; of a segmentation task.
     Raises:
-        WeightsError: it is of no such task.
+        WeightsError: it is of no such task, or of pictures.
     """
 
     def __init__(self, given: Given) -> None:
@@ -85,6 +86,11 @@ class _Bundle:
             raise WeightsError(
                 f"{given.file}: a MONAI bundle makes masks, but this network {what}; "
                 "export it with --to torch, safetensors or onnx, or fine-tune it to segment"
+            )
+        if len(patch) != 3:
+            raise WeightsError(
+                f"{given.file}: a MONAI bundle reads NIfTI volumes, but this network is of pictures; "
+                "export it with --to torch, safetensors or onnx"
             )
         self.network: Backbone = network
         self.target, self.label_map = mask_target, mask_target.label_map
@@ -146,16 +152,17 @@ class _Bundle:
         }
 
     def _datalist(self) -> str:
-        """The files of each case: one, or one a channel, named as nnU-Net does."""
+        """The files of each case: one, of several channels a 4D one; or one a channel, named as nnU-Net does."""
+        whole = (
+            "[str(p) for p in sorted(pathlib.Path(@dataset_dir).glob('*.nii*'))] "
+            "if pathlib.Path(@dataset_dir).is_dir() else [@dataset_dir]"
+        )
         if self.network.in_channels == 1:
-            return (
-                "$[str(p) for p in sorted(pathlib.Path(@dataset_dir).glob('*.nii*'))] "
-                "if pathlib.Path(@dataset_dir).is_dir() else [@dataset_dir]"
-            )
+            return f"${whole}"
         parts = ", ".join(
             f"str(p).replace('_0000.nii', '_{number:04d}.nii')" for number in range(self.network.in_channels)
         )
-        return f"$[[{parts}] for p in sorted(pathlib.Path(@dataset_dir).glob('*_0000.nii*'))]"
+        return f"$[[{parts}] for p in sorted(pathlib.Path(@dataset_dir).glob('*_0000.nii*'))] or ({whole})"
 
     def _activation(self) -> str:
         return "torch.nn.Softmax(dim=1)" if self.label_map.has_background else "torch.nn.Sigmoid()"
@@ -170,6 +177,7 @@ class _Bundle:
         steps.append({"_target_": "Orientationd", "keys": "image", "axcodes": "LPS"})
         if isinstance(intensity, Window):
             limits = {"a_min": intensity.low_hu, "a_max": intensity.high_hu, "b_min": 0.0, "b_max": 1.0, "clip": True}
+            steps.append({"_target_": f"{TRANSFORMS}.Filled", "keys": "image"})
             steps.append({"_target_": "ScaleIntensityRanged", "keys": "image", **limits})
         else:
             steps.append({"_target_": f"{TRANSFORMS}.Scaled", "keys": "image", "intensity": describe(intensity)})

@@ -122,9 +122,12 @@ def _class_name(content: Content) -> str:
 
 
 def fed_of(planned: Planned | None) -> tuple[Reading | None, Units]:
-    """The reading of images for the network, and the units from there to what nnU-Net fed it."""
+    """The reading of images for the network, and the units from there to what nnU-Net fed it.
+
+    Channels of CT that nnU-Net fed by windows of their own have none: one window is all that a reading has.
+    """
     as_it_is: Units = (1.0, 0.0)
-    if planned is None or not planned.kind:
+    if planned is None or not planned.kind or (planned.kind == CT and not planned.one_window):
         return None, as_it_is
     intensity: Intensity
     try:
