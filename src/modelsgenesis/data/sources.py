@@ -14,7 +14,7 @@ from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import ImageFormat, Mapper
 from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.data.boxes import Box
-from modelsgenesis.data.formats import classify
+from modelsgenesis.data.formats import classify, ending_of
 from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 
@@ -22,6 +22,7 @@ PEEK_BYTES = 2**16
 TOLD_EVERY = 20_000  # files
 LUNA_SUBSET = re.compile(r"subset(\d)$")
 BIDS_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+$")
+CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def find_sources(
 ) -> tuple[list[Source], list[Problem]]:
     """Find every scan in a folder, or the one in a file.
 
-    A patient is the PatientID in DICOM, the folder `sub-...` in BIDS, and otherwise unknown: every file then counts as
-    a patient of its own; a CSV is more exact. A LUNA16 folder `subsetK` and a cube file's last number are folds.
+    A patient is the PatientID in DICOM, the folder `sub-...` in BIDS, the case in a folder of nnU-Net's, whose channels
+    are a file each, and otherwise unknown: every file then counts as a patient of its own; a CSV is more exact. A
+    LUNA16 folder `subsetK` and a cube file's last number are folds.
 
     Args:
         path: a folder, searched through and through, or a file.
@@ -180,10 +182,24 @@ def describe_file(file: Path, format_: ImageFormat, root: Path) -> Source:
         format_,
         format_.files_of(file),
         series=below.as_posix(),
-        patient=subject or below.as_posix(),
+        patient=subject or _case_of(file, below) or below.as_posix(),
         fold=int(subset[1]) if subset else None,
     )
     return replace(source, **format_.declared(file))
+
+
+def channel_of(name: str) -> tuple[str, int] | None:
+    """The case and the channel in a file's name as nnU-Net writes it: `CASE_0001` is channel 1 of CASE."""
+    found = CHANNEL.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def _case_of(file: Path, below: Path) -> str:
+    """The case of which a file is one channel, in a folder of images with nnU-Net's `dataset.json` above; or ""."""
+    found = channel_of(file.name[: len(file.name) - len(ending_of(file))])
+    if found is None or not (file.parent.parent / "dataset.json").is_file():
+        return ""
+    return below.with_name(found[0]).as_posix()
 
 
 def reading_processes(sources: Iterable[Source], *, much: bool) -> int:

@@ -15,9 +15,8 @@ from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.formats.natural_image import NUM_COLOURS, NaturalImage
 from modelsgenesis.data.medmnist import images_of, parts_of
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
-from modelsgenesis.data.sources import Source, find_sources
+from modelsgenesis.data.sources import Source, channel_of, find_sources
 from modelsgenesis.tasks.case_finder import (
-    channel_of,
     image_columns,
     images_in,
     in_colours,

@@ -14,10 +14,8 @@ from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.formats.natural_image import NUM_COLOURS, NaturalImage
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.source_table import ALSO
-from modelsgenesis.data.sources import Source, find_of_one_kind
+from modelsgenesis.data.sources import Source, channel_of, find_of_one_kind
 from modelsgenesis.data.store.scan import MODALITIES
-
-CHANNEL = re.compile(r"(.+)_(\d{4})")  # how nnU-Net names the image of one channel
 
 
 def case_id(place: Path, root: Path) -> str:
@@ -128,12 +126,6 @@ def unique_cases(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
             what = f"two cases are called {case.id}: the other is {other.images[0].path}"
             problems.append(Problem(case.images[0].path, what, "give each case an id of its own, in a CSV"))
     return list(first.values())
-
-
-def channel_of(name: str) -> tuple[str, int] | None:
-    """The case and the channel in a file's name as nnU-Net writes it: `CASE_0001` is channel 1 of CASE."""
-    found = CHANNEL.fullmatch(name)
-    return (found[1], int(found[2])) if found else None
 
 
 def group_by_channel(named: dict[str, Source], problems: list[Problem]) -> dict[str, dict[int, Source]]:

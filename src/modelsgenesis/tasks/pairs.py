@@ -8,9 +8,9 @@ from modelsgenesis.core.errors import DataError
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.formats import ending_of
 from modelsgenesis.data.problems import Problem
-from modelsgenesis.data.sources import Source
+from modelsgenesis.data.sources import Source, channel_of
 from modelsgenesis.tasks.assembly import build
-from modelsgenesis.tasks.case_finder import CHANNEL, group_by_channel, in_order, named_sources, patient_of
+from modelsgenesis.tasks.case_finder import group_by_channel, in_order, named_sources, patient_of
 from modelsgenesis.tasks.labels import FILE, Declared, declared_labels, find_labels, read_labels
 from modelsgenesis.tasks.task import NoCaseError, Task
 
@@ -87,7 +87,7 @@ def _channels(
     images: dict[str, Source], masks: dict[str, Source], problems: list[Problem]
 ) -> dict[str, dict[int, Source]]:
     """The channels of each case by their numbers; one each, unless the images' names end in channel numbers."""
-    if images.keys() & masks.keys() or not all(CHANNEL.fullmatch(name) for name in images):
+    if images.keys() & masks.keys() or not all(channel_of(name) for name in images):
         return {name: {0: source} for name, source in images.items()}
     return group_by_channel(images, problems)
 

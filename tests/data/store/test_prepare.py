@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,18 @@ def test_lists_of_the_field_are_understood(tmp_path: Path) -> None:
     rows = manifest(quietly(tmp_path / "scans", tmp_path / "store"))
     assert "7" in {row["fold"] for row in rows}
     assert len({row["patient"] for row in rows}) == 2
+
+
+def test_channels_of_a_case_of_nnunet_are_of_one_patient(tmp_path: Path) -> None:
+    """In its folders, so that none is trained on while another validates; numbers elsewhere are patients."""
+    for number, name in enumerate(("a_0000", "a_0001", "b_0000", "b_0001")):
+        for folder in ("raw/imagesTr", "others"):
+            write_ct(tmp_path / folder / f"{name}.nii.gz", number)
+    (tmp_path / "raw" / "dataset.json").write_text("{}")
+    for given, patients in (("raw", [2, 2]), ("raw/imagesTr", [2, 2]), ("others", [1, 1, 1, 1])):
+        rows = manifest(quietly(tmp_path / given, tmp_path / f"store-{Path(given).name}"))
+        assert sorted(Counter(row["patient"] for row in rows).values()) == patients
+        assert len({(row["patient"], row["fold"]) for row in rows}) == len(patients)
 
 
 def test_last_line_counts_every_problem(
