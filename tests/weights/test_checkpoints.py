@@ -90,10 +90,16 @@ def test_nothing_is_run(archive: bool, tmp_path: Path) -> None:
 
 def test_trusted_file_is_unpickled_in_another_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it asks for is shown; its tensors and plain values come back, and what was run, was run elsewhere."""
-    given = {**CONTENT, "kept": np.arange(3), "who": Asks(tmp_path / "who"), "shape": np.float32(2)}
+    given = {
+        **CONTENT,
+        "kept": np.arange(3),
+        "scale": np.array(4.5),
+        "who": Asks(tmp_path / "who"),
+        "shape": np.float32(2),
+    }
     read = read_checkpoint(save(given, tmp_path / "weights.pt"), trust=True)
     assert torch.equal(read["state_dict"]["layer.weight"], CONTENT["state_dict"]["layer.weight"])  # type: ignore[index]
-    assert read["kept"].tolist() == [0, 1, 2]
+    assert (read["kept"].tolist(), read["scale"].tolist()) == ([0, 1, 2], 4.5)
     assert (read["epoch"], read["shape"]) == (3, 2.0)
     printed = " ".join(capsys.readouterr().err.split())
     assert "asks for numpy._core.multiarray._reconstruct, numpy.ndarray, subprocess.call; trusted" in printed

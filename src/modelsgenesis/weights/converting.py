@@ -47,7 +47,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, np.generic):
         return value.item() if isinstance(value.item(), PLAIN) else None
     if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value)) if value.dtype.kind in "fiub" else None
+        return torch.from_numpy(np.asarray(value, order="C")) if value.dtype.kind in "fiub" else None
     if isinstance(value, nn.Module):
         return plain(value.state_dict(), depth + 1)
     if isinstance(value, Mapping):
