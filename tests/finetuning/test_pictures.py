@@ -1,6 +1,7 @@
 """Masks of pictures, from finetune to evaluate, as a user runs them."""
 
 import csv
+import functools
 import re
 import shutil
 from pathlib import Path
@@ -80,6 +81,24 @@ def test_masks_of_pictures_are_learned_predicted_as_png_and_scored(tmp_path: Pat
     dice = (scores / "summary.csv").read_text().splitlines()[1].split(",")
     assert dice[1] == "dice"
     assert float(dice[5]) > 0.7
+
+
+def test_a_swin_from_scratch_goes_on_with_the_same_command(tmp_path: Path) -> None:
+    """Its settings are tuples here and lists in the folder: the same, whether it was stopped or finished."""
+    rows = ["image,label"]
+    for number in range(6):
+        path = write_picture(tmp_path / f"{number}.png", radiograph(number, ill=number % 2 == 0))
+        rows.append(f"{path},{'ill' if number % 2 == 0 else 'well'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    tune = functools.partial(
+        mg.finetune, tmp_path / "labels.csv", tmp_path / "run", like="small-popar", size=(128, 128), steps=1,
+        batch_size=2, workers=0, precision="32-true", quiet=True,
+    )  # fmt: skip
+    run = tune()
+    before = (run / "model.safetensors").stat().st_mtime_ns
+    assert (tune() / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(TrainingError, match="lr is"):
+        tune(lr=0.5)
 
 
 def test_an_encoder_of_others_stays_as_it_is_under_a_probe(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from modelsgenesis.core.errors import DataError, TrainingError
 from modelsgenesis.core.files import read_object, sha256, write_json
 from modelsgenesis.core.lease import held
 from modelsgenesis.core.locations import name_of
-from modelsgenesis.core.naming import updated
+from modelsgenesis.core.naming import describe, updated
 from modelsgenesis.core.processes import Processes
 from modelsgenesis.core.provenance import FILE as PROVENANCE
 from modelsgenesis.core.provenance import read_provenance
@@ -117,7 +117,7 @@ def _has_grown(into: Path, settings: dict[str, Any], may_grow: Sequence[str]) ->
 
 def _differing(into: Path, settings: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The settings in which a run's folder differs from these, by name: what is there, and what is wanted."""
-    there, now = flat(updated(read_object(into / SETTINGS))), flat(settings)
+    there, now = flat(updated(read_object(into / SETTINGS))), flat(describe(settings))  # tuples are lists in JSON
     there.pop(FROM, None)
     pairs = {name: (there.get(name), now.get(name)) for name in sorted({*there, *now})}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
