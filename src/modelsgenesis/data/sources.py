@@ -14,7 +14,7 @@ from modelsgenesis.core.files import open_regular
 from modelsgenesis.core.image_format import ImageFormat, Mapper
 from modelsgenesis.core.process_pool import usable_cores
 from modelsgenesis.data.boxes import Box
-from modelsgenesis.data.formats import classify, ending_of
+from modelsgenesis.data.formats import classify, stem_of
 from modelsgenesis.data.formats.base.dicom_stack import Series
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 
@@ -196,7 +196,7 @@ def channel_of(name: str) -> tuple[str, int] | None:
 
 def _case_of(file: Path, below: Path) -> str:
     """The case of which a file is one channel, in a folder of images with nnU-Net's `dataset.json` above; or ""."""
-    found = channel_of(file.name[: len(file.name) - len(ending_of(file))])
+    found = channel_of(stem_of(file))
     if found is None or not (file.parent.parent / "dataset.json").is_file():
         return ""
     return below.with_name(found[0]).as_posix()

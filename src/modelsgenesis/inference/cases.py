@@ -11,15 +11,14 @@ from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
 from modelsgenesis.data.entries import one_source
-from modelsgenesis.data.formats import ending_of
-from modelsgenesis.data.formats.natural_image import NUM_COLOURS, NaturalImage
+from modelsgenesis.data.formats import stem_of
 from modelsgenesis.data.medmnist import images_of, parts_of
 from modelsgenesis.data.problems import Problem, UnreadableError, costs_one_source
 from modelsgenesis.data.sources import Source, channel_of, find_sources
 from modelsgenesis.tasks.case_finder import (
+    colours_of,
     image_columns,
     images_in,
-    in_colours,
     in_order,
     modality_in,
     unique_cases,
@@ -119,8 +118,8 @@ def _split(images: tuple[Source, ...], channels: int) -> tuple[Source, ...]:
     """
     if images[0].format.is_stack:
         raise UnreadableError("a file of many cubes, not a scan", "give the scans themselves")
-    if len(images) == 1 and channels == NUM_COLOURS and isinstance(images[0].format, NaturalImage):
-        return in_colours(images[0])
+    if len(images) == 1 and (colours := colours_of(images[0], channels)):
+        return colours
     if len(images) == 1 and images[0].index is None and channels > 1:
         num = images[0].format.read_header(images[0]).num_volumes
         images = tuple(replace(images[0], index=number) for number in range(num))
@@ -160,5 +159,4 @@ def _below(folder: Path, root: Path) -> tuple[str, ...]:
 
 
 def _stem(source: Source) -> str:
-    name = source.path.name
-    return name[: len(name) - len(ending_of(source.path))] if source.path.is_file() else name
+    return stem_of(source.path) if source.path.is_file() else source.path.name

@@ -156,17 +156,19 @@ def in_order(
     """
     if sorted(by_channel) == list(range(num_channels)):
         return tuple(by_channel[number] for number in range(num_channels))
-    if list(by_channel) == [0] and num_channels == NUM_COLOURS and isinstance(by_channel[0].format, NaturalImage):
-        return in_colours(by_channel[0])
+    if list(by_channel) == [0] and (colours := colours_of(by_channel[0], num_channels)):
+        return colours
     has = ", ".join(f"{number:04d}" for number in sorted(by_channel))
     remedy = "add what is missing, or leave the case out"
     problems.append(Problem(by_channel[min(by_channel)].path, f"it has channels {has} {wanted} {num_channels}", remedy))
     return ()
 
 
-def in_colours(picture: Source) -> tuple[Source, ...]:
-    """Red, green and blue of a picture, each a channel."""
-    return tuple(replace(picture, index=number) for number in range(NUM_COLOURS))
+def colours_of(source: Source, num_channels: int) -> tuple[Source, ...]:
+    """Red, green and blue of a picture, each a channel, where a case has three channels; otherwise nothing."""
+    if num_channels != NUM_COLOURS or not isinstance(source.format, NaturalImage):
+        return ()
+    return tuple(replace(source, index=number) for number in range(NUM_COLOURS))
 
 
 def names_of(case: Case) -> list[str]:

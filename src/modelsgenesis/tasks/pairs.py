@@ -49,13 +49,13 @@ def pairs(folder: Path) -> Task:
         raise DataError(f"{folder}: has no images/ with labels/ or masks/ beside")
     problems: list[Problem] = []
     images, masks = _found(folder, pair, problems)
-    to_label: list[Case] | None = [] if pair[0] == folder else None
+    is_monai_label, to_label = pair[0] == folder, []
     by_case = _channels(images, masks, problems)
     num_channels = 1 + max((number for channels in by_case.values() for number in channels), default=0)
     cases = []
     for name, channels in by_case.items():
         first, mask = channels[min(channels)], masks.pop(name, None)
-        if mask is None and to_label is not None:
+        if mask is None and is_monai_label:
             every = tuple(channels[number] for number in sorted(channels))
             to_label.append(Case(name, every, patient=patient_of(first, name)))
             continue
@@ -78,7 +78,7 @@ def pairs(folder: Path) -> Task:
         cases,
         channels=names,
         problems=problems,
-        unlabelled=to_label or (),
+        unlabelled=to_label,
         place=folder,
     )
 

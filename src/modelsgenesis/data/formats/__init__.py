@@ -42,6 +42,11 @@ def ending_of(path: Path) -> str:
     return next((ending for ending in _by_ending() if name.endswith(ending)), "")
 
 
+def stem_of(path: Path) -> str:
+    """The name of a file without the ending that identifies a format."""
+    return path.name[: len(path.name) - len(ending_of(path))]
+
+
 def classify(file: Path, *, pictures: bool = False) -> ImageFormat | None:
     """Say what format a file is in; None when it is no concern of ours.
 
