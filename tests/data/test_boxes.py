@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 from tests.data.scan_files import make_ct, make_image, write_series, write_slice
+from tests.radiographs import write_radiograph
 
 from modelsgenesis.data.boxes import Box, read_box
 from modelsgenesis.data.entries import one_source, spell
@@ -136,6 +137,19 @@ def test_region_of_a_picture_is_what_pillow_crops(tmp_path: Path, ending: str) -
             assert volume.geometry.origin_mm == (max(0, corners[0]), corners[1]) or corners[0] < 0
             assert image_size_of(source).size == volume.values.shape[1:]
             assert one_source(Path(spell(source)), tmp_path).box == source.box
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_what_hangs_over_a_radiograph_is_its_black(photometric: str, tmp_path: Path) -> None:
+    """Black is what the header says, whether values have a sign or are rescaled, and not the least of the region."""
+    levels = np.full((20, 30), 1000, np.int16)
+    for tags, black in (({}, -2048), ({"RescaleSlope": "2", "RescaleIntercept": "-100"}, -4196)):
+        write_radiograph(
+            tmp_path / "a.dcm", levels, PhotometricInterpretation=photometric, PixelRepresentation=1, **tags
+        )
+        region = read_volume(one_source(Path(f"{tmp_path / 'a.dcm'}@1,10@4x2"), tmp_path)).values[0].T
+        assert region[:, 0].tolist() == [black, black]
+        assert (region[:, 1:] > black).all()
 
 
 def test_region_of_a_row_keeps_its_name(tmp_path: Path) -> None:

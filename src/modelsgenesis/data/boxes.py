@@ -91,24 +91,30 @@ def inside(lower: tuple[int, ...], size: tuple[int, ...], whole: tuple[int, ...]
     return tuple(slice(max(0, low), min(all_, low + side)) for all_, low, side in ends)
 
 
-def cut_box(image: sitk.Image, box: Box, modality: str) -> sitk.Image:
+def cut_box(image: sitk.Image, box: Box, modality: str, black: float | None = None) -> sitk.Image:
     """Cut a box out of a whole image, and fill what hangs over as `padded` does."""
     span = span_of(box, geometry_of(image))
-    return padded(crop(image, inside(*span, image.GetSize())), span, image.GetSize(), modality)
+    return padded(crop(image, inside(*span, image.GetSize())), span, image.GetSize(), modality, black)
 
 
 def padded(
-    part: sitk.Image, span: tuple[tuple[int, ...], tuple[int, ...]], whole: tuple[int, ...], modality: str
+    part: sitk.Image,
+    span: tuple[tuple[int, ...], tuple[int, ...]],
+    whole: tuple[int, ...],
+    modality: str,
+    black: float | None = None,
 ) -> sitk.Image:
     """Fill up the part of a span that lies outside the scan.
 
-    It is air in CT, and otherwise 0, which masks and MRI have there, or the part's least value if less.
+    It is black where a picture says which value that is, air in CT, and otherwise 0, which masks and MRI have there, or
+    the part's least value if less.
 
     Args:
         part: of the span that the scan has.
         span: first voxel and size, as `span_of` gives them.
         whole: size of the scan.
         modality: of the scan.
+        black: its value, where the header of a picture says so.
     """
     before = [max(0, -low) for low in span[0]]
     after = [max(0, low + side - all_) for low, side, all_ in zip(*span, whole, strict=True)]
@@ -116,4 +122,4 @@ def padded(
         return part
     least = float(sitk.GetArrayViewFromImage(part).min())
     filled = AIR_HU if modality == "CT" and least < 0 else min(least, 0.0)
-    return sitk.ConstantPad(part, before, after, filled)
+    return sitk.ConstantPad(part, before, after, filled if black is None else black)

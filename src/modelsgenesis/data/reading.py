@@ -238,12 +238,13 @@ def _read_whole(source: Source, labels: bool) -> tuple[Image, list[str]]:
 
 def _read_box(source: Source, box: Box, header: Header, labels: bool) -> tuple[Image, list[str]]:
     """The box of a scan, read without the rest where the format can."""
+    black = header.levels[0] if header.levels and not labels else None
     if not (source.format.reads_parts and header.upright):
         image, notes = _read_whole(source, labels)
-        return cut_box(itk_image(image), box, source.modality), notes
+        return cut_box(itk_image(image), box, source.modality, black), notes
     span = span_of(box, header.geometry)
     image, notes = source.format.read(source, inside(*span, header.geometry.size))
-    return padded(image, span, header.geometry.size, source.modality), notes
+    return padded(image, span, header.geometry.size, source.modality, black), notes
 
 
 def _resampled(image: Image, spacing_mm: tuple[float, ...], max_voxels: int) -> sitk.Image:
