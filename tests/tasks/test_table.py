@@ -40,6 +40,19 @@ def test_ids_of_images_elsewhere_begin_where_their_paths_part(tmp_path: Path) ->
     assert [case.id for case in task.cases] == ["here_scan", "there_scan"]
 
 
+def test_ids_hang_not_on_how_the_table_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a relative path too, absolute paths below the table's folder are seen from there: no two cases share an id."""
+    for name in ("scan", "part/scan"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "set" / f"{name}.nii.gz")
+    images = ("scan.nii.gz", str(tmp_path / "set" / "part" / "scan.nii.gz"))
+    cases = write_csv(tmp_path / "set" / "cases.csv", *({"image": image, "label": image} for image in images))
+    monkeypatch.chdir(tmp_path)
+    for spelled in (cases, cases.relative_to(tmp_path)):
+        task = folder(spelled, kind="classification")
+        assert ([case.id for case in task.cases], task.problems) == (["scan", "part_scan"], ())
+
+
 def test_rows_volumes_and_boxes_of_one_file_are_cases_of_their_own(tmp_path: Path) -> None:
     """Without a column of ids, a case is called by its part of the file too."""
     np.savez(tmp_path / "set.npz", train_images=np.zeros((2, 8, 8, 8), np.uint8))

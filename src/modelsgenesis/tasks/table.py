@@ -132,7 +132,8 @@ def _cases(
 ) -> tuple[list[Case], list[tuple[str, ...]]]:
     """The cases whose images are there, and for each the entries of its label columns."""
     source_of = _finder(path.parent, images)
-    roots = [images or path.parent, *_shared([row[by_channel[0]] for row in rows], path.parent)]
+    home = path.parent.absolute()
+    roots = [images.absolute() if images else home, *_shared([row[by_channel[0]] for row in rows], home)]
     cases, entries = [], []
     for row in rows:
         try:
@@ -222,8 +223,9 @@ def _case(row: Mapping[str, str], by_channel: Sequence[str], source_of: Finder, 
         raise UnreadableError(f"its split is {split!r}", "write train, val or test, or nothing")
     sources = tuple(with_modality(source_of(entry), modality) for entry in entries)
     first = sources[0]
-    root = next((each for each in roots if first.path.is_relative_to(each)), roots[0])
-    name = fit(row.get("id", "") or case_id(first.path, root) + part_of(first))
+    place = first.path.absolute()
+    root = next((each for each in roots if place.is_relative_to(each)), roots[0])
+    name = fit(row.get("id", "") or case_id(place, root) + part_of(first))
     return Case(
         name,
         sources,
