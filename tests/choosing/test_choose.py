@@ -90,10 +90,14 @@ def test_what_has_labels_is_not_chosen_again(made: Path, tmp_path: Path) -> None
         asked(made / "vectors", tmp_path / "next.csv", cases=3, labelled=words)
     with pytest.raises(DataError, match="ct-9: is neither a table nor the id of an embedding, as ct-0"):
         asked(made / "vectors", tmp_path / "next.csv", labelled=("ct-9",))
-    half = [{"id": "ct-0", "why": "x", "tumour": "yes"}, {"id": "ct-1", "why": "x", "tumour": ""}]
+    said = {"ct-0": "yes", "ct-1": "", "ct-2": "NA", "ct-3": "nan"}
+    half = [{"id": id_, "why": "x", "tumour": tumour} for id_, tumour in said.items()]
     write_table(tmp_path / "half.csv", ("id", "why", "tumour"), half)
     out = asked(made / "vectors", tmp_path / "rest.csv", cases=5, labelled=(str(tmp_path / "half.csv"),))
     assert sorted(ids(out)) == ["ct-1", "ct-2", "ct-3", "ct-4", "ct-5"]
+    write_table(tmp_path / "all.csv", ("id",), [{"id": f"ct-{number}"} for number in range(NUM)])
+    with pytest.raises(DataError, match="every case has a label already"):
+        asked(made / "vectors", tmp_path / "next.csv", labelled=(str(tmp_path / "all.csv"),))
     write_table(tmp_path / "strange.csv", ("id",), [{"id": "other"}])
     with pytest.raises(DataError, match=r"is a folder without cases.csv, and no run; give a table"):
         asked(made / "vectors", tmp_path / "next.csv", labelled=(str(made / "scans"),))

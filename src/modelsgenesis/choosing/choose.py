@@ -23,6 +23,7 @@ from modelsgenesis.inference.cases import find_cases
 from modelsgenesis.inference.finetuned_networks import find_fine_tuned
 from modelsgenesis.inference.predict import SETTINGS, progress
 from modelsgenesis.tasks.case_tables import CASES
+from modelsgenesis.tasks.label_values import MISSING
 
 COLUMNS = ("rank", "id", "image", "score", "cluster", "why")
 LEARNED = ("train", "val")  # roles of a run's cases whose labels it had
@@ -146,7 +147,8 @@ def _named(path: Path, known: set[str], by_image: dict[str, str]) -> set[str]:
     labels = [name for name in columns if not (of_run or name in TELLING or name.startswith("image_"))]
     ids: set[str] = set()
     for row in rows:
-        if row.get("role", "train") not in LEARNED or (labels and not any(map(row.get, labels))):
+        told = [name for name in labels if row[name].casefold() not in MISSING]
+        if row.get("role", "train") not in LEARNED or (labels and not told):
             continue
         for column in NAMING:
             entry = row.get(column, "")

@@ -108,6 +108,8 @@ def choose_from(strategy: Strategy, pool: Pool, num: int, rng: np.random.Generat
     Raises:
         DataError: there are not so many cases without labels, or not so many that could be read.
     """
+    if not len(pool.open):
+        raise DataError("every case has a label already: there is none to choose; embed scans without labels too")
     if not 1 <= num <= len(pool.open):
         raise DataError(f"{many(num, 'case')} wanted of {len(pool.open)} without labels; ask for 1 to that many")
     chosen = strategy.choose(pool, num, rng)
