@@ -307,6 +307,26 @@ def test_rows_of_an_array_and_volumes_of_a_file(run: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(read(out / f"{name}.nii.gz"), expected(hu[1]))
 
 
+def test_boxes_of_one_file_find_their_truth_again(run: Path, tmp_path: Path) -> None:
+    """In a table without ids too: the predictions say which box each is of, so that evaluate takes the same table."""
+    hu = make_ct()
+    sitk.WriteImage(make_image(hu), str(tmp_path / "ct.nii.gz"))
+    sitk.WriteImage(make_image(expected(hu).astype(np.uint8)), str(tmp_path / "mask.nii.gz"))
+    middle = [side // 2 for side in hu.shape]
+    centres = [tuple(map(float, (*middle[:2], middle[2] + by))) for by in (-2, 2)]
+    image = make_image(hu)
+    boxes = ["@{},{},{}@8x8x8".format(*image.TransformContinuousIndexToPhysicalPoint(at)) for at in centres]
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("image", "label"), *((f"ct.nii.gz{box}", f"mask.nii.gz{box}") for box in boxes)])
+    named = {label.name: label.values[0] for label in ORGANS.labels}
+    (tmp_path / "labels.json").write_text(json.dumps(named), encoding="utf-8")
+    out = quietly(run, tmp_path / "t.csv", tmp_path / "out")
+    images = [row["image"] for row in table(out / "predictions.csv")]
+    assert images == [f"{tmp_path / 'ct.nii.gz'}{box}" for box in boxes]
+    scores = mg.evaluate(out, tmp_path / "t.csv", tmp_path / "scores", quiet=True)
+    assert {row["status"] for row in table(scores / "cases.csv")} == {"compared"}
+
+
 def test_names_distinguish_cases(run: Path, tmp_path: Path) -> None:
     """Files of one name are called after their folders too, others keep the short name."""
     for place in ("p1/ct.nii.gz", "p2/ct.nii.gz", "p2/Ct.nrrd", "p3/other scan.nii.gz"):

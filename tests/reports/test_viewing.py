@@ -484,6 +484,18 @@ def test_prediction_lies_on_the_scan_it_was_made_for(tmp_path: Path) -> None:
         mg.view(out / "two.nii.gz", tmp_path / "one.html")
 
 
+def test_prediction_lies_on_its_volume_of_a_file_of_several(tmp_path: Path) -> None:
+    """It is shown on the one it was made for, not on the first."""
+    first, second = phantom(), phantom()[::-1].copy()
+    sitk.WriteImage(sitk.JoinSeries([make_image(each) for each in (first, second)]), str(tmp_path / "both.nii.gz"))
+    (tmp_path / "t.csv").write_text("image\nboth.nii.gz#1\n", encoding="utf-8")
+    out = mg.predict(make_run(tmp_path / "run"), tmp_path / "t.csv", tmp_path / "out", quiet=True, accelerator="cpu")
+    page = mg.view(out, tmp_path / "page.html")
+    (pane,) = config_of(page)["scenes"][0]["panes"]
+    shown, own = (np.asarray(volume_of(page, pane["volume"], tmp_path).dataobj), nib.load(tmp_path / "both.nii.gz"))
+    assert np.array_equal(np.squeeze(shown), np.asarray(own.dataobj)[..., 1])
+
+
 def test_sample_of_a_store_with_its_deformations_and_restoration(
     small_store: Path, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """The files of one predicted case, and its row in the table."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from modelsgenesis.core.locations import name_of
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import spell
 from modelsgenesis.data.images import Image, Reading
 from modelsgenesis.data.intensity import Window
 from modelsgenesis.data.problems import UnreadableError, costs_one_source
@@ -117,7 +117,7 @@ def predict_case(
     tick(case.id, 0, len(windows.computed))
     notes = [(note, "have a look at the scan") for note in image.notes]
     notes += spacing_notes(image, wanted.tuned) if case.images[0].format.knows_spacing else []
-    row = {"id": case.id, "image": name_of(os.path.abspath(case.images[0].path))}
+    row = {"id": case.id, "image": image_entry(case)}
     if isinstance(target, TableTarget):
         numbers = predict_numbers(image, ensemble, target, windows, batch_size=wanted.batch_size, tick=count)
         files = (
@@ -138,6 +138,13 @@ def predict_case(
     if windows.body is None and wanted.skips:
         notes.append(("no body was found in it, so all of it was predicted", "have a look at the scan"))
     return {"row": row, "files": files, "extras": extras, "notes": notes}
+
+
+def image_entry(case: Case) -> str:
+    """Name a case's image for a table, with its box or volume; a file that holds all channels by itself."""
+    first, several = case.images[0], len(case.images) > 1
+    of_one_file = several and not first.array and len({source.path for source in case.images}) == 1
+    return name_of(spell(replace(first, index=None) if of_one_file else first))
 
 
 def enlarged(tuned: FineTuned) -> Reading:

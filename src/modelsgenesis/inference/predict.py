@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from modelsgenesis.inference.engines import make_engines, without_openvino
 from modelsgenesis.inference.ensemble import Ensemble
 from modelsgenesis.inference.finetuned_networks import FineTuned, find_fine_tuned
 from modelsgenesis.inference.options import PredictOptions
-from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, predict_case
+from modelsgenesis.inference.outputs import RECORDS, WINDOWS, Wanted, enlarged, image_entry, predict_case
 from modelsgenesis.inference.reading_ahead import costs_one_case, read_ahead, work_away
 from modelsgenesis.nets.norms import uses_batch_statistics
 from modelsgenesis.tasks import correction
@@ -310,7 +309,7 @@ def _row(
         problems += [Problem(case.images[0].path, what, do, "warning") for what, do in record["notes"]]
         return dict(record["row"])
     failed = ensemble.target.failed_row
-    return {"id": case.id, "image": name_of(os.path.abspath(case.images[0].path)), **failed} if failed else None
+    return {"id": case.id, "image": image_entry(case), **failed} if failed else None
 
 
 def _recorded(case: Case, wanted: Wanted, into: Path) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from modelsgenesis.core.table_target import TableTarget
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.words import many, short_number
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.entries import one_source, scan_place
 from modelsgenesis.data.intensity_statistics import fill_missing, guess_modality, sample_of, summarise
 from modelsgenesis.data.masks import count_values, read_on_grid
 from modelsgenesis.data.points import grid_of, to_world
@@ -281,7 +281,7 @@ def first_channel(place: Path) -> Source:
     Raises:
         UnreadableError: it is not there any more, or cannot be read.
     """
-    if not place.exists():
+    if not scan_place(place)[0].exists():
         raise UnreadableError(f"{place} is not there any more", "put the scan back where it was")
     source = one_source(place, place.parent)
     if source.index is None and source.format.read_header(source).num_volumes > 1:
