@@ -53,6 +53,21 @@ def test_ids_hang_not_on_how_the_table_was_called(tmp_path: Path, monkeypatch: p
         assert ([case.id for case in task.cases], task.problems) == (["scan", "part_scan"], ())
 
 
+def test_rows_of_one_image_are_of_one_patient(tmp_path: Path) -> None:
+    """Under two ids too, or one would be learned from while the other tests; twice under one id, the first counts."""
+    for number in range(2):
+        write_image(tmp_path / f"{number}.nii.gz")
+    rows = [("0.nii.gz", "x", ""), ("0.nii.gz", "y", "anna"), ("1.nii.gz", "z", ""), ("1.nii.gz", "w", "")]
+    cells = [{"image": image, "id": id_, "patient": patient, "label": id_} for image, id_, patient in rows]
+    task = folder(write_csv(tmp_path / "cases.csv", *cells))
+    assert [case.patient for case in task.cases] == ["anna", "anna", "z", "z"]
+    twice = [{"image": "0.nii.gz", "label": "ill"}, {"image": "0.nii.gz", "label": "well"}]
+    task = folder(write_csv(tmp_path / "cases.csv", *twice))
+    ((_, what, remedy, _),) = [vars(problem).values() for problem in task.problems]
+    assert (len(task.cases), what) == (1, "two cases have this image, both called 0")
+    assert remedy == "keep one of them: the first is taken"
+
+
 def test_rows_volumes_and_boxes_of_one_file_are_cases_of_their_own(tmp_path: Path) -> None:
     """Without a column of ids, a case is called by its part of the file too."""
     np.savez(tmp_path / "set.npz", train_images=np.zeros((2, 8, 8, 8), np.uint8))

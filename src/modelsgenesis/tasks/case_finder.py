@@ -124,7 +124,13 @@ def unique_cases(cases: Iterable[Case], problems: list[Problem]) -> list[Case]:
         other = first.setdefault(case.id.casefold(), case)
         if other is not case:
             what = f"two cases are called {case.id}: the other is {other.images[0].path}"
-            problems.append(Problem(case.images[0].path, what, "give each case an id of its own, in a CSV"))
+            remedy = "give each case an id of its own, in a CSV"
+            if case.images == other.images:
+                what, remedy = (
+                    f"two cases have this image, both called {case.id}",
+                    "keep one of them: the first is taken",
+                )
+            problems.append(Problem(case.images[0].path, what, remedy))
     return list(first.values())
 
 

@@ -13,7 +13,7 @@ from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.core.target import Kind, Target, find_target, make_target
 from modelsgenesis.data.case import Case, Split
-from modelsgenesis.data.entries import one_source
+from modelsgenesis.data.entries import one_source, spell
 from modelsgenesis.data.patient_names import with_raw_patients
 from modelsgenesis.data.problems import Problem, UnreadableError
 from modelsgenesis.data.sources import Source
@@ -141,7 +141,20 @@ def _cases(
             entries.append(tuple(row[column] for column in labels))
         except UnreadableError as error:
             problems.append(error.at((images or path.parent) / row[by_channel[0]]))
-    return cases, entries
+    return _of_one_image(cases), entries
+
+
+def _of_one_image(cases: Sequence[Case]) -> list[Case]:
+    """Let the cases of one image be of one patient where rows do not say whose: what is learned tests nothing."""
+    patients: dict[str, str] = {}
+    for case in cases:
+        if case.patient != case.id:
+            patients[spell(case.images[0])] = case.patient
+    shared = (patients.setdefault(spell(case.images[0]), case.patient) for case in cases)
+    return [
+        replace(case, patient=patient) if case.patient == case.id else case
+        for case, patient in zip(cases, shared, strict=True)
+    ]
 
 
 def _with_masks(
