@@ -54,6 +54,24 @@ def test_labels_json_names_the_values(tmp_path: Path) -> None:
     assert isinstance(task.target, MultilabelSegmentation)
 
 
+def test_white_masks_beside_others_are_told(tmp_path: Path) -> None:
+    """255 as a drawing program writes it, and 1: they are two labels, unless labels.json has them as one."""
+    place = make_pairs(tmp_path)
+    for number, value in enumerate((1, 255, 255)):
+        write_mask(place / "labels" / f"case{number}.nii.gz", values=(value,))
+    task = folder(place)
+    assert task.target.names == ("1", "255")
+    assert len(task.cases) == 3
+    (problem,) = task.problems
+    assert (problem.severity, problem.path) == ("warning", place / "labels")
+    assert problem.problem == "2 of 3 masks hold 255 alone, a label of its own, where others hold 1"
+    write_json(place / "labels.json", {"organ": [1, 255]})
+    assert (folder(place).target.names, folder(place).problems) == (("organ",), ())
+    (place / "labels.json").unlink()
+    write_mask(place / "labels" / "case0.nii.gz", values=(1, 255))
+    assert folder(place).problems == ()
+
+
 def test_numbered_images_are_channels(tmp_path: Path) -> None:
     """Without a description too, if all images are named so and the masks are not."""
     for number in range(3):

@@ -11,11 +11,14 @@ from modelsgenesis.core.labels import Label
 from modelsgenesis.core.mask_target import MaskTarget
 from modelsgenesis.core.process_pool import work_through
 from modelsgenesis.core.target import make_target
+from modelsgenesis.core.words import many
 from modelsgenesis.data.masks import MOST_CLASSES, count_values, read_label_map
 from modelsgenesis.data.problems import Problem, UnreadableError, died
 from modelsgenesis.data.sources import Source, reading_processes
 
 FILE = "labels.json"
+WHITE = 255  # as drawing programs write a mask of one label
+MOST_NAMED = 3  # values in a warning
 WORTH_PROCESSES = 2**26  # bytes of masks, below which processes take longer to start than reading takes
 
 
@@ -88,24 +91,32 @@ def find_labels(masks: Sequence[Source], problems: list[Problem]) -> Declared | 
 
     Args:
         masks: label maps.
-        problems: those that cannot be read are added here.
+        problems: those that cannot be read are added here, and a warning of 255 where it may be what is 1 elsewhere.
     Returns:
         None when no mask holds anything.
     Raises:
         DataError: there are more values than a mask can have labels.
     """
     much = sum(file.stat().st_size for mask in masks for file in mask.files) > WORTH_PROCESSES
-    values: set[int] = set()
+    each: list[set[int]] = []
     for mask, found in work_through(_values_in, masks, reading_processes(masks, much=much)):
         if isinstance(found, Problem):
             problems.append(found)
         elif found is None:
             problems.append(died(mask.path))
         else:
-            values |= found
-    values -= {0}
+            each.append(found - {0})
+    values = set[int]().union(*each)
     if len(values) >= MOST_CLASSES:
         raise DataError(f"the masks hold {len(values)} different values; are they masks? Name the labels in {FILE}")
+    white = each.count({WHITE})
+    if white and len(values) > 1 and white == sum(WHITE in found for found in each):
+        others = ", ".join(str(value) for value in sorted(values - {WHITE})[:MOST_NAMED])
+        what = (
+            f"{white} of {many(len(each), 'mask')} hold {WHITE} alone, a label of its own, where others hold {others}"
+        )
+        remedy = f"if both mean one, write the same number in all, or a list of both in {FILE}"
+        problems.append(Problem(masks[0].path.parent, what, remedy, "warning"))
     labels = tuple(Label(str(value), (value,)) for value in sorted(values))
     return Declared(labels) if labels else None
 
