@@ -532,6 +532,17 @@ def test_one_prediction_is_not_given_to_two_images_of_a_name(scans: Path, tmp_pa
     assert [(row["id"], row["status"]) for row in found][1:] == [("b_ct", "compared"), ("s00", "compared")]
 
 
+def test_images_of_a_table_of_predictions_are_seen_from_its_folder(scans: Path) -> None:
+    """Relative paths and absolute ones, and regions of one file, are the cases of the truth that have these images."""
+    images = ["s00.nii.gz", str(scans / "s01.nii.gz"), '"s02.nii.gz@0,0,0@2x2x2"', '"s02.nii.gz@1.0,1,1@2x2x2"']
+    truth = table(scans / "t.csv", "image,label", [f"{image},{'ab'[n % 2]}" for n, image in enumerate(images)])
+    said = table(
+        scans / "said.csv", "image,p_a,p_b", [f"{image},0.{n + 1},0.{9 - n}" for n, image in enumerate(images)]
+    )
+    found, _ = evaluate(said, truth, scans / "scores")
+    assert [(row["status"], row["p_a"]) for row in found] == [("compared", f"0.{number}") for number in range(1, 5)]
+
+
 def cells(page: str, title: str) -> list[list[str]]:
     """The table of a section, row by row."""
     section = page.partition(f"<h2>{title}</h2>")[2].partition("</table>")[0]

@@ -90,6 +90,14 @@ def place_of(source: Source) -> tuple[Path, str, int | None]:
     return source.path.resolve(), source.array, source.index if source.array else None
 
 
+def entry_from(entry: str, folder: Path) -> str:
+    """An entry of a table in a folder as `spell` has it, whether what it names is there or not; a URL stays one."""
+    if "://" in entry:
+        return entry
+    boxed = read_box(Path(entry))
+    return (folder / (boxed[0] if boxed else entry)).resolve().as_posix() + str(boxed[1] if boxed else "")
+
+
 def spell(source: Source) -> str:
     """A source as a table names it: its path, the volume of several after a number sign, a box after an at sign."""
     place, box = source.path.resolve().as_posix(), str(source.box or "")

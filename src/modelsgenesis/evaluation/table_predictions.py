@@ -14,6 +14,7 @@ from modelsgenesis.core.files import fit
 from modelsgenesis.core.table_target import Numbers, TableTarget, recognise
 from modelsgenesis.core.tables import read_table
 from modelsgenesis.data.case import Case
+from modelsgenesis.data.entries import entry_from
 from modelsgenesis.evaluation.matching import TABLE
 from modelsgenesis.metrics.bootstrap import interval, resample_patients, resampled
 from modelsgenesis.metrics.classification import overlapping_scores
@@ -60,11 +61,13 @@ class PredictionTable:
         target: the kind of task that its columns are of.
         columns: that hold predictions.
         rows: of the table.
+        folder: of the table, from which it names images.
     """
 
     target: type[TableTarget]
     columns: tuple[str, ...]
     rows: list[dict[str, str]]
+    folder: Path
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +94,7 @@ def read_predictions(predictions: Path, kind: type[TableTarget] | None = None) -
         return None
     if not {"id", "image"} & set(columns):
         raise DataError(f"{path}: has no column `id` or `image`, so nobody knows whose predictions these are; add one")
-    return PredictionTable(kind, kind.recognised(columns), rows)
+    return PredictionTable(kind, kind.recognised(columns), rows, path.parent)
 
 
 def match_rows(
@@ -120,7 +123,8 @@ def match_rows(
         if name in by_name:
             raise DataError(f"two rows of the predictions are of {name}; keep one")
         by_name[name] = row
-    names = sure_names(cases, [(row["image"], name) for name, row in by_name.items() if row.get("image")])
+    made = [(entry_from(row["image"], table.folder), name) for name, row in by_name.items() if row.get("image")]
+    names = sure_names(cases, made)
     found, used = [], set()
     for case in cases:
         name = next((each for each in names[case.id] if each in by_name), "")
