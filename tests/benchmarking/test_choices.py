@@ -1,6 +1,7 @@
 """Ways to choose cases are compared fairly: nested rounds, the same start, random among them."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from tests.benchmarking.test_suite import TINY
 from tests.radiographs import write_picture
 
 import modelsgenesis as mg
+from modelsgenesis.benchmarking.choices import Choices, strategies_of
+from modelsgenesis.benchmarking.trial import Trial
 from modelsgenesis.core.errors import DataError, GenesisError
 from modelsgenesis.core.tables import read_rows, write_table
 from modelsgenesis.reports.benchmark_words import HOW_CHOSEN
+from modelsgenesis.tasks import folder
 
 __all__ = ["made"]
 WAYS = ("random", "typiclust", "uncertainty")
@@ -103,6 +107,15 @@ def test_chosen_table_alone_makes_the_same_run(benched: Path, tmp_path: Path) ->
     write_table(tmp_path / "none.csv", ("image",), [])
     with pytest.raises(DataError, match="needs a column id and a row a case"):
         mg.finetune(benched, tmp_path / "other", chosen=tmp_path / "none.csv")
+
+
+def test_what_was_chosen_is_not_chosen_again(balls: Path, tmp_path: Path) -> None:
+    """A line is due to the user where something was, which may have taken a minute."""
+    cases = tuple(folder(balls).cases)
+    choices = Choices.of(strategies_of(["random", "uncertainty"], ["2"]), cases, None, "cpu")
+    two = Trial("random", 2, 0, balls, tmp_path, "scratch", None, tmp_path, "dice")
+    assert [choices.choose(trial, tmp_path) for trial in (two, two, replace(two, cases=3))] == [True, False, True]
+    assert len(read_rows(tmp_path / "choices" / "random" / "seed-0.csv")) == 3
 
 
 def test_what_cannot_be_compared_is_refused(balls: Path, tmp_path: Path) -> None:

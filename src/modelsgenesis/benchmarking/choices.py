@@ -156,15 +156,17 @@ class Choices:
             )
         return cls(strategies, cases, vectors, accelerator)
 
-    def choose(self, trial: Trial, into: Path) -> None:
-        """Choose the cases of a run, unless they were chosen before, and write them down."""
+    def choose(self, trial: Trial, into: Path) -> bool:
+        """Choose the cases of a run, unless they were chosen before, and write them down; return whether it chose."""
         file = file_of(into, trial.arm, trial.seed)
         choosing = begin(self.strategies[trial.arm], self.cases, self.vectors, trial.seed, file)
-        if len(choosing.rows) < (trial.cases or 0):
-            before = max((int(row["cases"]) for row in choosing.rows), default=0)
-            run = folder_of(into, trial.arm, before, trial.seed) / "run"
-            choosing.up_to(trial.cases or 0, lambda asked: self._said(run, asked))
-            write_choices(file, choosing)
+        if len(choosing.rows) >= (trial.cases or 0):
+            return False
+        before = max((int(row["cases"]) for row in choosing.rows), default=0)
+        run = folder_of(into, trial.arm, before, trial.seed) / "run"
+        choosing.up_to(trial.cases or 0, lambda asked: self._said(run, asked))
+        write_choices(file, choosing)
+        return True
 
     def _said(self, run: Path, asked: Sequence[int]) -> Said:
         """What the network of the round before says of cases."""

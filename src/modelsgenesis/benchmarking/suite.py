@@ -308,8 +308,10 @@ class Benchmark:
             return
         for budget in self.design.budgets:
             trials = [trial for trial in self.trials if trial.cases == budget]
-            for trial in trials:
-                choices.choose(trial, self.design.into)
+            for number, trial in enumerate(trials, start=1):
+                if choices.choose(trial, self.design.into):  # which takes a minute where it asks a network
+                    line = f"chosen {number} of {len(trials)}: {trial.arm}, {budget} cases, seed {trial.seed}"
+                    self.console.print(line, highlight=False, soft_wrap=True)
             yield from self._each_done(trials)
             if any(trial not in self.results or math.isnan(self.results[trial].value) for trial in trials):
                 return  # stopped or failed: the next round would have nobody to ask
