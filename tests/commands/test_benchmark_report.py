@@ -57,6 +57,11 @@ def test_longer_schedules_are_no_pre_training(tmp_path: Path) -> None:
     assert "t, without pre-training: 1 of 2 savings of labels by more updates are shown; the surest: scratch:3x" in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<b>1 of 2</b><span>savings of labels by pre-training shown</span>" in page
+    both = report_of(tmp_path / "both", {**SCRATCH, **arm("ours"), **arm("scratch:3x", best), **arm("ours:3x", best)})
+    assert "t: 1 of 2 savings of labels by pre-training are shown; the surest: ours saves" in both
+    assert "t, with more updates too: 1 of 2 savings of labels by both are shown; the surest: ours:3x" in both
+    page = (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    assert "<b>1 of 2</b><span>savings of labels by pre-training shown</span>" in page
     alone = report_of(tmp_path / "alone", {**SCRATCH, **arm("scratch:3x", best)})
     assert "by pre-training" not in alone
     assert "without pre-training: 1 of 2" in alone

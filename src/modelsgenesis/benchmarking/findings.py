@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modelsgenesis.benchmarking.arms import LONGER
 from modelsgenesis.benchmarking.choices import CHOICES, RANDOM
 from modelsgenesis.benchmarking.run_record import place_of
 from modelsgenesis.benchmarking.run_tables import CASES, PUBLISHED, RUNS
@@ -139,6 +140,11 @@ def _bootstrap(folder: Path, table: Table) -> tuple[BootstrapScores | None, str]
 def is_longer(arm: str) -> bool:
     """Whether an arm starts from scratch with more updates than the others."""
     return arm.startswith(f"{SCRATCH}:")
+
+
+def is_longer_and_trained(arm: str) -> bool:
+    """Whether an arm has another start and more updates than scratch: what it gains is not its start's alone."""
+    return bool(LONGER.search(arm)) and not is_longer(arm)
 
 
 def _standing(arm: str, by_choice: bool) -> int:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from modelsgenesis.benchmarking.findings import Findings, is_longer
+from modelsgenesis.benchmarking.findings import Findings, is_longer, is_longer_and_trained
 from modelsgenesis.benchmarking.run_record import Ran, place_of
 from modelsgenesis.benchmarking.statistics.comparison import gain_from_labels
 from modelsgenesis.benchmarking.trial import TEST
@@ -122,7 +122,12 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[Headline]:
     """The large numbers at the top of the page."""
     how = "choosing" if all(each.by_choice for each in findings) else "pre-training"
-    bought = [one.shown for each in findings for one in each.savings if not is_longer(one.arm)]
+    bought = [
+        one.shown
+        for each in findings
+        for one in each.savings
+        if not is_longer(one.arm) and not is_longer_and_trained(one.arm)
+    ]
     num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
     return [
@@ -143,13 +148,15 @@ def lead(findings: Sequence[Findings]) -> str:
 
 
 def _found(found: Findings) -> str:
-    """Describe the savings by pre-training, then by longer schedules, and where more labels do not help."""
+    """Describe the savings by pre-training, by longer schedules, by both, and where more labels do not help."""
     longer = {one.arm for one in found.savings if is_longer(one.arm)}
-    trained = {one.arm for one in found.savings} - longer
+    both = {one.arm for one in found.savings if is_longer_and_trained(one.arm)}
+    trained = {one.arm for one in found.savings} - longer - both
     how = "by choosing" if found.by_choice else "by pre-training"
     sentences = [
         *([f"{found.table.task}: {_shown(found, trained, how)}"] if trained else []),
         *([f"{found.table.task}, without pre-training: {_shown(found, longer, 'by more updates')}"] if longer else []),
+        *([f"{found.table.task}, with more updates too: {_shown(found, both, 'by both')}"] if both else []),
     ]
     return " ".join([*sentences, *(flat_words(found) if any(one.shown for one in found.savings) else [])])
 
