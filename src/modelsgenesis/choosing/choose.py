@@ -16,7 +16,7 @@ from modelsgenesis.core.randomness import generator_for
 from modelsgenesis.core.tables import read_columns, read_table, write_table
 from modelsgenesis.core.words import many
 from modelsgenesis.data.case import Case
-from modelsgenesis.data.entries import spell
+from modelsgenesis.data.entries import entry_from, spell
 from modelsgenesis.data.problems import Problem
 from modelsgenesis.embedding.table import Embeddings, is_embeddings, read_embeddings
 from modelsgenesis.inference.cases import find_cases
@@ -152,6 +152,9 @@ def _named(path: Path, known: set[str], by_image: dict[str, str]) -> set[str]:
             continue
         for column in NAMING:
             entry = row.get(column, "")
-            image = str((path.parent / entry).resolve())
-            ids |= {each for each in (entry, fit(entry) if entry else "", by_image.get(image, "")) if each in known}
+            ids |= {
+                each
+                for each in (entry, fit(entry) if entry else "", by_image.get(entry_from(entry, path.parent), ""))
+                if each in known
+            }
     return ids
