@@ -146,14 +146,11 @@ def _cases(
 
 def _of_one_image(cases: Sequence[Case]) -> list[Case]:
     """Let the cases of one image be of one patient where rows do not say whose: what is learned tests nothing."""
-    patients: dict[str, str] = {}
-    for case in cases:
-        if case.patient != case.id:
-            patients[spell(case.images[0])] = case.patient
-    shared = (patients.setdefault(spell(case.images[0]), case.patient) for case in cases)
+    images = [spell(case.images[0]) for case in cases]
+    patients = {image: case.patient for image, case in zip(images, cases, strict=True) if case.patient != case.id}
     return [
-        replace(case, patient=patient) if case.patient == case.id else case
-        for case, patient in zip(cases, shared, strict=True)
+        replace(case, patient=patients.setdefault(image, case.patient)) if case.patient == case.id else case
+        for image, case in zip(images, cases, strict=True)
     ]
 
 
