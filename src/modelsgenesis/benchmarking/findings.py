@@ -142,9 +142,9 @@ def is_longer(arm: str) -> bool:
     return arm.startswith(f"{SCRATCH}:")
 
 
-def is_longer_and_trained(arm: str) -> bool:
-    """Whether an arm has another start and more updates than scratch: what it gains is not its start's alone."""
-    return bool(LONGER.search(arm)) and not is_longer(arm)
+def has_more_updates(arm: str) -> bool:
+    """Whether an arm has more updates than scratch, from any start: what it gains is not its start's alone."""
+    return bool(LONGER.search(arm))
 
 
 def _standing(arm: str, by_choice: bool) -> int:

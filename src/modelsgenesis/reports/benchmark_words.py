@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from modelsgenesis.benchmarking.findings import Findings, is_longer, is_longer_and_trained
+from modelsgenesis.benchmarking.findings import Findings, has_more_updates, is_longer
 from modelsgenesis.benchmarking.run_record import Ran, place_of
 from modelsgenesis.benchmarking.statistics.comparison import gain_from_labels
 from modelsgenesis.benchmarking.trial import TEST
@@ -122,12 +122,7 @@ def tested_on(folder: Path, found: Findings) -> dict[str, str]:
 def headline(folder: Path, findings: Sequence[Findings], ran: Sequence[Ran]) -> list[Headline]:
     """The large numbers at the top of the page."""
     how = "choosing" if all(each.by_choice for each in findings) else "pre-training"
-    bought = [
-        one.shown
-        for each in findings
-        for one in each.savings
-        if not is_longer(one.arm) and not is_longer_and_trained(one.arm)
-    ]
+    bought = [one.shown for each in findings for one in each.savings if not has_more_updates(one.arm)]
     num, counted = sum(bought), f"{sum(bought)} of {len(bought)}"
     patients = max(len(set(tested_on(folder, each).values())) for each in findings)
     return [
@@ -149,9 +144,10 @@ def lead(findings: Sequence[Findings]) -> str:
 
 def _found(found: Findings) -> str:
     """Describe the savings by pre-training, by longer schedules, by both, and where more labels do not help."""
-    longer = {one.arm for one in found.savings if is_longer(one.arm)}
-    both = {one.arm for one in found.savings if is_longer_and_trained(one.arm)}
-    trained = {one.arm for one in found.savings} - longer - both
+    arms = {one.arm for one in found.savings}
+    trained = {arm for arm in arms if not has_more_updates(arm)}
+    longer = {arm for arm in arms if is_longer(arm)}
+    both = arms - trained - longer
     how = "by choosing" if found.by_choice else "by pre-training"
     sentences = [
         *([f"{found.table.task}: {_shown(found, trained, how)}"] if trained else []),
