@@ -152,9 +152,6 @@ def _named(path: Path, known: set[str], by_image: dict[str, str]) -> set[str]:
             continue
         for column in NAMING:
             entry = row.get(column, "")
-            ids |= {
-                each
-                for each in (entry, fit(entry) if entry else "", by_image.get(entry_from(entry, path.parent), ""))
-                if each in known
-            }
+            image = entry_from(entry, path.parent)
+            ids |= {each for each in (entry, fit(entry) if entry else "", by_image.get(image, "")) if each in known}
     return ids
